@@ -1,0 +1,43 @@
+# Everything runs from a virtual environment that the first target to need it builds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lint types imports setup clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "GridFerry needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+# the main case: a day of the three-bus feeder, truck and all, beside the same day without storage
+demo: $(READY)
+	$(BIN)/gridferry run configs/three_bus.toml --controller idle --out runs/demo-idle --overwrite
+	$(BIN)/gridferry run configs/three_bus.toml --out runs/demo --overwrite
+	$(BIN)/gridferry compare runs/demo-idle runs/demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+# the quick half of what CI runs
+check: lint types imports
+	$(BIN)/pytest -n auto -m 'not slow' -q
+
+test: lint types imports
+	$(BIN)/pytest -n auto -q
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,44 @@
+"""Input errors as data: a fault says where, what value, what is wrong and the way out; raising is a thin wrapper."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with an input.
+
+    Attributes
+    ----------
+    source : file or object the input came from
+    key : where in it (a config key, a row and column, a bus or line)
+    message : the value, what is wrong with it, and the way out
+    """
+
+    source: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.source}: {self.key}" if self.key else self.source
+        return f"{where}: {self.message}"
+
+
+class InputError(ValueError):
+    """Bad input, with every fault that was found; shown to the user without a traceback (exit code 2)."""
+
+    def __init__(self, faults: Fault | Iterable[Fault]):
+        self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def no_such(kind: str, name: object, known: Iterable[str]) -> str:
+    """Word the fault of an unknown name: what there is, and the nearest guess."""
+    names = [str(one) for one in known]
+    shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+    near = difflib.get_close_matches(str(name), names, n=1)
+    guess = f' (did you mean "{near[0]}"?)' if near else ""
+    return f"no such {kind}; there is {shown or 'none'}{guess}"

@@ -1,0 +1,106 @@
+"""Travel between stations: how long a trip takes and how far it is, by time of departure."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Rounding(StrEnum):
+    """How a travel time becomes a whole number of steps; a trip takes at least one."""
+
+    NEAREST = "nearest"
+    UP = "up"
+
+
+@dataclass(frozen=True, eq=False)
+class Trips:
+    """Trips between all stations, by departure.
+
+    Attributes
+    ----------
+    minutes : travel time with congestion and installation [min]
+    km : distance driven [km]
+    """
+
+    minutes: Float[np.ndarray, "departure station station"]
+    km: Float[np.ndarray, "departure station station"]
+
+
+class Roads(ABC):
+    """Roads between the stations of a case.
+
+    Attributes
+    ----------
+    stations : names, in the order of the axes of `Trips`
+    install_min : time to connect after arrival, part of every trip [min]
+    rounding : how minutes become steps
+    """
+
+    stations: tuple[str, ...]
+    install_min: float
+    rounding: Rounding
+
+    @property
+    @abstractmethod
+    def congestion_unit(self) -> str:
+        """Unit of the congestion series: ``min`` of delay or ``veh/h`` of traffic."""
+
+    @abstractmethod
+    def trips(self, congestion: Float[np.ndarray, " departure"]) -> Trips:
+        """Time and distance of every trip, departing under each of the given states of the roads."""
+
+    def transit_steps(
+        self, congestion: Float[np.ndarray, " departure"], step_s: int
+    ) -> Int[np.ndarray, "departure station station"]:
+        """Whole steps in transit ``τ_ij(t)``, at least one; 0 from a station to itself [A, eq. 2]."""
+        steps = steps_of_minutes(self.trips(congestion).minutes, step_s, self.rounding)
+        diagonal = np.arange(len(self.stations))
+        steps[:, diagonal, diagonal] = 0
+        return steps
+
+
+def steps_of_minutes(minutes: Float[np.ndarray, "*axes"], step_s: int, rounding: Rounding) -> Int[np.ndarray, "*axes"]:
+    """Round travel times to whole steps, at least one; halves round up."""
+    raw = minutes * 60.0 / step_s
+    # a product such as 20 min / 10 min must not become 3 steps because of its last bit
+    whole = np.ceil(raw - 1e-9) if rounding is Rounding.UP else np.floor(raw + 0.5 + 1e-9)
+    return np.maximum(whole.astype(np.int64), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceMatrix(Roads):
+    """Stations with the distances between them; congestion is a delay in minutes added to every trip [A, eq. 2].
+
+    Attributes
+    ----------
+    distance_km : distance from (row) to (column) [km]
+    speed_km_h : speed of travel [km/h]
+    """
+
+    stations: tuple[str, ...]
+    distance_km: Float[np.ndarray, "station station"]
+    speed_km_h: float
+    install_min: float
+    rounding: Rounding = Rounding.NEAREST
+
+    @property
+    def congestion_unit(self) -> str:
+        """Minutes of delay."""
+        return "min"
+
+    def trips(self, congestion: Float[np.ndarray, " departure"]) -> Trips:
+        """Time and distance of every trip, departing under each of the given delays [min]."""
+        driving = self.distance_km / self.speed_km_h * 60.0
+        minutes = np.asarray(congestion, dtype=float)[:, None, None] + driving + self.install_min
+        return Trips(minutes=minutes, km=np.broadcast_to(self.distance_km, minutes.shape))
+
+
+def matrix_from_rows(rows: Sequence[Sequence[float]]) -> Float[np.ndarray, "station station"]:
+    """Turn the rows of a distance matrix into an array."""
+    return np.array(rows, dtype=float)

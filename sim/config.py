@@ -1,0 +1,412 @@
+"""The co-simulation config: what a user writes in TOML, as frozen pydantic models. Unknown keys are refused.
+
+Only single values are checked here; what ties one part to another (buses, stations, profiles) is checked in `sim.plant`
+and `sim.case`, which collect every fault of a file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from controllers.contract import Labour, Mileage
+from networks.roads import Rounding
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$")]
+BusName = Annotated[str | int, Field(description="name of a bus, as in the source of the feeder")]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """Base of all parts of the config."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ProfileColumn(Part):
+    """A column of a profile file, scaled."""
+
+    column: str
+    """``"source.column"``, the source being a key of ``[profiles]``"""
+    scale: Finite = 1.0
+    """the column is multiplied by this"""
+    per_unit: bool = False
+    """divide the column by its largest value in the file first"""
+
+
+Series = Finite | str | ProfileColumn
+"""A number, ``"source.column"``, or a table with ``column`` and ``scale``."""
+
+
+class Resample(StrEnum):
+    """How a profile is brought to the step of the run."""
+
+    MEAN = "mean"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+
+
+class TimeConfig(Part):
+    """Steps of the run."""
+
+    start: datetime
+    """local time of the first step; with an offset where the profiles' time stamps have one"""
+    step_s: Annotated[int, Field(gt=0)]
+    """step length [s]; must divide the day"""
+    steps: Annotated[int, Field(gt=0)]
+    """number of steps"""
+    horizon_steps: Annotated[int, Field(gt=0)] | None = None
+    """how far forecasts look ahead; the whole run when not given"""
+
+
+class ProfileSource(Part):
+    """A CSV or Parquet file of time series."""
+
+    file: str
+    """path, relative to the config"""
+    time: str
+    """name of the time column: hours from local midnight of the first day, or time stamps (start of the interval)"""
+    resample: Resample = Resample.MEAN
+    """how the columns are brought to the step of the run"""
+
+
+class NetworkConfig(Part):
+    """A distribution network."""
+
+    name: Name
+    feeder: str
+    """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
+    v_min_pu: Positive | None = None
+    """lowest voltage allowed at every bus [pu]; the source's own limits when not given"""
+    v_max_pu: Positive | None = None
+    """highest voltage allowed at every bus [pu]"""
+    slack_v_pu: Positive | None = None
+    """voltage held at the slack bus [pu]; the source's own when not given"""
+    loading_max_percent: Positive = 100.0
+    """highest branch loading allowed, where ratings are known [%]"""
+
+
+class LoadConfig(Part):
+    """Load at one bus, or the feeder's nominal loads scaled by a factor."""
+
+    network: str
+    bus: BusName | None = None
+    """the bus; every bus with a nominal load when not given"""
+    factor: Series | None = None
+    """multiplies the nominal load"""
+    p_mw: Series | None = None
+    """active power [MW], instead of a factor"""
+    q_mvar: Series | None = None
+    """reactive power [Mvar], beside ``p_mw``"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LoadConfig:
+        if (self.factor is None) == (self.p_mw is None):
+            raise ValueError("give either factor or p_mw")
+        if self.p_mw is not None and self.bus is None:
+            raise ValueError("p_mw needs a bus")
+        if self.q_mvar is not None and self.p_mw is None:
+            raise ValueError("q_mvar goes with p_mw; a factor scales both")
+        return self
+
+
+class GeneratorConfig(Part):
+    """A source with a profile."""
+
+    name: Name
+    kind: Literal["pv", "wind", "other"] = "pv"
+    network: str
+    bus: BusName
+    p_mw: Series
+    """output [MW], non-negative"""
+    feed_in_tariff: NonNegative = 0.0
+    """paid for every MWh it produces [currency/MWh]"""
+
+
+class PricesConfig(Part):
+    """Tariffs."""
+
+    buy: Series = 0.0
+    """price of energy from the grid above [currency/MWh]"""
+    sell: Series = 0.0
+    """what customers pay for their load [currency/MWh]"""
+    export_ratio: Finite = 1.0
+    """export is paid at this share of the buying price"""
+
+
+class StationConfig(Part):
+    """A place where trucks connect."""
+
+    name: Name
+    network: str
+    bus: BusName
+    node: str | None = None
+    """its node in a road graph; the station's name when not given"""
+
+
+class RoadsConfig(Part):
+    """Travel between the stations: a distance matrix or a road graph."""
+
+    distance_km: list[list[NonNegative]] | None = None
+    """rows: from; columns: to; in the order of ``[[stations]]`` [km]"""
+    graph: str | None = None
+    """CSV with columns from, to, km or minutes, optional capacity, b, power; relative to the config"""
+    speed_km_h: Positive | None = None
+    """speed of travel, for the matrix and for graph rows given in km [km/h]"""
+    install_min: NonNegative = 0.0
+    """time to connect after arrival [min]"""
+    rounding: Rounding = Rounding.NEAREST
+    """how a travel time becomes whole steps"""
+    congestion: Series = 0.0
+    """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RoadsConfig:
+        if (self.distance_km is None) == (self.graph is None):
+            raise ValueError("give either distance_km or graph")
+        if self.distance_km is not None and self.speed_km_h is None:
+            raise ValueError("distance_km needs speed_km_h")
+        return self
+
+
+class StorageConfig(Part):
+    """What a battery can do, on a truck or not."""
+
+    energy_mwh: Positive
+    """rated energy [MWh]"""
+    p_max_mw: Positive
+    """largest charging and discharging power [MW]"""
+    s_max_mva: Positive | None = None
+    """converter rating [MVA]; ``p_max_mw`` when not given"""
+    eta_charge: Positive = 1.0
+    """charging efficiency"""
+    eta_discharge: Positive = 1.0
+    """discharging efficiency"""
+    allow_published_efficiency: bool = False
+    """accept an efficiency above 1, as published for the three-bus case (the round trip then has no loss)"""
+    loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """converter loss [MW per MVA]"""
+    soc_min: Fraction = 0.0
+    """lowest state of charge"""
+    soc_max: Fraction = 1.0
+    """highest state of charge"""
+    soc_initial: Fraction = 0.5
+    """state of charge at the start"""
+    soc_end: Literal["start", "free"] | Fraction = "start"
+    """least state of charge at the end of every day"""
+    cycles_max_per_day: Positive | None = None
+    """full cycles allowed a day"""
+    cost_per_mwh_charged: NonNegative = 0.0
+    """cost of wear per MWh drawn from the grid [currency/MWh]"""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StorageConfig:
+        if self.soc_min >= self.soc_max:
+            raise ValueError(
+                f"the state-of-charge window is upside down: soc_min = {self.soc_min} is not below soc_max = {self.soc_max}"
+            )
+        if not self.soc_min <= self.soc_initial <= self.soc_max:
+            raise ValueError(f"soc_initial = {self.soc_initial} lies outside [{self.soc_min}, {self.soc_max}]")
+        if isinstance(self.soc_end, float) and not self.soc_min <= self.soc_end <= self.soc_max:
+            raise ValueError(f"soc_end = {self.soc_end} lies outside [{self.soc_min}, {self.soc_max}]")
+        for key in ("eta_charge", "eta_discharge"):
+            value = getattr(self, key)
+            if value > 1 and not self.allow_published_efficiency:
+                raise ValueError(
+                    f"{key} = {value} is above 1, so energy would come from nothing; set allow_published_efficiency = true to follow the published figure"
+                )
+        return self
+
+
+class TruckConfig(StorageConfig):
+    """A battery on a truck."""
+
+    name: Name
+    station: str
+    """where it stands at the start"""
+    stations: list[str] | None = None
+    """stations it may use; all when not given"""
+    trips_max_per_day: Annotated[int, Field(ge=0)] = 1000
+    """trips allowed a day"""
+    fuel_per_km: NonNegative = 0.0
+    """fuel rate [currency/km]"""
+    labour_per_h: NonNegative = 0.0
+    """labour rate [currency/h]"""
+    mileage: Mileage = Mileage.LEG
+    """kilometres charged for a trip"""
+    labour: Labour = Labour.TRAVEL
+    """hours charged"""
+    flat_hours: NonNegative = 8.0
+    """hours a day, under ``labour = "flat_if_used"`` [h]"""
+
+
+class BatteryConfig(StorageConfig):
+    """A stationary battery."""
+
+    name: Name
+    network: str
+    bus: BusName
+
+
+class TerminalConfig(Part):
+    """One converter of a link."""
+
+    network: str
+    bus: BusName
+    s_max_mva: Positive
+    """rating [MVA]"""
+    loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """loss [MW per MVA]"""
+    name: Name | None = None
+    """``<link>-1``, ``<link>-2``, … when not given"""
+
+
+class LinkConfig(Part):
+    """An MVDC link."""
+
+    name: Name
+    terminals: Annotated[list[TerminalConfig], Field(min_length=2)]
+    """two or more"""
+    balancing: Annotated[int, Field(ge=1)] = 1
+    """number of the terminal that holds the DC voltage and so balances the others"""
+
+
+class ErrorConfig(Part):
+    """Relative forecast error of one quantity: ``forecast = value · bias · (1 + e)``, e normal, correlated in time."""
+
+    relative_std: NonNegative = 0.0
+    """standard deviation of e"""
+    correlation_h: NonNegative = 0.0
+    """time over which the correlation of e falls to 1/e [h]; 0: independent steps"""
+    truncation: Positive = 3.0
+    """e is kept within this many standard deviations"""
+    bias: Positive = 1.0
+    """systematic factor"""
+
+
+class ForecastErrors(Part):
+    """Forecast errors by quantity; one draw per network for loads, per generator, for the price, for the roads."""
+
+    load: ErrorConfig = ErrorConfig()
+    generation: ErrorConfig = ErrorConfig()
+    price: ErrorConfig = ErrorConfig()
+    congestion: ErrorConfig = ErrorConfig()
+
+
+class ForecastKind(StrEnum):
+    """How forecasts are made."""
+
+    PERFECT = "perfect"
+    PERSISTENCE = "persistence"
+    ERRORS = "errors"
+
+
+class ForecastConfig(Part):
+    """What the controller may know of the future."""
+
+    kind: ForecastKind = ForecastKind.PERFECT
+    """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
+    errors_on: Literal["forecast", "realised"] = "forecast"
+    """whether the profile is what happens and the forecast errs, or the profile is forecast and reality errs"""
+    errors: ForecastErrors = ForecastErrors()
+    """sizes of the errors"""
+
+
+class OnFailure(StrEnum):
+    """What the host dispatches when the controller fails."""
+
+    PREVIOUS_PLAN = "previous_plan"
+    IDLE = "idle"
+    STOP = "stop"
+
+
+class ControllerConfig(BaseModel):
+    """The controller and its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    use: str = "idle"
+    """built-in name, ``package.module:Class``, ``path/file.py:Class``, or the name of an installed plug-in"""
+    on_failure: OnFailure = OnFailure.PREVIOUS_PLAN
+    """what is dispatched when it fails"""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the controller's own options."""
+        return dict(self.model_extra or {})
+
+
+class AcEngine(StrEnum):
+    """Who solves the AC power flow."""
+
+    PANDAPOWER = "pandapower"
+    POWER_GRID_MODEL = "power-grid-model"
+
+
+class GridConfig(Part):
+    """AC power flow."""
+
+    ac_engine: AcEngine = AcEngine.PANDAPOWER
+    """which engine solves it"""
+    tolerance_mva: Positive = 1e-8
+    """largest mismatch of a solved flow [MVA]"""
+    max_iterations: Annotated[int, Field(gt=0)] = 20
+    """iterations before a step counts as diverged"""
+
+
+class SimulatorConfig(Part):
+    """Where a simulator runs."""
+
+    connect: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] | None = None
+    """``host:port`` of a simulator started by hand; in this process when not given"""
+
+
+class SimulatorsConfig(Part):
+    """Simulators that can run elsewhere."""
+
+    grid: SimulatorConfig = SimulatorConfig()
+    agents: SimulatorConfig = SimulatorConfig()
+    controller: SimulatorConfig = SimulatorConfig()
+
+
+class RecordConfig(Part):
+    """What is written down, and how often."""
+
+    flush_steps: Annotated[int, Field(gt=0)] = 96
+    """steps written in one transaction; a killed run loses at most these"""
+
+
+class Config(Part):
+    """A co-simulation case."""
+
+    name: Name
+    """used for the run directory"""
+    title: str = ""
+    """one line for people"""
+    currency: str = "USD"
+    """unit of money"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """seed of everything that is drawn"""
+    time: TimeConfig
+    profiles: dict[Name, ProfileSource] = {}
+    networks: Annotated[list[NetworkConfig], Field(min_length=1)]
+    loads: list[LoadConfig] = []
+    generators: list[GeneratorConfig] = []
+    prices: PricesConfig = PricesConfig()
+    stations: list[StationConfig] = []
+    roads: RoadsConfig | None = None
+    trucks: list[TruckConfig] = []
+    batteries: list[BatteryConfig] = []
+    links: list[LinkConfig] = []
+    forecast: ForecastConfig = ForecastConfig()
+    controller: ControllerConfig = ControllerConfig()
+    controllers: dict[str, dict[str, Any]] = {}
+    """settings of other controllers, by name, used when ``--controller`` chooses them"""
+    grid: GridConfig = GridConfig()
+    simulators: SimulatorsConfig = SimulatorsConfig()
+    record: RecordConfig = RecordConfig()
