@@ -1,0 +1,13 @@
+"""The controller that does nothing: what every other one is compared with."""
+
+from __future__ import annotations
+
+from controllers.contract import Controller, Forecast, Observation, Plan, hold
+
+
+class Idle(Controller):
+    """Do nothing: no power, no trips."""
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return one row of zeros; a truck on the road drives on."""
+        return hold(self.plant, observation)

@@ -1,0 +1,36 @@
+"""The controller that plays a schedule made elsewhere, so that it can be held against the AC grid."""
+
+from __future__ import annotations
+
+from controllers.contract import Controller, ControllerSettings, Forecast, Observation, Plan, Plant
+from controllers.plan_file import read_plan
+from controllers.settings import ConfigPath
+
+
+class Replay(Controller):
+    """Play a plan.csv, whatever happens."""
+
+    class Settings(ControllerSettings):
+        """Options of `Replay`."""
+
+        file: ConfigPath
+        """the plan.csv, relative to the config"""
+
+    settings: Settings
+
+    def __init__(self, plant: Plant, settings: Settings):
+        super().__init__(plant, settings)
+        self.schedule = read_plan(settings.file, plant)
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the rows of the schedule from this step on, as far as the forecast looks.
+
+        A truck that is on the road drives on until it arrives, whatever the schedule says meanwhile.
+        """
+        rows = slice(observation.step, min(observation.step + forecast.steps, self.plant.steps))
+        destination = self.schedule.destination[rows].copy()
+        for truck, remaining in enumerate(observation.transit_steps):
+            destination[:remaining, truck] = observation.station[truck]
+        return Plan(
+            p_mw=self.schedule.p_mw[rows].copy(), q_mvar=self.schedule.q_mvar[rows].copy(), destination=destination
+        )
