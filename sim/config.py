@@ -1,16 +1,17 @@
 """The co-simulation config: what a user writes in TOML, as frozen pydantic models. Unknown keys are refused.
 
 Only single values are checked here; what ties one part to another (buses, stations, profiles) is checked in `sim.plant`
-and `sim.case`, which collect every fault of a file.
+and `sim.profiles`. Types are strict: a number in quotes is no number, ``true`` is no 1.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from controllers.contract import Labour, Mileage
 from networks.roads import Rounding
@@ -21,12 +22,28 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+FileName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+# strict models take no string for an enum; a file has only strings
+Choice = Field(strict=False)
 
 
 class Part(BaseModel):
     """Base of all parts of the config."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCustomError:
+    """Word the faults of values that do not fit together.
+
+    Parameters
+    ----------
+    found : by key, what is wrong and the way out
+    repair : values (``None`` to leave the key out) that make the table valid, so that what else is wrong with the file
+        can be found too
+    """
+    words = "; ".join(f"{key}: {message}" for key, message in found.items())
+    return PydanticCustomError("inconsistent", "{words}", {"words": words, "found": found, "repair": repair})
 
 
 class ProfileColumn(Part):
@@ -55,24 +72,32 @@ class Resample(StrEnum):
 class TimeConfig(Part):
     """Steps of the run."""
 
-    start: datetime
+    start: Annotated[datetime, Choice]
     """local time of the first step; with an offset where the profiles' time stamps have one"""
     step_s: Annotated[int, Field(gt=0)]
     """step length [s]; must divide the day"""
-    steps: Annotated[int, Field(gt=0)]
+    steps: Annotated[int, Field(gt=0, le=10_000_000)]
     """number of steps"""
     horizon_steps: Annotated[int, Field(gt=0)] | None = None
     """how far forecasts look ahead; the whole run when not given"""
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _no_bare_number(cls, value: Any) -> Any:
+        # pydantic would read a number as seconds since 1970
+        if not isinstance(value, date):
+            raise ValueError("expected a date and time without quotes, such as 2024-06-14T00:00:00")
+        return value
 
 
 class ProfileSource(Part):
     """A CSV or Parquet file of time series."""
 
-    file: str
+    file: FileName
     """path, relative to the config"""
     time: str
     """name of the time column: hours from local midnight of the first day, or time stamps (start of the interval)"""
-    resample: Resample = Resample.MEAN
+    resample: Annotated[Resample, Choice] = Resample.MEAN
     """how the columns are brought to the step of the run"""
 
 
@@ -80,7 +105,7 @@ class NetworkConfig(Part):
     """A distribution network."""
 
     name: Name
-    feeder: str
+    feeder: FileName
     """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
     v_min_pu: Positive | None = None
     """lowest voltage allowed at every bus [pu]; the source's own limits when not given"""
@@ -107,12 +132,13 @@ class LoadConfig(Part):
 
     @model_validator(mode="after")
     def _one_way(self) -> LoadConfig:
+        repair = {"factor": 1.0, "p_mw": None, "q_mvar": None}
         if (self.factor is None) == (self.p_mw is None):
-            raise ValueError("give either factor or p_mw")
+            raise inconsistent({"factor": "give either factor or p_mw"}, repair)
         if self.p_mw is not None and self.bus is None:
-            raise ValueError("p_mw needs a bus")
+            raise inconsistent({"bus": "p_mw needs a bus; name it, or scale the nominal loads with a factor"}, repair)
         if self.q_mvar is not None and self.p_mw is None:
-            raise ValueError("q_mvar goes with p_mw; a factor scales both")
+            raise inconsistent({"q_mvar": "goes with p_mw; a factor scales both p and q"}, repair)
         return self
 
 
@@ -155,23 +181,24 @@ class RoadsConfig(Part):
 
     distance_km: list[list[NonNegative]] | None = None
     """rows: from; columns: to; in the order of ``[[stations]]`` [km]"""
-    graph: str | None = None
+    graph: FileName | None = None
     """CSV with columns from, to, km or minutes, optional capacity, b, power; relative to the config"""
     speed_km_h: Positive | None = None
     """speed of travel, for the matrix and for graph rows given in km [km/h]"""
     install_min: NonNegative = 0.0
     """time to connect after arrival [min]"""
-    rounding: Rounding = Rounding.NEAREST
+    rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
     """how a travel time becomes whole steps"""
     congestion: Series = 0.0
     """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
 
     @model_validator(mode="after")
     def _one_way(self) -> RoadsConfig:
+        repair = {"distance_km": [[0.0]], "speed_km_h": 1.0, "graph": None}
         if (self.distance_km is None) == (self.graph is None):
-            raise ValueError("give either distance_km or graph")
+            raise inconsistent({"distance_km": "give either distance_km or graph"}, repair)
         if self.distance_km is not None and self.speed_km_h is None:
-            raise ValueError("distance_km needs speed_km_h")
+            raise inconsistent({"speed_km_h": "needed with distance_km; give the speed of travel [km/h]"}, repair)
         return self
 
 
@@ -207,20 +234,24 @@ class StorageConfig(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> StorageConfig:
+        keys = ("soc_min", "soc_max", "soc_initial", "soc_end", "eta_charge", "eta_discharge")
+        window = f"[soc_min, soc_max] = [{self.soc_min}, {self.soc_max}]"
+        found: dict[str, str] = {}
         if self.soc_min >= self.soc_max:
-            raise ValueError(
-                f"the state-of-charge window is upside down: soc_min = {self.soc_min} is not below soc_max = {self.soc_max}"
-            )
-        if not self.soc_min <= self.soc_initial <= self.soc_max:
-            raise ValueError(f"soc_initial = {self.soc_initial} lies outside [{self.soc_min}, {self.soc_max}]")
-        if isinstance(self.soc_end, float) and not self.soc_min <= self.soc_end <= self.soc_max:
-            raise ValueError(f"soc_end = {self.soc_end} lies outside [{self.soc_min}, {self.soc_max}]")
+            found["soc_min"] = f"the window is upside down: soc_min must be below soc_max = {self.soc_max}"
+        else:
+            if not self.soc_min <= self.soc_initial <= self.soc_max:
+                found["soc_initial"] = f"lies outside {window}; choose a value inside"
+            if isinstance(self.soc_end, float) and not self.soc_min <= self.soc_end <= self.soc_max:
+                found["soc_end"] = f'lies outside {window}; choose a value inside, "start" or "free"'
         for key in ("eta_charge", "eta_discharge"):
-            value = getattr(self, key)
-            if value > 1 and not self.allow_published_efficiency:
-                raise ValueError(
-                    f"{key} = {value} is above 1, so energy would come from nothing; set allow_published_efficiency = true to follow the published figure"
+            if getattr(self, key) > 1 and not self.allow_published_efficiency:
+                found[key] = (
+                    "an efficiency above 1 makes energy from nothing; it must be at most 1 "
+                    "(allow_published_efficiency = true accepts a published figure)"
                 )
+        if found:
+            raise inconsistent(found, dict.fromkeys(keys))
         return self
 
 
@@ -238,9 +269,9 @@ class TruckConfig(StorageConfig):
     """fuel rate [currency/km]"""
     labour_per_h: NonNegative = 0.0
     """labour rate [currency/h]"""
-    mileage: Mileage = Mileage.LEG
+    mileage: Annotated[Mileage, Choice] = Mileage.LEG
     """kilometres charged for a trip"""
-    labour: Labour = Labour.TRAVEL
+    labour: Annotated[Labour, Choice] = Labour.TRAVEL
     """hours charged"""
     flat_hours: NonNegative = 8.0
     """hours a day, under ``labour = "flat_if_used"`` [h]"""
@@ -310,7 +341,7 @@ class ForecastKind(StrEnum):
 class ForecastConfig(Part):
     """What the controller may know of the future."""
 
-    kind: ForecastKind = ForecastKind.PERFECT
+    kind: Annotated[ForecastKind, Choice] = ForecastKind.PERFECT
     """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
     errors_on: Literal["forecast", "realised"] = "forecast"
     """whether the profile is what happens and the forecast errs, or the profile is forecast and reality errs"""
@@ -333,7 +364,7 @@ class ControllerConfig(BaseModel):
 
     use: str = "idle"
     """built-in name, ``package.module:Class``, ``path/file.py:Class``, or the name of an installed plug-in"""
-    on_failure: OnFailure = OnFailure.PREVIOUS_PLAN
+    on_failure: Annotated[OnFailure, Choice] = OnFailure.PREVIOUS_PLAN
     """what is dispatched when it fails"""
 
     def settings(self) -> dict[str, Any]:
@@ -351,12 +382,16 @@ class AcEngine(StrEnum):
 class GridConfig(Part):
     """AC power flow."""
 
-    ac_engine: AcEngine = AcEngine.PANDAPOWER
+    ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
     """which engine solves it"""
     tolerance_mva: Positive = 1e-8
     """largest mismatch of a solved flow [MVA]"""
     max_iterations: Annotated[int, Field(gt=0)] = 20
     """iterations before a step counts as diverged"""
+    v_tolerance_pu: NonNegative = 1e-6
+    """a voltage counts as outside its limits when it is so by more than this [pu]"""
+    loading_tolerance_percent: NonNegative = 1e-3
+    """a branch counts as overloaded when it is so by more than this [%]"""
 
 
 class SimulatorConfig(Part):
