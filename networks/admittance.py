@@ -118,6 +118,6 @@ def branch_flows(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Branch
 
 
 def bus_injections(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Complex[np.ndarray, "*batch bus"]:
-    """Complex power that every bus injects at voltages ``v`` [pu]; at the slack with what the grid above supplies [MVA]."""
+    """Complex power injected by every bus at voltages ``v`` [pu]; the slack's with the supply from above [MVA]."""
     current = (admittance(feeder).bus @ v.reshape(-1, feeder.n_bus).T).T.reshape(v.shape)
     return feeder.base_mva * v * current.conj()
