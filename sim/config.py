@@ -428,20 +428,36 @@ class Config(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of everything that is drawn"""
     time: TimeConfig
+    """steps of the run"""
     profiles: dict[Name, ProfileSource] = {}
+    """files of time series, by the name that ``"source.column"`` uses"""
     networks: Annotated[list[NetworkConfig], Field(min_length=1)]
+    """distribution networks"""
     loads: list[LoadConfig] = []
+    """what the networks feed"""
     generators: list[GeneratorConfig] = []
+    """PV, wind and other sources"""
     prices: PricesConfig = PricesConfig()
+    """tariffs"""
     stations: list[StationConfig] = []
+    """where trucks connect"""
     roads: RoadsConfig | None = None
+    """travel between the stations; needed with trucks"""
     trucks: list[TruckConfig] = []
+    """batteries on trucks"""
     batteries: list[BatteryConfig] = []
+    """stationary batteries"""
     links: list[LinkConfig] = []
+    """MVDC links"""
     forecast: ForecastConfig = ForecastConfig()
+    """what the controller may know of the future"""
     controller: ControllerConfig = ControllerConfig()
+    """who plans, and its settings"""
     controllers: dict[str, dict[str, Any]] = {}
     """settings of other controllers, by name, used when ``--controller`` chooses them"""
     grid: GridConfig = GridConfig()
+    """AC power flow"""
     simulators: SimulatorsConfig = SimulatorsConfig()
+    """simulators that run elsewhere"""
     record: RecordConfig = RecordConfig()
+    """what is written down"""

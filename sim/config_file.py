@@ -7,7 +7,6 @@ config written into a run directory runs again from anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,54 +16,12 @@ from pydantic import ValidationError
 
 from networks.faults import Fault, InputError, no_such
 from sim.config import Config
-from sim.config_document import Document, Loc, parse_settings, read_layers, read_toml
+from sim.config_document import Document, parse_settings, read_layers, read_toml
 from sim.config_faults import faults_of
 from sim.config_repair import Repaired, repair
+from sim.loaded_config import LoadedConfig, Reading
 
 _FEEDER_FILES = (".json", ".m", ".mat")
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedConfig:
-    """A config, and where it came from.
-
-    Attributes
-    ----------
-    config : the checked config
-    path : the file the user named
-    base_dir : folder that file names in the config are relative to, where they are not absolute
-    document : the complete config as used, with defaults; what `write_config` writes
-    merged : the same as the user wrote it, with the origin of each value
-    """
-
-    config: Config
-    path: Path
-    base_dir: Path
-    document: Mapping[str, Any]
-    merged: Document = field(repr=False)
-
-    def fault(self, loc: Loc, message: str) -> Fault:
-        """Word a fault at a place of the config, such as ``("trucks", 0, "station")``."""
-        return self.merged.fault(loc, message)
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """A config that may be faulty.
-
-    Attributes
-    ----------
-    loaded : the config; repaired where it is faulty, and ``None`` where it is too faulty for that
-    faults : what is wrong with it so far
-    """
-
-    loaded: LoadedConfig | None
-    faults: tuple[Fault, ...]
-    repaired: Repaired | None = field(default=None, repr=False)
-
-    def genuine(self, error: InputError) -> list[Fault]:
-        """Faults of further checks on `loaded` that do not come from its repair."""
-        return [one for one in error.faults if self.repaired is None or self.repaired.holds(one)]
 
 
 def load_config(
@@ -82,12 +39,27 @@ def load_config(
     Raises
     ------
     InputError
-        with every fault of the file's values; `sim.plant` finds what does not fit together.
+        with every fault of the file's values, and then also of what does not fit together; `sim.plant.build_plant`
+        finds the latter where the values are right.
     """
     reading = read_config(path, overrides, controller, seed)
-    if reading.faults or reading.loaded is None:
+    if reading.loaded is None:
         raise InputError(reading.faults)
+    if reading.faults:
+        raise InputError([*reading.faults, *_plant_faults(reading)])
     return reading.loaded
+
+
+def _plant_faults(reading: Reading) -> list[Fault]:
+    # only here, so that reading a good config needs no grid packages
+    from sim.plant import build_plant
+
+    assert reading.loaded is not None
+    try:
+        build_plant(reading.loaded)
+    except InputError as error:
+        return reading.genuine(error)
+    return []
 
 
 def read_config(

@@ -1,0 +1,56 @@
+"""A config as read, ready for the plant to be built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from networks.faults import Fault, InputError
+from sim.config import Config
+from sim.config_document import Document, Loc
+from sim.config_repair import Repaired
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedConfig:
+    """A config, and where it came from.
+
+    Attributes
+    ----------
+    config : the checked config
+    path : the file the user named
+    base_dir : folder that file names in the config are relative to, where they are not absolute
+    document : the complete config as used, with defaults; what `write_config` writes
+    merged : the same as the user wrote it, with the origin of each value
+    """
+
+    config: Config
+    path: Path
+    base_dir: Path
+    document: Mapping[str, Any]
+    merged: Document = field(repr=False)
+
+    def fault(self, loc: Loc, message: str) -> Fault:
+        """Word a fault at a place of the config, such as ``("trucks", 0, "station")``."""
+        return self.merged.fault(loc, message)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A config that may be faulty.
+
+    Attributes
+    ----------
+    loaded : the config; repaired where it is faulty, and ``None`` where it is too faulty for that
+    faults : what is wrong with it so far
+    """
+
+    loaded: LoadedConfig | None
+    faults: tuple[Fault, ...]
+    repaired: Repaired | None = field(default=None, repr=False)
+
+    def genuine(self, error: InputError) -> list[Fault]:
+        """Faults of further checks on `loaded` that do not come from its repair."""
+        return [one for one in error.faults if self.repaired is None or self.repaired.holds(one)]
