@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from networks.faults import Fault, InputError, no_such
 
 S = TypeVar("S", bound=BaseModel)
 
 
-def _below_base(path: Path, info: ValidationInfo) -> Path:
+def _below_base(path: Path, info: Any) -> Path:
+    """Resolve against ``base_dir`` of the validation context; ``info`` is pydantic's ``ValidationInfo`` protocol."""
     base: Path | None = (info.context or {}).get("base_dir")
     return path if base is None else base / path
 

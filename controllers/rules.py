@@ -1,0 +1,270 @@
+"""The published price and station rules, for any number of stores and stations: the baseline without an optimiser.
+
+Charge at cheap prices, discharge at dear ones, at a share of the rating; a truck charges where the local surplus is
+largest and discharges where the net load is [A, as the public reproduction replaces stage 1 by rules]. Added to the
+published rules: a trip is planned with its travel time; the energy due at the end of the day, cycles and trips are
+budgeted, so that nothing is asked for that a device would have to refuse; and nothing is traded at a loss. Links rest,
+and reactive power is left at zero: without a model of the grid there is no telling which way would help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field, model_validator
+
+from controllers.contract import (
+    Controller,
+    ControllerError,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+)
+from controllers.store_rule import Prices, StoreRule
+from networks.feeder import Feeder
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Rules(Controller):
+    """Charge cheap where there is surplus, discharge dear where the net load is; no optimiser."""
+
+    class Settings(ControllerSettings):
+        """Options of `Rules`; the defaults are the published figures where there are any."""
+
+        charge_quantile: Share = 0.25
+        """charge at or below this quantile of the day's prices"""
+        discharge_quantile: Share = 0.75
+        """discharge at or above this quantile of the day's prices"""
+        power_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+        """share of the rated power that is used"""
+        moderate: bool = False
+        """also trade around the median price: charge below it, discharge above it, at ``moderate_share``"""
+        moderate_share: Share = 0.3
+        """share of the rated power that is used around the median"""
+        surplus_mw: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.3
+        """least generation above load that makes a station worth charging at [MW]"""
+        advantage_mw: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+        """least difference in surplus or net load that is worth a trip [MW]"""
+        min_stay_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+        """least time between arrival and the next departure [h]"""
+
+        @model_validator(mode="after")
+        def _in_order(self) -> Rules.Settings:
+            if self.charge_quantile >= self.discharge_quantile:
+                cheap, dear = self.charge_quantile, self.discharge_quantile
+                raise ValueError(f"charge_quantile = {cheap} is not below discharge_quantile = {dear}")
+            return self
+
+    settings: Settings
+
+    def __init__(self, plant: Plant, settings: Settings):
+        super().__init__(plant, settings)
+        self._rules = [StoreRule(store, plant.step_h, settings.power_share) for store in plant.storages]
+        ohm = [_ohm_to_slack(feeder) for feeder in plant.feeders]
+        self._station_ohm = np.array(
+            [ohm[s.network][s.bus - plant.bus_slices[s.network].start] for s in plant.stations], dtype=np.float64
+        )
+        self._generators_at = [
+            np.flatnonzero(plant.generator_bus == station.bus) if plant.generators else np.zeros(0, dtype=np.int64)
+            for station in plant.stations
+        ]
+        self._min_stay = int(np.ceil(settings.min_stay_h / plant.step_h - 1e-9))
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return one row: what every store does now, and where every truck is to be.
+
+        Raises
+        ------
+        ControllerError
+            where a measured energy, a price, or the net load at a station is not finite.
+        """
+        plant = self.plant
+        if not np.isfinite(observation.energy_mwh).all():
+            raise ControllerError(f"step {observation.step}: a measured energy is not finite")
+        memory = _Memory.of(observation, len(plant.trucks))
+        prices = self._prices(observation, forecast, memory)
+        parked_since = [
+            observation.step + int(left) if left > 0 else since
+            for left, since in zip(observation.transit_steps, memory.parked_since, strict=True)
+        ]
+        p_mw = np.zeros((1, plant.n_device))
+        destination = observation.station[None, :].copy()
+        net_load = self._net_load(forecast, prices) if plant.trucks else np.zeros((0, 0))
+        for index, rule in enumerate(self._rules):
+            energy, cycles = float(observation.energy_mwh[index]), float(observation.cycles_today[index])
+            if index < len(plant.trucks):
+                if observation.transit_steps[index] > 0:
+                    continue
+                since = parked_since[index]
+                stayed = None if since is None else observation.step - since
+                target = self._target(index, observation, forecast, prices, net_load, stayed)
+                if target != observation.station[index]:
+                    destination[0, index] = target
+                    continue
+            p_mw[0, index] = rule.power(energy, cycles, prices)
+        return Plan(
+            p_mw=p_mw,
+            q_mvar=np.zeros_like(p_mw),
+            destination=destination,
+            memory=memory.next(prices, parked_since).to_json(),
+        )
+
+    # ------------------------------------------------------------------------------------------------------- prices
+
+    def _prices(self, observation: Observation, forecast: Forecast, memory: _Memory) -> Prices:
+        """Say what is cheap and what is dear today, and how long the day still is.
+
+        The thresholds are quantiles of the coming day's prices, fixed at its first step. A forecast that does not
+        look so far is completed with the prices seen during the last day, and the thresholds follow them.
+        """
+        plant = self.plant
+        day_steps = plant.steps_per_day
+        of_day = plant.step_of_day(observation.step)
+        left_of_run = plant.steps - observation.step
+        buy = forecast.buy_price[: min(2 * day_steps, left_of_run)]
+        if not np.isfinite(buy).all():
+            raise ControllerError(f"step {observation.step}: a forecast price is not finite")
+        day = (plant.first_step_of_day + observation.step) // day_steps
+        coming = buy[:day_steps]
+        if memory.day == day and not memory.seen:
+            low, median, high = memory.thresholds
+            seen: list[float] = []
+        else:
+            whole_day = len(coming) >= min(day_steps, left_of_run)
+            seen = [] if whole_day and not memory.seen else [*memory.seen, float(buy[0])][-day_steps:]
+            known = np.concatenate([seen, coming[1:]]) if seen else coming
+            quantiles = (self.settings.charge_quantile, 0.5, self.settings.discharge_quantile)
+            low, median, high = (float(one) for one in np.quantile(known, quantiles))
+        share = self.settings.moderate_share if self.settings.moderate else 0.0
+        return Prices(
+            buy=buy,
+            low=low,
+            median=median,
+            high=high,
+            moderate_share=share,
+            left_of_day=min(day_steps - of_day, left_of_run),
+            left_of_run=left_of_run,
+            day=day,
+            seen=seen,
+        )
+
+    # ------------------------------------------------------------------------------------------------------ stations
+
+    def _net_load(self, forecast: Forecast, prices: Prices) -> Float[np.ndarray, "rest station"]:
+        """Load less generation at every station for the rest of the day, as far as it is known [MW]."""
+        rows = min(prices.left_of_day, forecast.steps)
+        net: Float[np.ndarray, "rest station"] = forecast.load_p_mw[:rows, self.plant.station_bus]
+        for station, columns in enumerate(self._generators_at):
+            if len(columns):
+                net[:, station] -= forecast.generation_mw[:rows, columns].sum(axis=1)
+        if not np.isfinite(net).all():
+            raise ControllerError("the forecast net load at a station is not finite")
+        return net
+
+    def _target(
+        self,
+        index: int,
+        observation: Observation,
+        forecast: Forecast,
+        prices: Prices,
+        net_load: Float[np.ndarray, "rest station"],
+        stayed: int | None,
+    ) -> int:
+        """Say where a parked truck should be: its station, unless it is time to depart for a better one.
+
+        The next period of work is the run of cheap or dear steps that comes first today. The truck departs for it as
+        late as it can be on time, and late only if it still works there longer than it loses on the road.
+        """
+        plant, truck, rule = self.plant, self.plant.trucks[index], self._rules[index]
+        here = int(observation.station[index])
+        rests = stayed is not None and stayed < self._min_stay
+        if rests or observation.trips_today[index] >= truck.trips_max_per_day or plant.roads is None:
+            return here
+        energy, cycles = float(observation.energy_mwh[index]), float(observation.cycles_today[index])
+        period = rule.next_period(energy, cycles, prices)
+        if period is None:
+            return here
+        load = net_load[period.start : period.stop].mean(axis=0)
+        target = (
+            self._charging_station(truck.stations, here, load)
+            if period.charges
+            else self._dearest(truck.stations, here, load)
+        )
+        if target == here:
+            return here
+        transit = plant.roads.transit_steps(forecast.congestion[:1], plant.step_s)[0]
+        steps = int(transit[here, target])
+        lost = max(0, steps - period.start)
+        on_time = steps >= period.start
+        if not on_time or period.stop - period.start - lost < max(lost, 1):
+            return here
+        return target if rule.may_leave(energy, steps, prices) else here
+
+    def _charging_station(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
+        """Where the surplus is largest, or else the station electrically nearest to its slack bus."""
+        best = min(stations, key=lambda station: (load[station], station))
+        if -load[best] > self.settings.surplus_mw:
+            gain = load[here] - load[best]
+            return best if here not in stations or gain >= self.settings.advantage_mw else here
+        return min(stations, key=lambda station: (self._station_ohm[station], station != here, station))
+
+    def _dearest(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
+        """Where the net load is highest."""
+        best = max(stations, key=lambda station: (load[station], -station))
+        gain = load[best] - load[here]
+        return best if here not in stations or gain >= self.settings.advantage_mw else here
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What the rules must remember: today's thresholds, prices seen (short forecasts only), when trucks parked."""
+
+    day: int
+    thresholds: tuple[float, float, float]
+    seen: tuple[float, ...]
+    parked_since: tuple[int | None, ...]
+
+    @classmethod
+    def of(cls, observation: Observation, trucks: int) -> _Memory:
+        """Read the memory of the previous plan; empty where there is none, or another controller's."""
+        found = observation.previous_plan.memory.get("rules") if observation.previous_plan is not None else None
+        if found is None:
+            return cls(-1, (0.0, 0.0, 0.0), (), (None,) * trucks)
+        low, median, high = found["thresholds"]
+        return cls(found["day"], (low, median, high), tuple(found["seen"]), tuple(found["parked_since"]))
+
+    def next(self, prices: Prices, parked_since: list[int | None]) -> _Memory:
+        """Return what to remember after this step."""
+        return _Memory(prices.day, (prices.low, prices.median, prices.high), tuple(prices.seen), tuple(parked_since))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain lists and numbers."""
+        return {
+            "rules": {
+                "day": self.day,
+                "thresholds": list(self.thresholds),
+                "seen": list(self.seen),
+                "parked_since": list(self.parked_since),
+            }
+        }
+
+
+def _ohm_to_slack(feeder: Feeder) -> Float[np.ndarray, " bus"]:
+    """Sum of ``|r + jx|`` of the branches between the slack and every bus [ohm]."""
+    ohm = np.hypot(feeder.r_pu, feeder.x_pu) * feeder.base_kv[feeder.child] ** 2 / feeder.base_mva
+    above = {
+        int(child): (int(parent), float(z)) for parent, child, z in zip(feeder.parent, feeder.child, ohm, strict=True)
+    }
+    total = np.zeros(feeder.n_bus)
+    for bus in range(feeder.n_bus):
+        at = bus
+        while at in above:
+            at, z = above[at]
+            total[bus] += z
+    return total
