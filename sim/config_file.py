@@ -7,7 +7,9 @@ config written into a run directory runs again from anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from copy import deepcopy
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,33 @@ def _plant_faults(reading: Reading) -> list[Fault]:
     return []
 
 
+def config_of_document(values: Mapping[str, Any], base_dir: Path) -> LoadedConfig:
+    """Check a config that arrived as tables, not as a file; for a simulator in another process.
+
+    Parameters
+    ----------
+    values : as `LoadedConfig.document`, also with times as ISO texts, as JSON carries them
+    base_dir : folder that file names in it are relative to
+
+    Raises
+    ------
+    InputError
+        with every fault of its values.
+    """
+    tables = deepcopy(dict(values))
+    time = tables.get("time")
+    if isinstance(time, dict) and isinstance(time.get("start"), str):
+        with suppress(ValueError):  # the check below says what is wrong with it
+            time["start"] = datetime.fromisoformat(time["start"])
+    document = Document("config document")
+    _anchor(tables, base_dir.absolute())
+    document.lay_over(tables, document.source)
+    reading = _check(document, Path(document.source), base_dir.absolute(), [])
+    if reading.faults or reading.loaded is None:
+        raise InputError(reading.faults)
+    return reading.loaded
+
+
 def read_config(
     path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
 ) -> Reading:
@@ -87,21 +116,24 @@ def read_config(
         _choose_controller(document, controller, folder)
     if seed is not None:
         document.lay_over({"seed": seed}, "--seed")
+    return _check(document, found, folder, faults)
 
+
+def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault]) -> Reading:
+    """Check the values of a document; ``faults`` are those found before."""
     repaired: Repaired | None = None
     config: Config | None = None
     try:
         config = Config.model_validate(document.values)
     except ValidationError as error:
-        faults += faults_of(error, document)
+        faults = [*faults, *faults_of(error, document)]
         repaired = repair(document)
         config = None if repaired is None else repaired.config
     if config is None:
         return Reading(None, tuple(faults))
-    loaded = LoadedConfig(config, found, folder, complete(config), document)
-    reading = Reading(loaded, (), repaired)
-    faults += reading.genuine(InputError(_time_faults(loaded)))
-    return Reading(loaded, tuple(faults), repaired)
+    loaded = LoadedConfig(config, path, base_dir, complete(config), document)
+    in_time = Reading(loaded, (), repaired).genuine(InputError(_time_faults(loaded)))
+    return Reading(loaded, (*faults, *in_time), repaired)
 
 
 def complete(config: Config) -> dict[str, Any]:
