@@ -67,6 +67,7 @@ def repair(document: Document) -> Repaired | None:
                 return None
             elif isinstance(loc[-1], str) and loc not in tries and details["type"] != "missing":
                 tries[loc] = 0
+                doubtful.add(key_text(loc))
                 _put(trial.values, loc, None)
             elif tries.get(loc, 0) < len(_STAND_INS):
                 doubtful.add(key_text(loc))
