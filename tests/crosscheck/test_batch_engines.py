@@ -1,4 +1,4 @@
-"""The power-grid-model engine against pandapower, and against the power balance of the feeder it was given."""
+"""The power-grid-model engine and the batched sweep against pandapower, and against the balance of what they were given."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import networks
 from networks.admittance import bus_injections
 from networks.feeder import Feeder, plain_feeder
+from networks.sweep import solve_sweep
 from sim.ac_power_grid_model import PowerGridModelEngine
 
 DATA = Path(networks.__file__).parent / "data"
@@ -54,9 +55,13 @@ def pandapower_voltages(net: pp.pandapowerNet) -> np.ndarray:
 @pytest.mark.parametrize("name", ["ieee33", "ieee69", "ieee85"])
 def test_voltages_agree_with_pandapower(name: str) -> None:
     feeder, net = feeder_of_tables(name)
+    reference = pandapower_voltages(net)
     v = PowerGridModelEngine(feeder).solve(-feeder.p_load_mw, -feeder.q_load_mvar)
-    np.testing.assert_allclose(v, pandapower_voltages(net), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(v, reference, rtol=0, atol=1e-10)
     assert abs(v[feeder.slack]) == pytest.approx(feeder.slack_v_pu, abs=1e-12)
+    v, converged = solve_sweep(feeder, -feeder.p_load_mw, -feeder.q_load_mvar)
+    assert converged
+    np.testing.assert_allclose(v, reference, rtol=0, atol=1e-10)
 
 
 def test_taps_shifts_charging_and_shunts_are_all_carried() -> None:
