@@ -95,7 +95,7 @@ class Rules(Controller):
         ]
         p_mw = np.zeros((1, plant.n_device))
         destination = observation.station[None, :].copy()
-        net_load = self._net_load(forecast, prices) if plant.trucks else np.zeros((0, 0))
+        net_load = self._net_load(observation.step, forecast, prices) if plant.trucks else np.zeros((0, 0))
         for index, rule in enumerate(self._rules):
             energy, cycles = float(observation.energy_mwh[index]), float(observation.cycles_today[index])
             if index < len(plant.trucks):
@@ -156,7 +156,7 @@ class Rules(Controller):
 
     # ------------------------------------------------------------------------------------------------------ stations
 
-    def _net_load(self, forecast: Forecast, prices: Prices) -> Float[np.ndarray, "rest station"]:
+    def _net_load(self, step: int, forecast: Forecast, prices: Prices) -> Float[np.ndarray, "rest station"]:
         """Load less generation at every station for the rest of the day, as far as it is known [MW]."""
         rows = min(prices.left_of_day, forecast.steps)
         net: Float[np.ndarray, "rest station"] = forecast.load_p_mw[:rows, self.plant.station_bus]
@@ -164,7 +164,7 @@ class Rules(Controller):
             if len(columns):
                 net[:, station] -= forecast.generation_mw[:rows, columns].sum(axis=1)
         if not np.isfinite(net).all():
-            raise ControllerError("the forecast net load at a station is not finite")
+            raise ControllerError(f"step {step}: the forecast net load at a station is not finite")
         return net
 
     def _target(
@@ -198,6 +198,8 @@ class Rules(Controller):
         )
         if target == here:
             return here
+        if not np.isfinite(forecast.congestion[0]):
+            raise ControllerError(f"step {observation.step}: the forecast congestion is not finite")
         transit = plant.roads.transit_steps(forecast.congestion[:1], plant.step_s)[0]
         steps = int(transit[here, target])
         lost = max(0, steps - period.start)

@@ -45,12 +45,15 @@ class Sample:
 
 
 def samples() -> tuple[Sample, ...]:
-    """Return one plant with a truck, one with every kind of device on two feeders, and one without any device."""
-    return three_bus(), two_feeders(), no_devices()
+    """Return one plant with a truck, one with every kind of device on two feeders, and one without any device.
+
+    Steps are long and days short, so that controllers that solve large problems can be tried too.
+    """
+    return three_bus(step_s=1800), two_feeders(step_s=3600), no_devices()
 
 
-def three_bus() -> Sample:
-    """Three buses in a row, a station at each, PV, wind and one truck (the figures of the published case)."""
+def three_bus(step_s: int = 600) -> Sample:
+    """One day of three buses in a row, a station at each, PV, wind and one truck (the published case's figures)."""
     feeder = plain_feeder(
         "three_bus",
         base_mva=10.0,
@@ -75,9 +78,9 @@ def three_bus() -> Sample:
         links=(),
         generators=(Generator("pv", "pv", 0, 1, 128.0), Generator("wind", "wind", 0, 2, 128.0)),
         roads=DistanceMatrix(("S1", "S2", "S3"), km, speed_km_h=40.0, install_min=5.0),
-        step_s=600,
-        steps=144,
-        horizon_steps=144,
+        step_s=step_s,
+        steps=86400 // step_s,
+        horizon_steps=86400 // step_s,
         first_step_of_day=0,
         export_price_ratio=1.0,
         currency="USD",
@@ -85,8 +88,8 @@ def three_bus() -> Sample:
     return Sample("three buses, one truck", plant, _day(plant))
 
 
-def two_feeders() -> Sample:
-    """Two feeders with a link of two terminals, a battery in each, and a truck that serves three of four stations."""
+def two_feeders(step_s: int = 900) -> Sample:
+    """Two feeders with a link of two terminals, a battery in each, a truck for three of four stations; 30 hours."""
     plant = Plant(
         feeders=(_line("dn1"), _line("dn2")),
         stations=(Station("S1", 0, 0), Station("S2", 0, 3), Station("S3", 1, 4), Station("S4", 1, 6)),
@@ -112,10 +115,10 @@ def two_feeders() -> Sample:
             speed_km_h=30.0,
             install_min=5.0,
         ),
-        step_s=900,
-        steps=120,
-        horizon_steps=96,
-        first_step_of_day=24,
+        step_s=step_s,
+        steps=30 * 3600 // step_s,
+        horizon_steps=86400 // step_s,
+        first_step_of_day=6 * 3600 // step_s,
         export_price_ratio=0.8,
         currency="USD",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from controllers import registry
@@ -104,8 +107,6 @@ def test_an_edited_file_is_read_again(folder: Path) -> None:
 
 
 def test_a_file_may_import_what_lies_beside_it_and_sys_path_is_left_as_it_was(folder: Path) -> None:
-    import sys
-
     (folder / "plugins" / "beside_the_plugin.py").write_text("from mine import Mine\n")
     (folder / "plugins" / "uses.py").write_text("from beside_the_plugin import Mine\n")
     before = list(sys.path)
@@ -195,10 +196,6 @@ def test_replay_takes_its_file_from_the_folder_of_the_config_and_plays_it(folder
 
 
 def test_replay_lets_a_late_truck_arrive_before_it_is_sent_on(folder: Path) -> None:
-    from dataclasses import replace
-
-    import numpy as np
-
     sample = three_bus()
     (folder / "plan.csv").write_text(PLAN_HEADER + "0,T1,0,0,S3\n5,T1,0,0,S2\n")
     built = make_controller("replay", sample.plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)

@@ -16,6 +16,7 @@ from controllers.contract import ControllerError, Forecast, Observation, Plant, 
 from controllers.rehearsal import rehearse
 from controllers.rules import Rules
 from controllers.sample_plants import Sample, at_start, look_ahead, no_devices, three_bus, two_feeders
+from networks.roads import DistanceMatrix
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -157,7 +158,9 @@ def test_on_the_published_day_the_truck_moves_and_earns_more_than_it_costs() -> 
         to = int(moment.plan.destination[0, 0])
         earned += p * prices[step] / 6 - max(-p, 0.0) * 15.0 / 6
         if to != visited[-1]:
-            km = sample.plant.roads.distance_km[visited[-1], to]  # type: ignore[union-attr]
+            roads = sample.plant.roads
+            assert isinstance(roads, DistanceMatrix)
+            km = roads.distance_km[visited[-1], to]
             minutes = km / 40.0 * 60.0 + 5.0 + sample.day.congestion[step]
             earned -= 0.4 * km + 10.0 * round(minutes / 10.0) / 6
             visited.append(to)
