@@ -1,0 +1,217 @@
+"""A battery's step: the energy it moves, and what its limits leave of a setpoint.
+
+    E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch        [A, eq. 37; B, §2.2]
+
+Limits take from a setpoint in this order:
+
+1. P by the largest power and the converter's rating,
+2. P by the cycles left of the day,
+3. P by the window of energy, so that the step ends on the bound; the loss is that of the Q which step 4 leaves,
+4. Q by what the rating leaves beside P,
+5. Q by the window of energy, where its loss alone would empty the store.
+
+P and Q only ever shrink towards 0. A store outside its window may stay where it is, but gets no further out.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+from controllers.contract import Storage
+from sim.agents.transition import (
+    NEGLIGIBLE_MW,
+    Clip,
+    Outcome,
+    Phase,
+    Setpoint,
+    StepConditions,
+    reactive_within,
+    refuse_nonfinite,
+)
+
+_ROUNDING = 16 * sys.float_info.epsilon
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """A store at the start of a step.
+
+    Attributes
+    ----------
+    energy_mwh : stored energy [MWh]
+    cycles_today : cycles since local midnight
+    """
+
+    energy_mwh: float
+    cycles_today: float = 0.0
+
+
+def initial_store(storage: Storage) -> StoreState:
+    """Return the state in which a run begins."""
+    return StoreState(storage.soc_initial * storage.energy_mwh)
+
+
+def step_store(
+    name: str, storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions
+) -> tuple[StoreState, Outcome]:
+    """Do what the setpoint asks as far as the limits allow.
+
+    Raises
+    ------
+    ValueError
+        for a setpoint that is not finite.
+    """
+    refuse_nonfinite(name, setpoint)
+    if not conditions.in_service:
+        return rest(storage, state, setpoint, conditions, Clip.OUT_OF_SERVICE)
+    p, q, clips = clip_to_limits(storage, state, setpoint.p_mw, setpoint.q_mvar, conditions.step_h)
+    return _move(storage, state, setpoint, conditions, p, q, clips)
+
+
+def rest(
+    storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions, why: Clip
+) -> tuple[StoreState, Outcome]:
+    """Give no power, whatever is asked."""
+    asked = max(abs(setpoint.p_mw), abs(setpoint.q_mvar))
+    return _move(storage, state, setpoint, conditions, 0.0, 0.0, (why,) if asked > NEGLIGIBLE_MW else ())
+
+
+def _move(
+    storage: Storage,
+    state: StoreState,
+    setpoint: Setpoint,
+    conditions: StepConditions,
+    p: float,
+    q: float,
+    clips: tuple[Clip, ...],
+) -> tuple[StoreState, Outcome]:
+    step_h = conditions.step_h
+    charge, discharge = max(-p, 0.0), max(p, 0.0)
+    into = storage.eta_charge * charge
+    out = discharge / storage.eta_discharge
+    converter = storage.loss_coefficient * math.hypot(p, q)
+    low, high = _window(storage, state)
+    # the clip lands on the bound up to rounding
+    energy = min(max(state.energy_mwh + step_h * (into - out - converter), low), high)
+    cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * (into + out)
+    cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
+    outcome = Outcome(
+        p_mw=p,
+        q_mvar=q,
+        shortfall_mwh=step_h * abs(setpoint.p_mw - p),
+        charged_mwh=step_h * charge,
+        discharged_mwh=step_h * discharge,
+        loss_mwh=step_h * ((charge - into) + (out - discharge) + converter),
+        clips=clips,
+        energy_mwh=energy,
+        cycles_today=cycles,
+        wear_cost=storage.cost_per_mwh_charged * step_h * charge,
+        phase=Phase.FIXED,
+    )
+    return StoreState(energy, 0.0 if conditions.ends_day else cycles), outcome
+
+
+def clip_to_limits(
+    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float
+) -> tuple[float, float, tuple[Clip, ...]]:
+    """Reduce a setpoint to what the limits allow; returns P, Q and the reasons. A feasible one passes unchanged."""
+    clips: list[Clip] = []
+    p = _within(p_asked, min(storage.p_max_mw, storage.s_max_mva), Clip.RATING, clips)
+    p = _within(p, _cycle_limit(storage, state, step_h, p), Clip.CYCLES, clips)
+    q = reactive_within(storage.s_max_mva, p, q_asked)
+    if _inside(storage, state, p, q, step_h):
+        if abs(q - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+            clips.append(Clip.RATING)
+        return p, q, tuple(clips)
+    return _clip_to_window(storage, state, p, q_asked, step_h, clips)
+
+
+def _within(p: float, limit: float, why: Clip, clips: list[Clip]) -> float:
+    if abs(p) <= limit:
+        return p
+    if abs(p) - limit > NEGLIGIBLE_MW:
+        clips.append(why)
+    return math.copysign(limit, p)
+
+
+def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -> float:
+    """Largest power in the direction of ``p`` that the cycles left allow [MW] [A, eq. 38]."""
+    if math.isinf(storage.cycles_max_per_day):
+        return math.inf
+    left = max(storage.cycles_max_per_day - state.cycles_today, 0.0) * 2 * storage.energy_mwh / step_h
+    return left / storage.eta_charge if p < 0 else left * storage.eta_discharge
+
+
+def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
+    low = min(storage.soc_min * storage.energy_mwh, state.energy_mwh)
+    high = max(storage.soc_max * storage.energy_mwh, state.energy_mwh)
+    return low, high
+
+
+def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: float) -> bool:
+    """Whether the step ends inside the window, up to rounding."""
+    gain = -storage.eta_charge * p if p < 0 else -p / storage.eta_discharge
+    energy = state.energy_mwh + step_h * (gain - storage.loss_coefficient * math.hypot(p, q))
+    low, high = _window(storage, state)
+    slack = _ROUNDING * (high + step_h * storage.s_max_mva)
+    return low - slack <= energy <= high + slack
+
+
+def _clip_to_window(
+    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float, clips: list[Clip]
+) -> tuple[float, float, tuple[Clip, ...]]:
+    """End the step on the bound that ``p_asked`` and its Q would break."""
+    s_max, loss = storage.s_max_mva, storage.loss_coefficient
+    low, high = _window(storage, state)
+    q_size = abs(q_asked)
+    spare, room = (state.energy_mwh - low) / step_h, (high - state.energy_mwh) / step_h
+    charge = max(-p_asked, 0.0)
+    apparent = min(math.hypot(p_asked, q_size), s_max)
+    if storage.eta_charge * charge - loss * apparent > room:
+        p = -min(_fullest_charge(storage.eta_charge, loss, q_size, s_max, room), charge)
+        return _clipped(p_asked, q_asked, p, reactive_within(s_max, p, q_asked), s_max, Clip.ENERGY_FULL, clips)
+    if p_asked > 0:
+        p = min(_emptying_discharge(1 / storage.eta_discharge, loss, q_size, s_max, spare), p_asked)
+        most = spare / loss if p == 0 and loss > 0 else math.inf
+    elif (own := (storage.eta_charge * charge + spare) / loss if loss > 0 else math.inf) >= charge:
+        p, most = p_asked, math.sqrt((own - charge) * (own + charge))
+    else:
+        # the converter loses more than the store gains: only where A > η_ch
+        p, most = -min(spare / (loss - storage.eta_charge), charge), 0.0
+    q = reactive_within(s_max, p, q_asked)
+    q = math.copysign(min(abs(q), most), q_asked)
+    return _clipped(p_asked, q_asked, p, q, s_max, Clip.ENERGY_EMPTY, clips)
+
+
+def _clipped(
+    p_asked: float, q_asked: float, p: float, q: float, s_max: float, why: Clip, clips: list[Clip]
+) -> tuple[float, float, tuple[Clip, ...]]:
+    beside = reactive_within(s_max, p, q_asked)
+    if abs(beside - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+        clips.append(Clip.RATING)
+    if max(abs(p - p_asked), abs(q - beside)) > NEGLIGIBLE_MW:
+        clips.append(why)
+    return p, q, tuple(clips)
+
+
+def _emptying_discharge(c: float, loss: float, q: float, s_max: float, spare: float) -> float:
+    """Solve ``c P + A min(√(P² + q²), S) = spare`` for P ≥ 0; 0 where the loss alone is more [MW]."""
+    if loss * min(q, s_max) >= spare:
+        return 0.0
+    at_rating = (spare - loss * s_max) / c
+    if at_rating > 0 and math.hypot(at_rating, q) >= s_max:
+        return at_rating
+    # the smaller root of (c² - A²) P² - 2 c spare P + spare² - A² q² = 0, in the form that does not cancel
+    root = math.sqrt(spare * spare + (c - loss) * (c + loss) * q * q)
+    return (spare - loss * q) * (spare + loss * q) / (c * spare + loss * root)
+
+
+def _fullest_charge(eta: float, loss: float, q: float, s_max: float, room: float) -> float:
+    """Solve ``η P - A min(√(P² + q²), S) = room`` for P > 0 [MW]."""
+    at_rating = (room + loss * s_max) / eta
+    if eta <= loss or math.hypot(at_rating, q) >= s_max:
+        return at_rating
+    root = math.sqrt(room * room + (eta - loss) * (eta + loss) * q * q)
+    return (room * eta + loss * root) / ((eta - loss) * (eta + loss))
