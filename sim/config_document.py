@@ -89,6 +89,7 @@ class Document:
     def _merge(
         self, target: dict[str, Any] | list[Any], patch: Mapping[str, Any], loc: Loc, source: str, faults: list[Fault]
     ) -> None:
+        into: Any = target
         for key, value in patch.items():
             if isinstance(target, list):
                 slot = _entry(target, key)
@@ -108,7 +109,7 @@ class Document:
             if isinstance(value, Mapping) and isinstance(old, (dict, list)):
                 self._merge(old, value, here, source, faults)
                 continue
-            target[here[-1]] = deepcopy(value)  # type: ignore[index]
+            into[here[-1]] = deepcopy(value)
             self.origins = {at: name for at, name in self.origins.items() if at[: len(here)] != here}
             self.origins[here] = source
 

@@ -100,7 +100,7 @@ def _plain(loc: Loc, details: ErrorDetails, document: Document) -> str:
         case "less_than":
             return f"must be below {context['lt']:g}"
         case "less_than_equal":
-            return f"must be at most {context['le']:g}"
+            return f"must be at most {context['le']:,}"
         case "finite_number":
             return "must be a finite number"
         case "enum" | "literal_error":
