@@ -1,0 +1,1 @@
+"""Thin mosaik simulators around the pure code of `sim`."""

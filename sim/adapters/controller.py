@@ -1,0 +1,130 @@
+"""mosaik simulator that hosts the controller: state and forecast in, setpoints out.
+
+``Controller-0`` takes the fleet's state and the grids' results, both one step old, and gives the plan and how it came
+about; its children ``Setpoint-<i>`` carry row 0 of the plan to the devices.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mosaik_api_v3
+import numpy as np
+
+from controllers.contract import Observation, Plan
+from controllers.plan_json import plan_from_json, plan_to_json
+from sim.adapters.fleet import in_order
+from sim.adapters.serve import serve
+from sim.case import Case, case_of_params
+from sim.host import ControllerHost, Dispatch
+
+META: dict[str, Any] = {
+    "api_version": "3.0",
+    "type": "time-based",
+    "models": {
+        "Controller": {
+            "public": True,
+            "params": [],
+            "attrs": ["state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "plan", "dispatch"],
+        },
+        "Setpoint": {"public": False, "params": [], "attrs": ["P_set[MW]", "Q_set[MVar]", "destination"]},
+    },
+}
+
+
+class ControllerSimulator(mosaik_api_v3.Simulator):
+    """Runs a controller in the closed loop."""
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._case: Case
+        self._host: ControllerHost
+        self._previous: Plan | None = None
+        self._dispatch: Dispatch
+        self._plan_json: dict[str, Any] = {}
+        self._first_step = 0
+
+    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
+        """Take the case; ``clip`` leaves setpoints beyond ratings to the agents; resume with ``previous_plan``."""
+        self._case = case_of_params(params)
+        case = self._case
+        self._host = ControllerHost(
+            case.plant, case.controller(), case.loaded.config.controller.on_failure, bool(params.get("clip", False))
+        )
+        self._first_step = int(params.get("first_step", 0))
+        previous = params.get("previous_plan")
+        self._previous = plan_from_json(previous) if previous else None
+        return self.meta
+
+    def create(self, num: int, model: str, **params: Any) -> list[Any]:
+        """Create the one ``Controller``, with a ``Setpoint`` for every device."""
+        if model != "Controller" or num != 1:
+            raise ValueError("create exactly one Controller")
+        children = [
+            {"eid": f"Setpoint-{i}", "type": "Setpoint", "rel": [], "extra_info": {"device": name}}
+            for i, name in enumerate(self._case.plant.device_names)
+        ]
+        return [{"eid": "Controller-0", "type": "Controller", "rel": [], "children": children}]
+
+    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
+        """Ask the controller for the plan of this step."""
+        plant = self._case.plant
+        step = self._first_step + time // plant.step_s
+        observation = self._observe(step, inputs["Controller-0"])
+        self._dispatch = self._host.decide(observation, self._case.forecaster.at(step))
+        self._previous = self._dispatch.plan
+        self._plan_json = plan_to_json(self._dispatch.plan)
+        return time + plant.step_s
+
+    def _observe(self, step: int, inputs: dict[str, Any]) -> Observation:
+        (state,) = inputs["state"].values()
+        return Observation(
+            step=step,
+            energy_mwh=_reals(state["energy_mwh"]),
+            station=_integers(state["station"]),
+            transit_steps=_integers(state["transit_steps"]),
+            trips_today=_integers(state["trips_today"]),
+            cycles_today=_reals(state["cycles_today"]),
+            used_today=_integers(state["used_today"]),
+            v_pu=_reals(in_order(inputs["Vm[pu]"])),
+            p_branch_mw=_reals(in_order(inputs["P_line[MW]"])),
+            q_branch_mvar=_reals(in_order(inputs["Q_line[MVar]"])),
+            previous_plan=self._previous,
+        )
+
+    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
+        """Return the plan, how it came about, and the setpoints of its row 0."""
+        return {eid: {attr: self._value(eid, attr) for attr in attrs} for eid, attrs in outputs.items()}
+
+    def _value(self, eid: str, attr: str) -> Any:
+        if attr == "plan":
+            return self._plan_json
+        if attr == "dispatch":
+            dispatch = self._dispatch
+            return {
+                "fallback": dispatch.fallback.value,
+                "failure": dispatch.failure,
+                "seconds": dispatch.seconds,
+            }
+        device = int(eid.rpartition("-")[2])
+        if attr == "destination":
+            trucks = len(self._case.plant.trucks)
+            return int(self._dispatch.plan.destination[0, device]) if device < trucks else -1
+        table = self._dispatch.plan.p_mw if attr == "P_set[MW]" else self._dispatch.plan.q_mvar
+        return float(table[0, device])
+
+
+def _reals(values: list[Any]) -> np.ndarray:
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def _integers(values: list[int]) -> np.ndarray:
+    array = np.array(values, dtype=np.int64)
+    array.setflags(write=False)
+    return array
+
+
+if __name__ == "__main__":
+    serve(ControllerSimulator, "controller host")

@@ -1,0 +1,74 @@
+"""mosaik simulator of what really happens: load, generation, prices and traffic, step by step.
+
+``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, ``Market-0``
+the prices, ``Roads-0`` the congestion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mosaik_api_v3
+import numpy as np
+
+from sim.case import Case, case_of_params
+
+META: dict[str, Any] = {
+    "api_version": "3.0",
+    "type": "time-based",
+    "models": {
+        "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]"]},
+        "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
+        "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
+    },
+}
+
+
+class ProfileSimulator(mosaik_api_v3.Simulator):
+    """Serves the realised conditions of a case."""
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._case: Case
+        self._first_step = 0
+        self._step = 0
+
+    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
+        """Take the case, and the step of the case at time 0 (``first_step``)."""
+        self._case = case_of_params(params)
+        self._first_step = int(params.get("first_step", 0))
+        plant, conditions = self._case.plant, self._case.conditions
+        self._generation = np.zeros_like(conditions.load_p_mw)
+        for column, bus in enumerate(plant.generator_bus):
+            self._generation[:, bus] += conditions.generation_mw[:, column]
+        return self.meta
+
+    def create(self, num: int, model: str, **params: Any) -> list[Any]:
+        """Create one ``Demand`` per network, one ``Market``, one ``Roads``."""
+        expected = len(self._case.plant.feeders) if model == "Demand" else 1
+        if num != expected:
+            raise ValueError(f"create {expected} {model}, not {num}")
+        return [{"eid": f"{model}-{k}", "type": model, "rel": []} for k in range(num)]
+
+    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
+        """Go to the step at ``time``."""
+        step_s = self._case.plant.step_s
+        self._step = self._first_step + time // step_s
+        return time + step_s
+
+    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
+        """Return the conditions of the step."""
+        return {eid: {attr: self._value(eid, attr) for attr in attrs} for eid, attrs in outputs.items()}
+
+    def _value(self, eid: str, attr: str) -> Any:
+        conditions, step = self._case.conditions, self._step
+        if attr == "congestion":
+            return float(conditions.congestion[step])
+        if attr in ("buy_price", "sell_price"):
+            return float(getattr(conditions, attr)[step])
+        table = {
+            "P_load[MW]": conditions.load_p_mw,
+            "Q_load[MVar]": conditions.load_q_mvar,
+            "P_gen[MW]": self._generation,
+        }[attr]
+        return table[step, self._case.plant.bus_slices[int(eid.rpartition("-")[2])]].tolist()

@@ -1,0 +1,231 @@
+"""mosaik simulator that writes down what the others say; it runs in the process of the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import mosaik_api_v3
+
+from sim.adapters.fleet import in_order
+from sim.case import Case
+from sim.records import Recorder, StepRecord
+
+META: dict[str, Any] = {
+    "api_version": "3.0",
+    "type": "time-based",
+    "models": {"Recorder": {"public": True, "params": [], "any_inputs": True, "attrs": []}},
+}
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What the progress display shows of a step.
+
+    Attributes
+    ----------
+    step : steps done
+    v_min_pu, v_max_pu : lowest and highest voltage of the step [pu]
+    import_mw : drawn from the grid above by all networks [MW]
+    phases : where each truck is
+    soc : state of charge of each store
+    fallbacks : steps so far in which the controller was replaced
+    diverged : steps so far whose power flow diverged
+    """
+
+    step: int
+    v_min_pu: float
+    v_max_pu: float
+    import_mw: float
+    phases: tuple[str, ...]
+    soc: tuple[float, ...]
+    fallbacks: int
+    diverged: int
+
+
+class RecorderSimulator(mosaik_api_v3.Simulator):
+    """Turns the inputs of a step into a `StepRecord`."""
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._case: Case
+        self._recorder: Recorder
+        self._progress: Callable[[LiveState], None] | None = None
+        self._first_step = 0
+        self._fallbacks = 0
+        self._diverged = 0
+
+    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
+        """Take the case, the recorder, and optionally a callback for the progress display."""
+        self._case = params["case"]
+        self._recorder = params["recorder"]
+        self._progress = params.get("progress")
+        self._first_step = int(params.get("first_step", 0))
+        return self.meta
+
+    def create(self, num: int, model: str, **params: Any) -> list[Any]:
+        """Create the one ``Recorder``."""
+        return [{"eid": "Recorder-0", "type": model, "rel": []}]
+
+    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
+        """Record the step."""
+        plant = self._case.plant
+        step = self._first_step + time // plant.step_s
+        mine = inputs["Recorder-0"]
+        (plan,) = mine["plan"].values()
+        (dispatch,) = mine["dispatch"].values()
+        (state,) = mine["state"].values()
+        (outcomes,) = mine["outcomes"].values()
+        record = StepRecord(
+            step=step,
+            bus=self._bus(mine, plan),
+            line=self._line(mine, plan),
+            network=self._network(mine, plan),
+            device=[self._device(index, row, plan) for index, row in enumerate(outcomes)],
+            plan=self._plan(plan),
+            row=self._row(step, mine, plan, dispatch),
+            checkpoint={
+                "state": state,
+                "plan": plan,
+                "grids": {attr: _each(mine, attr) for attr in ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")},
+            },
+        )
+        self._recorder.add(record)
+        self._fallbacks += bool(dispatch["fallback"])
+        self._diverged += not all(record.network["converged"])
+        if self._progress is not None:
+            self._progress(self._live(record))
+        return time + plant.step_s
+
+    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
+        """Nothing is given to others."""
+        return {}
+
+    def _bus(self, mine: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+        # mosaik's grid has consumption positive and the supply from above at the slack bus, as pandapower; the record
+        # has what loads, sources and devices inject
+        p_mw = [-value for value in in_order(mine["P[MW]"])]
+        q_mvar = [-value for value in in_order(mine["Q[MVar]"])]
+        supplies = zip(
+            self._case.plant.bus_slices,
+            self._case.plant.feeders,
+            _each(mine, "import[MW]"),
+            _each(mine, "import[MVar]"),
+            strict=True,
+        )
+        for buses, feeder, supply_mw, supply_mvar in supplies:
+            p_mw[buses.start + feeder.slack] -= supply_mw
+            q_mvar[buses.start + feeder.slack] -= supply_mvar
+        return {
+            "p_load_mw": in_order(mine["P_load[MW]"]),
+            "q_load_mvar": in_order(mine["Q_load[MVar]"]),
+            "p_gen_mw": in_order(mine["P_gen[MW]"]),
+            "p_mw": p_mw,
+            "q_mvar": q_mvar,
+            "v_pu": in_order(mine["Vm[pu]"]),
+            "va_deg": in_order(mine["Va[deg]"]),
+            "v_plan_pu": _predicted(plan, "v_pu", self._case.plant.n_bus),
+        }
+
+    def _line(self, mine: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "p_mw": in_order(mine["P_line[MW]"]),
+            "q_mvar": in_order(mine["Q_line[MVar]"]),
+            "i_ka": in_order(mine["I_line[kA]"]),
+            "loading_percent": in_order(mine["loading[%]"]),
+            "losses_mw": in_order(mine["losses_line[MW]"]),
+            "p_plan_mw": _predicted(plan, "p_branch_mw", self._case.plant.n_branch),
+        }
+
+    def _network(self, mine: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+        networks = len(self._case.plant.feeders)
+        return {
+            "converged": _each(mine, "converged"),
+            "import_mw": _each(mine, "import[MW]"),
+            "import_mvar": _each(mine, "import[MVar]"),
+            "losses_mw": _each(mine, "losses[MW]"),
+            "balance_error_rel": _each(mine, "balance_error"),
+            "import_plan_mw": _predicted(plan, "import_mw", networks),
+            "losses_plan_mw": _predicted(plan, "losses_mw", networks),
+        }
+
+    def _device(self, index: int, outcome: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+        prediction = plan["prediction"]
+        stores = len(self._case.plant.storages)
+        planned = None
+        if prediction is not None and index < stores and len(prediction["energy_mwh"]) > 1:
+            planned = prediction["energy_mwh"][1][index]
+        return {
+            **outcome,
+            "device": self._case.plant.device_names[index],
+            "p_set_mw": plan["p_mw"][0][index],
+            "q_set_mvar": plan["q_mvar"][0][index],
+            "energy_plan_mwh": planned,
+        }
+
+    def _plan(self, plan: dict[str, Any]) -> list[dict[str, Any]]:
+        plant = self._case.plant
+        stations: list[str | None] = [plant.stations[one].name for one in plan["destination"][0]]
+        stations += [None] * (plant.n_device - len(stations))
+        columns = zip(plant.device_names, plan["p_mw"][0], plan["q_mvar"][0], stations, strict=True)
+        return [{"device": name, "p_mw": p, "q_mvar": q, "station": station} for name, p, q, station in columns]
+
+    def _row(self, step: int, mine: dict[str, Any], plan: dict[str, Any], dispatch: dict[str, Any]) -> dict[str, Any]:
+        plant, config = self._case.plant, self._case.loaded.config
+        (buy,), (sell,) = mine["buy_price"].values(), mine["sell_price"].values()
+        (congestion,) = mine["congestion"].values()
+        solver, prediction = plan["solver"], plan["prediction"]
+        return {
+            "time": (config.time.start + timedelta(seconds=step * plant.step_s)).isoformat(),
+            "buy_price": buy,
+            "sell_price": sell,
+            "congestion": congestion,
+            "res_cost": self._res_cost(step),
+            "plan_cost": None if prediction is None else float(prediction["cost"][0]),
+            "solver_status": solver["status"],
+            "solver_ended": solver["ended"],
+            **{key: float(solver[key]) for key in ("objective", "bound", "gap", "cone_gap")},
+            "solver_seconds": float(solver["seconds"]),
+            "decision_seconds": dispatch["seconds"],
+            "fallback": dispatch["fallback"],
+            "failure": dispatch["failure"],
+        }
+
+    def _res_cost(self, step: int) -> float:
+        produced = self._case.conditions.generation_mw[step]
+        paid = sum(g.feed_in_tariff * mw for g, mw in zip(self._case.plant.generators, produced, strict=True))
+        return float(paid) * self._case.plant.step_h
+
+    def _live(self, record: StepRecord) -> LiveState:
+        stores = record.device[: len(self._case.plant.storages)]
+        return LiveState(
+            step=record.step + 1,
+            v_min_pu=min(record.bus["v_pu"]),
+            v_max_pu=max(record.bus["v_pu"]),
+            import_mw=sum(record.network["import_mw"]),
+            phases=tuple(
+                f"{truck.name} {row['phase']} {row['station'] or row['destination']}"
+                for truck, row in zip(self._case.plant.trucks, record.device, strict=False)
+            ),
+            soc=tuple(row["soc"] for row in stores),
+            fallbacks=self._fallbacks,
+            diverged=self._diverged,
+        )
+
+
+def _sources(values: dict[str, Any]) -> list[str]:
+    return sorted(values, key=lambda source: int(source.rpartition("-")[2]))
+
+
+def _each(mine: dict[str, Any], attr: str) -> list[Any]:
+    """Values of one attribute of all networks, in their order."""
+    return [mine[attr][source] for source in _sources(mine[attr])]
+
+
+def _predicted(plan: dict[str, Any], name: str, width: int) -> list[float]:
+    prediction = plan["prediction"]
+    if prediction is None or not len(prediction[name]):
+        return [float("nan")] * width
+    return [float(value) for value in prediction[name][0]]

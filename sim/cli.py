@@ -1,0 +1,152 @@
+"""The command ``gridferry``: arguments in, exit codes out. Each command lives in `sim.commands`.
+
+Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run failed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from networks.faults import InputError
+
+app = typer.Typer(
+    name="gridferry",
+    help="Co-simulate mobile storage, batteries and MVDC links in closed loop; hold their plans against AC power flow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+new_app = typer.Typer(help="Write something to start from.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
+
+DONE, NOT_SO, BAD_INPUT, FAILED = 0, 1, 2, 3
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one of ours.")]
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    controller: Annotated[str | None, typer.Option(metavar="SPEC", help="Use another controller.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as trucks.T1.soc_min=0.3; repeatable."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything that is drawn.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Simulate only the first steps.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Co-simulate a config in closed loop and say how the plan compared with the AC grid."""
+    from sim.commands.run import run_command
+
+    raise typer.Exit(run_command(config, controller, settings or [], seed, steps, out, resume, overwrite, as_json))
+
+
+@app.command()
+def validate(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,station.")],
+    config: ConfigArgument,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the run there.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config; repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a schedule made anywhere; exit 0 if it is AC-feasible, 1 if it violates a limit."""
+    from sim.commands.validate import validate_command
+
+    raise typer.Exit(validate_command(plan, config, settings or [], out, overwrite, as_json))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")], as_json: Json = False
+) -> None:
+    """Put runs side by side, one column per run."""
+    from sim.commands.compare import compare_command
+
+    raise typer.Exit(compare_command(runs, as_json))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="networks|controllers|configs", help="What to list.")],
+    as_json: Json = False,
+) -> None:
+    """List what there is to use."""
+    from sim.commands.listing import list_command
+
+    raise typer.Exit(list_command(what, as_json))
+
+
+@app.command()
+def check(
+    what: Annotated[str, typer.Argument(metavar="CONFIG|CONTROLLER", help="A config, or a controller as in `use`.")],
+    as_json: Json = False,
+) -> None:
+    """Say all that is wrong with a config or a controller, with file, key and the likely fix."""
+    from sim.commands.check import check_command
+
+    raise typer.Exit(check_command(what, as_json))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the config, for editors."""
+    from sim.config_schema import config_schema
+
+    print(json.dumps(config_schema(), indent=2))
+
+
+@app.command()
+def export(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    to: Annotated[str, typer.Option("--format", metavar="csv|parquet|hdf5", help="File format.")] = "csv",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="RUN/export when not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the tables of a run for other tools."""
+    from sim.commands.export import export_command
+
+    raise typer.Exit(export_command(run_directory, to, out, as_json))
+
+
+@new_app.command("controller")
+def new_controller(
+    name: Annotated[str, typer.Argument(help="Name of the controller, a Python identifier.")],
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")] = Path(),
+) -> None:
+    """Write a working plug-in controller and its test."""
+    from sim.commands.new import new_controller_command
+
+    raise typer.Exit(new_controller_command(name, folder))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; bad input gives a message, never a traceback."""
+    try:
+        app(arguments)
+    except InputError as error:
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        for fault in error.faults:
+            errors.print(str(fault), markup=False)
+        if len(error.faults) > 1:
+            errors.print(f"{len(error.faults)} faults", markup=False)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""``gridferry check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from controllers.conformance import check_controller
+from networks.faults import Fault, InputError
+from sim.case import build_case
+from sim.cli import DONE, NOT_SO
+from sim.commands.run import print_json
+from sim.config_file import find_config, load_config
+
+
+def check_command(what: str, as_json: bool) -> int:
+    """Check a config or a controller and print all that is wrong."""
+    return _check_config(what, as_json) if _is_config(what) else _check_controller(what, as_json)
+
+
+def _is_config(what: str) -> bool:
+    if what.endswith(".toml"):
+        return True
+    if ":" in what or Path(what).suffix == ".py":
+        return False
+    try:
+        find_config(what)
+    except InputError:
+        return False
+    return True
+
+
+def _check_config(what: str, as_json: bool) -> int:
+    find_config(what)  # a file that is not there is bad input, not a config with faults
+    faults: list[Fault] = []
+    try:
+        case = build_case(load_config(what))
+        case.controller()
+    except InputError as error:
+        faults += error.faults
+    if as_json:
+        print_json({"config": what, "passed": not faults, "faults": [vars(one) for one in faults]})
+        return NOT_SO if faults else DONE
+    console = Console(highlight=False, soft_wrap=True)
+    for one in faults:
+        console.print(str(one), markup=False)
+    if faults:
+        console.print(f"[red]{len(faults)} faults[/red]")
+        return NOT_SO
+    plant = case.plant
+    console.print(
+        f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {len(plant.trucks)} trucks, "
+        f"{len(plant.batteries)} batteries, {len(plant.links)} links, {plant.steps} steps of {plant.step_s} s"
+    )
+    return DONE
+
+
+def _check_controller(what: str, as_json: bool) -> int:
+    findings = check_controller(what)
+    passed = all(one.passed for one in findings)
+    if as_json:
+        print_json({"controller": what, "passed": passed, "findings": [vars(one) for one in findings]})
+        return DONE if passed else NOT_SO
+    console = Console(highlight=False, soft_wrap=True)
+    for one in findings:
+        mark = "[green]passed[/green]" if one.passed else "[red]FAILED[/red]"
+        console.print(f"{mark} {one.name}")
+        if not one.passed:
+            console.print(f"       {one.explanation}", markup=False)
+    return DONE if passed else NOT_SO

@@ -1,0 +1,32 @@
+"""``gridferry compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from networks.faults import Fault, InputError
+from sim.cli import DONE
+from sim.commands.run import print_json
+from sim.display import run_table
+from sim.runner import Run, load_run
+
+
+def compare_command(directories: Sequence[Path], as_json: bool) -> int:
+    """Print the figures of runs side by side."""
+    runs: list[Run] = []
+    faults: list[Fault] = []
+    for directory in directories:
+        try:
+            runs.append(load_run(directory))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    if as_json:
+        print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs]})
+    else:
+        Console().print(run_table(runs))
+    return DONE

@@ -1,0 +1,23 @@
+"""``gridferry export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.cli import DONE
+from sim.commands.run import print_json
+from sim.export import export_run
+
+
+def export_command(directory: Path, to: str, out: Path | None, as_json: bool) -> int:
+    """Write the tables of a run and say where."""
+    written = export_run(directory, to, out)
+    if as_json:
+        print_json({"files": [str(path) for path in written]})
+        return DONE
+    console = Console(highlight=False, soft_wrap=True)
+    for path in written:
+        console.print(f"wrote {path}", markup=False)
+    return DONE

@@ -1,0 +1,46 @@
+"""``gridferry list``."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from networks.faults import Fault, InputError, no_such
+from sim.cli import DONE
+from sim.commands.run import print_json
+
+
+def list_command(what: str, as_json: bool) -> int:
+    """List networks, controllers or configs."""
+    kinds = {"networks": _networks, "controllers": _controllers, "configs": _configs}
+    if what not in kinds:
+        raise InputError(Fault("gridferry list", what, no_such("list", what, kinds)))
+    rows = kinds[what]()
+    if as_json:
+        print_json({what: rows})
+        return DONE
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in rows[0] if rows else {}:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)
+    return DONE
+
+
+def _networks() -> list[dict[str, str]]:
+    from networks.catalog import CATALOGUE
+
+    return [{"name": name, "description": entry.description} for name, entry in CATALOGUE.items()]
+
+
+def _controllers() -> list[dict[str, str]]:
+    from controllers.registry import available
+
+    return [{"name": one.name, "summary": one.summary, "origin": one.origin} for one in available()]
+
+
+def _configs() -> list[dict[str, str]]:
+    from sim.config_file import list_configs
+
+    return [{"name": name, "title": title, "path": str(path)} for name, title, path in list_configs()]

@@ -1,0 +1,20 @@
+"""``gridferry new``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from controllers.scaffold import new_controller
+from sim.cli import DONE
+
+
+def new_controller_command(name: str, folder: Path) -> int:
+    """Write a plug-in controller and its test, and say how to use them."""
+    written = new_controller(name, folder)
+    console = Console(highlight=False, soft_wrap=True)
+    for path in written:
+        console.print(f"wrote {path}", markup=False)
+    console.print("test it with: pytest " + str(written[-1]), markup=False)
+    return DONE

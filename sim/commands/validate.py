@@ -1,0 +1,58 @@
+"""``gridferry validate``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.cli import DONE, NOT_SO
+from sim.commands.run import print_json, report_failure
+from sim.config_file import load_config
+from sim.display import live_progress, run_table
+from sim.runner import RunFailedError
+from sim.validation import Verdict, validate
+
+_SHOWN = 20
+
+
+def validate_command(
+    plan: Path, config: str, settings: Sequence[str], out: Path | None, overwrite: bool, as_json: bool
+) -> int:
+    """Replay a plan and print whether the AC grid holds it."""
+    case = load_config(config, settings).config
+    with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
+        directory = out or Path(scratch) / "run"
+        try:
+            with live_progress(case, None, Console(stderr=True)) as progress:
+                verdict = validate(
+                    plan, config, out=directory, overrides=settings, overwrite=overwrite, progress=progress
+                )
+        except RunFailedError as failed:
+            return report_failure(failed, as_json)
+        if as_json:
+            print_json(verdict.as_json())
+        else:
+            _print(verdict)
+    return DONE if verdict.feasible else NOT_SO
+
+
+def _print(verdict: Verdict) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(run_table([verdict.run]))
+    _list(console, "limit violations in AC", verdict.violations)
+    _list(console, "steps without a power-flow solution", verdict.diverged)
+    _list(console, "setpoints that a device could not follow", verdict.shortfalls)
+    console.print("[green]AC-feasible[/green]" if verdict.feasible else "[red]not AC-feasible[/red]")
+
+
+def _list(console: Console, title: str, items: Sequence[object]) -> None:
+    if not items:
+        return
+    console.print(f"{len(items)} {title}:", markup=False)
+    for one in items[:_SHOWN]:
+        console.print(f"  {one}", markup=False)
+    if len(items) > _SHOWN:
+        console.print(f"  … and {len(items) - _SHOWN} more; --json lists all", markup=False)

@@ -1,0 +1,311 @@
+"""Figures of a run, read from its database: costs, grid, plan against AC, fleet, solver, balances.
+
+Everything is summed in the database, so a year is no different from a day. A step whose power flow diverged counts
+under ``diverged_steps`` and is left out of the sums that need a power flow (income, grid cost, losses, import).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+# a relative mismatch is measured against at least this power or energy, so that an idle hour is no division by 0
+_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the sums need beside the tables.
+
+    Attributes
+    ----------
+    step_h : step length [h]
+    export_price_ratio : export is paid at this share of the buying price
+    v_tolerance_pu : a voltage counts as outside its limits when it is so by more than this [pu]
+    loading_tolerance_percent : likewise for loadings [%]
+    """
+
+    step_h: float
+    export_price_ratio: float
+    v_tolerance_pu: float
+    loading_tolerance_percent: float
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A limit that the AC grid broke.
+
+    Attributes
+    ----------
+    kind : ``voltage`` or ``loading``
+    network, element : where (a bus or a line)
+    step : when
+    value, limit : in pu or %
+    """
+
+    kind: str
+    network: str
+    element: str
+    step: int
+    value: float
+    limit: float
+
+    @property
+    def excess(self) -> float:
+        """By how much the limit is broken, in its unit."""
+        return abs(self.value - self.limit)
+
+    def __str__(self) -> str:
+        if self.kind == "voltage":
+            what = f"bus {self.element}: {self.value:.6f} pu, limit {self.limit:.4g} pu, by {self.excess:.3g} pu"
+        else:
+            what = f"line {self.element}: {self.value:.3f} %, limit {self.limit:.4g} %, by {self.excess:.3g} %"
+        return f"step {self.step}: {self.network} {what}"
+
+
+_VIOLATIONS = """
+    SELECT 'voltage' AS kind, network, bus AS element, step, v_pu AS value,
+           CASE WHEN v_pu < v_min_pu THEN v_min_pu ELSE v_max_pu END AS "limit",
+           greatest(v_min_pu - v_pu, v_pu - v_max_pu) AS excess
+    FROM bus JOIN bus_info USING (network, bus)
+    WHERE NOT isnan(v_pu) AND greatest(v_min_pu - v_pu, v_pu - v_max_pu) > $v_tolerance
+    UNION ALL
+    SELECT 'loading', network, line, step, loading_percent, loading_max_percent, loading_percent - loading_max_percent
+    FROM line JOIN line_info USING (network, line)
+    WHERE NOT isnan(loading_percent) AND loading_percent - loading_max_percent > $loading_tolerance
+"""
+
+
+def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int | None = None) -> list[Violation]:
+    """Return the limits that the AC grid broke, worst first within their kind."""
+    rows = connection.execute(
+        f'SELECT kind, network, element, step, value, "limit" FROM ({_VIOLATIONS}) '
+        "ORDER BY kind DESC, excess DESC, step, network, element" + (f" LIMIT {int(most)}" if most else ""),
+        _tolerances(facts),
+    ).fetchall()
+    return [Violation(*row) for row in rows]
+
+
+def summarise(database: Path, facts: RunFacts) -> dict[str, Any]:
+    """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return {
+            "cost": _cost(connection, facts),
+            "grid": _grid(connection, facts),
+            "plan_vs_ac": _plan_vs_ac(connection),
+            "fleet": _fleet(connection),
+            "solver": _solver(connection),
+            "balance_error_rel_max": _balance(connection, facts),
+        }
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, float] | None = None) -> list[Any]:
+    row = connection.execute(query, parameters or {}).fetchone()
+    return list(row) if row is not None else []
+
+
+def _known(**figures: Any) -> dict[str, Any]:
+    """Leave out what has no meaning in this run."""
+    return {
+        key: value
+        for key, value in figures.items()
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+    }
+
+
+def _tolerances(facts: RunFacts) -> dict[str, float]:
+    return {"v_tolerance": facts.v_tolerance_pu, "loading_tolerance": facts.loading_tolerance_percent}
+
+
+_SOLVED = "(SELECT step FROM network GROUP BY step HAVING bool_and(converged))"
+
+
+def _cost(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
+    hours = facts.step_h
+    (income, energy) = _one(
+        connection,
+        f"""
+        WITH demand AS (SELECT step, sum(p_load_mw) AS load, sum(p_gen_mw) AS gen FROM bus GROUP BY step)
+        SELECT coalesce(sum(load * sell_price), 0) * {hours}, coalesce(sum((load - gen) * buy_price), 0) * {hours}
+        FROM demand JOIN step USING (step) WHERE step IN {_SOLVED}
+        """,
+    )
+    (grid,) = _one(
+        connection,
+        f"""
+        SELECT coalesce(sum(buy_price * CASE WHEN import_mw > 0 THEN import_mw
+                                             ELSE import_mw * {facts.export_price_ratio} END), 0) * {hours}
+        FROM network JOIN step USING (step) WHERE step IN {_SOLVED}
+        """,
+    )
+    (res,) = _one(connection, f"SELECT coalesce(sum(res_cost), 0) FROM step WHERE step IN {_SOLVED}")
+    (truck, ess) = _one(connection, "SELECT coalesce(sum(truck_cost), 0), coalesce(sum(wear_cost), 0) FROM device")
+    return _known(
+        income=income,
+        grid=grid,
+        mess=truck + ess,
+        truck=truck,
+        ess=ess,
+        res=res,
+        profit=income - grid - truck - ess - res,
+        procurement_cost=grid,
+        controllable_cost=grid - energy,
+    )
+
+
+def _grid(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
+    hours = facts.step_h
+    (imported, exported, losses) = _one(
+        connection,
+        f"""
+        SELECT coalesce(sum(greatest(import_mw, 0)), 0) * {hours}, coalesce(sum(greatest(-import_mw, 0)), 0) * {hours},
+               coalesce(sum(losses_mw), 0) * {hours}
+        FROM network WHERE converged
+        """,
+    )
+    (v_min, v_max) = _one(connection, "SELECT min(v_pu), max(v_pu) FROM bus WHERE NOT isnan(v_pu)")
+    (loading,) = _one(
+        connection,
+        """
+        SELECT max(loading_percent) FROM line JOIN line_info USING (network, line)
+        WHERE NOT isnan(loading_percent) AND isfinite(i_max_ka)
+        """,
+    )
+    (broken,) = _one(connection, f"SELECT count(*) FROM ({_VIOLATIONS})", _tolerances(facts))
+    (diverged,) = _one(connection, "SELECT count(DISTINCT step) FROM network WHERE NOT converged")
+    return _known(
+        import_mwh=imported,
+        export_mwh=exported,
+        net_import_mwh=imported - exported,
+        losses_mwh=losses,
+        v_min_pu=v_min,
+        v_max_pu=v_max,
+        loading_max_percent=loading,
+        violations=broken,
+        diverged_steps=diverged,
+    )
+
+
+def _plan_vs_ac(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    (v_max, v_rms) = _one(
+        connection,
+        """
+        SELECT max(abs(v_plan_pu - v_pu)), sqrt(avg((v_plan_pu - v_pu) ** 2))
+        FROM bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu)
+        """,
+    )
+    (planned, real, import_planned, import_real) = _one(
+        connection,
+        """
+        SELECT sum(losses_plan_mw), sum(losses_mw), sum(import_plan_mw), sum(import_mw)
+        FROM network WHERE converged AND NOT isnan(losses_plan_mw)
+        """,
+    )
+    (cone,) = _one(connection, "SELECT max(cone_gap) FROM step WHERE NOT isnan(cone_gap)")
+    return _known(
+        v_max_abs_pu=v_max,
+        v_rms_pu=v_rms,
+        losses_rel_error=abs(planned - real) / max(abs(real), _FLOOR) if real is not None else None,
+        import_rel_error=abs(import_planned - import_real) / max(abs(import_real), _FLOOR)
+        if import_real is not None
+        else None,
+        cone_gap_max=cone,
+    )
+
+
+def _fleet(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    (trips, km) = _one(connection, "SELECT count(*) FILTER (departed), coalesce(sum(km), 0) FROM device")
+    (cycles, charged, discharged, low, high, stores) = _one(
+        connection,
+        """
+        SELECT max(cycles_today), coalesce(sum(charged_mwh), 0), coalesce(sum(discharged_mwh), 0),
+               min(least(soc, energy_start_mwh / device_info.energy_mwh)),
+               max(greatest(soc, energy_start_mwh / device_info.energy_mwh)), count(*)
+        FROM device JOIN device_info USING (device) WHERE device_info.energy_mwh IS NOT NULL
+        """,
+    )
+    (shortfall, clipped) = _one(
+        connection, "SELECT coalesce(sum(shortfall_mwh), 0), count(*) FILTER (clipped <> '') FROM device"
+    )
+    ends = connection.execute(
+        "SELECT device, soc FROM device WHERE soc IS NOT NULL AND step = (SELECT max(step) FROM device) ORDER BY device"
+    ).fetchall()
+    if not stores:
+        return _known(trips=trips, km=km, shortfall_mwh=shortfall, clipped_steps=clipped)
+    return _known(
+        trips=trips,
+        km=km,
+        cycles_max=cycles,
+        charged_mwh=charged,
+        discharged_mwh=discharged,
+        soc_min=low,
+        soc_max=high,
+        soc_end=min(soc for _, soc in ends),
+        soc_end_by_device=dict(ends),
+        shortfall_mwh=shortfall,
+        clipped_steps=clipped,
+    )
+
+
+def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    (calls, gap, seconds, longest) = _one(
+        connection,
+        """
+        SELECT count(*), max(gap) FILTER (NOT isnan(gap)), coalesce(sum(solver_seconds), 0), max(solver_seconds)
+        FROM step WHERE solver_seconds > 0
+        """,
+    )
+    (failures, fallbacks, deciding, slowest) = _one(
+        connection,
+        """
+        SELECT count(*) FILTER (failure <> ''), count(*) FILTER (fallback <> ''),
+               coalesce(sum(decision_seconds), 0), coalesce(max(decision_seconds), 0)
+        FROM step
+        """,
+    )
+    return _known(
+        calls=calls,
+        failures=failures,
+        fallbacks=fallbacks,
+        gap_max=gap,
+        seconds_total=seconds,
+        seconds_max=longest,
+        decision_seconds_total=deciding,
+        decision_seconds_max=slowest,
+    )
+
+
+def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> float:
+    """Largest relative mismatch of any balance: each grid's, each store's, each link's, devices against buses."""
+    hours = facts.step_h
+    queries = [
+        "SELECT max(balance_error_rel) FROM network WHERE converged",
+        """
+        SELECT max(abs(device.energy_mwh - energy_start_mwh - (charged_mwh - discharged_mwh - loss_mwh))
+                   / device_info.energy_mwh)
+        FROM device JOIN device_info USING (device) WHERE device_info.energy_mwh IS NOT NULL
+        """,
+        """
+        SELECT max(abs(after.energy_start_mwh - before.energy_mwh) / device_info.energy_mwh)
+        FROM device AS before JOIN device AS after ON before.device = after.device AND before.step + 1 = after.step
+        JOIN device_info ON device_info.device = before.device WHERE device_info.energy_mwh IS NOT NULL
+        """,
+        f"""
+        SELECT max(abs(total) / greatest(flowing, {_FLOOR})) FROM (
+            SELECT sum(p_mw * {hours} + loss_mwh) AS total, sum(abs(p_mw)) * {hours} AS flowing
+            FROM device JOIN device_info USING (device) WHERE device_info.kind = 'terminal' GROUP BY step, belongs_to)
+        """,
+        f"""
+        WITH fed AS (SELECT step, sum(p_mw + p_load_mw - p_gen_mw) AS given, sum(abs(p_load_mw)) AS flowing
+                     FROM bus WHERE NOT isnan(p_mw) GROUP BY step),
+             made AS (SELECT step, sum(p_mw) AS given FROM device GROUP BY step)
+        SELECT max(abs(fed.given - coalesce(made.given, 0)) / greatest(flowing, {_FLOOR}))
+        FROM fed LEFT JOIN made USING (step) WHERE step IN {_SOLVED}
+        """,
+    ]
+    found = [_one(connection, query)[0] for query in queries]
+    return max((value for value in found if value is not None), default=0.0)

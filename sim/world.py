@@ -1,0 +1,224 @@
+"""Assemble the mosaik world of a case and run it.
+
+profiles → controller → fleet → grid → recorder          within a step
+           controller ← fleet, grid                       state, one step old (time-shifted)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mosaik
+from loguru import logger
+
+from sim.adapters.fleet import initial_state
+from sim.adapters.recorder import LiveState
+from sim.case import Case
+from sim.config import SimulatorConfig
+from sim.records import Recorder
+
+_SIMULATORS = {
+    "Profiles": "sim.adapters.profiles:ProfileSimulator",
+    "Controller": "sim.adapters.controller:ControllerSimulator",
+    "Fleet": "sim.adapters.fleet:FleetSimulator",
+    "Grid": "sim.adapters.grid:GridSimulator",
+    "Recorder": "sim.adapters.recorder:RecorderSimulator",
+}
+_FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
+_GRID_RECORD = (
+    "P[MW]",
+    "Q[MVar]",
+    "Vm[pu]",
+    "Va[deg]",
+    "P_line[MW]",
+    "Q_line[MVar]",
+    "I_line[kA]",
+    "loading[%]",
+    "losses_line[MW]",
+    "import[MW]",
+    "import[MVar]",
+    "losses[MW]",
+    "balance_error",
+    "converged",
+)
+
+
+class SimulationFailedError(RuntimeError):
+    """The simulation stopped before its last step."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a simulation starts: at its first step, or at a checkpoint.
+
+    Attributes
+    ----------
+    step : first step to simulate
+    checkpoint : the state before it, as `sim.records` keeps it; ``None`` at the start of the run
+    """
+
+    step: int = 0
+    checkpoint: dict[str, Any] | None = None
+
+
+def simulate(
+    case: Case,
+    recorder: Recorder,
+    *,
+    start: Start,
+    until_step: int,
+    clip: bool = False,
+    progress: Callable[[LiveState], None] | None = None,
+) -> None:
+    """Run the closed loop of a case from ``start`` up to, not including, ``until_step``.
+
+    Raises
+    ------
+    SimulationFailedError
+        when a simulator failed, here or elsewhere; what was simulated before is in the recorder.
+    """
+    config = case.loaded.config
+    remote = {
+        "Grid": config.simulators.grid,
+        "Fleet": config.simulators.agents,
+        "Controller": config.simulators.controller,
+    }
+    seen = _Progress(start.step, progress)
+    with _remote_errors(any(one.connect for one in remote.values())) as errors:
+        try:
+            with mosaik.World(
+                {name: _where(name, remote.get(name)) for name in _SIMULATORS},
+                skip_greetings=True,
+                configure_logging=False,
+            ) as world:
+                _assemble(world, case, recorder, start, clip, seen, remote)
+                world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
+        except Exception as error:
+            raise SimulationFailedError(_reason(error, errors)) from error
+    if seen.steps != until_step:
+        # mosaik logs the failure of a remote simulator and returns as if all were well
+        said = "; ".join(errors) or "a simulator closed its connection"
+        raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {said}")
+
+
+class _Progress:
+    """Counts the steps that reached the recorder."""
+
+    def __init__(self, steps: int, then: Callable[[LiveState], None] | None):
+        self.steps = steps
+        self._then = then
+
+    def __call__(self, live: LiveState) -> None:
+        self.steps = live.step
+        if self._then is not None:
+            self._then(live)
+
+
+def _where(name: str, remote: SimulatorConfig | None) -> dict[str, str]:
+    if remote is not None and remote.connect:
+        return {"connect": remote.connect}
+    return {"python": _SIMULATORS[name]}
+
+
+def _assemble(
+    world: mosaik.World,
+    case: Case,
+    recorder: Recorder,
+    start: Start,
+    clip: bool,
+    progress: Callable[[LiveState], None],
+    remote: dict[str, SimulatorConfig],
+) -> None:
+    plant, config = case.plant, case.loaded.config
+    shared = {"case": case, "first_step": start.step}
+
+    def of_case(name: str) -> dict[str, Any]:
+        """What a simulator needs to know the case: the case itself here, the document it is made from elsewhere."""
+        if remote[name].connect:
+            return {"first_step": start.step, **case.as_params()}
+        return shared
+
+    checkpoint = start.checkpoint or {}
+    state = checkpoint.get("state") or initial_state(plant)
+    profiles = world.start("Profiles", **shared)
+    host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
+    agents = world.start("Fleet", **of_case("Fleet"), state=state)
+    here = {} if remote["Grid"].connect else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
+    grid = world.start("Grid", step_size=plant.step_s, **here)
+    writer = world.start("Recorder", case=case, recorder=recorder, first_step=start.step, progress=progress)
+
+    demands = profiles.Demand.create(len(plant.feeders))
+    (market,) = profiles.Market.create(1)
+    (roads,) = profiles.Roads.create(1)
+    (controller,) = host.Controller.create(1)
+    (fleet,) = agents.Fleet.create(1)
+    grids = [
+        grid.Grid(
+            network=network.feeder if remote["Grid"].connect else network.name,
+            base_dir=str(case.loaded.base_dir),
+            nominal=False,
+            ac_engine=config.grid.ac_engine.value,
+            slack_v_pu=feeder.slack_v_pu,
+            tolerance_mva=config.grid.tolerance_mva,
+            max_iterations=config.grid.max_iterations,
+        )
+        for network, feeder in zip(config.networks, plant.feeders, strict=True)
+    ]
+    (record,) = writer.Recorder.create(1)
+
+    world.connect(roads, fleet, "congestion")
+    for setpoint, device in zip(controller.children, _of_type(fleet, "Truck", "Battery", "Terminal"), strict=True):
+        world.connect(setpoint, device, "P_set[MW]", "Q_set[MVar]", "destination")
+    buses = [bus for one in grids for bus in _of_type(one, "Bus")]
+    feeding = [(station, spot.bus) for station, spot in zip(_of_type(fleet, "Station"), plant.stations, strict=True)]
+    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Battery"), plant.batteries, strict=True)]
+    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Terminal"), plant.terminals, strict=True)]
+    for device, bus in feeding:
+        world.connect(device, buses[bus], ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
+    world.connect(fleet, controller, "state", time_shifted=True, initial_data={"state": state})
+    last = checkpoint.get("grids")
+    for k, (demand, one, feeder) in enumerate(zip(demands, grids, plant.feeders, strict=True)):
+        world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        unknown = {"Vm[pu]": feeder.n_bus, "P_line[MW]": feeder.n_branch, "Q_line[MVar]": feeder.n_branch}
+        before = {attr: last[attr][k] if last else [float("nan")] * unknown[attr] for attr in _FEEDBACK}
+        world.connect(one, controller, *_FEEDBACK, time_shifted=True, initial_data=before)
+        world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        world.connect(one, record, *_GRID_RECORD)
+    world.connect(market, record, "buy_price", "sell_price")
+    world.connect(roads, record, "congestion")
+    world.connect(controller, record, "plan", "dispatch")
+    world.connect(fleet, record, "state", "outcomes")
+
+
+def _of_type(entity: Any, *types: str) -> list[Any]:
+    """Children of the given types, type after type, in the order of their numbers."""
+    return [
+        child
+        for kind in types
+        for child in sorted(entity.children, key=lambda one: int(one.eid.rpartition("-")[2]))
+        if child.type == kind
+    ]
+
+
+def _reason(error: Exception, errors: list[str]) -> str:
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return "; ".join([said, *errors])
+
+
+@contextmanager
+def _remote_errors(listen: bool) -> Iterator[list[str]]:
+    """Collect what mosaik logs as errors, which is all it does about an exception in a remote simulator."""
+    errors: list[str] = []
+    if not listen:
+        yield errors
+        return
+    logger.enable("mosaik")
+    handler = logger.add(lambda message: errors.append(message.record["message"]), level="ERROR", filter="mosaik")
+    try:
+        yield errors
+    finally:
+        logger.remove(handler)
+        logger.disable("mosaik")
