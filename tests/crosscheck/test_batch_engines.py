@@ -1,4 +1,4 @@
-"""The power-grid-model engine and the batched sweep against pandapower, and against the balance of what they were given."""
+"""The power-grid-model engine and the batched sweep against pandapower, and against the balance of their input."""
 
 from __future__ import annotations
 
