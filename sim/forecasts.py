@@ -1,0 +1,176 @@
+"""What the controller may know of the coming steps: perfect, persistence, or with drawn errors.
+
+Errors are relative, ``forecast = value · bias · (1 + e)``. ``e`` is a Gaussian copula: a stationary AR(1) series x of
+unit variance with correlation ``exp(-Δ/correlation_h)`` from step to step, mapped by ``F⁻¹(Φ(x))`` to a normal
+distribution truncated at ±truncation · relative_std, whose standard deviation *after* truncation is relative_std.
+(Bounds nearer than √3 standard deviations leave no such distribution; the widest within them, the uniform one, is taken
+then.) The mapping is almost linear, so that e has almost the correlation of x.
+
+Every entity draws from its own stream, seeded by its name: another generator does not change what the others draw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import brentq
+from scipy.signal import lfilter
+from scipy.special import ndtr, ndtri
+
+from controllers.contract import Forecast, Plant
+from sim.config import ErrorConfig, ForecastConfig, ForecastKind
+from sim.profiles import Conditions
+
+# truncations, in standard deviations of the untruncated normal, at which it is uniform to 1e-3 or whole to 1e-16
+_NARROWEST, _WIDEST = 0.05, 10.0
+
+
+class Forecaster:
+    """Makes the forecast of every step.
+
+    Parameters
+    ----------
+    conditions : the profiles
+    settings : kind and sizes of the errors
+    seed : seed of the run
+
+    Attributes
+    ----------
+    realised : what really happens; the profiles, unless reality is what errs
+    """
+
+    def __init__(self, plant: Plant, conditions: Conditions, settings: ForecastConfig, seed: int):
+        if conditions.steps != plant.steps:
+            raise ValueError(f"conditions have {conditions.steps} steps, the plant {plant.steps}")
+        self._plant = plant
+        self._persistence = settings.kind is ForecastKind.PERSISTENCE
+        self.realised = conditions
+        self._known = conditions
+        if settings.kind is ForecastKind.ERRORS:
+            erring = with_errors(plant, conditions, settings, seed)
+            if settings.errors_on == "realised":
+                self.realised = erring
+            else:
+                self._known = erring
+
+    def at(self, step: int) -> Forecast:
+        """Return the forecast at the start of ``step``, up to the horizon or the end of the run."""
+        plant = self._plant
+        if not 0 <= step < plant.steps:
+            raise ValueError(f"step {step} lies outside the run of {plant.steps} steps")
+        end = min(step + plant.horizon_steps, plant.steps)
+        known = self._known
+        if self._persistence:
+            return _rows(known, measured_rows(step, end, plant.steps_per_day))
+        return Forecast(
+            load_p_mw=known.load_p_mw[step:end],
+            load_q_mvar=known.load_q_mvar[step:end],
+            generation_mw=known.generation_mw[step:end],
+            buy_price=known.buy_price[step:end],
+            sell_price=known.sell_price[step:end],
+            congestion=known.congestion[step:end],
+        )
+
+
+def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:
+    """For each of the steps from ``step`` to ``end``, the measured step that stands for it.
+
+    The same time of the latest day on which it was measured, which within the first 24 hours ahead is the day before;
+    before a day has passed the last measured value. At the start of a step the one before is the last that was
+    measured; at the start of the run nothing was, and the first step's own values stand for all.
+    """
+    steps = np.arange(step, end, dtype=np.int64)
+    rows = steps - ((steps - step) // steps_per_day + 1) * steps_per_day
+    return np.where(rows >= 0, rows, max(step - 1, 0))
+
+
+def _rows(conditions: Conditions, rows: Int[np.ndarray, " horizon"]) -> Forecast:
+    taken = {name: values[rows] for name, values in vars(conditions).items()}
+    for values in taken.values():
+        values.setflags(write=False)
+    return Forecast(**taken)
+
+
+# -------------------------------------------------------------------------------------------------------------- errors
+
+
+def with_errors(plant: Plant, conditions: Conditions, settings: ForecastConfig, seed: int) -> Conditions:
+    """Multiply the conditions by drawn errors; the error of a time step is one, whenever it is forecast.
+
+    One series per network for its loads, one per generator, one for the buying price (the selling price is a tariff
+    that customers have agreed to), one for the roads. Loads, generation and traffic do not change sign.
+    """
+    errors, step_h = settings.errors, plant.step_h
+
+    def factor(of: ErrorConfig, *names: str) -> Float[np.ndarray, " step"]:
+        return of.bias * (1.0 + draw_errors(of, plant.steps, step_h, stream(seed, *names)))
+
+    load_p, load_q = conditions.load_p_mw.copy(), conditions.load_q_mvar.copy()
+    names = [feeder.name for feeder in plant.feeders]
+    for k, buses in enumerate(plant.bus_slices):
+        # networks may be built from the same feeder: count those of a name
+        share = np.maximum(factor(errors.load, "load", names[k], str(names[:k].count(names[k]))), 0.0)
+        load_p[:, buses] *= share[:, None]
+        load_q[:, buses] *= share[:, None]
+    generation = conditions.generation_mw.copy()
+    for i, generator in enumerate(plant.generators):
+        generation[:, i] *= np.maximum(factor(errors.generation, "generation", generator.name), 0.0)
+    return Conditions(
+        load_p_mw=load_p,
+        load_q_mvar=load_q,
+        generation_mw=generation,
+        buy_price=conditions.buy_price * factor(errors.price, "price"),
+        sell_price=conditions.sell_price,
+        congestion=conditions.congestion * np.maximum(factor(errors.congestion, "congestion"), 0.0),
+    )
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """Return the random numbers that belong to a quantity and entity, the same on every machine."""
+    digest = hashlib.sha256("\x00".join(names).encode()).digest()
+    words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=words)))
+
+
+def draw_errors(
+    settings: ErrorConfig, steps: int, step_h: float, numbers: np.random.Generator
+) -> Float[np.ndarray, " step"]:
+    """Draw the relative errors e of a series of steps; a longer series begins with the shorter one."""
+    if settings.relative_std == 0:
+        return np.zeros(steps)
+    keeps = math.exp(-step_h / settings.correlation_h) if settings.correlation_h > 0 else 0.0
+    unit = correlated(numbers.standard_normal(steps), keeps)
+    bound = settings.truncation * settings.relative_std
+    narrow = truncation_of_normal(settings.truncation)
+    if narrow <= _NARROWEST:
+        return bound * (2.0 * ndtr(unit) - 1.0)
+    below = ndtr(-narrow)
+    drawn = ndtri(below + ndtr(unit) * (1.0 - 2.0 * below)) * (bound / narrow)
+    return np.clip(drawn, -bound, bound)
+
+
+def correlated(shocks: Float[np.ndarray, " step"], keeps: float) -> Float[np.ndarray, " step"]:
+    """Turn independent normals into a stationary AR(1) series ``x_t = keeps x_{t-1} + √(1 - keeps²) n_t``."""
+    scaled = math.sqrt(1.0 - keeps * keeps) * shocks
+    scaled[:1] = shocks[:1]
+    return lfilter([1.0], [1.0, -keeps], scaled)
+
+
+def truncation_of_normal(bound: float) -> float:
+    """Where to cut a unit normal so that, scaled to unit variance, it ends at ±``bound``.
+
+    Solves ``bound²/a² · (1 - 2 a φ(a) / (2 Φ(a) - 1)) = 1`` for a; 0, the uniform limit, where bound ≤ √3.
+    """
+
+    def variance(a: float) -> float:
+        density = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
+        return (bound / a) ** 2 * (1.0 - 2.0 * a * density / math.erf(a / math.sqrt(2.0))) - 1.0
+
+    if bound > _WIDEST:
+        return bound
+    if variance(_NARROWEST) <= 0.0:
+        return 0.0
+    return float(brentq(variance, _NARROWEST, bound, xtol=1e-12))
