@@ -1,0 +1,100 @@
+"""Networks by name: the published feeders, files, SimBench codes, and functions that build a net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from networks.faults import Fault, InputError, no_such
+from networks.feeder import Feeder
+from networks.network import Network
+from networks.published import TieSwitch, published_feeder, published_ties, three_bus
+
+_WAYS = "give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:CODE, or package.module:function"
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A feeder that comes with the package.
+
+    Attributes
+    ----------
+    description : one line about it
+    source : where its figures were published
+    build : makes the feeder
+    ties : lists its open tie switches
+    """
+
+    description: str
+    source: str
+    build: Callable[[], Feeder]
+    ties: Callable[[], tuple[TieSwitch, ...]]
+
+
+def _published(name: str, description: str, source: str) -> CatalogueEntry:
+    return CatalogueEntry(description, source, partial(published_feeder, name), partial(published_ties, name))
+
+
+_DAS_1995 = "D. Das, D. P. Kothari, A. Kalam, Int. J. Electr. Power Energy Syst. 17(5), 1995"
+
+CATALOGUE: dict[str, CatalogueEntry] = {
+    "three_bus": CatalogueEntry(
+        "mobile-storage case, 16 kV, 3 buses in a row, 3.5 MW",
+        "public reproduction of H. H. Abdeltawab, Y. A.-R. I. Mohamed, IEEE Trans. Ind. Electron. 64(9), 2017",
+        three_bus,
+        tuple,
+    ),
+    "ieee33": _published(
+        "ieee33",
+        "33-bus feeder, 12.66 kV, 3.715 MW, 5 tie switches open",
+        "M. E. Baran, F. F. Wu, IEEE Trans. Power Delivery 4(2), 1989; MATPOWER case33bw",
+    ),
+    "ieee69": _published(
+        "ieee69",
+        "69-bus feeder, 12.66 kV, 3.802 MW, 5 tie switches open",
+        "M. E. Baran, F. F. Wu, IEEE Trans. Power Delivery 4(1), 1989; MATPOWER case69",
+    ),
+    "ieee85": _published(
+        "ieee85",
+        "85-bus feeder, 11 kV, 2.570 MW, with a load at bus 60 (the variant with the usual 316 kW of losses)",
+        f"{_DAS_1995}; MATPOWER case85 before 2020-09-30",
+    ),
+    "ieee85_v2": _published(
+        "ieee85_v2",
+        "85-bus feeder, 11 kV, 2.514 MW, without a load at bus 60",
+        f"{_DAS_1995}; MATPOWER case85 from 2020-09-30 on",
+    ),
+}
+"""The feeders that come with the package, by name."""
+
+
+def tie_switches(name: str) -> tuple[TieSwitch, ...]:
+    """Open tie switches of a catalogue feeder; raises `InputError` for an unknown name."""
+    if name not in CATALOGUE:
+        raise InputError(Fault("catalogue", name, no_such("network", name, CATALOGUE)))
+    return CATALOGUE[name].ties()
+
+
+def load_network(spec: str, base_dir: Path, source: str | None = None, key: str = "") -> Network:
+    """Read a network.
+
+    Parameters
+    ----------
+    spec : catalogue name, path of a pandapower ``.json`` or a MATPOWER ``.m``, ``simbench:CODE``, or
+        ``package.module:function`` (also ``path/file.py:function``) returning a pandapower net or a `Feeder`
+    base_dir : folder that relative paths start from
+    source, key : where the spec was given, for faults about the spec itself; the spec when not given. Faults inside
+        the network name its own elements.
+
+    Raises
+    ------
+    InputError
+        for an unknown name, a file that cannot be read, a package that is missing, and with everything in the net
+        that a radial feeder cannot carry.
+    """
+    place = (spec if source is None else source, key)
+    if spec in CATALOGUE:
+        return Network(CATALOGUE[spec].build())
+    raise InputError(Fault(*place, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}"))

@@ -1,0 +1,98 @@
+"""The published test feeders that come with the package, built from the figures in ``networks/data``.
+
+Where the figures come from is told in ``networks/data/SOURCES.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from networks.feeder import Feeder, plain_feeder
+
+DATA = Path(__file__).parent / "data"
+
+_BASE_MVA = 10.0
+"""Power base of the published feeders [MVA]; no result in physical units depends on it."""
+
+
+@dataclass(frozen=True)
+class TieSwitch:
+    """A normally open switch with the line behind it, left out of the feeder.
+
+    Attributes
+    ----------
+    from_bus, to_bus : names of the buses it would join
+    r_ohm, x_ohm : series impedance [ohm]
+    """
+
+    from_bus: str
+    to_bus: str
+    r_ohm: float
+    x_ohm: float
+
+
+def published_feeder(name: str) -> Feeder:
+    """Build a feeder from ``<name>_buses.csv`` and ``<name>_branches.csv``; its tie switches are open."""
+    facts = pd.read_csv(DATA / "feeders.csv").set_index("name").to_dict("index")[name]
+    buses = pd.read_csv(DATA / f"{name}_buses.csv")
+    branches = _branches(name, in_service=1)
+    position = {bus: index for index, bus in enumerate(buses["bus"])}
+    return plain_feeder(
+        name,
+        base_mva=_BASE_MVA,
+        base_kv=float(facts["base_kv"]),
+        bus_names=[str(bus) for bus in buses["bus"]],
+        p_load_mw=buses["p_load_kw"].to_numpy(dtype=float) / 1e3,
+        q_load_mvar=buses["q_load_kvar"].to_numpy(dtype=float) / 1e3,
+        from_bus=branches["from_bus"].map(position).to_numpy(dtype=np.int64),
+        to_bus=branches["to_bus"].map(position).to_numpy(dtype=np.int64),
+        r_ohm=branches["r_ohm"].to_numpy(dtype=float),
+        x_ohm=branches["x_ohm"].to_numpy(dtype=float),
+        slack=position[int(facts["slack_bus"])],
+        slack_v_pu=float(facts["slack_vm_pu"]),
+    )
+
+
+def published_ties(name: str) -> tuple[TieSwitch, ...]:
+    """Tie switches of a feeder that has a branch file, in the order of the file."""
+    return tuple(
+        TieSwitch(str(row["from_bus"]), str(row["to_bus"]), float(row["r_ohm"]), float(row["x_ohm"]))
+        for row in _branches(name, in_service=0).to_dict("records")
+    )
+
+
+def three_bus() -> Feeder:
+    """Build the three-bus feeder of the mobile-storage case; its nominal loads are the peaks of the day.
+
+    The source prints a largest squared current for either line and never enforces it. It is carried as the rating
+    ``i_max = sqrt(l_max)``, so that loadings have a meaning; nothing in the case comes near it.
+    """
+    value = pd.read_csv(DATA / "three_bus_parameters.csv").set_index("name")["value"].astype(float)
+    ends = ("1_2", "2_3")
+    base_ka = value["s_base"] / (np.sqrt(3.0) * value["v_base"])
+    return plain_feeder(
+        "three_bus",
+        base_mva=float(value["s_base"]),
+        base_kv=float(value["v_base"]),
+        bus_names=["1", "2", "3"],
+        p_load_mw=np.array([0.0, value["p_load_peak_bus2"], value["p_load_peak_bus3"]]),
+        q_load_mvar=np.array([0.0, value["q_load_peak_bus2"], value["q_load_peak_bus3"]]),
+        from_bus=np.array([0, 1]),
+        to_bus=np.array([1, 2]),
+        r_ohm=np.array([value[f"r_branch_{one}_ohm"] for one in ends]),
+        x_ohm=np.array([value[f"x_branch_{one}_ohm"] for one in ends]),
+        i_max_ka=np.array([np.sqrt(value[f"l_max_branch_{one}"]) * base_ka for one in ends]),
+        slack=0,
+        slack_v_pu=float(value["v_slack"]),
+        v_min_pu=float(value["v_min"]),
+        v_max_pu=float(value["v_max"]),
+    )
+
+
+def _branches(name: str, in_service: int) -> pd.DataFrame:
+    table = pd.read_csv(DATA / f"{name}_branches.csv")
+    return table[table["in_service"] == in_service]
