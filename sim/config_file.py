@@ -23,7 +23,7 @@ from sim.config_faults import faults_of
 from sim.config_repair import Repaired, repair
 from sim.loaded_config import LoadedConfig, Reading
 
-_FEEDER_FILES = (".json", ".m", ".mat")
+_FEEDER_FILES = (".json", ".m")
 
 
 def load_config(
@@ -180,8 +180,8 @@ def _time_faults(loaded: LoadedConfig) -> list[Fault]:
 
 def _choose_controller(document: Document, spec: str, folder: Path) -> None:
     """Replace ``[controller]``, keeping ``on_failure``; the same controller keeps its settings."""
-    here = _anchor_controller(spec, Path.cwd())
-    spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else _anchor_controller(spec, folder)
+    here = _anchor_spec(spec, Path.cwd())
+    spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else _anchor_spec(spec, folder)
     old = document.values.get("controller", {})
     if not isinstance(old, dict) or old.get("use", "idle") == spec:
         return
@@ -205,11 +205,11 @@ def _anchor(layer: dict[str, Any], folder: Path) -> None:
     if isinstance(roads, dict):
         _anchor_key(roads, "graph", folder)
     for network in _tables(layer.get("networks")):
-        if str(network.get("feeder")).endswith(_FEEDER_FILES):
-            _anchor_key(network, "feeder", folder)
+        if isinstance(network.get("feeder"), str):
+            network["feeder"] = _anchor_spec(network["feeder"], folder)
     chosen, others = layer.get("controller"), layer.get("controllers")
     if isinstance(chosen, dict) and isinstance(chosen.get("use"), str):
-        chosen["use"] = _anchor_controller(chosen["use"], folder)
+        chosen["use"] = _anchor_spec(chosen["use"], folder)
     for settings in (chosen, *_tables(others)):
         if isinstance(settings, dict):
             # a controller's own settings are not known here; what names a file beside the config is one
@@ -217,7 +217,7 @@ def _anchor(layer: dict[str, Any], folder: Path) -> None:
                 if key != "use" and isinstance(value, str) and Path(value).suffix and _is_file(folder / value):
                     _anchor_key(settings, key, folder)
     if isinstance(others, dict):
-        layer["controllers"] = {_anchor_controller(spec, folder): settings for spec, settings in others.items()}
+        layer["controllers"] = {_anchor_spec(spec, folder): settings for spec, settings in others.items()}
 
 
 def _tables(value: object) -> list[dict[str, Any]]:
@@ -231,8 +231,10 @@ def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:
         table[key] = str(folder / table[key])
 
 
-def _anchor_controller(spec: str, folder: Path) -> str:
-    """Make the file in ``path/file.py:Class`` absolute; other specs stay."""
+def _anchor_spec(spec: str, folder: Path) -> str:
+    """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules stay."""
+    if spec.endswith(_FEEDER_FILES):
+        return str(folder / spec)
     file, colon, name = spec.rpartition(":")
     return f"{folder / file}:{name}" if colon and file.endswith(".py") else spec
 

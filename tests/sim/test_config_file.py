@@ -63,6 +63,22 @@ def test_file_names_refer_to_the_folder_of_the_config(folder: Path, monkeypatch:
     assert loaded.base_dir == folder
 
 
+@pytest.mark.parametrize(
+    ("spec", "absolute"),
+    [
+        ("nets/a.json", True),
+        ("a.m", True),
+        ("mine.py:net", True),
+        ("ieee33", False),
+        ("simbench:1-MV-rural--0-sw", False),
+        ("pandapower.networks:case33bw", False),
+    ],
+)
+def test_feeders_given_as_files_become_absolute_and_names_stay(spec: str, absolute: bool) -> None:
+    config = load_config("three_bus", [f"networks.dn1.feeder={spec}"]).config
+    assert config.networks[0].feeder == (f"{configs_dir()}/{spec}" if absolute else spec)
+
+
 def test_extending_config_keeps_files_of_the_other_folder(folder: Path) -> None:
     (folder / "variants").mkdir()
     (folder / "variants" / "cheap.toml").write_text('extends = "../base.toml"\nname = "cheap"\n[prices]\nbuy = 1.0\n')
