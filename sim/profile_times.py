@@ -22,6 +22,7 @@ MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None")
 """What stands in a cell without a value."""
 
 _HOUR_ROUNDING_S = 1e-6 * 3600
+_HOURS_MAX = 1e6  # more than a century from the first day
 _SHOWN = 5
 
 
@@ -57,7 +58,10 @@ class Clock:
 
     def text(self, second: int) -> str:
         """Write a time as a date and time of the run's clock."""
-        return (self.midnight + timedelta(seconds=int(second))).isoformat(timespec="minutes")
+        try:
+            return (self.midnight + timedelta(seconds=int(second))).isoformat(timespec="minutes")
+        except OverflowError:  # beyond the calendar
+            return f"hour {second / 3600:g}"
 
 
 def is_parquet(path: Path) -> bool:
@@ -151,12 +155,12 @@ def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, 
     seconds = hours * 3600.0
     whole = np.round(seconds)
     with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~(np.abs(seconds - whole) <= _HOUR_ROUNDING_S))
+        bad = np.flatnonzero(~((np.abs(seconds - whole) <= _HOUR_ROUNDING_S) & (np.abs(hours) <= _HOURS_MAX)))
     faults = []
     for row in bad[:_SHOWN]:
         if cells[row] in MISSING:
             wrong = "missing time; fill it in"
-        elif not np.isfinite(hours[row]):
+        elif not abs(hours[row]) <= _HOURS_MAX:
             wrong = f'"{cells[row]}" is no number of hours'
         else:
             wrong = f'"{cells[row]}" hours are no whole number of seconds; give more digits, or time stamps'

@@ -118,6 +118,7 @@ def test_a_run_beyond_the_file_is_refused_with_what_it_covers(tmp_path: Path) ->
     assert "to 2024-06-20T03:00" in said
     assert "steps = 2 at most" in said
     assert "choose another start" in fault(tmp_path, "t,a\n1,1\n2,2\n", clock=Clock(DAY, 3600, 1))
+    assert "23:00 to hour 32;" in fault(tmp_path, "t,a\n0,1\n1,2\n", clock=Clock(datetime(9999, 12, 31, 23), 3600, 9))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,7 @@ def test_a_run_beyond_the_file_is_refused_with_what_it_covers(tmp_path: Path) ->
         ("t,a\n0,1\n2,2\n1,3\n3,4\n4,5\n5,5\n", "line 4", "earlier"),
         ("t,a\n0,1\n,2\n2,3\n", "line 3", "missing time"),
         ("t,a\n0,1\nnoon,2\n2,3\n", "line 3", '"noon"'),
+        ("t,a\n0,1\n1e300,2\n2,3\n", "line 3", "no number of hours"),
         ("t,a\n0,1\n0.167,2\n0.333,3\n", "line 3", "whole number of seconds"),
         ("t,a\n2024-06-20,1\n2024-06-2o,2\n", "line 3", "is no time"),
         ("t,a\n2024-06-20T00:00,1\n2024-06-20T01:00Z,2\n", "line 3", "offset, or none"),
