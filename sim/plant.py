@@ -188,10 +188,16 @@ class _Builder:
         if config.roads is not None:
             self._check_one_series(("roads", "congestion"), config.roads.congestion)
         for name, profile in config.profiles.items():
-            path = self.loaded.base_dir / profile.file
-            if not path.is_file():
-                near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
-                self._note(("profiles", name, "file"), no_such(f"file in {path.parent}", path.name, near))
+            self._is_there(("profiles", name, "file"), profile.file)
+
+    def _is_there(self, loc: Loc, file: str) -> bool:
+        """Whether a file exists; noted where it does not."""
+        path = self.loaded.base_dir / file
+        there = path.is_file()
+        if not there:
+            near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+            self._note(loc, no_such(f"file in {path.parent}", path.name, near))
+        return there
 
     def _check_one_series(self, loc: Loc, series: Series | None) -> None:
         if isinstance(series, ProfileColumn):
@@ -225,6 +231,8 @@ class _Builder:
             return None
         if roads.distance_km is None:
             assert roads.graph is not None
+            if not self._is_there(("roads", "graph"), roads.graph):
+                return None
             try:
                 return load_road_graph(
                     self.loaded.base_dir / roads.graph,

@@ -119,3 +119,11 @@ def test_faults_of_different_parts_are_raised_at_once() -> None:
     with pytest.raises(InputError) as caught:
         assemble("two_feeders", "batteries.0.bus=99", "trucks.T1.station=X", "links.0.balancing=9")
     assert len(caught.value.faults) == 3
+
+
+def test_missing_road_graph_is_a_fault_of_its_key(tmp_path: Path) -> None:
+    document = dict(load_config("two_feeders").document)
+    loaded = config_of_document({**document, "roads": {"graph": "roads.csv", "speed_km_h": 30.0}}, tmp_path)
+    (tmp_path / "road.csv").touch()
+    with pytest.raises(InputError, match=r'roads\.graph = ".*": no such file.*did you mean "road\.csv"'):
+        build_plant(loaded)
