@@ -145,9 +145,15 @@ def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -
 
 
 def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
-    low = min(storage.soc_min * storage.energy_mwh, state.energy_mwh)
-    high = max(storage.soc_max * storage.energy_mwh, state.energy_mwh)
-    return low, high
+    """Least and largest energy at the end of a step [MWh]; as states of charge they are not beyond the limits."""
+    rated = storage.energy_mwh
+    low, high = storage.soc_min * rated, storage.soc_max * rated
+    # a product divided by its factor can come out one bit further than it went in
+    if low / rated < storage.soc_min:
+        low = math.nextafter(low, math.inf)
+    if high / rated > storage.soc_max:
+        high = math.nextafter(high, 0.0)
+    return min(low, state.energy_mwh), max(high, state.energy_mwh)
 
 
 def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: float) -> bool:

@@ -166,6 +166,18 @@ def test_charging_stops_at_the_full_store() -> None:
     assert done.clips == (Clip.ENERGY_FULL,)
 
 
+@settings(max_examples=200, deadline=None)
+@given(energy=unit(0.1, 50.0), low=unit(0.01, 0.4), high=unit(0.6, 0.99))
+def test_a_store_clipped_at_its_window_has_a_state_of_charge_inside_bit_by_bit(
+    energy: float, low: float, high: float
+) -> None:
+    store = replace(PLAIN, energy_mwh=energy, soc_min=low, soc_max=high, p_max_mw=99.0, s_max_mva=99.0)
+    full, _ = step_store("B", store, StoreState(0.5 * energy), Setpoint(-99.0), HOUR)
+    empty, _ = step_store("B", store, StoreState(0.5 * energy), Setpoint(99.0), HOUR)
+    assert high - 1e-15 <= full.energy_mwh / energy <= high
+    assert low <= empty.energy_mwh / energy <= low + 1e-15
+
+
 def test_discharging_stops_at_the_empty_store() -> None:
     # 1 MWh above the bound gives 0.5 MWh to the grid
     after, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(2.0), HOUR)
