@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, str] = {
     "idle": "controllers.idle:Idle",
     "rules": "controllers.rules:Rules",
     "replay": "controllers.replay:Replay",
+    "mess_exact": "controllers.mess_exact:MessExact",
 }
 """Our own controllers, as declared in pyproject.toml; a plug-in cannot take one of these names."""
 

@@ -1,0 +1,125 @@
+"""Read a plan out of a solved storage model: setpoints within every limit, and what is expected of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from controllers.blocks import distflow, routing
+from controllers.blocks import storage as stores
+from controllers.blocks.mess import MessModel, StoreModel
+from controllers.contract import Observation, Plant, Prediction, Storage
+
+_NOTHING = 1e-6
+"""smaller powers are the solver's noise [MW]"""
+
+
+def setpoints(
+    plant: Plant, built: MessModel
+) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+    """Return P and Q of every device, charging and discharging netted, within the converters' limits; links at zero."""
+    p, q = np.zeros((built.horizon, plant.n_device)), np.zeros((built.horizon, plant.n_device))
+    for index, one in enumerate(built.stores):
+        present = np.ones((built.horizon, 1))
+        if index < len(built.routes):
+            present = np.round(built.routes[index].parked.value)
+        power = np.stack([at.p.value for at in one.at], axis=1)
+        reactive = np.stack([at.q.value for at in one.at], axis=1)
+        p[:, index], q[:, index] = _within(one.store, (power * present).sum(axis=1), (reactive * present).sum(axis=1))
+    return p, q
+
+
+def _within(
+    store: Storage, p: Float[np.ndarray, " horizon"], q: Float[np.ndarray, " horizon"]
+) -> tuple[Float[np.ndarray, " horizon"], Float[np.ndarray, " horizon"]]:
+    """Take off what exceeds the limits by a solver's tolerance."""
+    most = min(store.p_max_mw, store.s_max_mva)
+    p = np.where(np.abs(p) < _NOTHING, 0.0, np.clip(p, -most, most))
+    room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    return p, np.where(np.abs(q) < _NOTHING, 0.0, np.clip(q, -room, room))
+
+
+def destinations(built: MessModel, observation: Observation) -> Int[np.ndarray, "horizon truck"]:
+    """Return where every truck stands or drives to in every step."""
+    target = np.zeros((built.horizon, len(built.routes)), dtype=np.int64)
+    for index, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
+        start = stations.index(int(observation.station[index]))
+        target[:, index] = routing.destinations(way.departs.value, way.arcs, stations, start, built.horizon)
+    return target
+
+
+def energies(
+    plant: Plant,
+    observation: Observation,
+    p: Float[np.ndarray, "horizon device"],
+    q: Float[np.ndarray, "horizon device"],
+) -> Float[np.ndarray, "horizon+1 storage"]:
+    """Energy of every store under given power, by the plain law and without a window [A, eq. 37] [MWh]."""
+    energy = np.zeros((len(p) + 1, len(plant.storages)))
+    energy[0] = observation.energy_mwh
+    for index, store in enumerate(plant.storages):
+        charge, discharge = np.maximum(-p[:, index], 0.0), np.maximum(p[:, index], 0.0)
+        gain = store.eta_charge * charge - discharge / store.eta_discharge
+        loss = store.loss_coefficient * np.hypot(p[:, index], q[:, index])
+        energy[1:, index] = energy[0, index] + plant.step_h * np.cumsum(gain - loss)
+    return energy
+
+
+def wasteful(plant: Plant, built: MessModel, observation: Observation) -> Bool[np.ndarray, "horizon storage"]:
+    """Steps in which a store charges and discharges at once and could not do without: netted, it would overflow.
+
+    Elsewhere netting gives the same injection, loses less and costs no more, so that nothing needs forbidding.
+    """
+    waste = np.zeros((built.horizon, len(built.stores)), dtype=bool)
+    for index, one in enumerate(built.stores):
+        both = stores.simultaneous(one.total.charge.value, one.total.discharge.value)
+        if both.any() and _overflows(plant, one, float(observation.energy_mwh[index])):
+            waste[:, index] = both
+    return waste
+
+
+def _overflows(plant: Plant, one: StoreModel, start_mwh: float) -> bool:
+    net = one.total.charge.value - one.total.discharge.value
+    gain = one.store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / one.store.eta_discharge
+    energy = start_mwh + plant.step_h * np.cumsum(gain - one.stored.loss.value)
+    return bool(np.max(energy) > max(one.store.soc_max * one.store.energy_mwh, start_mwh) + 1e-6)
+
+
+def expected(
+    plant: Plant,
+    built: MessModel,
+    observation: Observation,
+    p: Float[np.ndarray, "horizon device"],
+    q: Float[np.ndarray, "horizon device"],
+) -> Prediction:
+    """What the plan expects of the grid and the stores; wear is counted on the netted charging power."""
+    cost = built.cost_per_step.value.copy()
+    for index, one in enumerate(built.stores):
+        less = one.total.charge.value - np.maximum(-p[:, index], 0.0)
+        cost -= plant.step_h * one.store.cost_per_mwh_charged * less
+    bases = [feeder.base_mva for feeder in plant.feeders]
+    flows = list(zip(bases, built.flows, strict=True))
+    return Prediction(
+        v_pu=np.concatenate([np.sqrt(np.maximum(flow.v_sq.value, 0.0)) for flow in built.flows], axis=1),
+        p_branch_mw=np.concatenate([base * flow.p.value for base, flow in flows], axis=1),
+        q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
+        import_mw=np.stack([one.value for one in built.import_mw], axis=1),
+        losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
+        energy_mwh=energies(plant, observation, p, q),
+        cost=cost,
+    )
+
+
+def cone_gap(built: MessModel) -> float:
+    """Largest ``ℓ v - p² - q²`` over all networks [pu²]."""
+    return max(distflow.cone_gap(flow) for flow in built.flows)
+
+
+def loss_slack_mw(built: MessModel) -> float:
+    """Largest converter loss that the plan counts on beyond the true one [MW]."""
+    slack = 0.0
+    for one in built.stores:
+        if one.store.loss_coefficient > 0:
+            true = one.store.loss_coefficient * np.hypot(one.total.p.value, one.total.q.value)
+            slack = max(slack, float(np.max(one.stored.loss.value - true)))
+    return slack

@@ -1,0 +1,283 @@
+"""Mobile storage by one exact problem: places, delays, power and power flow in a single mixed-integer cone program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, cast
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Int
+from pydantic import Field
+
+from controllers.blocks import mess_plan, routing
+from controllers.blocks.mess import MessModel, MessOptions, mess_model, trips_left
+from controllers.contract import (
+    Controller,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+    Status,
+)
+from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
+
+_CONE_GAP = 1e-6
+"""a plan with a larger cone gap is no power flow [pu²]"""
+_LOSS_PRICES = (1.0, 10.0, 100.0)
+"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
+_MEMORY = "mess_exact"
+
+
+class MessExactSettings(ControllerSettings):
+    """Settings of `mess_exact`."""
+
+    replan_every: Annotated[int, Field(ge=1)] = 1
+    """steps between two decisions about routes; in between the routes are kept and the power is planned anew"""
+    method: Method = Method.OUTER_APPROXIMATION
+    """``outer_approximation`` or ``scip``; both exact"""
+    gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    """relative gap between the cost of a plan and its proved bound at which to stop"""
+    gap_abs: Annotated[float, Field(ge=0)] = 1e-3
+    """the same in currency"""
+    time_limit_s: Annotated[float, Field(gt=0)] = 60.0
+    """time for a plan [s]; the best plan found by then is returned with its gap"""
+    v_margin_pu: Annotated[float, Field(ge=0, lt=0.1)] = 0.0
+    """distance kept from the voltage limits [pu]"""
+    soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
+    """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
+    on_infeasible: Literal["relax", "raise"] = "relax"
+    """where no plan keeps all limits: miss voltages, currents or end-of-day energy by as little as can be, or fail"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """A solved model, and what was proved about it."""
+
+    built: MessModel
+    outcome: SolverOutcome
+    cone_gap: float
+
+
+class MessExact(Controller):
+    """Trucks and batteries by one mixed-integer cone program with transit times inside; links stay at zero.
+
+    Every ``replan_every`` steps routes and power are decided over the whole horizon from the measured state. In between
+    the routes of the last decision are kept, with the delays as they now are, and the power is planned anew: what
+    drifted is made up for. Equal inputs give equal plans as long as the time limit does not strike.
+    """
+
+    Settings: ClassVar[type[ControllerSettings]] = MessExactSettings
+
+    def __init__(self, plant: Plant, settings: ControllerSettings):
+        super().__init__(plant, settings)
+        self._settings = cast(MessExactSettings, settings)
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the plan of least cost for the horizon.
+
+        Raises
+        ------
+        InfeasibleError
+            where no plan keeps all limits and ``on_infeasible`` is ``raise``.
+        UnboundedError, SolverTroubleError
+        """
+        previous = observation.previous_plan
+        wanted = None if previous is None or previous.steps < 2 else previous.destination[1:]
+        planned_at = None if previous is None else previous.memory.get(_MEMORY)
+        if (
+            wanted is not None
+            and planned_at is not None
+            and observation.step - planned_at < self._settings.replan_every
+        ):
+            kept = _first(forecast, min(forecast.steps, len(wanted)))
+            try:
+                return self._read(observation, self._solve(observation, kept, wanted, keep=True), planned_at)
+            except InfeasibleError:
+                # the old routes no longer lead anywhere: decide anew, now
+                pass
+        return self._read(observation, self._decide(observation, forecast, wanted), observation.step)
+
+    def _decide(self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None) -> _Solved:
+        """Decide about routes and power; miss limits only where nothing else is left."""
+        try:
+            solved = self._solve(observation, forecast, wanted)
+        except InfeasibleError:
+            if self._settings.on_infeasible == "raise":
+                raise
+            return self._solve(observation, forecast, wanted, relaxed=True)
+        if solved.cone_gap > _CONE_GAP and self._settings.on_infeasible == "relax":
+            # only losses that do not exist keep the limits
+            honest = self._solve(observation, forecast, wanted, relaxed=True)
+            return honest if honest.cone_gap < solved.cone_gap else solved
+        return solved
+
+    def _solve(
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        wanted: np.ndarray | None,
+        *,
+        keep: bool = False,
+        relaxed: bool = False,
+    ) -> _Solved:
+        """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
+        first = self._once(observation, forecast, wanted, keep, relaxed, 0.0)
+        if first.cone_gap <= _CONE_GAP:
+            return first
+        dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
+        route = mess_plan.destinations(first.built, observation)
+        best = first
+        tries = [(True, price * dear) for price in _LOSS_PRICES] + ([] if keep else [(False, _LOSS_PRICES[-1] * dear)])
+        for keep_route, price in tries:
+            tried = self._once(observation, forecast, route, keep_route, relaxed, price)
+            if tried.cone_gap < best.cone_gap:
+                bound = min(first.outcome.bound, tried.outcome.objective)
+                best = replace(tried, outcome=replace(tried.outcome, bound=bound))
+            if best.cone_gap <= _CONE_GAP:
+                break
+        return best
+
+    def _once(
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        wanted: np.ndarray | None,
+        keep: bool,
+        relaxed: bool,
+        loss_price: float,
+    ) -> _Solved:
+        """Build and solve; forbid charging while discharging where it turns out to pay."""
+        wish = self._settings
+        at_horizon = wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None
+        options = MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store", relaxed, loss_price)
+        one_way = np.zeros((forecast.steps, len(self.plant.storages)), dtype=bool)
+        seconds = 0.0
+        while True:
+            built = mess_model(self.plant, observation, forecast, options, one_way)
+            model = built.model
+            if keep and wanted is not None:
+                model = replace(model, constraints=[*model.constraints, *self._on_route(built, observation, wanted)])
+            left = max(wish.time_limit_s - seconds, 0.1)
+            outcome = self._run(model, left, [] if keep else self._starts(built, observation, wanted))
+            seconds += outcome.seconds
+            waste = mess_plan.wasteful(self.plant, built, observation) & ~one_way
+            if not waste.any():
+                break
+            one_way = one_way | waste
+        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
+        bound = outcome.bound - built.bound_correction
+        outcome = replace(outcome, objective=paid, bound=min(bound, paid), seconds=seconds)
+        return _Solved(built, outcome, mess_plan.cone_gap(built))
+
+    def _run(
+        self, model: Model, time_limit_s: float, starts: Sequence[Mapping[cp.Variable, np.ndarray]]
+    ) -> SolverOutcome:
+        wish = self._settings
+        options = SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs, time_limit_s=time_limit_s)
+        return solve(model, options, starts)
+
+    def _starts(
+        self, built: MessModel, observation: Observation, wanted: np.ndarray | None
+    ) -> list[dict[cp.Variable, np.ndarray]]:
+        """Routes worth trying first: the last plan's, staying, and going to each of the other stations at once."""
+        if not built.routes:
+            return []
+        most = max(len(stations) for stations in built.stations)
+        targets = [] if wanted is None else [_stretched(wanted, built.horizon)]
+        for turn in range(most):
+            row = [
+                stations[(stations.index(int(observation.station[k])) + turn) % len(stations)]
+                for k, stations in enumerate(built.stations)
+            ]
+            targets.append(np.tile(np.array(row, dtype=np.int64), (built.horizon, 1)))
+        starts = [self._route_values(built, observation, target) for target in targets]
+        flat = [used for used in built.used if used is not None]
+        if flat:
+            stay = starts[-most]
+            starts = [start | {used: np.ones(used.shape) for used in flat} for start in starts]
+            starts.append(stay | {used: np.zeros(used.shape) for used in flat})
+        return starts
+
+    def _route_values(
+        self, built: MessModel, observation: Observation, target: np.ndarray
+    ) -> dict[cp.Variable, np.ndarray]:
+        """Binaries of the routes that lead to the wanted stations."""
+        values: dict[cp.Variable, np.ndarray] = {}
+        for k, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
+            parked, departs = routing.follow(
+                target[:, k],
+                way.arcs,
+                stations,
+                stations.index(int(observation.station[k])),
+                int(observation.transit_steps[k]),
+                built.day,
+                trips_left(self.plant.trucks[k], built.day, int(observation.trips_today[k])),
+            )
+            values |= {way.parked: parked, way.departs: departs}
+        return values
+
+    def _on_route(self, built: MessModel, observation: Observation, wanted: np.ndarray) -> list[cp.Constraint]:
+        """Hold the trucks to the wanted stations."""
+        values = self._route_values(built, observation, _stretched(wanted, built.horizon))
+        return [variable == value for variable, value in values.items()]
+
+    def _read(self, observation: Observation, solved: _Solved, planned_at: int) -> Plan:
+        """Turn the solution into a plan."""
+        built, outcome = solved.built, solved.outcome
+        p, q = mess_plan.setpoints(self.plant, built)
+        prediction = mess_plan.expected(self.plant, built, observation, p, q)
+        objective = float(prediction.cost.sum() + built.penalty.value)
+        bound = min(outcome.bound, objective)
+        gap = (objective - bound) / max(abs(objective), 1e-12)
+        notes = [outcome.ended]
+        missing = max((float(one.value.max(initial=0.0)) for one in built.slack), default=0.0)
+        if built.slack:
+            notes.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
+        if solved.cone_gap > _CONE_GAP:
+            notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
+        if (loss := mess_plan.loss_slack_mw(built)) > 1e-6:
+            notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
+        within = (
+            objective - bound <= max(self._settings.gap_abs, self._settings.gap * abs(objective)) and len(notes) == 1
+        )
+        return Plan(
+            p_mw=p,
+            q_mvar=q,
+            destination=mess_plan.destinations(built, observation),
+            prediction=prediction,
+            solver=SolverOutcome(
+                status=Status.OPTIMAL if within else Status.FEASIBLE,
+                ended="; ".join(notes),
+                objective=objective,
+                bound=bound,
+                gap=gap,
+                cone_gap=solved.cone_gap,
+                seconds=outcome.seconds,
+            ),
+            memory={_MEMORY: planned_at},
+        )
+
+
+def _stretched(wanted: Int[np.ndarray, "row truck"], horizon: int) -> Int[np.ndarray, "horizon truck"]:
+    """Cut wanted stations to the horizon, or stay at the last ones."""
+    rows = np.minimum(np.arange(horizon), len(wanted) - 1)
+    return wanted[rows]
+
+
+def _first(forecast: Forecast, steps: int) -> Forecast:
+    """Return the first steps of a forecast."""
+    return replace(
+        forecast,
+        load_p_mw=forecast.load_p_mw[:steps],
+        load_q_mvar=forecast.load_q_mvar[:steps],
+        generation_mw=forecast.generation_mw[:steps],
+        buy_price=forecast.buy_price[:steps],
+        sell_price=forecast.sell_price[:steps],
+        congestion=forecast.congestion[:steps],
+        error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
+        error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
+    )

@@ -1,0 +1,109 @@
+"""Second-order cone programs by Clarabel, with some columns fixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import clarabel
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from controllers.solve.errors import SolverTroubleError, UnboundedError
+from controllers.solve.form import ConicForm
+from controllers.solve.reduce import reduce_form
+
+_TOLERANCE = 1e-9
+"""relative gap and feasibility asked of Clarabel"""
+_ALMOST = 1e-7
+"""feasibility still accepted where it cannot get further, and a tenth of the gap"""
+
+
+@dataclass(frozen=True, eq=False)
+class ConicAnswer:
+    """Answer of the conic solver.
+
+    Attributes
+    ----------
+    x : the point, or ``None`` where there is none
+    objective : its cost, inf where there is none
+    bound : dual bound of the cost
+    y : multipliers of the rows, 0 for those without free columns; where there is no point, a ray of the dual cone with
+        ``y'(b - A x) < 0`` for the fixed values, if one was found
+    ended : the solver's own word
+    """
+
+    x: Float[np.ndarray, " column"] | None
+    objective: float
+    bound: float
+    y: Float[np.ndarray, " row"] | None
+    ended: str
+
+
+def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> ConicAnswer:
+    """Minimise over the columns that are NaN in ``fixed``; integrality is left aside.
+
+    Raises
+    ------
+    UnboundedError, SolverTroubleError
+    """
+    small = reduce_form(form, fixed)
+    if small.conflict:
+        return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=None, ended="conflicting bounds")
+    free, rows = np.flatnonzero(small.free), np.flatnonzero(small.row)
+    x = np.where(small.free, 0.0, small.value)
+    if not len(free):
+        cost = form.objective(x)
+        return ConicAnswer(x=x, objective=cost, bound=cost, y=np.zeros(len(form.b)), ended="every column is fixed")
+    constant = float(form.cost @ x) + form.offset
+    solver = clarabel.DefaultSolver(
+        sp.csc_array((len(free), len(free))),
+        form.cost[free],
+        sp.csc_array(form.a[rows][:, free]),
+        small.b[rows],
+        _cones(form, small.row),
+        _settings(),
+    )
+    answer = solver.solve()
+    ended = str(answer.status)
+    if ended in ("Solved", "AlmostSolved"):
+        x[free] = np.asarray(answer.x)
+        return ConicAnswer(x, form.objective(x), answer.obj_val_dual + constant, _spread(form, rows, answer.z), ended)
+    if ended in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
+        ray = _spread(form, rows, answer.z)
+        return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=ray / np.abs(ray).max(), ended=ended)
+    if ended in ("DualInfeasible", "AlmostDualInfeasible"):
+        raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
+    raise SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
+
+
+def _spread(form: ConicForm, rows: np.ndarray, z: object) -> Float[np.ndarray, " row"]:
+    """Put multipliers back to all rows, and raise into the dual cone what rounding left below it."""
+    y = np.zeros(len(form.b))
+    y[rows] = np.asarray(z)
+    inequality = slice(form.n_zero, form.n_linear)
+    y[inequality] = np.maximum(y[inequality], 0.0)
+    cones = y[form.n_linear :]
+    tail = np.sqrt(np.bincount(form.cone_of_row, np.where(form.is_head, 0.0, cones) ** 2, len(form.cone_sizes)))
+    cones[form.cone_starts] = np.maximum(cones[form.cone_starts], tail)
+    return y
+
+
+def _cones(form: ConicForm, kept: np.ndarray) -> list[object]:
+    """Cones of the rows that are kept, in Clarabel's words."""
+    zero = int(kept[: form.n_zero].sum())
+    nonneg = int(kept[form.n_zero : form.n_linear].sum())
+    sizes = form.cone_sizes[kept[form.n_linear :][form.cone_starts]] if len(form.cone_sizes) else form.cone_sizes
+    cones: list[object] = [clarabel.ZeroConeT(zero)] if zero else []
+    cones += [clarabel.NonnegativeConeT(nonneg)] if nonneg else []
+    return cones + [clarabel.SecondOrderConeT(int(size)) for size in sizes]
+
+
+def _settings() -> object:
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
+    settings.reduced_tol_feas = _ALMOST
+    settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * _ALMOST
+    settings.max_threads = 1
+    return settings

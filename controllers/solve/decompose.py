@@ -1,0 +1,171 @@
+"""Take what follows from the decisions out of a problem, block by block: generalised Benders decomposition.
+
+Once trucks and powers are decided, the flow of every network in every step is a small cone program of its own. Its
+least cost is a convex function of the decisions, and the multipliers of a solve give a plane below it:
+
+    θ(x) = min { c'u : b - B u - A x in K } ≥ y'A x - y'b     for every y in K* with c + B'y = 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
+from scipy.sparse.csgraph import connected_components
+
+from controllers.solve.conic import ConicAnswer, solve_conic
+from controllers.solve.form import ConicForm
+
+_RESIDUE = 1e-6
+"""a ray whose product with a block's own columns is larger, relative to its own size, makes no plane"""
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A form, and which columns are decided (kept) and which follow, in independent blocks.
+
+    Attributes
+    ----------
+    form : the whole problem
+    kept : columns of the decisions
+    block_of_column : block of each column, -1 for a decision
+    block_of_row : block of each row, -1 for rows of decisions only
+    n_block : number of blocks
+    """
+
+    form: ConicForm
+    kept: Int[np.ndarray, " kept"]
+    block_of_column: Int[np.ndarray, " column"]
+    block_of_row: Int[np.ndarray, " row"]
+    n_block: int
+
+    @cached_property
+    def master(self) -> ConicForm:
+        """The decisions alone, with one more column for the cost of each block."""
+        form = self.form
+        rows = np.flatnonzero(self.block_of_row < 0)
+        cone_kept = self.block_of_row[form.n_linear :][form.cone_starts] < 0
+        empty = sp.csr_array((len(rows), self.n_block))
+        return ConicForm(
+            cost=np.concatenate([form.cost[self.kept], np.ones(self.n_block)]),
+            offset=form.offset,
+            a=sp.csr_array(sp.hstack([form.a[rows][:, self.kept], empty])),
+            b=form.b[rows],
+            n_zero=int((rows < form.n_zero).sum()),
+            n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
+            cone_sizes=form.cone_sizes[cone_kept],
+            integer=np.concatenate([form.integer[self.kept], np.zeros(self.n_block, dtype=bool)]),
+            columns={},
+        )
+
+    @cached_property
+    def _blocks(self) -> ConicForm:
+        """The blocks alone, the decisions still among their columns."""
+        form = self.form
+        rows = np.flatnonzero(self.block_of_row >= 0)
+        cone_kept = self.block_of_row[form.n_linear :][form.cone_starts] >= 0
+        return replace(
+            form,
+            cost=np.where(self.block_of_column >= 0, form.cost, 0.0),
+            offset=0.0,
+            a=form.a[rows],
+            b=form.b[rows],
+            n_zero=int((rows < form.n_zero).sum()),
+            n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
+            cone_sizes=form.cone_sizes[cone_kept],
+        )
+
+    def follow(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
+        """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""
+        answer = solve_conic(self._blocks, decisions)
+        if answer.y is None:
+            return answer
+        y = np.zeros(len(self.form.b))
+        y[self.block_of_row >= 0] = answer.y
+        return replace(answer, y=y)
+
+    @cached_property
+    def _sum_rows(self) -> sp.csr_array:
+        """Matrix (block, row) that adds up the rows of a block."""
+        rows = np.flatnonzero(self.block_of_row >= 0)
+        shape = (self.n_block, len(self.block_of_row))
+        return sp.csr_array((np.ones(len(rows)), (self.block_of_row[rows], rows)), shape=shape)
+
+    def decisions(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " master"]:
+        """Take the decisions and the cost of each block out of a point of the whole problem."""
+        follows = self.block_of_column >= 0
+        cost = np.bincount(self.block_of_column[follows], (self.form.cost * x)[follows], self.n_block)
+        return np.concatenate([x[self.kept], cost])
+
+    def fix(self, point: Float[np.ndarray, " master"]) -> Float[np.ndarray, " column"]:
+        """Fix the decisions of a point of the master; NaN elsewhere."""
+        fixed = np.full(self.form.n, np.nan)
+        fixed[self.kept] = point[: len(self.kept)]
+        return fixed
+
+    def cost_planes(
+        self, y: Float[np.ndarray, " row"], x: Float[np.ndarray, " column"]
+    ) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
+        """Return rows ``G z ≤ g`` below the cost of each block, from the multipliers ``y`` of a solve ending at ``x``."""
+        form = self.form
+        by_block = self._sum_rows @ sp.diags_array(y)
+        weights = sp.csr_array(by_block @ form.a)
+        # c + B'y is zero up to the solver's accuracy; what is left of it is taken at the solution
+        left = np.where(self.block_of_column >= 0, form.cost + form.a.T @ _of_blocks(self, y), 0.0) * x
+        rest = np.bincount(np.maximum(self.block_of_column, 0), left, self.n_block)
+        rows = sp.csr_array(sp.hstack([weights[:, self.kept], -sp.eye_array(self.n_block)]))
+        return rows, by_block @ form.b - rest
+
+    def ray_planes(self, ray: Float[np.ndarray, " row"]) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
+        """Return rows ``G z ≤ g`` that a certificate of infeasibility gives: one per block, or one in all.
+
+        A ray that also weighs rows of the decisions holds only as a whole.
+        """
+        form = self.form
+        whole = np.abs(ray[self.block_of_row < 0]).max(initial=0.0) > 1e-9 * np.abs(ray).max(initial=1.0)
+        weigh = (
+            sp.csr_array(ray[None, :])
+            if whole or not self.n_block
+            else sp.csr_array(self._sum_rows @ sp.diags_array(ray))
+        )
+        rows = sp.csr_array(weigh @ form.a)
+        follows = np.flatnonzero(self.block_of_column >= 0)
+        residue = np.abs(rows[:, follows]).max(axis=1).toarray().ravel() if len(follows) else np.zeros(rows.shape[0])
+        size = np.abs(rows).max(axis=1).toarray().ravel()
+        good = np.flatnonzero((size > 1e-9) & (residue <= _RESIDUE * size))
+        part = sp.csr_array(rows[good][:, self.kept])
+        part.data[np.abs(part.data) < 1e-11] = 0.0
+        part.eliminate_zeros()
+        empty = sp.csr_array((len(good), self.n_block))
+        return sp.csr_array(sp.hstack([part, empty])), (weigh @ form.b)[good]
+
+
+def _of_blocks(parts: Decomposition, y: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+    return np.where(parts.block_of_row >= 0, y, 0.0)
+
+
+def decompose(form: ConicForm, follows: Bool[np.ndarray, " column"]) -> Decomposition:
+    """Find the independent blocks of the columns that follow from the decisions; integers are always decisions."""
+    follows = follows & ~form.integer
+    own = np.flatnonzero(follows)
+    block_of_column = np.full(form.n, -1, dtype=np.int64)
+    block_of_row = np.full(len(form.b), -1, dtype=np.int64)
+    n_block = 0
+    if len(own):
+        # rows of a cone belong together
+        unit = np.arange(len(form.b), dtype=np.int64)
+        unit[form.n_linear :] = form.n_linear + form.cone_starts[form.cone_of_row]
+        touched = sp.coo_array(form.a[:, own])
+        size = len(form.b) + len(own)
+        graph = sp.coo_array((np.ones(touched.nnz), (unit[touched.row], len(form.b) + touched.col)), shape=(size, size))
+        _, label = connected_components(graph, directed=False)
+        names, block = np.unique(label[len(form.b) :], return_inverse=True)
+        n_block = len(names)
+        block_of_column[own] = block
+        number = np.full(label.max() + 1, -1, dtype=np.int64)
+        number[names] = np.arange(n_block)
+        block_of_row = number[label[unit]]
+    return Decomposition(form, np.flatnonzero(~follows), block_of_column, block_of_row, n_block)

@@ -1,0 +1,99 @@
+"""The linear side of outer approximation: the decisions in HiGHS, with planes added as they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from controllers.solve.cuts import TangentCuts, heads_nonnegative
+from controllers.solve.errors import SolverTroubleError
+from controllers.solve.form import ConicForm
+from controllers.solve.reduce import reduce_form
+
+_HIGHS: dict[str, object] = {
+    "output_flag": False,
+    "mip_rel_gap": 0.0,
+    "primal_feasibility_tolerance": 1e-8,
+    "dual_feasibility_tolerance": 1e-8,
+    "mip_feasibility_tolerance": 1e-7,
+    "random_seed": 0,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MasterAnswer:
+    """What HiGHS found: a valid lower bound, and the best point, if any."""
+
+    infeasible: bool
+    bound: float
+    point: Float[np.ndarray, " column"] | None
+
+
+class Master:
+    """A mixed-integer linear relaxation, kept in HiGHS and added to."""
+
+    def __init__(self, form: ConicForm):
+        self._form = form
+        self._cuts = TangentCuts(form)
+        self._highs = highspy.Highs()
+        for key, value in _HIGHS.items():
+            self._highs.setOptionValue(key, value)
+        small = reduce_form(form)
+        pinned = ~np.isnan(small.value)
+        heads, head_limit = heads_nonnegative(form)
+        rows = sp.csr_array(sp.vstack([form.linear_part, heads]))
+        limit = np.concatenate([form.b[: form.n_linear], head_limit])
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_, lp.offset_ = form.n, rows.shape[0], form.offset
+        lp.col_cost_ = form.cost
+        lp.col_lower_ = np.where(pinned, small.value, small.lower)
+        lp.col_upper_ = np.where(pinned, small.value, small.upper)
+        lp.row_lower_ = np.where(np.arange(len(limit)) < form.n_zero, limit, -np.inf)
+        lp.row_upper_ = limit
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(one)] for one in form.integer]
+        self._highs.passModel(lp)
+
+    def add(self, rows: sp.csr_array, limit: Float[np.ndarray, " cut"]) -> None:
+        """Add rows ``G x ≤ g``."""
+        if rows.shape[0]:
+            below = np.full(len(limit), -np.inf)
+            self._highs.addRows(rows.shape[0], below, limit, rows.nnz, rows.indptr[:-1], rows.indices, rows.data)
+
+    def add_tangents(self, x: Float[np.ndarray, " column"], least_violation: float = -np.inf) -> None:
+        """Add the planes that touch the cones at ``x``."""
+        self.add(*self._cuts.at(x, least_violation))
+
+    def forbid(self, x: Float[np.ndarray, " column"]) -> None:
+        """Forbid the assignment of the integers in ``x``: at least one of them has to differ."""
+        whole = np.flatnonzero(self._form.integer)
+        ones = np.round(x[whole])
+        row = sp.csr_array(
+            (np.where(ones > 0.5, 1.0, -1.0), (np.zeros(len(whole), dtype=int), whole)), shape=(1, self._form.n)
+        )
+        self.add(row, np.array([ones.sum() - 1.0]))
+
+    def solve(self, start: Float[np.ndarray, " column"] | None, gap_abs: float, time_limit_s: float) -> MasterAnswer:
+        """Minimise to an absolute gap; a feasible start bounds the search from above."""
+        highs = self._highs
+        highs.setOptionValue("mip_abs_gap", gap_abs)
+        highs.setOptionValue("time_limit", highs.getRunTime() + max(time_limit_s, 0.01))
+        if start is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = start
+            highs.setSolution(solution)
+        highs.run()
+        status, info = highs.getModelStatus(), highs.getInfo()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            return MasterAnswer(infeasible=True, bound=np.inf, point=None)
+        if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kTimeLimit):
+            raise SolverTroubleError(f"HiGHS stopped with {highs.modelStatusToString(status)}")
+        found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        point = np.array(highs.getSolution().col_value) if found else None
+        return MasterAnswer(infeasible=False, bound=float(info.mip_dual_bound), point=point)

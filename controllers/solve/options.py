@@ -1,0 +1,63 @@
+"""What may be asked of the solvers, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float
+
+from controllers.contract import SolverOutcome, Status
+
+
+class Method(StrEnum):
+    """How a mixed-integer conic problem is solved; both are exact."""
+
+    OUTER_APPROXIMATION = "outer_approximation"
+    SCIP = "scip"
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """Settings of a solve.
+
+    Attributes
+    ----------
+    method : outer approximation (HiGHS and Clarabel), or SCIP directly
+    gap : relative gap ``(objective - bound) / |objective|`` at which to stop
+    gap_abs : absolute gap at which to stop [currency]
+    time_limit_s : time after which the best point found is returned, with its gap [s]
+    """
+
+    method: Method = Method.OUTER_APPROXIMATION
+    gap: float = 1e-4
+    gap_abs: float = 1e-6
+    time_limit_s: float = 60.0
+
+    def tolerance(self, objective: float) -> float:
+        """Return the gap in the unit of the objective at which to stop."""
+        return max(self.gap_abs, self.gap * abs(objective))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The best point found, its cost, and a proved lower bound of the cost of any point."""
+
+    x: Float[np.ndarray, " column"]
+    objective: float
+    bound: float
+    ended: str
+    seconds: float
+
+    def outcome(self, options: SolveOptions) -> SolverOutcome:
+        """Return the answer as the contract words it."""
+        within = self.objective - self.bound <= options.tolerance(self.objective)
+        return SolverOutcome(
+            status=Status.OPTIMAL if within else Status.FEASIBLE,
+            ended=self.ended,
+            objective=self.objective,
+            bound=self.bound,
+            gap=(self.objective - self.bound) / max(abs(self.objective), 1e-12),
+            seconds=self.seconds,
+        )

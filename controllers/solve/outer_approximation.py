@@ -1,0 +1,132 @@
+"""Mixed-integer conic problems by outer approximation: HiGHS for the integers, Clarabel for the cones.
+
+Planes that touch the cones, and planes below the cost of what follows from the decisions (`decompose`), make a
+mixed-integer linear problem whose optimum is never above the true one: HiGHS's dual bound of it is the bound. Its
+integers, fixed, leave a cone program whose optimum is a plan. Both points give new planes, until bound and plan meet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from controllers.solve.conic import ConicAnswer, solve_conic
+from controllers.solve.decompose import Decomposition, decompose
+from controllers.solve.errors import InfeasibleError, SolverTroubleError
+from controllers.solve.form import ConicForm
+from controllers.solve.master import Master
+from controllers.solve.options import Answer, SolveOptions
+
+_LEAST_VIOLATION = 1e-9
+"""cones violated by less at a point of HiGHS get no plane there"""
+_ROUNDS_WITHOUT_GAIN = 20
+"""rounds without a better bound or plan after which accuracy is exhausted"""
+
+
+class _Search:
+    """The best plan so far, the assignments already tried, and the planes they gave."""
+
+    def __init__(self, parts: Decomposition):
+        self.parts, self.form = parts, parts.form
+        self.master = Master(parts.master)
+        self._tried: set[bytes] = set()
+        self.x: Float[np.ndarray, " column"] | None = None
+        self.objective = np.inf
+
+    def learn(self, answer: ConicAnswer) -> None:
+        """Add the planes of a solve."""
+        if answer.x is not None and answer.y is not None:
+            self.master.add_tangents(self.parts.decisions(answer.x))
+            self.master.add(*self.parts.cost_planes(answer.y, answer.x))
+        elif answer.y is not None:
+            self.master.add(*self.parts.ray_planes(answer.y))
+
+    def learn_blocks(self, decisions: Float[np.ndarray, " column"]) -> None:
+        """Add the planes below the blocks' cost at given decisions."""
+        answer = self.parts.follow(decisions)
+        if answer.x is not None and answer.y is not None:
+            self.master.add(*self.parts.cost_planes(answer.y, answer.x))
+        elif answer.y is not None:
+            self.master.add(*self.parts.ray_planes(answer.y))
+
+    def try_integers(self, x: Float[np.ndarray, " column"]) -> None:
+        """Fix the integers of ``x``, solve what is left, keep it where better."""
+        whole = np.round(x[self.form.integer])
+        key = whole.astype(np.int8).tobytes()
+        if key in self._tried:
+            return
+        self._tried.add(key)
+        fixed = np.full(self.form.n, np.nan)
+        fixed[self.form.integer] = whole
+        answer = solve_conic(self.form, fixed)
+        self.learn(answer)
+        if answer.x is None:
+            # the certificate cuts the assignment off up to its accuracy, this does so surely
+            self.master.forbid(self.parts.decisions(fixed))
+        elif answer.objective < self.objective:
+            self.x, self.objective = answer.x, answer.objective
+
+    def try_decisions(self, point: Float[np.ndarray, " master"]) -> None:
+        """Ask what follows from the master's own decisions."""
+        self.master.add_tangents(point, _LEAST_VIOLATION)
+        if self.parts.n_block:
+            self.learn_blocks(self.parts.fix(point))
+
+
+def outer_approximation(
+    form: ConicForm,
+    options: SolveOptions,
+    starts: Sequence[Float[np.ndarray, " column"]] = (),
+    follows: Bool[np.ndarray, " column"] | None = None,
+) -> Answer:
+    """Minimise to the gap asked for; ``starts`` suggest the integers of first plans.
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
+    began = time.perf_counter()
+    root = solve_conic(form)
+    if root.x is None:
+        raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
+    search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if follows is None else follows))
+    search.learn(root)
+    for start in starts:
+        search.try_integers(start)
+    bound, ended, idle = root.bound, "", 0
+    while not ended:
+        left = options.time_limit_s - (time.perf_counter() - began)
+        known = np.isfinite(search.objective)
+        tolerance = options.tolerance(search.objective if known else bound)
+        if search.objective - bound <= tolerance:
+            ended = "gap reached"
+        elif left <= 0:
+            ended = "time limit"
+        elif idle >= _ROUNDS_WITHOUT_GAIN:
+            ended = "accuracy exhausted"
+        else:
+            before = (bound, search.objective)
+            ask = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
+            begin = None if search.x is None else search.parts.decisions(search.x)
+            answer = search.master.solve(begin, ask, left)
+            if answer.infeasible:
+                if search.x is None:
+                    raise InfeasibleError("no assignment of the integers satisfies the constraints")
+                # a plan exists, so only rounding can have said this: nothing more is to be had
+                ended = "accuracy exhausted"
+                continue
+            bound = max(bound, min(answer.bound, search.objective))
+            if answer.point is not None:
+                search.try_integers(_integers_of(search.parts, answer.point))
+                search.try_decisions(answer.point)
+            idle = idle + 1 if (bound, search.objective) == before else 0
+    if search.x is None:
+        raise SolverTroubleError(f"no plan was found ({ended} after {options.time_limit_s} s at most); allow more time")
+    return Answer(search.x, search.objective, min(bound, search.objective), ended, time.perf_counter() - began)
+
+
+def _integers_of(parts: Decomposition, point: Float[np.ndarray, " master"]) -> Float[np.ndarray, " column"]:
+    return np.nan_to_num(parts.fix(point))

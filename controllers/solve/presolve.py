@@ -1,0 +1,66 @@
+"""Leave out of a form what its own rows already pin down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from controllers.solve.errors import InfeasibleError
+from controllers.solve.form import ConicForm
+from controllers.solve.reduce import reduce_form
+
+_WHOLE = 1e-6
+"""a pinned integer may be this far from a whole number"""
+
+
+@dataclass(frozen=True, eq=False)
+class Presolved:
+    """A smaller form and the way back.
+
+    Attributes
+    ----------
+    form : what is left
+    free : its columns in the form it came from
+    value : values of the pinned columns, NaN where free
+    """
+
+    form: ConicForm
+    free: Int[np.ndarray, " free"]
+    value: Float[np.ndarray, " column"]
+
+    def back(self, x: Float[np.ndarray, " free"]) -> Float[np.ndarray, " column"]:
+        """Return the point of the form it came from."""
+        whole = self.value.copy()
+        whole[self.free] = x
+        return whole
+
+
+def presolve(form: ConicForm) -> Presolved:
+    """Substitute the pinned columns.
+
+    Raises
+    ------
+    InfeasibleError
+        where rows with a single column contradict each other.
+    """
+    small = reduce_form(form)
+    pinned = small.value[form.integer]
+    if small.conflict or np.any(np.abs(pinned - np.round(pinned)) > _WHOLE):
+        raise InfeasibleError("limits contradict each other: no point satisfies the constraints")
+    free, rows = np.flatnonzero(small.free), np.flatnonzero(small.row)
+    kept_cones = small.row[form.n_linear :][form.cone_starts]
+    left = ConicForm(
+        cost=form.cost[free],
+        offset=form.objective(np.where(small.free, 0.0, small.value)),
+        a=sp.csr_array(form.a[rows][:, free]),
+        b=small.b[rows],
+        n_zero=int((rows < form.n_zero).sum()),
+        n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
+        cone_sizes=form.cone_sizes[kept_cones],
+        integer=form.integer[free],
+        columns={},
+    )
+    return Presolved(left, free, small.value)

@@ -1,0 +1,109 @@
+"""Mixed-integer conic problems by SCIP directly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pyscipopt
+from jaxtyping import Float
+
+from controllers.solve.conic import solve_conic
+from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from controllers.solve.form import ConicForm
+from controllers.solve.options import Answer, SolveOptions
+from controllers.solve.reduce import reduce_form
+
+
+def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np.ndarray, " column"]] = ()) -> Answer:
+    """Minimise to the gap asked for; the integers SCIP ends with are then fixed and the cones solved by Clarabel.
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
+    began = time.perf_counter()
+    model, columns, entries = _model(form)
+    model.setParam("limits/gap", options.gap)
+    model.setParam("limits/absgap", options.gap_abs)
+    model.setParam("limits/time", options.time_limit_s)
+    for start in starts:
+        _suggest(model, columns, entries, form, start)
+    model.optimize()
+    status = model.getStatus()
+    if status == "infeasible":
+        raise InfeasibleError("no point satisfies the constraints")
+    if status in ("unbounded", "inforunbd"):
+        raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
+    if status not in ("optimal", "gaplimit", "timelimit"):
+        raise SolverTroubleError(f"SCIP stopped with {status}")
+    if not model.getNSols():
+        raise SolverTroubleError(f"no plan was found within {options.time_limit_s} s; allow more time")
+    best = model.getBestSol()
+    fixed = np.full(form.n, np.nan)
+    for index in np.flatnonzero(form.integer):
+        fixed[index] = round(model.getSolVal(best, columns[index]))
+    answer = solve_conic(form, fixed)
+    if answer.x is None:
+        raise SolverTroubleError("SCIP's plan violates the cones by more than its tolerance; rescale the problem")
+    bound = min(float(model.getDualbound()), answer.objective)
+    ended = {"optimal": "gap reached", "gaplimit": "gap reached", "timelimit": "time limit"}[status]
+    return Answer(answer.x, answer.objective, bound, ended, time.perf_counter() - began)
+
+
+def _model(form: ConicForm) -> tuple[pyscipopt.Model, list[pyscipopt.Variable], list[pyscipopt.Variable]]:
+    """Write the form out: its columns, its linear rows, and a variable for every entry of a cone."""
+    small = reduce_form(form)
+    lower = np.where(np.isnan(small.value), small.lower, small.value)
+    upper = np.where(np.isnan(small.value), small.upper, small.value)
+    model = pyscipopt.Model()
+    model.hideOutput()
+    columns = [
+        model.addVar(
+            vtype="B" if form.integer[i] else "C",
+            lb=lower[i] if np.isfinite(lower[i]) else None,
+            ub=upper[i] if np.isfinite(upper[i]) else None,
+            obj=form.cost[i],
+        )
+        for i in range(form.n)
+    ]
+    model.addObjoffset(form.offset)
+    a, entries = form.a, []
+    for row in range(len(form.b)):
+        span = slice(a.indptr[row], a.indptr[row + 1])
+        total = pyscipopt.quicksum(
+            float(value) * columns[column] for column, value in zip(a.indices[span], a.data[span], strict=True)
+        )
+        if row < form.n_zero:
+            model.addCons(total == float(form.b[row]))
+        elif row < form.n_linear:
+            model.addCons(total <= float(form.b[row]))
+        else:
+            head = form.is_head[row - form.n_linear]
+            entry = model.addVar(lb=0.0 if head else None, ub=None)
+            model.addCons(total + entry == float(form.b[row]))
+            entries.append(entry)
+    for first, size in zip(form.cone_starts, form.cone_sizes, strict=True):
+        head, tail = entries[first], entries[first + 1 : first + size]
+        model.addCons(pyscipopt.quicksum(one * one for one in tail) <= head * head)
+    return model, columns, entries
+
+
+def _suggest(
+    model: pyscipopt.Model,
+    columns: list[pyscipopt.Variable],
+    entries: list[pyscipopt.Variable],
+    form: ConicForm,
+    start: Float[np.ndarray, " column"],
+) -> None:
+    """Hand SCIP the best point with the integers of ``start``, where there is one."""
+    fixed = np.full(form.n, np.nan)
+    fixed[form.integer] = np.round(start[form.integer])
+    answer = solve_conic(form, fixed)
+    if answer.x is None:
+        return
+    solution = model.createSol()
+    for variable, value in zip([*columns, *entries], [*answer.x, *form.cone_values(answer.x)], strict=True):
+        model.setSolVal(solution, variable, float(value))
+    model.addSol(solution)
