@@ -9,10 +9,17 @@ from pathlib import Path
 
 from networks.faults import Fault, InputError, no_such
 from networks.feeder import Feeder
+from networks.net_sources import (
+    SpecError,
+    network_of_function,
+    network_of_json,
+    network_of_matpower,
+    network_of_simbench,
+)
 from networks.network import Network
 from networks.published import TieSwitch, published_feeder, published_ties, three_bus
 
-_WAYS = "give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:CODE, or package.module:function"
+_WAYS = "or give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:CODE, or package.module:function"
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,8 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
     spec : catalogue name, path of a pandapower ``.json`` or a MATPOWER ``.m``, ``simbench:CODE``, or
         ``package.module:function`` (also ``path/file.py:function``) returning a pandapower net or a `Feeder`
     base_dir : folder that relative paths start from
-    source, key : where the spec was given, for faults about the spec itself; the spec when not given. Faults inside
-        the network name its own elements.
+    source, key : file and key the spec was given under, for faults about the spec itself; the spec when not given.
+        Faults inside a network name its own elements.
 
     Raises
     ------
@@ -94,7 +101,26 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
         for an unknown name, a file that cannot be read, a package that is missing, and with everything in the net
         that a radial feeder cannot carry.
     """
-    place = (spec if source is None else source, key)
+    read: Callable[[], Network]
+    module_or_file, colon, function = spec.rpartition(":")
     if spec in CATALOGUE:
         return Network(CATALOGUE[spec].build())
-    raise InputError(Fault(*place, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}"))
+    if spec.endswith(".json"):
+        read = partial(network_of_json, base_dir / spec)
+    elif spec.endswith(".m"):
+        read = partial(network_of_matpower, base_dir / spec)
+    elif colon and module_or_file == "simbench":
+        read = partial(network_of_simbench, function)
+    elif colon:
+        read = partial(network_of_function, module_or_file, function, base_dir)
+    else:
+        read = partial(_refuse, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}")
+    try:
+        return read()
+    except SpecError as error:
+        place = (spec if source is None else source, key)
+        raise InputError(Fault(*place, str(error))) from error
+
+
+def _refuse(message: str) -> Network:
+    raise SpecError(message)

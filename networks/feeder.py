@@ -39,6 +39,7 @@ class Feeder:
     tap_parent, tap_child : off-nominal turns ratios of the ideal transformers (bus : π section)
     shift_deg : phase shift from parent to child [degree]; angles only, a radial feeder's flows do not see it
     i_max_pu : largest current of the π section [pu], inf where no rating is known
+    bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches
     """
 
     name: str
@@ -68,6 +69,7 @@ class Feeder:
     tap_child: Float[np.ndarray, " branch"]
     shift_deg: Float[np.ndarray, " branch"]
     i_max_pu: Float[np.ndarray, " branch"]
+    bus_aliases: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -91,10 +93,10 @@ class Feeder:
 
     @cached_property
     def _index(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.bus_names)}
+        return dict(self.bus_aliases) | {name: index for index, name in enumerate(self.bus_names)}
 
     def bus_index(self, name: str | int) -> int:
-        """Index of the bus of that name; raises ``KeyError`` with the names there are."""
+        """Index of the bus of that name or alias; raises ``KeyError`` with the names there are."""
         try:
             return self._index[str(name)]
         except KeyError:
@@ -161,7 +163,8 @@ def orient(
                     Fault(
                         source,
                         f"branch {branch_names[branch]}",
-                        f"{between} closes a loop; a feeder must be radial, so take it (or another branch of the loop) out of service",
+                        f"{between} closes a loop; a feeder must be radial, so take it or another branch of the loop "
+                        "out of service",
                     )
                 )
                 continue

@@ -1,8 +1,8 @@
 """A directed road graph between stations: fastest paths by departure time, slowed by traffic.
 
 Every edge has a free-flow time t0 and, where a capacity c is known, the volume-delay function of the Bureau of Public
-Roads: ``t = t0 (1 + b (volume / c)^power)``. The congestion series is the traffic volume [veh/h], the same on every road.
-A trip is timed by the traffic at its departure.
+Roads: ``t = t0 (1 + b (volume / c)^power)``. The congestion series is the traffic volume [veh/h], the same on every
+road. A trip is timed by the traffic at its departure.
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""Branches as π sections between any two buses, and what makes them a radial feeder: folding and merging.
+
+Both are exact. A branch that ends nowhere, or where it began, draws a current in proportion to the voltage at its one
+bus, so it is a shunt there. Branches side by side with equal ratios add up to one branch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class PiSections:
+    """Branches: an ideal transformer ``ratio : 1`` at ``from_bus``, then a π section, as in MATPOWER.
+
+    Attributes
+    ----------
+    names : names of the branches
+    from_bus, to_bus : numbers of the buses at the ends
+    y_series : series admittance [pu]
+    y_from, y_to : shunt admittance at the ends, behind the transformer [pu]
+    ratio : turns ratio of the transformer
+    shift_deg : its phase shift, ``to_bus`` lagging when positive [degree]
+    i_max_pu : largest current of the π section [pu], inf where no rating is known
+    """
+
+    names: tuple[str, ...]
+    from_bus: Int[np.ndarray, " branch"]
+    to_bus: Int[np.ndarray, " branch"]
+    y_series: Complex[np.ndarray, " branch"]
+    y_from: Complex[np.ndarray, " branch"]
+    y_to: Complex[np.ndarray, " branch"]
+    ratio: Float[np.ndarray, " branch"]
+    shift_deg: Float[np.ndarray, " branch"]
+    i_max_pu: Float[np.ndarray, " branch"]
+
+    def take(self, wanted: Bool[np.ndarray, " branch"] | Int[np.ndarray, " taken"]) -> PiSections:
+        """Return some of the branches, by mask or by number."""
+        numbers = np.arange(len(self.names))[wanted]
+        arrays: dict[str, Any] = {
+            name: value[numbers] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, names=tuple(self.names[number] for number in numbers), **arrays)
+
+
+def fold_dead_ends(
+    sections: PiSections, is_bus: Bool[np.ndarray, " node"]
+) -> tuple[PiSections, Complex[np.ndarray, " node"]]:
+    """Turn branches with an open end, and branches from a bus to itself, into shunts.
+
+    Parameters
+    ----------
+    sections : the branches
+    is_bus : for every number that ``from_bus`` and ``to_bus`` may have, whether it is a bus; the other numbers stand
+        for open ends, one branch each
+
+    Returns
+    -------
+    The branches between two different buses, and the shunt admittance [pu] to add at every number.
+    """
+    shunt = np.zeros(is_bus.size, dtype=complex)
+    at_from, at_to = is_bus[sections.from_bus], is_bus[sections.to_bus]
+    loop = at_from & at_to & (sections.from_bus == sections.to_bus)
+    y, y_from, y_to = sections.y_series, sections.y_from, sections.y_to
+
+    open_to = at_from & ~at_to
+    seen = (y_from + y * y_to / (y + y_to)) / sections.ratio**2
+    np.add.at(shunt, sections.from_bus[open_to], seen[open_to])
+    open_from = at_to & ~at_from
+    seen = y_to + y * y_from / (y + y_from)
+    np.add.at(shunt, sections.to_bus[open_from], seen[open_from])
+    turn = sections.ratio * np.exp(1j * np.deg2rad(sections.shift_deg))
+    seen = (y + y_from) / sections.ratio**2 + y + y_to - y / turn - y / turn.conj()
+    # the series part of a plain line cancels; do not leave its rounding behind
+    seen = np.where(turn == 1.0, y_from + y_to, seen)
+    np.add.at(shunt, sections.from_bus[loop], seen[loop])
+    return sections.take(at_from & at_to & ~loop), shunt
+
+
+def merge_parallel(sections: PiSections) -> PiSections:
+    """Add up branches between the same two buses, where their ratios and shifts are equal; the others stay apart.
+
+    The rating of the sum is the current at which the first of them reaches its own, shared by series admittance
+    (charging left aside).
+    """
+    plain = (sections.ratio == 1.0) & (sections.shift_deg == 0.0)
+    turn = plain & (sections.from_bus > sections.to_bus)
+    sections = replace(
+        sections,
+        from_bus=np.where(turn, sections.to_bus, sections.from_bus),
+        to_bus=np.where(turn, sections.from_bus, sections.to_bus),
+        y_from=np.where(turn, sections.y_to, sections.y_from),
+        y_to=np.where(turn, sections.y_from, sections.y_to),
+    )
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for number, key in enumerate(
+        zip(sections.from_bus, sections.to_bus, sections.ratio, sections.shift_deg, strict=True)
+    ):
+        groups.setdefault(key, []).append(number)
+    if len(groups) == len(sections.names):
+        return sections
+    first = sections.take(np.array([group[0] for group in groups.values()], dtype=np.int64))
+    y, y_from, y_to = (
+        np.array([values[group].sum() for group in groups.values()])
+        for values in (sections.y_series, sections.y_from, sections.y_to)
+    )
+    per_share = sections.i_max_pu / np.abs(sections.y_series)
+    lowest = np.array([per_share[group].min() for group in groups.values()])
+    return replace(
+        first,
+        names=tuple(" + ".join(sections.names[number] for number in group) for group in groups.values()),
+        y_series=y,
+        y_from=y_from,
+        y_to=y_to,
+        i_max_pu=lowest * np.abs(y),
+    )
