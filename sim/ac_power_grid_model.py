@@ -122,14 +122,24 @@ class PowerGridModelEngine:
         -------
         Complex voltages [pu], NaN in rows that diverged or were given what is not finite, and which rows converged.
         """
+        v_pu, angle, converged = self.solve_polar(p_mw, q_mvar)
+        v = np.empty(v_pu.shape, dtype=complex)
+        np.multiply(v_pu, np.cos(angle), out=v.real)
+        np.multiply(v_pu, np.sin(angle), out=v.imag)
+        return v, converged
+
+    def solve_polar(
+        self, p_mw: Float[np.ndarray, "sample bus"], q_mvar: Float[np.ndarray, "sample bus"]
+    ) -> tuple[Float[np.ndarray, "sample bus"], Float[np.ndarray, "sample bus"], Bool[np.ndarray, " sample"]]:
+        """Solve as `solve_batch`, and return magnitudes [pu] and angles [rad] as the engine gives them."""
         # power-grid-model reads NaN in an update as "keep the old value", so such rows must not reach it
         converged = np.isfinite(p_mw).all(axis=1) & np.isfinite(q_mvar).all(axis=1)
         if not converged.all():
-            v = np.full(p_mw.shape, complex(np.nan, np.nan))
+            v_pu, angle = np.full(p_mw.shape, np.nan), np.full(p_mw.shape, np.nan)
             kept = np.flatnonzero(converged)
             if kept.size:
-                v[kept], converged[kept] = self.solve_batch(p_mw[kept], q_mvar[kept])
-            return v, converged
+                v_pu[kept], angle[kept], converged[kept] = self.solve_polar(p_mw[kept], q_mvar[kept])
+            return v_pu, angle, converged
         load = {"p_specified": -1e6 * p_mw, "q_specified": -1e6 * q_mvar}
         result = self._model.calculate_power_flow(
             update_data={ComponentType.sym_load: load},
@@ -139,14 +149,10 @@ class PowerGridModelEngine:
             threading=self._threads,
             continue_on_batch_error=True,
         )[ComponentType.node]
-        magnitude, angle = result["u_pu"], result["u_angle"]
-        v = np.empty(magnitude.shape, dtype=complex)
-        np.multiply(magnitude, np.cos(angle), out=v.real)
-        np.multiply(magnitude, np.sin(angle), out=v.imag)
+        v_pu, angle = result["u_pu"], result["u_angle"]
         failed = self._failed_rows()
-        v[failed] = complex(np.nan, np.nan)
-        converged[failed] = False
-        return v, converged
+        v_pu[failed], angle[failed], converged[failed] = np.nan, np.nan, False
+        return v_pu, angle, converged
 
     def _failed_rows(self) -> Int[np.ndarray, " failed"]:
         error = self._model.batch_error
