@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 
 from networks.faults import Fault, InputError
 from networks.matlab_statements import MatlabError, run_statements, split_statements
 
 _COLUMNS = {"bus": 13, "gen": 10, "branch": 11}
 """Tables that make a net, and the columns each must have."""
-_TAP = 8
+_R, _X, _B, _RATE_A, _TAP, _SHIFT, _STATUS = 2, 3, 4, 5, 8, 9, 10
+_TYPE, _BS, _BASE_KV = 1, 5, 9
+_ISOLATED = 4.0
 
 
 def read_case(path: Path, source: str) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def net_of_case(case: dict[str, Any], source: str) -> Any:
     from pandapower.converter.pypower.from_ppc import from_ppc
 
     bus, gen, branch = (case[name].astype(float) for name in _COLUMNS)
-    numbers = bus[:, 0]
+    numbers = bus[:, 0].copy()
     faults = [
         Fault(source, f"mpc.bus, bus {number:g}", "numbered twice; give every bus its own number")
         for number, count in zip(*np.unique(numbers, return_counts=True), strict=True)
@@ -88,11 +92,43 @@ def net_of_case(case: dict[str, Any], source: str) -> Any:
     gen[:, 0] = [position[number] for number in gen[:, 0]]
     branch[:, 0] = [position[number] for number in branch[:, 0]]
     branch[:, 1] = [position[number] for number in branch[:, 1]]
-    # the format writes 0 where there is no transformer, the converter expects 1
-    branch[branch[:, _TAP] == 0.0, _TAP] = 1.0
+    _make_exact(bus, branch, float(case["baseMVA"]))
     try:
         net = from_ppc({"version": 2, "baseMVA": case["baseMVA"], "bus": bus, "gen": gen, "branch": branch})
     except Exception as error:
         raise InputError(Fault(source, "", f"pandapower cannot convert the case: {error}")) from error
     net.bus["name"] = [f"{number:g}" for number in numbers]
+    lookup = net._from_ppc_lookups["branch"]
+    impedances = (lookup["element_type"] == "impedance").to_numpy()
+    if impedances.any():
+        # pandapower's impedances have no rating of their own
+        net.impedance["rating_mva"] = pd.Series(branch[impedances, _RATE_A], index=lookup["element"][impedances])
     return net
+
+
+def _make_exact(bus: Float[np.ndarray, "bus column"], branch: Float[np.ndarray, "branch column"], mva: float) -> None:
+    """Rewrite the branches, in place, so that pandapower's converter loses nothing of their π model.
+
+    It expects a ratio of 1 where the format writes 0. It leaves a line to an isolated bus hanging in service. It takes the end of higher voltage of a transformer for the one
+    with the ratio, so a transformer the other way round is turned (``z k²``, ``b / k²``, ``1 / k``). It makes a
+    magnetising branch of the charging of a transformer, which is therefore given as shunts at its buses.
+    """
+    branch[branch[:, _TAP] == 0.0, _TAP] = 1.0
+    ratio, ends = branch[:, _TAP], branch[:, :2].astype(np.int64)
+    branch[(bus[ends, _TYPE] == _ISOLATED).any(axis=1), _STATUS] = 0.0
+    transformer = (ratio != 1.0) | (branch[:, _SHIFT] != 0.0)
+    turn = transformer & (bus[ends[:, 1], _BASE_KV] > bus[ends[:, 0], _BASE_KV])
+    squared = ratio[turn] ** 2
+    branch[turn, :2] = branch[turn, 1::-1]
+    branch[turn, _R] *= squared
+    branch[turn, _X] *= squared
+    branch[turn, _B] /= squared
+    branch[turn, _TAP] = 1.0 / ratio[turn]
+    branch[turn, _SHIFT] *= -1.0
+
+    charged = np.flatnonzero(transformer & (branch[:, _B] != 0.0) & (branch[:, _STATUS] > 0))
+    half = mva * branch[charged, _B] / 2
+    ends = branch[charged, :2].astype(np.int64)
+    np.add.at(bus[:, _BS], ends[:, 0], half / branch[charged, _TAP] ** 2)
+    np.add.at(bus[:, _BS], ends[:, 1], half)
+    branch[transformer, _B] = 0.0

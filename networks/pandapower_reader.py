@@ -245,6 +245,8 @@ class _Reader:
             hv, lv = ((trafo[f"{side}_bus"].map(net.bus.vn_kv) / trafo[f"vn_{side}_kv"]) for side in ("hv", "lv"))
             ratio = branch[slice(*self.lookup["trafo"]), TAP]
             ratings[slice(*self.lookup["trafo"])] = s_pu * np.minimum(hv.to_numpy() * ratio, lv.to_numpy())
+        if "impedance" in self.lookup and "rating_mva" in net.impedance:
+            ratings[slice(*self.lookup["impedance"])] = _known(net.impedance["rating_mva"]) / base_mva
         return ratings
 
     # ------------------------------------------------------------------------------------------------------------ buses
