@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandapower as pp
+import pandapower.networks
 import pandas as pd
 import pytest
 
 import networks
 from networks.admittance import bus_injections
 from networks.feeder import Feeder, plain_feeder
+from networks.pandapower_reader import network_of_net
 from networks.sweep import solve_sweep
 from sim.ac_power_grid_model import PowerGridModelEngine
 
@@ -62,6 +64,21 @@ def test_voltages_agree_with_pandapower(name: str) -> None:
     v, converged = solve_sweep(feeder, -feeder.p_load_mw, -feeder.q_load_mvar)
     assert converged
     np.testing.assert_allclose(v, reference, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", ["create_cigre_network_mv", "create_kerber_landnetz_freileitung_1"])
+def test_nets_with_transformers_agree_with_pandapower(make: str) -> None:
+    net = getattr(pp.networks, make)()
+    feeder = network_of_net(net, make).feeder
+    assert not feeder.is_plain
+    p, q = feeder.p_gen_mw - feeder.p_load_mw, feeder.q_gen_mvar - feeder.q_load_mvar
+    v, _ = solve_sweep(feeder, p, q)
+    np.testing.assert_allclose(PowerGridModelEngine(feeder).solve(p, q), v, rtol=0, atol=1e-10)
+    pp.runpp(net, tolerance_mva=1e-10, numba=False)
+    # buses joined by closed switches are one bus of the feeder, so compare the set of voltages
+    reference, found = np.sort(net.res_bus.vm_pu.dropna()), np.sort(np.abs(v))
+    assert np.abs(reference[:, None] - found).min(axis=1).max() < 1e-9
+    assert np.abs(found[:, None] - reference).min(axis=1).max() < 1e-9
 
 
 def test_taps_shifts_charging_and_shunts_are_all_carried() -> None:
