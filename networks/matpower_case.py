@@ -109,9 +109,10 @@ def net_of_case(case: dict[str, Any], source: str) -> Any:
 def _make_exact(bus: Float[np.ndarray, "bus column"], branch: Float[np.ndarray, "branch column"], mva: float) -> None:
     """Rewrite the branches, in place, so that pandapower's converter loses nothing of their π model.
 
-    It expects a ratio of 1 where the format writes 0. It leaves a line to an isolated bus hanging in service. It takes the end of higher voltage of a transformer for the one
-    with the ratio, so a transformer the other way round is turned (``z k²``, ``b / k²``, ``1 / k``). It makes a
-    magnetising branch of the charging of a transformer, which is therefore given as shunts at its buses.
+    It expects a ratio of 1 where the format writes 0. It leaves a line to an isolated bus hanging in service. It takes
+    the end of higher voltage of a transformer for the one with the ratio, so a transformer the other way round is
+    turned (``z k²``, ``b / k²``, ``1 / k``). It makes a magnetising branch of the charging of a transformer, which is
+    therefore given as shunts at its buses.
     """
     branch[branch[:, _TAP] == 0.0, _TAP] = 1.0
     ratio, ends = branch[:, _TAP], branch[:, :2].astype(np.int64)

@@ -170,8 +170,8 @@ class _Reader:
         number = self.bus_of_row.copy()
         open_ends = np.flatnonzero(number < 0)
         number[open_ends] = len(self.net_bus) + np.arange(open_ends.size)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a branch without impedance has been noted
-            y = 1.0 / (branch[:, BR_R] + 1j * branch[:, BR_X])
+        z = branch[:, BR_R] + 1j * branch[:, BR_X]
+        y = 1.0 / np.where((z != 0.0) & np.isfinite(z), z, 1.0)  # a branch without impedance has been noted
         y_from = (branch[:, BR_G] + 1j * branch[:, BR_B]) / 2
         y_to = y_from + (branch[:, BR_G_ASYM] + 1j * branch[:, BR_B_ASYM]) / 2
         taken = np.array(wanted, dtype=np.int64)
