@@ -21,10 +21,10 @@ import mosaik_api_v3
 import numpy as np
 import pandapower as pp
 import pandas as pd
-from networks.catalog import load_network
 from pandapower.control import ConstControl
 from pandapower.timeseries import DFData, OutputWriter, run_timeseries
 
+from networks.catalog import load_network
 from sim.pandapower_net import net_of_feeder
 from sim.runner import run
 

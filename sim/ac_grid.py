@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Complex, Float
-from networks.network import Network
 
 from networks.admittance import branch_flows, bus_injections
 from networks.feeder import Feeder
+from networks.network import Network
 from sim.ac_pandapower import PandapowerEngine
 from sim.ac_power_grid_model import PowerGridModelEngine
 from sim.config import AcEngine, GridConfig
@@ -74,7 +74,8 @@ class AcGrid:
         if settings.ac_engine is AcEngine.PANDAPOWER:
             self._engine = PandapowerEngine(network, settings.tolerance_mva, settings.max_iterations)
         else:
-            self._engine = PowerGridModelEngine(network.feeder, settings.tolerance_mva, settings.max_iterations)
+            # its tolerance is a change of voltage, not a mismatch of power; its own default is tight
+            self._engine = PowerGridModelEngine(network.feeder, max_iterations=settings.max_iterations)
         feeder = self.feeder
         base_ka = feeder.base_mva / (np.sqrt(3.0) * feeder.base_kv)
         self._base_ka = (base_ka[feeder.parent], base_ka[feeder.child])

@@ -384,7 +384,7 @@ class GridConfig(Part):
 
     ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
     """which engine solves it"""
-    tolerance_mva: Positive = 1e-8
+    tolerance_mva: Positive = 1e-9
     """largest mismatch of a solved flow [MVA]"""
     max_iterations: Annotated[int, Field(gt=0)] = 20
     """iterations before a step counts as diverged"""

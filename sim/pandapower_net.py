@@ -7,10 +7,10 @@ from copy import deepcopy
 import numpy as np
 import pandapower as pp
 from jaxtyping import Int
-from networks.network import Network
 
 from networks.faults import Fault, InputError
 from networks.feeder import Feeder
+from networks.network import Network
 
 
 def net_of_network(network: Network) -> tuple[pp.pandapowerNet, Int[np.ndarray, " bus"]]:
@@ -57,34 +57,35 @@ def net_of_feeder(feeder: Feeder) -> tuple[pp.pandapowerNet, Int[np.ndarray, " b
     shunted = feeder.g_parent_pu.astype(bool) | feeder.b_parent_pu.astype(bool)
     shunted |= feeder.g_child_pu.astype(bool) | feeder.b_child_pu.astype(bool)
     shunted |= feeder.base_kv[feeder.parent] != feeder.base_kv[feeder.child]
-    for branch in range(feeder.n_branch):
-        ends = {"from_bus": net_bus[feeder.parent[branch]], "to_bus": net_bus[feeder.child[branch]]}
-        name = feeder.branch_names[branch]
-        if shunted[branch]:
-            pp.create_impedance(
-                net,
-                **ends,
-                rft_pu=feeder.r_pu[branch],
-                xft_pu=feeder.x_pu[branch],
-                sn_mva=feeder.base_mva,
-                gf_pu=feeder.g_parent_pu[branch],
-                bf_pu=feeder.b_parent_pu[branch],
-                gt_pu=feeder.g_child_pu[branch],
-                bt_pu=feeder.b_child_pu[branch],
-                name=name,
-            )
-            continue
-        z_base = feeder.base_kv[feeder.child[branch]] ** 2 / feeder.base_mva
-        rating_ka = feeder.i_max_pu[branch] * feeder.base_current_ka[branch]
-        pp.create_line_from_parameters(
+    from_bus, to_bus = net_bus[feeder.parent], net_bus[feeder.child]
+    for branch in np.flatnonzero(shunted):
+        pp.create_impedance(
             net,
-            **ends,
+            from_bus[branch],
+            to_bus[branch],
+            rft_pu=feeder.r_pu[branch],
+            xft_pu=feeder.x_pu[branch],
+            sn_mva=feeder.base_mva,
+            gf_pu=feeder.g_parent_pu[branch],
+            bf_pu=feeder.b_parent_pu[branch],
+            gt_pu=feeder.g_child_pu[branch],
+            bt_pu=feeder.b_child_pu[branch],
+            name=feeder.branch_names[branch],
+        )
+    plain = np.flatnonzero(~shunted)
+    z_base = feeder.base_kv[feeder.child[plain]] ** 2 / feeder.base_mva
+    rating_ka = feeder.i_max_pu[plain] * feeder.base_current_ka[plain]
+    if len(plain):
+        pp.create_lines_from_parameters(
+            net,
+            from_bus[plain],
+            to_bus[plain],
             length_km=1.0,
-            r_ohm_per_km=feeder.r_pu[branch] * z_base,
-            x_ohm_per_km=feeder.x_pu[branch] * z_base,
+            r_ohm_per_km=feeder.r_pu[plain] * z_base,
+            x_ohm_per_km=feeder.x_pu[plain] * z_base,
             c_nf_per_km=0.0,
-            max_i_ka=rating_ka if np.isfinite(rating_ka) else 1e6,
-            name=name,
+            max_i_ka=np.where(np.isfinite(rating_ka), rating_ka, 1e6),
+            name=[feeder.branch_names[branch] for branch in plain],
         )
     for bus in np.flatnonzero((feeder.g_shunt_pu != 0.0) | (feeder.b_shunt_pu != 0.0)):
         pp.create_shunt(

@@ -22,7 +22,7 @@ def predict_row(plant: Plant, plan: Plan, observation: Observation, forecast: Fo
     for k, (feeder, buses, branches) in enumerate(
         zip(plant.feeders, plant.bus_slices, plant.branch_slices, strict=True)
     ):
-        v, converged = solve_sweep(feeder, p[None, buses], q[None, buses], max_passes=200)
+        v, converged = solve_sweep(feeder, p[None, buses], q[None, buses], tolerance_pu=1e-10, max_passes=200)
         if not converged[0]:
             continue
         flows = branch_flows(feeder, v[0])

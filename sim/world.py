@@ -6,6 +6,7 @@ profiles → controller → fleet → grid → recorder          within a step
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,13 +96,40 @@ def simulate(
                 configure_logging=False,
             ) as world:
                 _assemble(world, case, recorder, start, clip, seen, remote)
-                world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
-        except Exception as error:
+                watch = world.loop.create_task(_watch_connections(world))
+                try:
+                    world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
+                finally:
+                    watch.cancel()
+                    _end_tasks(world)
+        except (Exception, asyncio.CancelledError) as error:
             raise SimulationFailedError(_reason(error, errors)) from error
     if seen.steps != until_step:
         # mosaik logs the failure of a remote simulator and returns as if all were well
         said = "; ".join(errors) or "a simulator closed its connection"
         raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {said}")
+
+
+async def _watch_connections(world: mosaik.World) -> None:
+    """End the run when the connection to a remote simulator breaks; mosaik would wait for its answer forever."""
+    readers = _tasks(world, "Reader task for ")
+    if readers:
+        await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+        for task in _tasks(world, "Runner for "):
+            task.cancel()
+
+
+def _tasks(world: mosaik.World, prefix: str) -> list[asyncio.Task[None]]:
+    """Return the tasks of the world's loop that mosaik named so."""
+    return [task for task in asyncio.all_tasks(world.loop) if task.get_name().startswith(prefix)]
+
+
+def _end_tasks(world: mosaik.World) -> None:
+    """End what a failed run left waiting; mosaik leaves the other simulators' tasks to the garbage collector."""
+    waiting = _tasks(world, "Runner for ")
+    for task in waiting:
+        task.cancel()
+    world.loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
 class _Progress:
@@ -203,7 +231,9 @@ def _of_type(entity: Any, *types: str) -> list[Any]:
     ]
 
 
-def _reason(error: Exception, errors: list[str]) -> str:
+def _reason(error: BaseException, errors: list[str]) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "; ".join(["a remote simulator closed its connection", *errors])
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return "; ".join([said, *errors])
 

@@ -1,8 +1,8 @@
 """mosaik simulator of the AC grids: one ``Grid`` entity per network; buses, lines and external grid are its children.
 
 It runs in any mosaik scenario. Injections can be connected bus by bus (``P_gen[MW]``, ``P_load[MW]``, … of ``Bus``,
-with the names that mosaik-pandapower-2 uses) or as one list per network (the same attributes of ``Grid``, in the order of
-its buses); both add up. Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step whose
+with the names that mosaik-pandapower-2 uses) or as one list per network (the same attributes of ``Grid``, in the order
+of its buses); both add up. Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step whose
 power flow diverged gives NaN.
 
 Entity ids count through all networks of the simulator (``Bus-0``, ``Bus-1``, …); ``extra_info`` has their names.
@@ -15,8 +15,8 @@ from typing import Any
 
 import mosaik_api_v3
 import numpy as np
-from networks.catalog import load_network
 
+from networks.catalog import load_network
 from sim.ac_grid import AcGrid, AcSolution
 from sim.adapters.serve import serve
 from sim.config import AcEngine, GridConfig
