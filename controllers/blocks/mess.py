@@ -39,6 +39,8 @@ class MessOptions:
     use_store_end : take each store's own end-of-day condition there instead
     relaxed : let voltages, currents and end-of-day energies miss their limits, at a price
     loss_price : added to the price of losses [currency/MWh]
+    instant_moves : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by standing
+        idle at the far end while the truck would drive: this is a relaxation
     """
 
     v_margin_pu: float = 0.0
@@ -46,6 +48,7 @@ class MessOptions:
     use_store_end: bool = True
     relaxed: bool = False
     loss_price: float = 0.0
+    instant_moves: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +132,19 @@ def trips_left(truck: Truck, day: Int[np.ndarray, " horizon"], trips_today: int)
     return left
 
 
+def soc_due(
+    plant: Plant, step: int, day: Int[np.ndarray, " horizon"], options: MessOptions, store: Storage
+) -> dict[int, float]:
+    """Least state of charge of a store by the steps of the horizon at whose start it is due: midnights and the end."""
+    horizon = len(day)
+    due = {int(midnight): store.soc_end_min for midnight in np.flatnonzero(np.diff(day)) + 1}
+    run_ends = step + horizon >= plant.steps
+    ends_at_midnight = plant.step_of_day(step + horizon) == 0
+    own = run_ends or ends_at_midnight or options.use_store_end
+    due[horizon] = store.soc_end_min if own else options.soc_at_horizon
+    return {at: soc for at, soc in due.items() if soc is not None}
+
+
 def mess_model(
     plant: Plant,
     observation: Observation,
@@ -154,7 +170,7 @@ def mess_model(
     for index, truck in enumerate(plant.trucks):
         here = int(observation.station[index])
         mine = truck_stations(truck, here)
-        model, way, flat = _truck(plant, observation, forecast, day, index, mine, parts)
+        model, way, flat = _truck(plant, observation, forecast, options, day, index, mine, parts)
         routes.append(way)
         used.append(flat)
         stations.append(mine)
@@ -194,6 +210,7 @@ def _truck(
     plant: Plant,
     observation: Observation,
     forecast: Forecast,
+    options: MessOptions,
     day: Int[np.ndarray, " horizon"],
     index: int,
     stations: tuple[int, ...],
@@ -207,7 +224,7 @@ def _truck(
     arcs = routing.travel_arcs(plant.roads.transit_steps(forecast.congestion, plant.step_s), trips, stations)
     arrives = int(observation.transit_steps[index])
     way = routing.route(
-        arcs,
+        routing.instant(arcs) if options.instant_moves else arcs,
         len(stations),
         horizon,
         stations.index(int(observation.station[index])),
@@ -274,18 +291,12 @@ def _limits(
     parts: _Parts,
 ) -> None:
     """Limits of a store over days: cycles, energy at midnight and at the end; no charging while discharging."""
-    store, horizon = one.store, len(day)
+    store = one.store
     parts.constraints += stores.cycle_limit(store, plant.step_h, one.total, day, float(observation.cycles_today[index]))
     one_way, choices = stores.one_way(store, one.total, guarded)
     parts.constraints += one_way
     parts.binaries += choices
-    floors = {int(step): store.soc_end_min for step in np.flatnonzero(np.diff(day)) + 1}
-    run_ends = observation.step + horizon >= plant.steps
-    ends_at_midnight = plant.step_of_day(observation.step + horizon) == 0
-    own = run_ends or ends_at_midnight or options.use_store_end
-    floors[horizon] = store.soc_end_min if own else options.soc_at_horizon
-    wanted = [(step, soc) for step, soc in floors.items() if soc is not None]
-    for step, soc in wanted:
+    for step, soc in soc_due(plant, observation.step, day, options, store).items():
         short = parts.give((1,), _SHORT_PRICE * dear, options.relaxed)
         parts.constraints += stores.energy_floors(one.stored, np.array([step]), soc * store.energy_mwh, short)
 

@@ -11,7 +11,7 @@ so that place and delay are exact in the plan [A, eqs. 2, 42-43; the network is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
@@ -51,7 +51,7 @@ def travel_arcs(transit: Int[np.ndarray, "departure station station"], trips: Tr
 
     Parameters
     ----------
-    transit : whole steps of every trip by departure, `Roads.transit_steps`; 0 between two stations is an instant move
+    transit : whole steps of every trip by departure, `Roads.transit_steps`
     """
     horizon, pick = len(transit), np.array(stations, dtype=np.int64)
     steps = transit[:, pick[:, None], pick[None, :]]
@@ -60,6 +60,11 @@ def travel_arcs(transit: Int[np.ndarray, "departure station station"], trips: Tr
     keep = arrival < horizon
     km = trips.km[:, pick[:, None], pick[None, :]][departure, origin, target]
     return Arcs(departure[keep], arrival[keep], origin[keep], target[keep], km[keep])
+
+
+def instant(arcs: Arcs) -> Arcs:
+    """Return the same trips as moves that take no time: the step of departure is already worked at the far end."""
+    return replace(arcs, arrival=arcs.departure)
 
 
 @dataclass(frozen=True, eq=False)
