@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from networks.network import Network
-
-from controllers.contract import Controller, Plant
-from controllers.registry import make_controller
+from controllers.contract import Controller, ControllerError, Plant
+from controllers.registry import find_controller, make_controller
+from controllers.settings import read_settings
 from networks.faults import Fault, InputError
+from networks.network import Network
 from sim.config_file import config_of_document
 from sim.forecasts import Forecaster
 from sim.loaded_config import LoadedConfig
 from sim.plant import build_plant
-from sim.profiles import Conditions, build_conditions
+from sim.profiles import Conditions, Sure, build_conditions, profile_faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +29,14 @@ class Case:
     plant : what controllers see
     networks : what the AC power flow is built from
     forecaster : what happens, and what may be known of it
+    built : the controller; where it is ``None``, as with a simulator in another process, it is built when asked for
     """
 
     loaded: LoadedConfig
     plant: Plant
     networks: tuple[Network, ...]
     forecaster: Forecaster
+    built: Controller | None = field(default=None, repr=False)
 
     @property
     def conditions(self) -> Conditions:
@@ -47,11 +49,8 @@ class Case:
         return tuple(network.name for network in self.loaded.config.networks)
 
     def controller(self) -> Controller:
-        """Build the config's controller; raises `InputError` for what is wrong with its settings."""
-        chosen = self.loaded.config.controller
-        return make_controller(
-            chosen.use, self.plant, chosen.settings(), str(self.loaded.path), base_dir=self.loaded.base_dir
-        )
+        """Return the config's controller; raises `InputError` for what is wrong with its settings."""
+        return self.built or _controller(self.loaded, self.plant)
 
     def as_params(self) -> dict[str, Any]:
         """Return what another process needs to build the same case, as JSON-able values."""
@@ -59,17 +58,81 @@ class Case:
 
 
 def build_case(loaded: LoadedConfig) -> Case:
-    """Read what a config names and put it together.
+    """Read what a config names and put it together, the controller too.
 
     Raises
     ------
     InputError
-        with every fault.
+        with every fault: of the plant, of the profiles, of the controller's settings.
     """
+    try:
+        case = _without_controller(loaded)
+    except InputError:
+        raise InputError(case_faults(loaded)) from None
+    return replace(case, built=_controller(loaded, case.plant))
+
+
+def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
+    """Find all that is wrong with a config beyond its single values.
+
+    Parameters
+    ----------
+    sure : given for a repaired config: places that are not sure hold stand-ins, of which some checks tell nothing
+    """
+    faults: list[Fault] = []
+    plant: Plant | None = None
+    try:
+        plant = build_plant(loaded).plant
+    except InputError as error:
+        faults += error.faults
+    faults += profile_faults(loaded, sure or (lambda loc: True))
+    if plant is None or sure is not None:
+        faults += _settings_faults(loaded)
+    else:
+        try:
+            _controller(loaded, plant)
+        except InputError as error:
+            faults += error.faults
+    return list(dict.fromkeys(faults))
+
+
+def _without_controller(loaded: LoadedConfig) -> Case:
     assembly = build_plant(loaded)
-    conditions = build_conditions(loaded.config, assembly.plant, loaded.base_dir, str(loaded.path))
+    conditions = build_conditions(loaded, assembly.plant)
     forecaster = Forecaster(assembly.plant, conditions, loaded.config.forecast, loaded.config.seed)
     return Case(loaded, assembly.plant, assembly.networks, forecaster)
+
+
+def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
+    chosen = loaded.config.controller
+    try:
+        return make_controller(chosen.use, plant, chosen.settings(), str(loaded.path), base_dir=loaded.base_dir)
+    except InputError as error:
+        raise InputError(_at_origin(loaded, one) for one in error.faults) from error
+    except ControllerError as error:
+        raise InputError(loaded.fault(("controller", "use"), f"cannot serve this case: {error}")) from error
+
+
+def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
+    """Faults of the controller's settings where there is no plant to build it for."""
+    chosen = loaded.config.controller
+    try:
+        cls = find_controller(chosen.use, loaded.base_dir)
+    except InputError as error:
+        return [loaded.fault(("controller", "use"), one.message) for one in error.faults]
+    try:
+        read_settings(cls.Settings, chosen.settings(), str(loaded.path), "controller", loaded.base_dir)
+    except InputError as error:
+        return [_at_origin(loaded, one) for one in error.faults]
+    return []
+
+
+def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
+    """Name the file or setting that a controller's option came from."""
+    table, _, option = fault.key.partition(".")
+    if fault.source != str(loaded.path) or table != "controller":
+        return fault
+    return replace(fault, source=loaded.merged.origin((table, option.partition(".")[0])))
 
 
 def case_of_params(params: Mapping[str, Any]) -> Case:
@@ -78,7 +141,7 @@ def case_of_params(params: Mapping[str, Any]) -> Case:
         return params["case"]
     if "document" not in params:
         raise InputError(Fault("simulator", "case", "give a case, or a config document and its base_dir"))
-    return build_case(config_of_document(params["document"], Path(params.get("base_dir", "."))))
+    return _without_controller(config_of_document(params["document"], Path(params.get("base_dir", "."))))
 
 
 def _jsonable(value: Any) -> Any:

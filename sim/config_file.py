@@ -41,27 +41,23 @@ def load_config(
     Raises
     ------
     InputError
-        with every fault of the file's values, and then also of what does not fit together; `sim.plant.build_plant`
+        with every fault of the file's values, and then also of what does not fit together; `sim.case.build_case`
         finds the latter where the values are right.
     """
     reading = read_config(path, overrides, controller, seed)
     if reading.loaded is None:
         raise InputError(reading.faults)
     if reading.faults:
-        raise InputError([*reading.faults, *_plant_faults(reading)])
+        raise InputError([*reading.faults, *_case_faults(reading)])
     return reading.loaded
 
 
-def _plant_faults(reading: Reading) -> list[Fault]:
+def _case_faults(reading: Reading) -> list[Fault]:
     # only here, so that reading a good config needs no grid packages
-    from sim.plant import build_plant
+    from sim.case import case_faults
 
     assert reading.loaded is not None
-    try:
-        build_plant(reading.loaded)
-    except InputError as error:
-        return reading.genuine(error)
-    return []
+    return reading.genuine(case_faults(reading.loaded, reading.sure))
 
 
 def config_of_document(values: Mapping[str, Any], base_dir: Path) -> LoadedConfig:
@@ -132,7 +128,7 @@ def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault]) 
     if config is None:
         return Reading(None, tuple(faults))
     loaded = LoadedConfig(config, path, base_dir, complete(config), document)
-    in_time = Reading(loaded, (), repaired).genuine(InputError(_time_faults(loaded)))
+    in_time = Reading(loaded, (), repaired).genuine(_time_faults(loaded))
     return Reading(loaded, (*faults, *in_time), repaired)
 
 

@@ -36,9 +36,16 @@ class Repaired:
 
     def holds(self, fault: Fault) -> bool:
         """Whether a fault found in the repaired config is one of the user's."""
-        return not any(
-            fault.key == key or fault.key.startswith((f"{key}.", f"{key}[", f"{key} ")) for key in self.doubtful
-        )
+        return not any(_within(fault.key, key) for key in self.doubtful)
+
+    def touches(self, loc: Loc) -> bool:
+        """Whether something at, in or around a place is made up."""
+        place = key_text(loc)
+        return any(_within(place, key) or _within(key, place) for key in self.doubtful)
+
+
+def _within(key: str, table: str) -> bool:
+    return key == table or key.startswith((f"{table}.", f"{table}[", f"{table} "))
 
 
 def repair(document: Document) -> Repaired | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from networks.faults import Fault, InputError
+from networks.faults import Fault
 from sim.config import Config
 from sim.config_document import Document, Loc
 from sim.config_repair import Repaired
@@ -51,6 +51,10 @@ class Reading:
     faults: tuple[Fault, ...]
     repaired: Repaired | None = field(default=None, repr=False)
 
-    def genuine(self, error: InputError) -> list[Fault]:
-        """Faults of further checks on `loaded` that do not come from its repair."""
-        return [one for one in error.faults if self.repaired is None or self.repaired.holds(one)]
+    def genuine(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Those faults of further checks on `loaded` that do not come from its repair."""
+        return [one for one in faults if self.repaired is None or self.repaired.holds(one)]
+
+    def sure(self, loc: Loc) -> bool:
+        """Whether nothing at a place of `loaded` comes from its repair."""
+        return self.repaired is None or not self.repaired.touches(loc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -11,12 +12,14 @@ import numpy as np
 from controllers.contract import Battery, Generator, Link, Plant, Station, Storage, Terminal, Truck, TruckCost
 from networks.catalog import load_network
 from networks.faults import Fault, InputError, no_such
+from networks.feeder import Feeder
 from networks.network import Network
 from networks.road_graph import load_road_graph
 from networks.roads import DistanceMatrix, Roads, matrix_from_rows
-from sim.config import BusName, Config, NetworkConfig, ProfileColumn, Series, StorageConfig
+from sim.config import BusName, Config, LoadConfig, NetworkConfig, StorageConfig
 from sim.config_document import Loc
 from sim.loaded_config import LoadedConfig
+from sim.profiles import file_fault, reference_faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class _Builder:
         self._check_names()
         self.networks = [self._network(i, one) for i, one in enumerate(config.networks)]
         self.first_bus = [0, *accumulate(0 if one is None else one.feeder.n_bus for one in self.networks)]
-        self._check_series()
+        self.faults += reference_faults(self.loaded)
         self._check_loads()
         generators = tuple(
             Generator(one.name, one.kind, *self._place(("generators", i), one.network, one.bus), one.feed_in_tariff)
@@ -174,48 +177,30 @@ class _Builder:
             self._note((*loc, "bus"), no_such(f"bus in {network}", bus, found.feeder.bus_names))
             return number, 0
 
-    # ----------------------------------------------------------------------------------------------- profiles and loads
-
-    def _check_series(self) -> None:
-        config = self.config
-        for i, load in enumerate(config.loads):
-            for key in ("factor", "p_mw", "q_mvar"):
-                self._check_one_series(("loads", i, key), getattr(load, key))
-        for i, generator in enumerate(config.generators):
-            self._check_one_series(("generators", i, "p_mw"), generator.p_mw)
-        self._check_one_series(("prices", "buy"), config.prices.buy)
-        self._check_one_series(("prices", "sell"), config.prices.sell)
-        if config.roads is not None:
-            self._check_one_series(("roads", "congestion"), config.roads.congestion)
-        for name, profile in config.profiles.items():
-            self._is_there(("profiles", name, "file"), profile.file)
-
-    def _is_there(self, loc: Loc, file: str) -> bool:
-        """Whether a file exists; noted where it does not."""
-        path = self.loaded.base_dir / file
-        there = path.is_file()
-        if not there:
-            near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
-            self._note(loc, no_such(f"file in {path.parent}", path.name, near))
-        return there
-
-    def _check_one_series(self, loc: Loc, series: Series | None) -> None:
-        if isinstance(series, ProfileColumn):
-            loc, series = (*loc, "column"), series.column
-        if not isinstance(series, str):
-            return
-        source, dot, column = series.partition(".")
-        if not dot or not source or not column:
-            self._note(loc, 'expected "source.column", the source being a key of [profiles]')
-        elif source not in self.config.profiles:
-            self._note(loc, no_such("profile", source, self.config.profiles))
+    # ------------------------------------------------------------------------------------------------------------ loads
 
     def _check_loads(self) -> None:
+        names = [one.name for one in self.config.networks]
         for i, load in enumerate(self.config.loads):
+            loc: Loc = ("loads", i)
             if load.bus is not None:
-                self._place(("loads", i), load.network, load.bus)
+                self._place(loc, load.network, load.bus)
             else:
-                self._network_number(("loads", i), load.network)
+                self._network_number(loc, load.network)
+            network = self.networks[names.index(load.network)] if load.network in names else None
+            if network is not None and load.factor is not None:
+                self._check_nominal(loc, load, network.feeder)
+
+    def _check_nominal(self, loc: Loc, load: LoadConfig, feeder: Feeder) -> None:
+        """Note a factor that has nothing to scale."""
+        nominal = (feeder.p_load_mw != 0) | (feeder.q_load_mvar != 0)
+        if load.bus is None:
+            if not nominal.any():
+                self._note((*loc, "network"), "has no nominal loads for a factor to scale; give bus and p_mw instead")
+            return
+        with suppress(KeyError):  # of a bus that is not there has been told
+            if not nominal[feeder.bus_index(load.bus)]:
+                self._note((*loc, "bus"), "has no nominal load for a factor to scale; give p_mw instead of factor")
 
     # --------------------------------------------------------------------------------------------------------- vehicles
 
@@ -231,7 +216,9 @@ class _Builder:
             return None
         if roads.distance_km is None:
             assert roads.graph is not None
-            if not self._is_there(("roads", "graph"), roads.graph):
+            missing = file_fault(self.loaded, ("roads", "graph"), roads.graph)
+            if missing is not None:
+                self.faults.append(missing)
                 return None
             try:
                 return load_road_graph(

@@ -129,7 +129,7 @@ def read_profile(path: Path, time: str, wanted: Sequence[str], clock: Clock) -> 
         for a file that cannot be read, and for times that are missing, unreadable, irregular, on another kind of clock
         than the run, or do not cover it.
     """
-    columns = _column_names(path)
+    columns = column_names(path)
     if time not in columns:
         raise InputError(Fault(str(path), f'time column "{time}"', no_such("column", time, columns)))
     present = [one for one in dict.fromkeys(wanted) if one in columns and one != time]
@@ -155,7 +155,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(Fault(str(path), "", f"cannot be read as {kind}: {' '.join(str(error).split())}"))
 
 
-def _column_names(path: Path) -> tuple[str, ...]:
+def column_names(path: Path) -> tuple[str, ...]:
+    """Names of all columns of a CSV or Parquet file; raises `InputError` where it cannot be read."""
     try:
         if is_parquet(path):
             return tuple(pq.read_schema(path).names)

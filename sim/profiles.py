@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,8 +11,9 @@ from jaxtyping import Float
 from controllers.contract import Plant
 from networks.faults import Fault, InputError, no_such
 from sim.config import Config, LoadConfig, ProfileColumn, Series
-from sim.config_document import Loc, key_text, value_text
-from sim.profile_table import ProfileTable, read_profile
+from sim.config_document import Loc
+from sim.loaded_config import LoadedConfig
+from sim.profile_table import ProfileTable, column_names, read_profile
 from sim.profile_times import Clock
 
 
@@ -47,13 +47,12 @@ class Conditions:
         return len(self.buy_price)
 
 
-def build_conditions(config: Config, plant: Plant, base_dir: Path, source: str) -> Conditions:
-    """Read the profiles that a config names, each file once, and evaluate its series for every step of the run.
+Sure = Callable[[Loc], bool]
+"""Whether a place of the config holds what the user wrote, and not what stands in for a faulty value."""
 
-    Parameters
-    ----------
-    base_dir : folder that file names are relative to
-    source : the config file, for faults
+
+def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
+    """Read the profiles that a config names, each file once, and evaluate its series for every step of the run.
 
     Raises
     ------
@@ -61,7 +60,34 @@ def build_conditions(config: Config, plant: Plant, base_dir: Path, source: str) 
         with everything that is wrong: unknown columns and buses, values that are missing or no numbers, negative loads
         and generation, times that are irregular or do not cover the run.
     """
-    return _Evaluation(config, plant, base_dir, source).conditions()
+    return _Composition(loaded, plant).conditions()
+
+
+def profile_faults(loaded: LoadedConfig, sure: Sure) -> list[Fault]:
+    """Find what is wrong with the profiles of a config whose plant cannot be built.
+
+    Parameters
+    ----------
+    sure : series and profiles that are not sure are passed over; without a sure clock only the columns are looked for
+    """
+    return _SeriesReader(loaded, sure).faults
+
+
+def reference_faults(loaded: LoadedConfig) -> list[Fault]:
+    """Find series that name no profile, and profiles whose file is not there."""
+    config = loaded.config
+    found = [_reference_fault(loaded, one) for one in _wanted(config)]
+    found += [file_fault(loaded, ("profiles", name, "file"), one.file) for name, one in config.profiles.items()]
+    return [one for one in found if one is not None]
+
+
+def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
+    """Say that a file is not there, with the nearest names; ``None`` where it is."""
+    path = loaded.base_dir / file
+    if path.is_file():
+        return None
+    near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    return loaded.fault(loc, no_such(f"file in {path.parent}", path.name, near))
 
 
 @dataclass(frozen=True)
@@ -71,6 +97,11 @@ class _Wanted:
     loc: Loc
     series: Series
     signed: bool = False
+
+    @property
+    def place(self) -> Loc:
+        """Where the column, or the number, stands."""
+        return (*self.loc, "column") if isinstance(self.series, ProfileColumn) else self.loc
 
 
 def _wanted(config: Config) -> Iterator[_Wanted]:
@@ -92,126 +123,83 @@ def _column(series: str | ProfileColumn) -> tuple[str, str]:
     return source, column
 
 
-class _Evaluation:
-    """Evaluates what it can and notes what it cannot."""
+def _reference_fault(loaded: LoadedConfig, wanted: _Wanted) -> Fault | None:
+    if not isinstance(wanted.series, (str, ProfileColumn)):
+        return None
+    source, column = _column(wanted.series)
+    if not source or not column:
+        return loaded.fault(wanted.place, 'expected "source.column", the source being a key of [profiles]')
+    if source not in loaded.config.profiles:
+        return loaded.fault(wanted.place, no_such("profile", source, loaded.config.profiles))
+    return None
 
-    def __init__(self, config: Config, plant: Plant, base_dir: Path, source: str):
-        self.config, self.plant, self.source = config, plant, source
-        self.faults: list[Fault] = []
-        self.checked: set[tuple[str, str]] = set()
-        self.tables = self._read_all(base_dir)
 
-    def _read_all(self, base_dir: Path) -> dict[str, ProfileTable | None]:
-        """Tables by source; ``None`` for those with a fault, which is noted."""
+class _SeriesReader:
+    """Evaluates the series it can and notes what is wrong with the others.
+
+    Attributes
+    ----------
+    values : series by place, for every step of the run; zeros where there is a fault
+    faults : what is wrong
+    """
+
+    def __init__(self, loaded: LoadedConfig, sure: Sure):
+        self._loaded, self._config = loaded, loaded.config
+        self.faults: list[Fault] = reference_faults(loaded)
+        self._checked: set[tuple[str, str]] = set()
+        wanted = [one for one in _wanted(self._config) if sure(one.loc)]
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._tables = self._read_all(wanted, sure)
+        self.values = {one.loc: self._evaluate(one) for one in wanted}
+
+    def _read_all(self, wanted: list[_Wanted], sure: Sure) -> dict[str, ProfileTable]:
+        """Read the profiles that can be read; notes the faults of the others."""
         columns: dict[str, list[str]] = {}
-        for one in _wanted(self.config):
+        for one in wanted:
             if isinstance(one.series, (str, ProfileColumn)):
                 source, column = _column(one.series)
                 columns.setdefault(source, []).append(column)
-        time = self.config.time
+        time = self._config.time
         clock = Clock(time.start, time.step_s, time.steps)
-        tables: dict[str, ProfileTable | None] = {}
-        for source, wanted in columns.items():
-            profile = self.config.profiles.get(source)
-            tables[source] = None
-            if profile is None:
-                continue
+        on_time = all(sure(("time", key)) for key in ("start", "step_s", "steps"))
+        tables: dict[str, ProfileTable] = {}
+        for source, profile in self._config.profiles.items():
+            path = self._loaded.base_dir / profile.file
+            if source not in columns or not sure(("profiles", source)) or not path.is_file():
+                continue  # of files that are not there the references have told
             try:
-                tables[source] = read_profile(base_dir / profile.file, profile.time, wanted, clock)
+                self._columns[source] = column_names(path)
+                if on_time:
+                    tables[source] = read_profile(path, profile.time, columns[source], clock)
             except InputError as error:
                 self.faults += error.faults
         return tables
 
-    def _note(self, loc: Loc, series: object, message: str) -> None:
-        self.faults.append(Fault(self.source, f"{key_text(loc)} = {value_text(series)}", message))
-
-    def conditions(self) -> Conditions:
-        """Evaluate everything, then raise all faults at once."""
-        config, plant = self.config, self.plant
-        steps = config.time.steps
-        series = {one.loc: self._evaluate(one) for one in _wanted(config)}
-        load_p, load_q = np.zeros((steps, plant.n_bus)), np.zeros((steps, plant.n_bus))
-        for i, load in enumerate(config.loads):
-            self._add_load(i, load, series, load_p, load_q)
-        for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
-            load_p[:, buses] -= feeder.p_gen_mw
-            load_q[:, buses] -= feeder.q_gen_mvar
-        generation = np.empty((steps, len(config.generators)))
-        for i in range(len(config.generators)):
-            generation[:, i] = series[("generators", i, "p_mw")]
-        if self.faults:
-            raise InputError(self.faults)
-        return Conditions(
-            load_p_mw=load_p,
-            load_q_mvar=load_q,
-            generation_mw=generation,
-            buy_price=series[("prices", "buy")],
-            sell_price=series[("prices", "sell")],
-            congestion=series.get(("roads", "congestion"), np.zeros(steps)),
-        )
-
-    def _add_load(
-        self,
-        number: int,
-        load: LoadConfig,
-        series: dict[Loc, np.ndarray],
-        load_p: Float[np.ndarray, "step bus"],
-        load_q: Float[np.ndarray, "step bus"],
-    ) -> None:
-        """Add one entry of ``[[loads]]``; entries that name the same bus add up."""
-        names = [network.name for network in self.config.networks]
-        if load.network not in names:
-            self._note(("loads", number, "network"), load.network, no_such("network", load.network, names))
-            return
-        network = names.index(load.network)
-        feeder, buses = self.plant.feeders[network], self.plant.bus_slices[network]
-        if load.bus is None:
-            factor = series[("loads", number, "factor")][:, None]
-            load_p[:, buses] += factor * feeder.p_load_mw
-            load_q[:, buses] += factor * feeder.q_load_mvar
-            return
-        try:
-            index = feeder.bus_index(load.bus)
-        except KeyError:
-            wrong = no_such(f"bus in {load.network}", load.bus, feeder.bus_names)
-            self._note(("loads", number, "bus"), load.bus, wrong)
-            return
-        if load.factor is not None:
-            factor = series[("loads", number, "factor")]
-            load_p[:, buses.start + index] += factor * feeder.p_load_mw[index]
-            load_q[:, buses.start + index] += factor * feeder.q_load_mvar[index]
-            return
-        load_p[:, buses.start + index] += series[("loads", number, "p_mw")]
-        if load.q_mvar is not None:
-            load_q[:, buses.start + index] += series[("loads", number, "q_mvar")]
-
-    # ----------------------------------------------------------------------------------------------------------- series
+    def _note(self, loc: Loc, message: str) -> None:
+        self.faults.append(self._loaded.fault(loc, message))
 
     def _evaluate(self, wanted: _Wanted) -> Float[np.ndarray, " step"]:
-        """Values of a series; zeros where it has a fault, which is noted."""
-        steps = self.config.time.steps
+        steps = self._config.time.steps
         if isinstance(wanted.series, (str, ProfileColumn)):
             values = self._from_profile(wanted, wanted.series)
             return np.zeros(steps) if values is None else values
         if wanted.series < 0 and not wanted.signed:
-            self._note(wanted.loc, wanted.series, "must not be negative; it is a magnitude")
+            self._note(wanted.loc, "must not be negative; it is a magnitude")
         return np.full(steps, float(wanted.series))
 
     def _from_profile(self, wanted: _Wanted, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
         name, column = _column(series)
-        shown = series if isinstance(series, str) else series.column
-        loc = wanted.loc if isinstance(series, str) else (*wanted.loc, "column")
-        if name not in self.config.profiles:
-            self._note(loc, shown, no_such("profile", name, self.config.profiles))
+        if name not in self._columns or not column:
             return None
-        table = self.tables[name]
-        if table is None:
+        if column not in self._columns[name]:
+            file = self._loaded.base_dir / self._config.profiles[name].file
+            self._note(wanted.place, no_such(f"column in {file}", column, self._columns[name]))
             return None
-        if column not in table.columns:
-            self._note(loc, shown, no_such(f"column in {table.file}", column, table.columns))
+        if name not in self._tables:
             return None
-        if (name, column) not in self.checked:
-            self.checked.add((name, column))
+        table = self._tables[name]
+        if (name, column) not in self._checked:
+            self._checked.add((name, column))
             self.faults += table.faults(column)
         scale = 1.0 if isinstance(series, str) else series.scale
         if isinstance(series, ProfileColumn) and series.per_unit:
@@ -219,7 +207,7 @@ class _Evaluation:
             largest = float(np.max(values[np.isfinite(values)], initial=-np.inf))
             if not largest > 0:
                 self._note(
-                    loc, shown, f"its largest value is {largest:g}; per_unit needs a column with positive values"
+                    wanted.place, f"its largest value is {largest:g}; per_unit needs a column with positive values"
                 )
                 return None
             scale /= largest
@@ -230,9 +218,76 @@ class _Evaluation:
                 value = scale * table.raw[column][row]
                 more = f" and in {len(negative) - 1} rows after it" if len(negative) > 1 else ""
                 where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-                self._note(
-                    loc, shown, f"is negative {where}; it is a magnitude, so correct it or give a negative scale"
-                )
+                way = "it is a magnitude, so correct it or give a negative scale"
+                self._note(wanted.place, f"is negative {where}; {way}")
                 return None
-        values = table.resampled(column, self.config.profiles[name].resample)
+        values = table.resampled(column, self._config.profiles[name].resample)
         return values if scale == 1.0 else scale * values
+
+
+class _Composition:
+    """Puts the series of loads and generators where they belong in a plant."""
+
+    def __init__(self, loaded: LoadedConfig, plant: Plant):
+        self.loaded, self.config, self.plant = loaded, loaded.config, plant
+        reader = _SeriesReader(loaded, lambda loc: True)
+        self.series, self.faults = reader.values, reader.faults
+
+    def conditions(self) -> Conditions:
+        """Compose everything, then raise all faults at once."""
+        config, plant = self.config, self.plant
+        steps = config.time.steps
+        load_p, load_q = np.zeros((steps, plant.n_bus)), np.zeros((steps, plant.n_bus))
+        for i, load in enumerate(config.loads):
+            self._add_load(i, load, load_p, load_q)
+        for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+            load_p[:, buses] -= feeder.p_gen_mw
+            load_q[:, buses] -= feeder.q_gen_mvar
+        generation = np.empty((steps, len(config.generators)))
+        for i in range(len(config.generators)):
+            generation[:, i] = self.series[("generators", i, "p_mw")]
+        if self.faults:
+            raise InputError(self.faults)
+        return Conditions(
+            load_p_mw=load_p,
+            load_q_mvar=load_q,
+            generation_mw=generation,
+            buy_price=self.series[("prices", "buy")],
+            sell_price=self.series[("prices", "sell")],
+            congestion=self.series.get(("roads", "congestion"), np.zeros(steps)),
+        )
+
+    def _add_load(
+        self,
+        number: int,
+        load: LoadConfig,
+        load_p: Float[np.ndarray, "step bus"],
+        load_q: Float[np.ndarray, "step bus"],
+    ) -> None:
+        """Add one entry of ``[[loads]]``; entries that name the same bus add up."""
+        names = [network.name for network in self.config.networks]
+        if load.network not in names:
+            fault = self.loaded.fault(("loads", number, "network"), no_such("network", load.network, names))
+            self.faults.append(fault)
+            return
+        network = names.index(load.network)
+        feeder, buses = self.plant.feeders[network], self.plant.bus_slices[network]
+        if load.bus is None:
+            factor = self.series[("loads", number, "factor")][:, None]
+            load_p[:, buses] += factor * feeder.p_load_mw
+            load_q[:, buses] += factor * feeder.q_load_mvar
+            return
+        try:
+            index = feeder.bus_index(load.bus)
+        except KeyError:
+            wrong = no_such(f"bus in {load.network}", load.bus, feeder.bus_names)
+            self.faults.append(self.loaded.fault(("loads", number, "bus"), wrong))
+            return
+        if load.factor is not None:
+            factor = self.series[("loads", number, "factor")]
+            load_p[:, buses.start + index] += factor * feeder.p_load_mw[index]
+            load_q[:, buses.start + index] += factor * feeder.q_load_mvar[index]
+            return
+        load_p[:, buses.start + index] += self.series[("loads", number, "p_mw")]
+        if load.q_mvar is not None:
+            load_q[:, buses.start + index] += self.series[("loads", number, "q_mvar")]

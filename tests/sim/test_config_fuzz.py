@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from networks.faults import InputError
+from sim.case import build_case
 from sim.config_file import complete, configs_dir, load_config
-from sim.plant import build_plant
-from sim.profiles import build_conditions
 
 CONFIGS = ("three_bus", "ieee33_day", "two_feeders")
 DOCUMENTS = {name: dict(load_config(name).document) for name in CONFIGS}
@@ -81,8 +80,7 @@ def accept_or_refuse(path: str | Path, overrides: tuple[str, ...] = ()) -> bool:
         loaded = load_config(path, overrides)
         # what a run would need hours and memory for is no matter of reading a config
         if loaded.config.time.steps <= 10_000:
-            plant = build_plant(loaded).plant
-            build_conditions(loaded.config, plant, loaded.base_dir, str(loaded.path))
+            build_case(loaded)
     except InputError as error:
         assert error.faults
         assert all(fault.source and fault.message for fault in error.faults)

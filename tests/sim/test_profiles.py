@@ -15,6 +15,8 @@ from controllers.contract import Plant
 from networks.faults import InputError
 from networks.feeder import Feeder, plain_feeder
 from sim.config import Config, Resample
+from sim.config_document import Document
+from sim.loaded_config import LoadedConfig
 from sim.profile_table import ProfileTable, read_profile
 from sim.profile_times import Clock
 from sim.profiles import Conditions, build_conditions
@@ -200,7 +202,8 @@ def conditions(folder: Path, text: str, gen_mw: float = 0.0, steps: int = 2, **p
         **parts,
     }
     config = Config.model_validate(document)
-    return build_conditions(config, plant(steps, feeder("n1"), feeder("n2", gen_mw)), folder, "case.toml")
+    loaded = LoadedConfig(config, Path("case.toml"), folder, {}, Document("case.toml", document))
+    return build_conditions(loaded, plant(steps, feeder("n1"), feeder("n2", gen_mw)))
 
 
 TEXT = "t,a,b\n0,0.5,10\n1,2,20\n2,4,-1\n"
