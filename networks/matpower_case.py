@@ -6,6 +6,7 @@ take ohms for per unit without a word. Those statements are carried out (`networ
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,10 @@ def net_of_case(case: dict[str, Any], source: str) -> Any:
     branch[:, 1] = [position[number] for number in branch[:, 1]]
     _make_exact(bus, branch, float(case["baseMVA"]))
     try:
-        net = from_ppc({"version": 2, "baseMVA": case["baseMVA"], "bus": bus, "gen": gen, "branch": branch})
+        with warnings.catch_warnings():
+            # the converter fills empty columns in a way that pandas warns of; the user can do nothing about it
+            warnings.simplefilter("ignore", FutureWarning)
+            net = from_ppc({"version": 2, "baseMVA": case["baseMVA"], "bus": bus, "gen": gen, "branch": branch})
     except Exception as error:
         raise InputError(Fault(source, "", f"pandapower cannot convert the case: {error}")) from error
     net.bus["name"] = [f"{number:g}" for number in numbers]

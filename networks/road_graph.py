@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import networkx as nx
@@ -72,7 +73,7 @@ class RoadGraph(Roads):
             times, paths = nx.single_source_dijkstra(graph, start, weight="minutes")
             for j, end in enumerate(self.nodes):
                 minutes[i, j] = times[end]
-                km[i, j] = sum(graph[a][b]["km"] for a, b in zip(paths[end], paths[end][1:], strict=False))
+                km[i, j] = sum(graph[a][b]["km"] for a, b in pairwise(paths[end]))
         return minutes, km
 
 

@@ -113,10 +113,11 @@ class _RoadRow:
             if not node:
                 self._note(column, "is empty; name a node")
         km, minutes = self._number("km"), self._number("minutes")
-        if km is None and minutes is None and not self.faults:
+        has_km, has_minutes = bool(self._cell("km")), bool(self._cell("minutes"))
+        if not has_km and not has_minutes:
             self._note("", "has neither km nor minutes; give one")
-        if (km is None) != (minutes is None) and speed is None:
-            given, other = ("km", "travel time") if minutes is None else ("minutes", "distance")
+        if has_km != has_minutes and speed is None:
+            given, other = ("km", "travel time") if has_km else ("minutes", "distance")
             self._note(given, f"needs speed_km_h under [roads] to give the {other}, or both km and minutes in the row")
         speed = 1.0 if speed is None else speed
         self._km = km if km is not None else (minutes or 0.0) / 60.0 * speed
@@ -124,7 +125,7 @@ class _RoadRow:
         capacity, b, power = self._number("capacity"), self._number("b"), self._number("power")
         if capacity == 0.0:
             self._note("capacity", "must be above 0; leave it empty where traffic does not matter")
-        if capacity is None and (b is not None or power is not None):
+        if not self._cell("capacity") and (self._cell("b") or self._cell("power")):
             self._note("capacity", "is missing beside b and power; give it, or leave all three empty")
         self._capacity = math.inf if capacity is None else capacity
         self._b = _BPR_B if b is None else b
