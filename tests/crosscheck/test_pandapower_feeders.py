@@ -132,7 +132,7 @@ def random_net(seed: int) -> pp.pandapowerNet:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_random_nets_with_everything_a_feeder_carries(seed: int) -> None:
     network = assert_same_flow(random_net(seed))
     feeder = network.feeder
