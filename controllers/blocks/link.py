@@ -1,0 +1,64 @@
+"""An MVDC link over the horizon: converters that together take from the DC side what they give [B, §2.1].
+
+Σ_k (P_k + loss_k) = 0          over the terminals of a link, two or more
+loss_k ≥ A_k ‖(P_k, Q_k)‖       the cone; equality is the converter
+P_k² + Q_k² ≤ S_k²
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Float
+
+from controllers.contract import Link
+
+
+@dataclass(frozen=True, eq=False)
+class LinkPower:
+    """Power of a link's terminals over the horizon.
+
+    Attributes
+    ----------
+    p, q : injection of every terminal into its network (horizon, terminal) [MW, Mvar]
+    loss : converter losses (horizon, terminal) [MW]
+    constraints : ratings, loss cones, balance
+    """
+
+    p: cp.Variable
+    q: cp.Variable
+    loss: cp.Variable
+    constraints: list[cp.Constraint]
+
+
+def link_power(link: Link, horizon: int) -> LinkPower:
+    """Keep every terminal within its rating, and the link in balance.
+
+    The rating is counted in shares of itself, so that links of any size are scaled alike.
+    """
+    shape = (horizon, len(link.terminals))
+    p, q, loss = cp.Variable(shape), cp.Variable(shape), cp.Variable(shape)
+    constraints: list[cp.Constraint] = [cp.sum(p + loss, axis=1) == 0]
+    for k, terminal in enumerate(link.terminals):
+        power = cp.vstack([p[:, k], q[:, k]])
+        constraints.append(cp.SOC(np.ones(horizon), power / terminal.s_max_mva, axis=0))
+        if terminal.loss_coefficient > 0:
+            constraints.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
+        else:
+            constraints.append(loss[:, k] == 0)
+    return LinkPower(p, q, loss, constraints)
+
+
+def converter_loss(
+    link: Link, p_mw: Float[np.ndarray, "horizon terminal"], q_mvar: Float[np.ndarray, "horizon terminal"]
+) -> Float[np.ndarray, "horizon terminal"]:
+    """Loss of every converter under given power, ``A √(P² + Q²)`` [MW]."""
+    return np.array([one.loss_coefficient for one in link.terminals]) * np.hypot(p_mw, q_mvar)
+
+
+def loss_slack_mw(link: Link, power: LinkPower) -> float:
+    """Largest converter loss that a solved link counts on beyond the true one [MW]; 0 where the cones are tight."""
+    true = converter_loss(link, power.p.value, power.q.value)
+    return float(np.max(power.loss.value - true, initial=0.0))

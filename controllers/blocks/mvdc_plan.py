@@ -1,0 +1,200 @@
+"""Read a plan out of a solved model of links and batteries, or out of the AC flow where no device is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from controllers.blocks import distflow
+from controllers.blocks import storage as stores
+from controllers.blocks.cost import feed_in_cost, grid_cost
+from controllers.blocks.link import loss_slack_mw
+from controllers.blocks.mess_plan import energies
+from controllers.blocks.mvdc import MvdcModel, SquaredLimits
+from controllers.blocks.voltage_margins import operating_point
+from controllers.contract import Forecast, Observation, Plant, Prediction
+from networks.admittance import branch_flows, bus_injections
+
+_NOTHING = 1e-6
+"""smaller powers are the solver's noise [MW]"""
+_MISSED = 1e-7
+"""less than this of a limit is the solver's noise [pu², MWh]"""
+
+
+def setpoints(
+    plant: Plant, built: MvdcModel
+) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+    """Return P and Q of every device within its ratings; trucks at zero, charging and discharging netted."""
+    horizon = len(built.import_mw[0].value)
+    p, q = np.zeros((horizon, plant.n_device)), np.zeros((horizon, plant.n_device))
+    for one in built.batteries:
+        p[:, one.index], q[:, one.index] = one.power.p.value, one.power.q.value
+    column = len(plant.storages)
+    for link, power in zip(plant.links, built.links, strict=True):
+        where = slice(column, column + len(link.terminals))
+        p[:, where], q[:, where] = power.p.value, power.q.value
+        column = where.stop
+    most = np.minimum(plant.device_p_max_mw, plant.device_s_max_mva)
+    p = np.where(np.abs(p) < _NOTHING, 0.0, np.clip(p, -most, most))
+    room = np.sqrt(np.maximum(plant.device_s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    return p, np.where(np.abs(q) < _NOTHING, 0.0, np.clip(q, -room, room))
+
+
+def device_injections(
+    plant: Plant, p: Float[np.ndarray, "horizon device"], q: Float[np.ndarray, "horizon device"]
+) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
+    """What batteries and terminals inject at every bus [MW, Mvar]; trucks are left out."""
+    at = np.zeros((plant.n_device, plant.n_bus))
+    fixed = [one.bus for one in plant.batteries] + [one.bus for one in plant.terminals]
+    at[np.arange(len(plant.trucks), plant.n_device), fixed] = 1.0
+    return p @ at, q @ at
+
+
+def expected(
+    plant: Plant,
+    built: MvdcModel,
+    observation: Observation,
+    p: Float[np.ndarray, "horizon device"],
+    q: Float[np.ndarray, "horizon device"],
+) -> Prediction:
+    """What the plan expects of the grid and the stores; energies follow the true converter loss."""
+    cost = built.cost_per_step.value.copy()
+    for one in built.batteries:
+        wear = plant.storages[one.index].cost_per_mwh_charged
+        cost -= plant.step_h * wear * (one.power.charge.value - np.maximum(-p[:, one.index], 0.0))
+    flows = [(feeder.base_mva, flow) for feeder, flow in zip(plant.feeders, built.flows, strict=True)]
+    return Prediction(
+        v_pu=np.concatenate([np.sqrt(np.maximum(flow.v_sq.value, 0.0)) for _, flow in flows], axis=1),
+        p_branch_mw=np.concatenate([base * flow.p.value for base, flow in flows], axis=1),
+        q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
+        import_mw=np.stack([one.value for one in built.import_mw], axis=1),
+        losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
+        energy_mwh=energies(plant, observation, p, q),
+        cost=cost,
+    )
+
+
+def without_devices(plant: Plant, observation: Observation, forecast: Forecast) -> Prediction:
+    """What the AC flow says of the forecast where every device rests; raises `ControllerError` if there is none."""
+    p, q = -forecast.net_load_mw(plant), -forecast.load_q_mvar
+    v = operating_point(plant, p, q)
+    branch, imports, losses = [], [], []
+    for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+        branch.append(branch_flows(feeder, v[:, buses]).s_parent_mva)
+        injected = bus_injections(feeder, v[:, buses]).real
+        imports.append(injected[:, feeder.slack] - p[:, buses][:, feeder.slack])
+        losses.append(injected.sum(axis=1))
+    flow = np.concatenate(branch, axis=1)
+    rest = np.zeros((forecast.steps, plant.n_device))
+    cost = grid_cost(np.stack(imports, axis=1), forecast.buy_price, plant.export_price_ratio, plant.step_h)
+    tariffs = np.array([one.feed_in_tariff for one in plant.generators])
+    if len(tariffs):
+        cost = cost + feed_in_cost(forecast.generation_mw, tariffs, plant.step_h)
+    return Prediction(
+        v_pu=np.abs(v),
+        p_branch_mw=flow.real,
+        q_branch_mvar=flow.imag,
+        import_mw=np.stack(imports, axis=1),
+        losses_mw=np.stack(losses, axis=1),
+        energy_mwh=energies(plant, observation, rest, rest),
+        cost=cost,
+    )
+
+
+def cone_gap(built: MvdcModel) -> float:
+    """Largest ``ℓ v - p² - q²`` over all networks [pu²]."""
+    return max(distflow.cone_gap(flow) for flow in built.flows)
+
+
+def loss_slack(plant: Plant, built: MvdcModel) -> float:
+    """Largest converter loss that the plan counts on beyond the true one, over links and batteries [MW]."""
+    slack = [loss_slack_mw(link, power) for link, power in zip(plant.links, built.links, strict=True)]
+    for one in built.batteries:
+        a = plant.storages[one.index].loss_coefficient
+        if a > 0:
+            true = a * np.hypot(one.power.p.value, one.power.q.value)
+            slack.append(float(np.max(one.stored.loss.value - true, initial=0.0)))
+    return max(slack, default=0.0)
+
+
+def wasteful(plant: Plant, built: MvdcModel, observation: Observation) -> Bool[np.ndarray, "horizon storage"]:
+    """Steps in which a battery charges and discharges at once and, netted, would hold more than its window."""
+    horizon = len(built.import_mw[0].value)
+    waste = np.zeros((horizon, len(plant.storages)), dtype=bool)
+    for one in built.batteries:
+        store = plant.storages[one.index]
+        charge, discharge = one.power.charge.value, one.power.discharge.value
+        both = stores.simultaneous(charge, discharge)
+        net = charge - discharge
+        gain = store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / store.eta_discharge
+        start = float(observation.energy_mwh[one.index])
+        energy = start + plant.step_h * np.cumsum(gain - one.stored.loss.value)
+        if both.any() and np.max(energy) > max(store.soc_max * store.energy_mwh, start) + 1e-6:
+            waste[:, one.index] = both
+    return waste
+
+
+@dataclass(frozen=True)
+class Tightest:
+    """The limit that is missed by most.
+
+    Attributes
+    ----------
+    words : what it is, where, when and by how much
+    missed : by how much, in its own unit
+    """
+
+    words: str
+    missed: float
+
+
+def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -> Tightest | None:
+    """Say which limit an elastic solution misses most: a voltage first, then a current, then an energy.
+
+    Parameters
+    ----------
+    step : step of the run that the horizon begins with
+    """
+    missed = built.missed
+    if missed is None:
+        return None
+    found = _voltage(plant, missed.low.value, missed.high.value, limits, step)
+    if found is not None:
+        return found
+    over = missed.current.value
+    if over.max(initial=0.0) > _MISSED:
+        t, k = (int(i) for i in np.unravel_index(np.argmax(over), over.shape))
+        amount = float(np.sqrt(over[t, k]))
+        where = f"network {k + 1} ({plant.feeders[k].name}), step {step + t}"
+        return Tightest(f"{where}: a branch current exceeds its rating, by {over[t, k]:.3g} pu² of current", amount)
+    short = [(float(one.value[0]), index, t) for index, t, one in missed.energy]
+    most = max(short, default=(0.0, 0, 0))
+    if most[0] > _MISSED:
+        name = plant.device_names[most[1]]
+        words = f"battery {name} misses the energy it must hold at the end of step {step + most[2] - 1}"
+        return Tightest(f"{words} by {most[0]:.4g} MWh", most[0])
+    return None
+
+
+def _voltage(plant: Plant, low: np.ndarray, high: np.ndarray, limits: SquaredLimits, step: int) -> Tightest | None:
+    below = np.sqrt(limits.low) - np.sqrt(np.maximum(limits.low - np.maximum(low, 0.0), 0.0))
+    above = np.sqrt(limits.high + np.maximum(high, 0.0)) - np.sqrt(limits.high)
+    under = below.max(initial=0.0) >= above.max(initial=0.0)
+    by = below if under else above
+    if by.max(initial=0.0) <= _MISSED:
+        return None
+    t, bus = (int(i) for i in np.unravel_index(np.argmax(by), by.shape))
+    k = next(k for k, buses in enumerate(plant.bus_slices) if buses.start <= bus < buses.stop)
+    feeder = plant.feeders[k]
+    local = bus - plant.bus_slices[k].start
+    edge = feeder.v_min_pu[local] if under else feeder.v_max_pu[local]
+    margin = np.sqrt(limits.low[t, bus]) - edge if under else edge - np.sqrt(limits.high[t, bus])
+    words = (
+        f"bus {feeder.bus_names[local]} of network {k + 1} ({feeder.name}) at step {step + t}: the voltage stays "
+        f"{by[t, bus]:.4g} pu {'below' if under else 'above'} its limit of {edge:.4g} pu"
+    )
+    if margin > _MISSED:
+        words += f" {'raised' if under else 'lowered'} by the margin of {margin:.4g} pu"
+    return Tightest(words, float(by[t, bus]))

@@ -1,0 +1,306 @@
+"""MVDC links and batteries under forecast errors: deterministic, robust, distributionally robust [B, §2.4-2.5]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, cast
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from controllers.blocks import mvdc_plan
+from controllers.blocks.chance import Margins, Norm
+from controllers.blocks.error_settings import ErrorSettings, plant_errors
+from controllers.blocks.mvdc import MvdcModel, SquaredLimits, mvdc_model, squared_limits
+from controllers.blocks.uncertainty import Purpose
+from controllers.blocks.voltage_margins import Ambiguity, Scenario, voltage_margins
+from controllers.contract import (
+    Controller,
+    ControllerError,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+    Status,
+)
+from controllers.solve import InfeasibleError, SolveOptions, solve
+
+_CONE_GAP = 1e-6
+"""a plan with a larger cone gap is no power flow [pu²]"""
+_LOSS_PRICES = (1.0, 10.0, 100.0)
+"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
+
+
+class MvdcDrccSettings(ControllerSettings):
+    """Settings of `mvdc_drcc`."""
+
+    scenario: Scenario = Scenario.DRCC
+    """``none`` (no device is used), ``deterministic``, ``robust`` or ``drcc``"""
+    confidence: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """share of cases in which every single bus-step limit is to hold, whatever the distribution in the ball"""
+    radius: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.003
+    """radius of the Wasserstein ball, in the unit of the relative errors"""
+    norm: Norm = Norm.ONE
+    """ground norm of the Wasserstein distance: ``"1"``, ``"2"`` or ``"inf"``"""
+    support: Literal["box", "unbounded"] = "box"
+    """whether the distributions in the ball keep to the errors' support"""
+    samples: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """number of error samples at the centre of the ball"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """seed of the samples"""
+    errors: ErrorSettings = ErrorSettings()
+    """sizes of the forecast errors, where the forecast brings no samples of its own"""
+    secant: bool = True
+    """stretch the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
+    margin_tolerance_pu: Annotated[float, Field(gt=0)] = 1e-5
+    """margins have settled when linearising at the plan changes none by more [pu]"""
+    max_rounds: Annotated[int, Field(ge=1, le=50)] = 8
+    """most rounds of linearising and solving"""
+    gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    """relative gap, where negative prices ask for integers"""
+    time_limit_s: Annotated[float, Field(gt=0)] = 60.0
+    """time for such a solve [s]"""
+    on_infeasible: Literal["raise", "relax"] = "raise"
+    """where no plan keeps all limits: fail and name the tightest, or miss them by as little as can be"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """A solved model, and what was proved about it."""
+
+    built: MvdcModel
+    outcome: SolverOutcome
+    cone_gap: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """The last round: its solution, limits and how far the margins had settled."""
+
+    solved: _Solved
+    limits: SquaredLimits
+    rounds: int
+    change_pu: float
+    seconds: float
+
+
+class MvdcDrcc(Controller):
+    """MVDC links and batteries, day-ahead or receding, with voltage margins against forecast errors.
+
+    The margins do not depend on the decisions but on where the sensitivities are taken: the problem is solved, the
+    network linearised anew at the plan, and so on until the margins have settled. Trucks stay where they are, PV
+    inverters give no reactive power, and currents have no margins.
+    """
+
+    Settings: ClassVar[type[ControllerSettings]] = MvdcDrccSettings
+
+    def __init__(self, plant: Plant, settings: ControllerSettings):
+        super().__init__(plant, settings)
+        wish = cast(MvdcDrccSettings, settings)
+        self._settings = wish
+        self._map, self._model = plant_errors(plant, wish.errors)
+        # a day of samples: a step keeps its samples while the horizon recedes
+        day = plant.steps_per_day
+        self._day_samples = self._model.draw(wish.samples, day, seed=wish.seed, purpose=Purpose.IN_SAMPLE)
+        self._day_box = self._model.support(day)
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the plan of least cost for the horizon.
+
+        Raises
+        ------
+        ControllerError
+            where the forecast is not finite, or no plan keeps all limits; the message names the tightest bus and step.
+        UnboundedError, SolverTroubleError
+        """
+        _refuse_nonfinite(forecast)
+        rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
+        if self._settings.scenario is Scenario.NONE:
+            expected = mvdc_plan.without_devices(self.plant, observation, forecast)
+            nothing = np.zeros((forecast.steps, self.plant.n_device))
+            paid = float(expected.cost.sum())
+            outcome = SolverOutcome(Status.RULE, "no device is used", objective=paid, cone_gap=0.0)
+            return Plan(nothing, nothing.copy(), rest, expected, outcome)
+        settled = self._settle(observation, forecast)
+        built = settled.solved.built
+        p, q = mvdc_plan.setpoints(self.plant, built)
+        return Plan(
+            p_mw=p,
+            q_mvar=q,
+            destination=rest,
+            prediction=mvdc_plan.expected(self.plant, built, observation, p, q),
+            solver=self._outcome(observation, settled),
+        )
+
+    # -------------------------------------------------------------------------------------------------------- margins
+
+    def ambiguity(self, step: int, forecast: Forecast) -> Ambiguity:
+        """Return what is assumed of the errors over a horizon that begins at ``step``."""
+        wish, sources = self._settings, len(self._map.sources)
+        if forecast.error_samples is not None:
+            samples = forecast.error_samples
+            if samples.shape[2] != sources or len(samples) == 0:
+                raise ControllerError(
+                    f"the forecast brings error samples of shape {samples.shape}; at least one sample of {sources} "
+                    f"sources is needed: {', '.join(self._map.sources)}"
+                )
+            given = forecast.error_support
+            box = np.stack([samples.min(axis=0), samples.max(axis=0)]) if given is None else given
+        else:
+            rows = (self.plant.step_of_day(step) + np.arange(forecast.steps)) % self.plant.steps_per_day
+            samples, box = self._day_samples[:, rows], self._day_box[:, rows]
+        return Ambiguity(
+            scenario=wish.scenario,
+            errors=self._map,
+            samples=samples,
+            box=box,
+            bounded=wish.support == "box",
+            confidence=wish.confidence,
+            radius=wish.radius,
+            norm=wish.norm,
+            secant=wish.secant,
+        )
+
+    def _margins(
+        self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon device"], q: np.ndarray
+    ) -> Margins:
+        """Margins where the devices inject as planned."""
+        if ambiguity.scenario is Scenario.DETERMINISTIC:
+            none = np.zeros((forecast.steps, self.plant.n_bus))
+            return Margins(upper=none, lower=none.copy())
+        p_device, q_device = mvdc_plan.device_injections(self.plant, p, q)
+        p_bus = p_device - forecast.net_load_mw(self.plant)
+        try:
+            return voltage_margins(self.plant, forecast, p_bus, q_device - forecast.load_q_mvar, ambiguity)
+        except ValueError as error:
+            raise ControllerError(f"no margins: {error}") from error
+
+    def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
+        """Linearise and solve in turn until the margins hold still."""
+        wish = self._settings
+        ambiguity = self.ambiguity(observation.step, forecast)
+        nothing = np.zeros((forecast.steps, self.plant.n_device))
+        seconds, rounds = 0.0, 0
+        margins = self._margins(forecast, ambiguity, nothing, nothing)
+        while True:
+            rounds += 1
+            limits = squared_limits(self.plant, margins)
+            solved = self._solve(observation, forecast, limits)
+            seconds += solved.outcome.seconds
+            following = self._margins(forecast, ambiguity, *mvdc_plan.setpoints(self.plant, solved.built))
+            change = max(
+                float(np.abs(following.upper - margins.upper).max(initial=0.0)),
+                float(np.abs(following.lower - margins.lower).max(initial=0.0)),
+            )
+            if change <= wish.margin_tolerance_pu or rounds == wish.max_rounds:
+                break
+            margins = following
+        settled = _Settled(solved, limits, rounds, change, seconds)
+        self._refuse_missed(observation, settled)
+        return settled
+
+    # -------------------------------------------------------------------------------------------------------- solving
+
+    def _solve(self, observation: Observation, forecast: Forecast, limits: SquaredLimits) -> _Solved:
+        """Solve; where no plan keeps the limits, find the one that misses them by least."""
+        try:
+            if np.any(limits.low > limits.high):
+                raise InfeasibleError("the margins leave nothing between the voltage limits")
+            return self._closed(observation, forecast, limits, elastic=False)
+        except InfeasibleError:
+            try:
+                return self._closed(observation, forecast, limits, elastic=True)
+            except InfeasibleError as error:
+                # not even without limits: there is no power flow
+                mvdc_plan.without_devices(self.plant, observation, forecast)
+                raise ControllerError(f"no plan, even without voltage and current limits: {error}") from error
+
+    def _closed(self, observation: Observation, forecast: Forecast, limits: SquaredLimits, elastic: bool) -> _Solved:
+        """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
+        best = self._once(observation, forecast, limits, elastic, 0.0)
+        dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
+        for price in _LOSS_PRICES:
+            if best.cone_gap <= _CONE_GAP:
+                break
+            tried = self._once(observation, forecast, limits, elastic, price * dear)
+            if tried.cone_gap < best.cone_gap:
+                bound = min(best.outcome.bound, tried.outcome.objective)
+                best = replace(tried, outcome=replace(tried.outcome, bound=bound))
+        return best
+
+    def _once(
+        self, observation: Observation, forecast: Forecast, limits: SquaredLimits, elastic: bool, loss_price: float
+    ) -> _Solved:
+        """Build and solve; forbid charging while discharging where it turns out to pay."""
+        wish = self._settings
+        one_way = np.zeros((forecast.steps, len(self.plant.storages)), dtype=bool)
+        seconds = 0.0
+        while True:
+            built = mvdc_model(
+                self.plant,
+                observation,
+                forecast,
+                limits,
+                elastic=elastic,
+                loss_price=loss_price,
+                one_way=one_way if one_way.any() else None,
+            )
+            outcome = solve(built.model, SolveOptions(gap=wish.gap, time_limit_s=wish.time_limit_s))
+            seconds += outcome.seconds
+            waste = mvdc_plan.wasteful(self.plant, built, observation) & ~one_way
+            if not waste.any():
+                break
+            one_way = one_way | waste
+        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
+        bound = min(outcome.bound - built.bound_correction, paid)
+        outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
+        return _Solved(built, outcome, mvdc_plan.cone_gap(built))
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def _refuse_missed(self, observation: Observation, settled: _Settled) -> None:
+        """Raise where limits are missed, unless that was asked for."""
+        if self._settings.on_infeasible == "relax":
+            return
+        worst = mvdc_plan.tightest(self.plant, settled.solved.built, settled.limits, observation.step)
+        if worst is not None:
+            raise InfeasibleError(
+                f"no plan keeps every limit; the tightest is {worst.words}. Widen that limit by as much, or lower the "
+                "confidence, the radius, the errors or the load"
+            )
+
+    def _outcome(self, observation: Observation, settled: _Settled) -> SolverOutcome:
+        """Report the last solve, and what is to be known of the plan."""
+        wish, solved, outcome = self._settings, settled.solved, settled.solved.outcome
+        notes = []
+        if settled.change_pu > wish.margin_tolerance_pu:
+            notes.append(f"margins still move by {settled.change_pu:.3g} pu after {settled.rounds} rounds")
+        worst = mvdc_plan.tightest(self.plant, solved.built, settled.limits, observation.step)
+        if worst is not None:
+            notes.append(f"no plan keeps every limit: {worst.words}")
+        if solved.cone_gap > _CONE_GAP:
+            notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
+        if (loss := mvdc_plan.loss_slack(self.plant, solved.built)) > 1e-6:
+            notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
+        within = outcome.objective - outcome.bound <= max(1e-3, wish.gap * abs(outcome.objective))
+        return replace(
+            outcome,
+            status=Status.OPTIMAL if within and not notes else Status.FEASIBLE,
+            ended="; ".join([f"{outcome.ended}, {settled.rounds} rounds", *notes]),
+            gap=(outcome.objective - outcome.bound) / max(abs(outcome.objective), 1e-12),
+            cone_gap=solved.cone_gap,
+            seconds=settled.seconds,
+        )
+
+
+def _refuse_nonfinite(forecast: Forecast) -> None:
+    wrong = [
+        name
+        for name in ("load_p_mw", "load_q_mvar", "generation_mw", "buy_price", "congestion")
+        if not np.isfinite(getattr(forecast, name)).all()
+    ]
+    if wrong:
+        raise ControllerError(f"the forecast's {', '.join(wrong)} is not finite; correct the profiles")
