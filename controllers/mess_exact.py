@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, cast
@@ -29,6 +30,8 @@ _CONE_GAP = 1e-6
 """a plan with a larger cone gap is no power flow [pu²]"""
 _LOSS_PRICES = (1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
+_LEAST_SECONDS = 1.0
+"""what a solve is given when the time is used up; the routes tried first then still give a plan [s]"""
 _MEMORY = "mess_exact"
 
 
@@ -85,6 +88,7 @@ class MessExact(Controller):
             where no plan keeps all limits and ``on_infeasible`` is ``raise``.
         UnboundedError, SolverTroubleError
         """
+        until = time.perf_counter() + self._settings.time_limit_s
         previous = observation.previous_plan
         wanted = None if previous is None or previous.steps < 2 else previous.destination[1:]
         planned_at = None if previous is None else previous.memory.get(_MEMORY)
@@ -95,23 +99,24 @@ class MessExact(Controller):
         ):
             kept = _first(forecast, min(forecast.steps, len(wanted)))
             try:
-                return self._read(observation, self._solve(observation, kept, wanted, keep=True), planned_at)
+                return self._read(observation, self._solve(observation, kept, wanted, until, keep=True), planned_at)
             except InfeasibleError:
                 # the old routes no longer lead anywhere: decide anew, now
                 pass
-        return self._read(observation, self._decide(observation, forecast, wanted), observation.step)
+        return self._read(observation, self._decide(observation, forecast, wanted, until), observation.step)
 
-    def _decide(self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None) -> _Solved:
-        """Decide about routes and power; miss limits only where nothing else is left."""
+    def _decide(self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None, until: float) -> _Solved:
+        """Decide about routes and power; miss limits only where nothing else is left, in half the time again."""
+        again = 0.5 * self._settings.time_limit_s
         try:
-            solved = self._solve(observation, forecast, wanted)
+            solved = self._solve(observation, forecast, wanted, until)
         except InfeasibleError:
             if self._settings.on_infeasible == "raise":
                 raise
-            return self._solve(observation, forecast, wanted, relaxed=True)
+            return self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
         if solved.cone_gap > _CONE_GAP and self._settings.on_infeasible == "relax":
             # only losses that do not exist keep the limits
-            honest = self._solve(observation, forecast, wanted, relaxed=True)
+            honest = self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
             return honest if honest.cone_gap < solved.cone_gap else solved
         return solved
 
@@ -120,12 +125,13 @@ class MessExact(Controller):
         observation: Observation,
         forecast: Forecast,
         wanted: np.ndarray | None,
+        until: float,
         *,
         keep: bool = False,
         relaxed: bool = False,
     ) -> _Solved:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
-        first = self._once(observation, forecast, wanted, keep, relaxed, 0.0)
+        first = self._once(observation, forecast, wanted, until, keep, relaxed, 0.0)
         if first.cone_gap <= _CONE_GAP:
             return first
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
@@ -133,11 +139,11 @@ class MessExact(Controller):
         best = first
         tries = [(True, price * dear) for price in _LOSS_PRICES] + ([] if keep else [(False, _LOSS_PRICES[-1] * dear)])
         for keep_route, price in tries:
-            tried = self._once(observation, forecast, route, keep_route, relaxed, price)
+            tried = self._once(observation, forecast, route, until, keep_route, relaxed, price)
             if tried.cone_gap < best.cone_gap:
                 bound = min(first.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
-            if best.cone_gap <= _CONE_GAP:
+            if best.cone_gap <= _CONE_GAP or time.perf_counter() > until:
                 break
         return best
 
@@ -146,6 +152,7 @@ class MessExact(Controller):
         observation: Observation,
         forecast: Forecast,
         wanted: np.ndarray | None,
+        until: float,
         keep: bool,
         relaxed: bool,
         loss_price: float,
@@ -161,11 +168,11 @@ class MessExact(Controller):
             model = built.model
             if keep and wanted is not None:
                 model = replace(model, constraints=[*model.constraints, *self._on_route(built, observation, wanted)])
-            left = max(wish.time_limit_s - seconds, 0.1)
+            left = max(until - time.perf_counter(), _LEAST_SECONDS)
             outcome = self._run(model, left, [] if keep else self._starts(built, observation, wanted))
             seconds += outcome.seconds
             waste = mess_plan.wasteful(self.plant, built, observation) & ~one_way
-            if not waste.any():
+            if not waste.any() or time.perf_counter() > until:
                 break
             one_way = one_way | waste
         paid = float(built.cost_per_step.value.sum() + built.penalty.value)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from controllers.blocks import cost as costs
 from controllers.blocks import distflow, routing
 from controllers.blocks import storage as stores
-from controllers.blocks.bounds import largest_flow
+from controllers.blocks.bounds import largest_flow, outward_order
 from controllers.contract import Forecast, Observation, Plant, Storage, Truck
 from controllers.solve import Model
 
@@ -39,8 +39,8 @@ class MessOptions:
     use_store_end : take each store's own end-of-day condition there instead
     relaxed : let voltages, currents and end-of-day energies miss their limits, at a price
     loss_price : added to the price of losses [currency/MWh]
-    instant_moves : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by standing
-        idle at the far end while the truck would drive: this is a relaxation
+    instant_moves : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by
+        standing idle at the far end while the truck would drive: this is a relaxation
     """
 
     v_margin_pu: float = 0.0
@@ -314,6 +314,8 @@ def _networks(
     horizon = forecast.steps
     least = _LEAST_LOSS_PRICE * float(np.abs(forecast.buy_price).mean())
     loss_price = np.maximum(least - slope, 0.0) + options.loss_price
+    if options.relaxed:
+        loss_price = loss_price + dear + 1.5 * _EXCESS_PRICE * dear * _lowered_per_mw(plant)
     p_bus, q_bus, reach = _injections(plant, forecast, models)
     decided = {*p_bus.variables(), *q_bus.variables()}
     flows, imports, losses, correction = [], [], [], 0.0
@@ -348,6 +350,26 @@ def _networks(
         imports.append(import_mw)
         losses.append(loss_mw)
     return flows, imports, losses, correction
+
+
+def _lowered_per_mw(plant: Plant) -> float:
+    """Most that a MW of losses that do not exist can lower a squared voltage [pu²/MW].
+
+    ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
+    """
+    most = 0.0
+    for feeder in plant.feeders:
+        r_way, x_way = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
+        for branch in outward_order(feeder):
+            parent, child = feeder.parent[branch], feeder.child[branch]
+            r, x = feeder.r_pu[branch], feeder.x_pu[branch]
+            tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
+            if r > 0:
+                most = max(
+                    most, tap_sq * (r**2 + x**2 + 2 * (r_way[parent] * r + x_way[parent] * x)) / r / feeder.base_mva
+                )
+            r_way[child], x_way[child] = r_way[parent] + tap_sq * r, x_way[parent] + tap_sq * max(x, 0.0)
+    return most
 
 
 def _injections(

@@ -15,7 +15,7 @@ from controllers.solve.conic import solve_conic
 from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from controllers.solve.form import ConicForm, conic_form, read_back, write_in
 from controllers.solve.options import Answer, Method, SolveOptions
-from controllers.solve.outer_approximation import outer_approximation
+from controllers.solve.outer_approximation import solve_outer_approximation
 from controllers.solve.presolve import presolve
 from controllers.solve.scip import solve_scip
 
@@ -104,12 +104,12 @@ def solve_form(
     if options.method is Method.SCIP:
         answer = solve_scip(small.form, options, begin)
     else:
-        answer = outer_approximation(small.form, options, begin, None if follows is None else follows[small.free])
+        answer = solve_outer_approximation(small.form, options, begin, None if follows is None else follows[small.free])
     return replace(answer, x=small.back(answer.x), seconds=time.perf_counter() - began)
 
 
 def complete_integers(form: ConicForm, start: Float[np.ndarray, " column"]) -> Float[np.ndarray, " column"] | None:
-    """Round the integers that a start leaves open, from the cone program with the others fixed; ``None`` without one."""
+    """Round the integers that a start leaves open, from the cone program with the others fixed, if any."""
     given = np.where(form.integer, start, np.nan)
     if not np.isnan(given[form.integer]).any():
         return given

@@ -13,8 +13,9 @@ from controllers.solve.errors import SolverTroubleError, UnboundedError
 from controllers.solve.form import ConicForm
 from controllers.solve.reduce import reduce_form
 
-_TOLERANCE = 1e-9
-"""relative gap and feasibility asked of Clarabel"""
+_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
+"""gap and feasibility asked of Clarabel, and its static regularisation; the next where one ends in numerical trouble"""
+_SOLVED = ("Solved", "AlmostSolved")
 _ALMOST = 1e-7
 """feasibility still accepted where it cannot get further, and a tenth of the gap"""
 
@@ -56,17 +57,19 @@ def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         cost = form.objective(x)
         return ConicAnswer(x=x, objective=cost, bound=cost, y=np.zeros(len(form.b)), ended="every column is fixed")
     constant = float(form.cost @ x) + form.offset
-    solver = clarabel.DefaultSolver(
+    problem = (
         sp.csc_array((len(free), len(free))),
         form.cost[free],
         sp.csc_array(form.a[rows][:, free]),
         small.b[rows],
         _cones(form, small.row),
-        _settings(),
     )
-    answer = solver.solve()
-    ended = str(answer.status)
-    if ended in ("Solved", "AlmostSolved"):
+    for tolerance, regularization in _ATTEMPTS:
+        answer = clarabel.DefaultSolver(*problem, _settings(tolerance, regularization)).solve()
+        ended = str(answer.status)
+        if ended in _SOLVED or "Infeasible" in ended:
+            break
+    if ended in _SOLVED:
         x[free] = np.asarray(answer.x)
         return ConicAnswer(x, form.objective(x), answer.obj_val_dual + constant, _spread(form, rows, answer.z), ended)
     if ended in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
@@ -99,10 +102,11 @@ def _cones(form: ConicForm, kept: np.ndarray) -> list[object]:
     return cones + [clarabel.SecondOrderConeT(int(size)) for size in sizes]
 
 
-def _settings() -> object:
+def _settings(tolerance: float, regularization: float) -> object:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    settings.static_regularization_constant = regularization
     settings.reduced_tol_feas = _ALMOST
     settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * _ALMOST
     settings.max_threads = 1

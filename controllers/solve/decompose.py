@@ -81,11 +81,48 @@ class Decomposition:
     def follow(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
         """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""
         answer = solve_conic(self._blocks, decisions)
-        if answer.y is None:
+        return answer if answer.y is None else replace(answer, y=self._in_whole(answer.y))
+
+    def follow_nearby(self, decisions: Float[np.ndarray, " column"], price: float) -> ConicAnswer:
+        """Solve the blocks where they may move the decisions, at a price for every unit moved.
+
+        Where the decisions are impossible this gives planes for all blocks at once, as steep as the price.
+        """
+        blocks = self._blocks
+        touched = np.zeros(blocks.n, dtype=bool)
+        touched[blocks.a.indices] = True
+        moved = np.flatnonzero(touched & (self.block_of_column < 0))
+        pick = sp.csr_array((np.ones(len(moved)), (np.arange(len(moved)), moved)), shape=(len(moved), blocks.n))
+        eye, n_linear = sp.eye_array(len(moved)), blocks.n_linear
+        empty = sp.csr_array((len(blocks.b), len(moved)))
+        rows = sp.hstack([blocks.a, empty], format="csr")
+        slack = sp.vstack([sp.hstack([pick, -eye]), sp.hstack([-pick, -eye])], format="csr")
+        at = decisions[moved]
+        wider = replace(
+            blocks,
+            cost=np.concatenate([blocks.cost, np.full(len(moved), price)]),
+            a=sp.csr_array(sp.vstack([rows[:n_linear], slack, rows[n_linear:]])),
+            b=np.concatenate([blocks.b[:n_linear], at, -at, blocks.b[n_linear:]]),
+            n_nonneg=blocks.n_nonneg + 2 * len(moved),
+            integer=np.zeros(blocks.n + len(moved), dtype=bool),
+        )
+        fixed = np.concatenate([decisions, np.full(len(moved), np.nan)])
+        fixed[moved] = np.nan
+        answer = solve_conic(wider, fixed)
+        if answer.x is None or answer.y is None:
             return answer
-        y = np.zeros(len(self.form.b))
-        y[self.block_of_row >= 0] = answer.y
-        return replace(answer, y=y)
+        own = np.concatenate([answer.y[:n_linear], answer.y[n_linear + 2 * len(moved) :]])
+        return replace(answer, x=answer.x[: blocks.n], y=self._in_whole(own))
+
+    def steepness(self, y: Float[np.ndarray, " row"]) -> float:
+        """Return the largest change of the blocks' cost per unit of a decision, under given multipliers."""
+        slope = self.form.a[:, self.kept].T @ _of_blocks(self, y)
+        return float(np.abs(slope).max(initial=0.0))
+
+    def _in_whole(self, y: Float[np.ndarray, " blockrow"]) -> Float[np.ndarray, " row"]:
+        whole = np.zeros(len(self.form.b))
+        whole[self.block_of_row >= 0] = y
+        return whole
 
     @cached_property
     def _sum_rows(self) -> sp.csr_array:
@@ -109,7 +146,7 @@ class Decomposition:
     def cost_planes(
         self, y: Float[np.ndarray, " row"], x: Float[np.ndarray, " column"]
     ) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
-        """Return rows ``G z ≤ g`` below the cost of each block, from the multipliers ``y`` of a solve ending at ``x``."""
+        """Return rows ``G z ≤ g`` below the cost of each block, from the multipliers ``y`` of a solve at ``x``."""
         form = self.form
         by_block = self._sum_rows @ sp.diags_array(y)
         weights = sp.csr_array(by_block @ form.a)

@@ -61,8 +61,10 @@ class Master:
         self._highs.passModel(lp)
 
     def add(self, rows: sp.csr_array, limit: Float[np.ndarray, " cut"]) -> None:
-        """Add rows ``G x ≤ g``."""
+        """Add rows ``G x ≤ g``, scaled so that no coefficient is above 1."""
         if rows.shape[0]:
+            largest = np.maximum(np.abs(rows).max(axis=1).toarray().ravel(), 1.0)
+            rows, limit = sp.csr_array(sp.diags_array(1.0 / largest) @ rows), limit / largest
             below = np.full(len(limit), -np.inf)
             self._highs.addRows(rows.shape[0], below, limit, rows.nnz, rows.indptr[:-1], rows.indices, rows.data)
 

@@ -22,6 +22,8 @@ from controllers.solve.options import Answer, SolveOptions
 
 _LEAST_VIOLATION = 1e-9
 """cones violated by less at a point of HiGHS get no plane there"""
+_STEEP = 10.0
+"""impossible decisions may be moved at this many times the steepest cost seen"""
 _ROUNDS_WITHOUT_GAIN = 20
 """rounds without a better bound or plan after which accuracy is exhausted"""
 
@@ -35,10 +37,12 @@ class _Search:
         self._tried: set[bytes] = set()
         self.x: Float[np.ndarray, " column"] | None = None
         self.objective = np.inf
+        self.steepness = 0.0
 
     def learn(self, answer: ConicAnswer) -> None:
         """Add the planes of a solve."""
         if answer.x is not None and answer.y is not None:
+            self.steepness = max(self.steepness, self.parts.steepness(answer.y))
             self.master.add_tangents(self.parts.decisions(answer.x))
             self.master.add(*self.parts.cost_planes(answer.y, answer.x))
         elif answer.y is not None:
@@ -46,11 +50,17 @@ class _Search:
 
     def learn_blocks(self, decisions: Float[np.ndarray, " column"]) -> None:
         """Add the planes below the blocks' cost at given decisions."""
-        answer = self.parts.follow(decisions)
+        try:
+            answer = self.parts.follow(decisions)
+            if answer.x is None:
+                if answer.y is not None:
+                    self.master.add(*self.parts.ray_planes(answer.y))
+                answer = self.parts.follow_nearby(decisions, _STEEP * max(self.steepness, 1e-6))
+        except SolverTroubleError:
+            # a plane the fewer; no statement rests on it
+            return
         if answer.x is not None and answer.y is not None:
             self.master.add(*self.parts.cost_planes(answer.y, answer.x))
-        elif answer.y is not None:
-            self.master.add(*self.parts.ray_planes(answer.y))
 
     def try_integers(self, x: Float[np.ndarray, " column"]) -> None:
         """Fix the integers of ``x``, solve what is left, keep it where better."""
@@ -61,7 +71,11 @@ class _Search:
         self._tried.add(key)
         fixed = np.full(self.form.n, np.nan)
         fixed[self.form.integer] = whole
-        answer = solve_conic(self.form, fixed)
+        try:
+            answer = solve_conic(self.form, fixed)
+        except SolverTroubleError:
+            # nothing is known of this assignment: it stays open, and the bound stays valid
+            return
         self.learn(answer)
         if answer.x is None:
             # the certificate cuts the assignment off up to its accuracy, this does so surely
@@ -76,7 +90,7 @@ class _Search:
             self.learn_blocks(self.parts.fix(point))
 
 
-def outer_approximation(
+def solve_outer_approximation(
     form: ConicForm,
     options: SolveOptions,
     starts: Sequence[Float[np.ndarray, " column"]] = (),
@@ -111,7 +125,13 @@ def outer_approximation(
             before = (bound, search.objective)
             ask = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
             begin = None if search.x is None else search.parts.decisions(search.x)
-            answer = search.master.solve(begin, ask, left)
+            try:
+                answer = search.master.solve(begin, ask, left)
+            except SolverTroubleError as trouble:
+                if search.x is None:
+                    raise
+                ended = str(trouble)
+                continue
             if answer.infeasible:
                 if search.x is None:
                     raise InfeasibleError("no assignment of the integers satisfies the constraints")

@@ -1,0 +1,85 @@
+"""Particle swarm optimisation by pymoo, with the parameters of the published method [A, eqs. 52-54]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from pymoo.algorithms.soo.nonconvex.pso import PSO
+from pymoo.core.problem import Problem
+
+
+@dataclass(frozen=True)
+class SwarmOptions:
+    """How the swarm flies.
+
+    Attributes
+    ----------
+    particles, iterations : how many, and how often each moves
+    inertia_first, inertia_last : inertia of the first and the last move, linear in between
+    cognitive, social : pull of a particle's own best point, and of the swarm's; C1 and C2
+    seed : of everything that is drawn
+    """
+
+    particles: int = 10
+    iterations: int = 500
+    inertia_first: float = 0.9
+    inertia_last: float = 0.1
+    cognitive: float = 2.0
+    social: float = 2.0
+    seed: int = 0
+
+
+Costs = Callable[
+    [Float[np.ndarray, "particle variable"]],
+    tuple[Float[np.ndarray, " particle"], Float[np.ndarray, " particle"]],
+]
+"""Cost of every particle, and by how much it misses limits: less of that always comes first."""
+
+
+class _Judged(Problem):
+    """The swarm's problem as pymoo has it."""
+
+    def __init__(self, judge: Costs, low: np.ndarray, high: np.ndarray):
+        super().__init__(n_var=len(low), n_obj=1, n_ieq_constr=1, xl=low, xu=high)
+        self._judge = judge
+
+    def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray], *_: object, **__: object) -> None:
+        out["F"], out["G"] = self._judge(x)
+
+
+def swarm(
+    judge: Costs,
+    low: Float[np.ndarray, " variable"],
+    high: Float[np.ndarray, " variable"],
+    starts: Float[np.ndarray, "start variable"],
+    options: SwarmOptions,
+) -> Float[np.ndarray, " variable"]:
+    """Return the best point found; never worse than the starts.
+
+    Parameters
+    ----------
+    low, high : box of the points
+    starts : where the first particles begin; the others are drawn from the box
+    """
+    rng = np.random.default_rng(options.seed)
+    drawn = low + (high - low) * rng.random((max(options.particles - len(starts), 0), len(low)))
+    begin = np.clip(np.concatenate([starts, drawn])[: options.particles], low, high)
+    flight = PSO(
+        pop_size=len(begin),
+        sampling=begin,
+        w=options.inertia_first,
+        c1=options.cognitive,
+        c2=options.social,
+        adaptive=False,
+        pertube_best=False,
+    )
+    flight.setup(_Judged(judge, low, high), termination=("n_gen", options.iterations + 1), seed=options.seed)
+    falls = np.linspace(options.inertia_first, options.inertia_last, max(options.iterations, 1))
+    flight.next()
+    for inertia in falls[: options.iterations]:
+        flight.w = float(inertia)
+        flight.next()
+    return np.array(flight.opt[0].X, dtype=np.float64)
