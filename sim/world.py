@@ -113,10 +113,20 @@ def simulate(
 async def _watch_connections(world: mosaik.World) -> None:
     """End the run when the connection to a remote simulator breaks; mosaik would wait for its answer forever."""
     readers = _tasks(world, "Reader task for ")
-    if readers:
-        await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
-        for task in _tasks(world, "Runner for "):
-            task.cancel()
+    if not readers:
+        return
+    ended, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+    for reader in ended:
+        reader.exception()  # how the connection broke is of no interest, and asyncio wants it looked at
+    for runner in _tasks(world, "Runner for "):
+        runner.cancel()
+    # mosaik's shutdown would fail over a connection that is no longer there, and leave the other simulators running
+    proxies = world._async_world._proxies
+    for sid, proxy in list(proxies.items()):
+        if getattr(getattr(proxy, "_channel", None), "_receiver_task", None) in ended:
+            del proxies[sid]
+            for listener in _tasks(world, f"handle remote requests for {sid}"):
+                listener.cancel()
 
 
 def _tasks(world: mosaik.World, prefix: str) -> list[asyncio.Task[None]]:

@@ -1,8 +1,9 @@
 """Promises of the loop: replay, resume, divergence, clipping, fallbacks, memory."""
 
 import json
+import subprocess
+import sys
 import textwrap
-import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -193,9 +194,25 @@ def test_on_failure_idle_idles_and_stop_stops_with_the_results_so_far(tmp_path):
     assert json.loads((tmp_path / "stop" / "manifest.json").read_text())["status"] == "failed"
 
 
+WATCH_MEMORY = """
+import sys
+from sim.runner import run
+
+page = 4096
+held = {}
+
+def watch(live):
+    if live.step in (3000, 6500, 10000):
+        held[live.step] = int(open("/proc/self/statm").read().split()[1]) * page
+
+run(sys.argv[1], out=sys.argv[2], progress=watch)
+print(*(held[step] for step in sorted(held)))
+"""
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
-    """10,000 steps: what Python holds after the second half is what it held after the first."""
+    """10,000 steps in a process of their own: it holds after the second half what it held after the first."""
     config = tmp_path / "long.toml"
     config.write_text(
         textwrap.dedent("""
@@ -207,24 +224,14 @@ def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
             horizon_steps = 1
             [[networks]]
             name = "dn1"
-            feeder = "three_bus"
+            feeder = "ieee33"
             [[loads]]
             network = "dn1"
             factor = 0.5
-            [grid]
-            ac_engine = "power-grid-model"
         """)
     )
-    held = {}
-
-    def watch(live):
-        if live.step in (2000, 6000, 10000):
-            held[live.step] = tracemalloc.get_traced_memory()[0]
-
-    tracemalloc.start()
-    try:
-        run(config, out=tmp_path / "run", progress=watch)
-    finally:
-        tracemalloc.stop()
-    assert held[10000] - held[6000] < 0.25e6, held
-    assert held[6000] - held[2000] < 0.25e6, held
+    arguments = [sys.executable, "-c", WATCH_MEMORY, str(config), str(tmp_path / "run")]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=900, check=True)
+    early, middle, late = (int(word) for word in done.stdout.split())
+    # a step is 33 buses and 32 lines of some ten figures each: kept in memory, 3,500 of them would be 18 MB and more
+    assert late - middle < 6e6, (early, middle, late)
