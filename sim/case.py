@@ -12,6 +12,7 @@ from controllers.registry import find_controller, make_controller
 from controllers.settings import read_settings
 from networks.faults import Fault, InputError
 from networks.network import Network
+from sim.config_document import key_text
 from sim.config_file import config_of_document
 from sim.forecasts import Forecaster
 from sim.loaded_config import LoadedConfig
@@ -128,11 +129,14 @@ def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
-    """Name the file or setting that a controller's option came from."""
+    """Name the file or setting that a controller's option came from, and the option's value."""
     table, _, option = fault.key.partition(".")
     if fault.source != str(loaded.path) or table != "controller":
         return fault
-    return replace(fault, source=loaded.merged.origin((table, option.partition(".")[0])))
+    loc = (table, option.partition(".")[0])
+    if fault.key == key_text(loc) and not fault.message.startswith(('"', repr(loaded.merged.value(loc)))):
+        return loaded.fault(loc, fault.message)
+    return replace(fault, source=loaded.merged.origin(loc))
 
 
 def case_of_params(params: Mapping[str, Any]) -> Case:

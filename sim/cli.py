@@ -17,7 +17,6 @@ from networks.faults import InputError
 
 app = typer.Typer(
     name="gridferry",
-    help="Co-simulate mobile storage, batteries and MVDC links in closed loop; hold their plans against AC power flow.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,6 +29,23 @@ DONE, NOT_SO, BAD_INPUT, FAILED = 0, 1, 2, 3
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one of ours.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"gridferry {version('gridferry')}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def gridferry(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Co-simulate mobile storage, batteries and MVDC links in closed loop; hold their plans against AC power flow."""
 
 
 @app.command()
@@ -139,6 +155,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; bad input gives a message, never a traceback."""
     try:
         app(arguments)
+    except OSError as error:
+        # a full disk, a folder that may not be written: nothing in here is wrong
+        Console(stderr=True, soft_wrap=True).print(f"{error.filename or 'system'}: {error.strerror}", markup=False)
+        sys.exit(FAILED)
     except InputError as error:
         errors = Console(stderr=True, highlight=False, soft_wrap=True)
         for fault in error.faults:

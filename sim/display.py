@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sim.adapters.recorder import LiveState
 from sim.config import Config
-from sim.runner import Run
+from sim.run_directory import Run
 
 # section, label, path in summary.json, format; {c} is the currency
 _ROWS = (
@@ -53,6 +53,8 @@ _ROWS = (
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
 )
 
+_WIDEST = 10_000
+
 
 def figure(summary: Mapping[str, Any], path: str) -> Any:
     """Return the figure at a dotted path of a summary; ``None`` where it has no meaning."""
@@ -85,6 +87,12 @@ def run_table(runs: Sequence[Run]) -> Table:
         table.add_row(f"[cyan]{heading}[/cyan]", label.format(c=currency), *shown)
         heading = ""
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, wider than the terminal rather than with figures cut off."""
+    needed = Console(width=_WIDEST).measure(table).minimum
+    Console(highlight=False, width=max(needed, Console().width)).print(table)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from networks.faults import Fault, InputError, no_such
 from sim.records import INFO_TABLES, TABLES
-from sim.runner import DATABASE
+from sim.run_directory import make_folder, open_results
 
 
 class Format(StrEnum):
@@ -42,15 +42,12 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
     """
     if to not in list(Format):
         raise InputError(Fault("gridferry export", "--format", f'"{to}": {no_such("format", to, list(Format))}'))
-    database = Path(directory) / DATABASE
-    if not database.is_file():
-        raise InputError(Fault(str(directory), DATABASE, "no such file; give a run directory"))
     target = Path(out) if out is not None else Path(directory) / "export"
     tables = [*TABLES, *INFO_TABLES]
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with open_results(Path(directory)) as connection:
+        make_folder(target, "--out")
         if to == Format.HDF5:
             return [_hdf5(connection, tables, target)]
-        target.mkdir(parents=True, exist_ok=True)
         return [_copy(connection, table, target / f"{table}.{to}", Format(to)) for table in tables]
 
 
@@ -67,7 +64,6 @@ def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path
     except ImportError:
         message = "needs the package h5py; install gridferry[hdf5], or export csv or parquet"
         raise InputError(Fault("gridferry export", "--format", message)) from None
-    target.mkdir(parents=True, exist_ok=True)
     path = target / "results.h5"
     with h5py.File(path, "w") as file:
         for table in tables:

@@ -196,11 +196,13 @@ class _Builder:
         nominal = (feeder.p_load_mw != 0) | (feeder.q_load_mvar != 0)
         if load.bus is None:
             if not nominal.any():
-                self._note((*loc, "network"), "has no nominal loads for a factor to scale; give bus and p_mw instead")
+                wrong = f"{load.network} has no nominal loads to scale; give bus and p_mw instead"
+                self._note((*loc, "factor"), wrong)
             return
         with suppress(KeyError):  # of a bus that is not there has been told
             if not nominal[feeder.bus_index(load.bus)]:
-                self._note((*loc, "bus"), "has no nominal load for a factor to scale; give p_mw instead of factor")
+                wrong = f"bus {load.bus} of {load.network} has no nominal load to scale; give p_mw instead"
+                self._note((*loc, "factor"), wrong)
 
     # --------------------------------------------------------------------------------------------------------- vehicles
 

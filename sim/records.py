@@ -210,13 +210,17 @@ class Recorder:
         last = batch[-1]
         connection = self._connection
         connection.execute("BEGIN TRANSACTION")
-        for name, table in tables.items():
-            self._insert(name, table)
-        connection.execute("DELETE FROM checkpoint")
-        connection.execute(
-            "INSERT INTO checkpoint VALUES (?, ?)", [last.step + 1, json.dumps(last.checkpoint, allow_nan=True)]
-        )
-        connection.execute("COMMIT")
+        try:
+            for name, table in tables.items():
+                self._insert(name, table)
+            connection.execute("DELETE FROM checkpoint")
+            connection.execute(
+                "INSERT INTO checkpoint VALUES (?, ?)", [last.step + 1, json.dumps(last.checkpoint, allow_nan=True)]
+            )
+            connection.execute("COMMIT")
+        except BaseException:  # an interrupt, too: the batch is whole or not there, and can be written again
+            connection.execute("ROLLBACK")
+            raise
         self._pending = []
 
     def close(self) -> None:
@@ -248,13 +252,10 @@ class Recorder:
         return pa.table(arrays)
 
 
-def read_checkpoint(path: Path) -> tuple[int, dict[str, Any]] | None:
+def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:
     """Return the step to go on with and the state before it; ``None`` if nothing was committed yet."""
-    if not path.is_file():
-        return None
-    with duckdb.connect(str(path), read_only=True) as connection:
-        known = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchone()
-        row = connection.execute("SELECT next_step, state FROM checkpoint").fetchone() if known and known[0] else None
+    known = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchone()
+    row = connection.execute("SELECT next_step, state FROM checkpoint").fetchone() if known and known[0] else None
     return None if row is None else (int(row[0]), json.loads(row[1]))
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
 
 from controllers.plan_file import PLAN_HEADER
 from networks.faults import Fault, InputError
@@ -22,15 +21,25 @@ from sim.case import Case, build_case
 from sim.config_file import load_config, write_config
 from sim.loaded_config import LoadedConfig
 from sim.manifest import input_hashes, versions
-from sim.metrics import RunFacts, Violation, summarise, violations
-from sim.records import TABLES, Recorder, read_checkpoint
+from sim.metrics import RunFacts, summarise
+from sim.records import Recorder, read_checkpoint
+from sim.run_directory import (
+    CONFIG,
+    DATABASE,
+    MANIFEST,
+    PLAN,
+    SUMMARY,
+    Run,
+    beside,
+    load_run,
+    make_folder,
+    open_results,
+    read_json,
+    write_json,
+)
 from sim.world import SimulationFailedError, Start, simulate
 
-DATABASE = "results.duckdb"
-SUMMARY = "summary.json"
-MANIFEST = "manifest.json"
-PLAN = "plan.csv"
-CONFIG = "config.toml"
+__all__ = ["Run", "RunFailedError", "RunInterruptedError", "load_run", "run"]
 
 
 class RunFailedError(RuntimeError):
@@ -41,32 +50,12 @@ class RunFailedError(RuntimeError):
         self.directory = directory
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run directory.
+class RunInterruptedError(KeyboardInterrupt):
+    """Ctrl-C during a run; what it had is in its directory, and ``resume`` goes on with it."""
 
-    Attributes
-    ----------
-    directory : where it is
-    summary : the figures of ``summary.json``
-    manifest : versions, seed, hashes, times and status of ``manifest.json``
-    """
-
-    directory: Path
-    summary: dict[str, Any]
-    manifest: dict[str, Any]
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table (bus, line, network, device, plan, step) ordered by step; raises ``KeyError`` for another."""
-        if name not in TABLES:
-            raise KeyError(f"no such table {name!r}; there is {', '.join(TABLES)}")
-        with duckdb.connect(str(self.directory / DATABASE), read_only=True) as connection:
-            return connection.execute(f'SELECT * FROM "{name}" ORDER BY step, rowid').df()
-
-    def violations(self, most: int | None = None) -> list[Violation]:
-        """Return the limits that the AC grid broke, worst first."""
-        with duckdb.connect(str(self.directory / DATABASE), read_only=True) as connection:
-            return violations(connection, RunFacts(**self.manifest["facts"]), most)
+    def __init__(self, directory: Path):
+        super().__init__(f"interrupted; results so far: {directory}")
+        self.directory = directory
 
 
 def run(
@@ -101,29 +90,15 @@ def run(
         for anything wrong with the input; nothing has been written then.
     RunFailedError
         when the simulation stopped; its directory keeps the results so far.
+    RunInterruptedError
+        at Ctrl-C, after the step at hand; the directory keeps the results so far. A second Ctrl-C does not wait.
     """
     loaded = config if isinstance(config, LoadedConfig) else load_config(config, overrides, controller, seed)
     case = build_case(loaded)
     until = _until(case, steps)
-    case.controller()  # its settings must be right before anything is written
     directory = _directory(case, out, resume, overwrite)
     start = _start(case, directory, until) if resume else Start()
     return _run(case, directory, start, until, clip, progress)
-
-
-def load_run(directory: str | Path) -> Run:
-    """Open a run directory; raises `InputError` if it is none."""
-    folder = Path(directory)
-    parts = {}
-    for name in (SUMMARY, MANIFEST):
-        try:
-            parts[name] = json.loads((folder / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            hint = "a run that was interrupted has none: go on with gridferry run ... --resume"
-            raise InputError(Fault(str(folder), name, f"no such file; {hint}")) from None
-        except (OSError, ValueError) as error:
-            raise InputError(Fault(str(folder), name, f"cannot be read: {error}")) from error
-    return Run(folder, parts[SUMMARY], parts[MANIFEST])
 
 
 def _until(case: Case, steps: int | None) -> int:
@@ -135,31 +110,46 @@ def _until(case: Case, steps: int | None) -> int:
 
 
 def _directory(case: Case, out: str | Path | None, resume: bool, overwrite: bool) -> Path:
-    name = case.loaded.config.name.replace(" ", "-")
-    if out is None and resume:
-        unfinished = [
-            path.parent
-            for path in sorted(Path("runs").glob(f"{name}-*/{MANIFEST}"))
-            if json.loads(path.read_text(encoding="utf-8")).get("status") != "completed"
-        ]
-        if not unfinished:
-            raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
-        return unfinished[-1]
+    if resume and overwrite:
+        raise InputError(Fault("--overwrite", "", "contradicts --resume; give one of them"))
+    name = case.loaded.config.name
     if out is None:
+        if resume:
+            return _unfinished(name)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        return Path("runs") / f"{name}-{stamp}"
+        return Path("runs") / f"{name.replace(' ', '-')}-{stamp}"
     directory = Path(out)
-    if resume and not (directory / DATABASE).is_file():
-        raise InputError(Fault("--resume", str(directory), "no run to go on with; leave --resume out to start one"))
-    if directory.exists() and not resume:
-        if not directory.is_dir() or (any(directory.iterdir()) and not (directory / MANIFEST).is_file()):
+    try:
+        there = directory.exists()
+        holds = sorted(one.name for one in directory.iterdir()) if there else []
+    except NotADirectoryError:
+        raise InputError(Fault("--out", str(directory), "exists and is no run directory; choose another")) from None
+    except (OSError, ValueError) as error:
+        raise InputError(Fault("--out", str(directory), f"cannot be used ({error}); choose another")) from None
+    if resume:
+        if MANIFEST not in holds:
+            raise InputError(Fault("--resume", str(directory), "no run to go on with; leave --resume out to start one"))
+    elif holds:
+        if MANIFEST not in holds:
             raise InputError(Fault("--out", str(directory), "exists and is no run directory; choose another"))
-        if any(directory.iterdir()):
-            if not overwrite:
-                ways = "choose another, or --resume to go on with it, or --overwrite to replace it"
-                raise InputError(Fault("--out", str(directory), f"holds a run; {ways}"))
-            shutil.rmtree(directory)
+        if not overwrite:
+            ways = "choose another, or --resume to go on with it, or --overwrite to replace it"
+            raise InputError(Fault("--out", str(directory), f"holds a run; {ways}"))
+        shutil.rmtree(directory)
     return directory
+
+
+def _unfinished(name: str) -> Path:
+    """Directory of the newest run of a config that has not come to its end."""
+    found = [(path, read_json(path)) for path in sorted(Path("runs").glob(f"*/{MANIFEST}"))]
+    waiting = [
+        (str(manifest.get("started")), path.parent)
+        for path, manifest in found
+        if manifest.get("name") == name and manifest.get("status") != "completed"
+    ]
+    if not waiting:
+        raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
+    return max(waiting)[1]
 
 
 def _start(case: Case, directory: Path, until: int) -> Start:
@@ -167,7 +157,10 @@ def _start(case: Case, directory: Path, until: int) -> Start:
     if before.config != case.loaded.config:
         message = "the config is not the one this run was started with; run it into a new directory"
         raise InputError(Fault("--resume", str(directory), message))
-    checkpoint = read_checkpoint(directory / DATABASE)
+    if not (directory / DATABASE).is_file():
+        return Start()
+    with open_results(directory) as connection:
+        checkpoint = read_checkpoint(connection)
     if checkpoint is None:
         return Start()
     step, state = checkpoint
@@ -176,6 +169,41 @@ def _start(case: Case, directory: Path, until: int) -> Start:
             Fault("--resume", str(directory), f"has {step} steps already, more than the {until} asked for")
         )
     return Start(step, state)
+
+
+class _Interrupt:
+    """Turns Ctrl-C into the end of the run after the step at hand, so that no transaction is torn.
+
+    Outside the main thread, where signals do not arrive, it does nothing.
+    """
+
+    def __init__(self, steps: int, progress: Callable[[LiveState], None] | None):
+        self.steps = steps
+        self.asked = False
+        self._progress = progress
+        self._before: Any = None
+
+    def __enter__(self) -> _Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def after_step(self, live: LiveState) -> None:
+        """Show the progress, then stop if that was asked for."""
+        self.steps = live.step
+        if self._progress is not None:
+            self._progress(live)
+        if self.asked:
+            raise KeyboardInterrupt
 
 
 def _run(
@@ -187,8 +215,7 @@ def _run(
     progress: Callable[[LiveState], None] | None,
 ) -> Run:
     config = case.loaded.config
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(case.loaded.document, directory / CONFIG)
+    make_folder(directory, "--out")
     facts = RunFacts(
         step_h=case.plant.step_h,
         export_price_ratio=case.plant.export_price_ratio,
@@ -206,27 +233,36 @@ def _run(
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "facts": vars(facts),
     }
-    _write_json(directory / MANIFEST, manifest)
+    write_json(directory / MANIFEST, manifest)
+    write_config(case.loaded.document, directory / CONFIG)
     failure = ""
-    recorder = Recorder(
-        directory / DATABASE,
-        case.plant,
-        case.network_names,
-        [network.loading_max_percent for network in config.networks],
-        config.record.flush_steps,
-    )
-    try:
-        if start.step < until:
-            simulate(case, recorder, start=start, until_step=until, clip=clip, progress=progress)
-    except SimulationFailedError as error:
-        failure = str(error)
-    finally:
-        recorder.close()
-    summary = _summary(case, directory, facts, failure)
-    _write_plan(directory)
-    _write_json(directory / SUMMARY, summary)
-    manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
-    _write_json(directory / MANIFEST, manifest)
+    with _Interrupt(start.step, progress) as interrupt:
+        recorder = Recorder(
+            directory / DATABASE,
+            case.plant,
+            case.network_names,
+            [network.loading_max_percent for network in config.networks],
+            config.record.flush_steps,
+        )
+        try:
+            if start.step < until:
+                simulate(case, recorder, start=start, until_step=until, clip=clip, progress=interrupt.after_step)
+        except SimulationFailedError as error:
+            failure = str(error)
+        except KeyboardInterrupt:
+            interrupt.asked = True
+        finally:
+            recorder.close()
+        interrupted = interrupt.asked and interrupt.steps < until
+        if interrupted:
+            failure = f"interrupted after {interrupt.steps} of {until} steps"
+        summary = _summary(case, directory, facts, failure)
+        _write_plan(directory)
+        write_json(directory / SUMMARY, summary)
+        manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
+        write_json(directory / MANIFEST, manifest)
+    if interrupted:
+        raise RunInterruptedError(directory)
     if failure:
         raise RunFailedError(failure, directory)
     return Run(directory, summary, manifest)
@@ -252,7 +288,7 @@ def _summary(case: Case, directory: Path, facts: RunFacts, failure: str) -> dict
 
 def _write_plan(directory: Path) -> None:
     """Write the setpoints that were dispatched, so that they can be validated anywhere; numbers read back exactly."""
-    target = _beside(directory / PLAN)
+    target = beside(directory / PLAN)
     with (
         duckdb.connect(str(directory / DATABASE), read_only=True) as connection,
         target.open("w", encoding="utf-8", newline="\n") as file,
@@ -262,16 +298,6 @@ def _write_plan(directory: Path) -> None:
         while batch := found.fetchmany(10_000):
             file.writelines(f"{step},{name},{p!r},{q!r},{station or ''}\n" for step, name, p, q, station in batch)
     target.replace(directory / PLAN)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    target = _beside(path)
-    target.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    target.replace(path)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
 
 
 def _now() -> str:

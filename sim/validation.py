@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from networks.faults import Fault, InputError
 from sim.adapters.recorder import LiveState
 from sim.config_file import load_config
+from sim.loaded_config import LoadedConfig
 from sim.metrics import Violation
-from sim.runner import DATABASE, Run, run
+from sim.run_directory import Run, open_results
+from sim.runner import run
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,22 @@ class Verdict:
         }
 
 
+def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read a config with the controller ``replay`` playing a ``plan.csv``; raises `InputError`."""
+    path = Path(plan).absolute()
+    if not path.is_file():
+        raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
+    file = _quoted(str(path))
+    # the first is for a config that replays a plan already, the second for one that has another controller
+    settings = [
+        *overrides,
+        f"controller.file={file}",
+        f"controllers.replay.file={file}",
+        'controller.on_failure="stop"',
+    ]
+    return load_config(config, settings, controller="replay")
+
+
 def validate(
     plan: str | Path,
     config: str | Path,
@@ -101,20 +117,19 @@ def validate(
     RunFailedError
         when the simulation stopped.
     """
-    path = Path(plan).absolute()
-    if not path.is_file():
-        raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
-    file = _quoted(str(path))
-    # the first is for a config that replays a plan already, the second for one that has another controller
-    replaying = [
-        *overrides,
-        f"controller.file={file}",
-        f"controllers.replay.file={file}",
-        'controller.on_failure="stop"',
-    ]
-    loaded = load_config(config, replaying, controller="replay")
+    return judge(replaying(plan, config, overrides), out=out, overwrite=overwrite, progress=progress)
+
+
+def judge(
+    loaded: LoadedConfig,
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    progress: Callable[[LiveState], None] | None = None,
+) -> Verdict:
+    """Run what `replaying` gave; see `validate`."""
     done = run(loaded, out=out, overwrite=overwrite, clip=True, progress=progress)
-    with duckdb.connect(str(done.directory / DATABASE), read_only=True) as connection:
+    with open_results(done.directory) as connection:
         diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged ORDER BY step").fetchall()
         short = connection.execute(
             "SELECT device, step, p_set_mw, p_mw, shortfall_mwh, clipped FROM device "

@@ -7,11 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from controllers.conformance import check_controller
-from networks.faults import Fault, InputError
+from controllers.registry import available
+from networks.faults import Fault, InputError, no_such
 from sim.case import build_case
 from sim.cli import DONE, NOT_SO
 from sim.commands.run import print_json
-from sim.config_file import find_config, load_config
+from sim.config_file import find_config, list_configs, load_config
 
 
 def check_command(what: str, as_json: bool) -> int:
@@ -35,8 +36,7 @@ def _check_config(what: str, as_json: bool) -> int:
     find_config(what)  # a file that is not there is bad input, not a config with faults
     faults: list[Fault] = []
     try:
-        case = build_case(load_config(what))
-        case.controller()
+        plant = build_case(load_config(what)).plant
     except InputError as error:
         faults += error.faults
     if as_json:
@@ -46,9 +46,8 @@ def _check_config(what: str, as_json: bool) -> int:
     for one in faults:
         console.print(str(one), markup=False)
     if faults:
-        console.print(f"[red]{len(faults)} faults[/red]")
+        console.print(f"[red]{len(faults)} fault{'s' if len(faults) > 1 else ''}[/red]")
         return NOT_SO
-    plant = case.plant
     console.print(
         f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {len(plant.trucks)} trucks, "
         f"{len(plant.batteries)} batteries, {len(plant.links)} links, {plant.steps} steps of {plant.step_s} s"
@@ -57,6 +56,12 @@ def _check_config(what: str, as_json: bool) -> int:
 
 
 def _check_controller(what: str, as_json: bool) -> int:
+    if not any(sign in what for sign in ":./"):
+        names = [one.name for one in available()]
+        if what not in names:
+            configs = [name for name, _, _ in list_configs()]
+            message = no_such("config or controller", what, [*configs, *names])
+            raise InputError(Fault("gridferry check", what, f"{message}; or give the path of a file"))
     findings = check_controller(what)
     passed = all(one.passed for one in findings)
     if as_json:
@@ -65,7 +70,8 @@ def _check_controller(what: str, as_json: bool) -> int:
     console = Console(highlight=False, soft_wrap=True)
     for one in findings:
         mark = "[green]passed[/green]" if one.passed else "[red]FAILED[/red]"
-        console.print(f"{mark} {one.name}")
+        where = f" ({one.plant})" if one.plant else ""
+        console.print(f"{mark} {one.name}{where}")
         if not one.passed:
             console.print(f"       {one.explanation}", markup=False)
     return DONE if passed else NOT_SO

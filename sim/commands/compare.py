@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from networks.faults import Fault, InputError
 from sim.cli import DONE
 from sim.commands.run import print_json
-from sim.display import run_table
-from sim.runner import Run, load_run
+from sim.display import print_table, run_table
+from sim.run_directory import Run, load_run
 
 
 def compare_command(directories: Sequence[Path], as_json: bool) -> int:
@@ -28,5 +26,5 @@ def compare_command(directories: Sequence[Path], as_json: bool) -> int:
     if as_json:
         print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs]})
     else:
-        Console().print(run_table(runs))
+        print_table(run_table(runs))
     return DONE

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from networks.faults import Fault, InputError, no_such
 from sim.cli import DONE
 from sim.commands.run import print_json
+from sim.display import print_table
 
 
 def list_command(what: str, as_json: bool) -> int:
@@ -24,7 +24,7 @@ def list_command(what: str, as_json: bool) -> int:
         table.add_column(heading)
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    print_table(table)
     return DONE
 
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from sim.cli import DONE, FAILED
 from sim.config_file import load_config
-from sim.display import live_progress, run_table
-from sim.runner import Run, RunFailedError
+from sim.display import live_progress, print_table, run_table
+from sim.run_directory import SUMMARY, Run, read_json
+from sim.runner import RunFailedError, RunInterruptedError
 from sim.runner import run as run_case
 
 
@@ -36,9 +37,8 @@ def run_command(
             done = run_case(loaded, steps=steps, out=out, resume=resume, overwrite=overwrite, progress=progress)
     except RunFailedError as failed:
         return report_failure(failed, as_json)
-    except KeyboardInterrupt:
-        errors.print("interrupted; what was simulated is kept: go on with --resume", markup=False)
-        return FAILED
+    except RunInterruptedError as interrupted:
+        return report_interrupt(interrupted, as_json)
     if as_json:
         print_json(done.summary | {"directory": str(done.directory)})
     else:
@@ -46,30 +46,40 @@ def run_command(
     return DONE
 
 
-def report_failure(failed: RunFailedError, as_json: bool) -> int:
-    """Say that a run failed and where its results are."""
+def report_failure(failed: RunFailedError, as_json: bool, kept: bool = True) -> int:
+    """Say that a run failed and, where they are kept, where its results are."""
+    return _report(f"the run failed: {failed}", failed.directory, as_json, kept)
+
+
+def report_interrupt(interrupted: RunInterruptedError, as_json: bool, kept: bool = True) -> int:
+    """Say that a run was interrupted and, where its results are kept, how to go on."""
+    message = "interrupted; go on with the same command and --resume" if kept else "interrupted"
+    return _report(message, interrupted.directory, as_json, kept)
+
+
+def _report(message: str, directory: Path, as_json: bool, kept: bool) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    errors.print(f"the run failed: {failed}", markup=False)
-    errors.print(f"results so far: {failed.directory}", markup=False)
+    errors.print(message, markup=False)
+    if kept:
+        errors.print(f"results so far: {directory}", markup=False)
     if as_json:
-        summary = json.loads((failed.directory / "summary.json").read_text(encoding="utf-8"))
-        print_json(summary | {"directory": str(failed.directory)})
+        print_json(read_json(directory / SUMMARY) | ({"directory": str(directory)} if kept else {}))
     return FAILED
 
 
 def print_run(done: Run) -> None:
     """Print the figures of a run for people."""
-    console = Console()
-    console.print(run_table([done]))
+    print_table(run_table([done]))
+    console = Console(highlight=False, soft_wrap=True)
     worst = done.violations(most=5)
     if worst:
         count = done.summary["grid"]["violations"]
         console.print(f"[red]{count} limit violations in AC[/red]; the worst:")
         for one in worst:
-            console.print(f"  {one}", markup=False, highlight=False)
+            console.print(f"  {one}", markup=False)
     if done.summary["grid"]["diverged_steps"]:
         console.print(f"[red]{done.summary['grid']['diverged_steps']} steps diverged[/red]; costs leave them out")
-    console.print(f"results: {done.directory}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"results: {done.directory}", markup=False)
 
 
 def print_json(content: dict[str, Any]) -> None:

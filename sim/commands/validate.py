@@ -9,11 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from sim.cli import DONE, NOT_SO
-from sim.commands.run import print_json, report_failure
-from sim.config_file import load_config
-from sim.display import live_progress, run_table
-from sim.runner import RunFailedError
-from sim.validation import Verdict, validate
+from sim.commands.run import print_json, report_failure, report_interrupt
+from sim.display import live_progress, print_table, run_table
+from sim.runner import RunFailedError, RunInterruptedError
+from sim.validation import Verdict, judge, replaying
 
 _SHOWN = 20
 
@@ -22,16 +21,16 @@ def validate_command(
     plan: Path, config: str, settings: Sequence[str], out: Path | None, overwrite: bool, as_json: bool
 ) -> int:
     """Replay a plan and print whether the AC grid holds it."""
-    case = load_config(config, settings).config
+    loaded = replaying(plan, config, settings)
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:
-            with live_progress(case, None, Console(stderr=True)) as progress:
-                verdict = validate(
-                    plan, config, out=directory, overrides=settings, overwrite=overwrite, progress=progress
-                )
+            with live_progress(loaded.config, None, Console(stderr=True)) as progress:
+                verdict = judge(loaded, out=directory, overwrite=overwrite, progress=progress)
         except RunFailedError as failed:
-            return report_failure(failed, as_json)
+            return report_failure(failed, as_json, kept=out is not None)
+        except RunInterruptedError as interrupted:
+            return report_interrupt(interrupted, as_json, kept=False)
         if as_json:
             print_json(verdict.as_json())
         else:
@@ -41,7 +40,7 @@ def validate_command(
 
 def _print(verdict: Verdict) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(run_table([verdict.run]))
+    print_table(run_table([verdict.run]))
     _list(console, "limit violations in AC", verdict.violations)
     _list(console, "steps without a power-flow solution", verdict.diverged)
     _list(console, "setpoints that a device could not follow", verdict.shortfalls)
