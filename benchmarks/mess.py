@@ -1,7 +1,7 @@
 """Mobile storage: outer approximation against SCIP directly, and a warm re-plan against a cold one.
 
-Both methods get the same model, the same options and the same routes to try first, in turn in one run. For each: seconds, cost,
-bound and gap proved. The two-truck case is asked for 1 % within 60 s, outer approximation only.
+Both methods get the same model, the same options and the same routes to try first, in turn in one run. For each:
+seconds, cost, bound and gap proved. The two-truck case is asked for 1 % within 60 s, outer approximation only.
 """
 
 from __future__ import annotations
@@ -33,10 +33,8 @@ def timed(day: Sample, settings: MessExactSettings, observation: Observation, fo
 
 
 def say(label: str, plan: Plan, seconds: float) -> None:
-    found = plan.solver
-    print(
-        f"  {label:<22} {seconds:8.2f} s   cost {found.objective:12.4f}   bound {found.bound:12.4f}   gap {found.gap:.1e}"
-    )
+    cost, bound, gap = plan.solver.objective, plan.solver.bound, plan.solver.gap
+    print(f"  {label:<22} {seconds:8.2f} s   cost {cost:12.4f}   bound {bound:12.4f}   gap {gap:.1e}")
 
 
 def against_scip(config: str, gap: float, limit_s: float) -> None:
@@ -75,9 +73,8 @@ def replanning(config: str, gap: float, steps: int) -> None:
             cold.append(timed(day, settings, replace(observation, previous_plan=None), forecast)[1])
         observation = after(day.plant, observation, plan, forecast)
     print(f"re-planning {config}, gap {gap:g}, {len(warm)} steps after the first")
-    print(
-        f"  warm {sum(warm) / len(warm):.2f} s, cold {sum(cold) / len(cold):.2f} s each (longest {max(warm):.2f}, {max(cold):.2f})"
-    )
+    for label, times in (("warm", warm), ("cold", cold)):
+        print(f"  {label} {sum(times) / len(times):.2f} s each, {max(times):.2f} s at most")
 
 
 def main(*, smoke: bool = False) -> None:
