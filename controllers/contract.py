@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -142,7 +143,7 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Link:
-    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the terminal that holds the DC voltage."""
+    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the one that holds the DC voltage."""
 
     name: str
     terminals: tuple[Terminal, ...]
@@ -209,13 +210,13 @@ class Plant:
     def bus_slices(self) -> tuple[slice, ...]:
         """Where each network lies on the bus axis."""
         ends = np.cumsum([0] + [feeder.n_bus for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
 
     @cached_property
     def branch_slices(self) -> tuple[slice, ...]:
         """Where each network lies on the branch axis."""
         ends = np.cumsum([0] + [feeder.n_branch for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
 
     @property
     def n_bus(self) -> int:
@@ -269,7 +270,7 @@ class Plant:
         return np.array([s.bus for s in self.stations], dtype=np.int64)
 
 
-# --------------------------------------------------------------------------------------------- what a controller is given
+# ------------------------------------------------------------------------------------------- what a controller is given
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@
 
 It runs in any mosaik scenario. Injections can be connected bus by bus (``P_gen[MW]``, ``P_load[MW]``, … of ``Bus``,
 with the names that mosaik-pandapower-2 uses) or as one list per network (the same attributes of ``Grid``, in the order
-of its buses); both add up. Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step whose
-power flow diverged gives NaN.
+of its buses); both add up. Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step
+whose power flow diverged gives NaN.
 
 Entity ids count through all networks of the simulator (``Bus-0``, ``Bus-1``, …); ``extra_info`` has their names.
 """
