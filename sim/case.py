@@ -88,7 +88,8 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
         faults += error.faults
     faults += profile_faults(loaded, sure or (lambda loc: True))
     if plant is None or sure is not None:
-        faults += _settings_faults(loaded)
+        if sure is None or sure(("controller", "use")):
+            faults += _settings_faults(loaded)
     else:
         try:
             _controller(loaded, plant)

@@ -31,12 +31,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one of ours.")]
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(f"gridferry {version('gridferry')}")
         raise typer.Exit(DONE)
+    return wanted
 
 
 @app.callback()

@@ -9,7 +9,7 @@ from typing import Any
 
 from networks.faults import Fault
 from sim.config import Config
-from sim.config_document import Document, Loc
+from sim.config_document import Document, Loc, key_text
 from sim.config_repair import Repaired
 
 
@@ -56,5 +56,7 @@ class Reading:
         return [one for one in faults if self.repaired is None or self.repaired.holds(one)]
 
     def sure(self, loc: Loc) -> bool:
-        """Whether nothing at a place of `loaded` comes from its repair."""
+        """Whether what is at a place of `loaded` is the user's and may be judged by."""
+        if loc[0] == "time" and any(one.key.startswith(key_text(loc)) for one in self.faults):
+            return False
         return self.repaired is None or not self.repaired.touches(loc)
