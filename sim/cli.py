@@ -98,6 +98,17 @@ def compare(
     raise typer.Exit(compare_command(runs, as_json))
 
 
+@app.command()
+def report(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run as one HTML page, report.html in its directory, that can be read and sent anywhere."""
+    from sim.commands.report import report_command
+
+    raise typer.Exit(report_command(run_directory, show))
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(metavar="networks|controllers|configs", help="What to list.")],

@@ -21,7 +21,7 @@ _ROWS = (
     ("", "renewable feed-in, {c}", "cost.res", ",.2f"),
     ("", "trucks, {c}", "cost.truck", ",.2f"),
     ("", "storage wear, {c}", "cost.ess", ",.2f"),
-    ("", "[bold]profit, {c}[/bold]", "cost.profit", ",.2f"),
+    ("", "profit, {c}", "cost.profit", ",.2f"),
     ("", "controllable cost, {c}", "cost.controllable_cost", ",.2f"),
     ("AC grid", "import, MWh", "grid.import_mwh", ",.4f"),
     ("", "export, MWh", "grid.export_mwh", ",.4f"),
@@ -75,18 +75,27 @@ def run_table(runs: Sequence[Run]) -> Table:
     for run, controller in zip(runs, controllers, strict=True):
         head = controller if len(runs) == 1 or controllers.count(controller) == 1 else run.directory.name
         table.add_column(f"{run.summary['config']}\n{head}", justify="right")
+    heading = ""
+    for section, label, shown in figure_rows(runs):
+        bold = f"[bold]{label}[/bold]" if label.startswith("profit") else label
+        table.add_row("" if section == heading else f"[cyan]{section}[/cyan]", bold, *shown)
+        heading = section
+    return table
+
+
+def figure_rows(runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
+    """Return the figures that any of the runs has: section, label with its unit, one text per run."""
     currencies = {run.summary["currency"] for run in runs}
     currency = currencies.pop() if len(currencies) == 1 else "money"
+    rows: list[tuple[str, str, list[str]]] = []
     heading = ""
     for section, label, path, form in _ROWS:
         heading = section or heading
         values = [figure(run.summary, path) for run in runs]
-        if all(value is None for value in values):
-            continue
-        shown = ["–" if value is None else format(value, form) for value in values]
-        table.add_row(f"[cyan]{heading}[/cyan]", label.format(c=currency), *shown)
-        heading = ""
-    return table
+        if any(value is not None for value in values):
+            shown = ["–" if value is None else format(value, form) for value in values]
+            rows.append((heading, label.format(c=currency), shown))
+    return rows
 
 
 def print_table(table: Table) -> None:

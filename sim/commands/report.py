@@ -1,0 +1,20 @@
+"""``gridferry report``."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.cli import DONE
+from sim.report import write_report
+
+
+def report_command(directory: Path, show: bool) -> int:
+    """Write the page of a run, say where it is and, if asked to, open it."""
+    path = write_report(directory)
+    Console(highlight=False, soft_wrap=True).print(f"wrote {path}", markup=False)
+    if show and not webbrowser.open(path.resolve().as_uri()):
+        Console(stderr=True, soft_wrap=True).print("no browser to open it with", markup=False)
+    return DONE

@@ -1,0 +1,38 @@
+"""The page of a run in a real browser: every picture is drawn."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from sim.report import write_report
+from sim.runner import run
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+# CI sets this, so that a missing browser is a failure there and not a test left out
+REQUIRED = "GRIDFERRY_REQUIRE_BROWSER" in os.environ
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None and not REQUIRED, reason="no chromium; install it to draw the report's pictures")
+def test_every_picture_of_the_report_is_drawn(tmp_path):
+    done = run("two_feeders", steps=8, out=tmp_path / "run")
+    page = write_report(done.directory)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    # no name resolves: what is drawn, is drawn from the page alone
+    options += ["--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1200,4000", "--virtual-time-budget=5000"]
+    assert BROWSER is not None, "no chromium on this machine"
+    dumped = subprocess.run(
+        [BROWSER, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    drawn = {one: dumped.count(f'class="{one}') for one in ("main-svg", "trace bars", "trace scatter")}
+    plots = re.findall(r'id="plot-([a-z-]+)"', dumped)
+    assert plots == [
+        *("voltages", "import", "prices", "trucks", "device-power", "state-of-charge", "plan-against-ac"),
+    ]
+    assert drawn["main-svg"] >= len(plots)
+    # two networks with a band and an import planned and real; two prices; five powers; three charges; two errors
+    assert drawn["trace scatter"] == 4 + 4 + 2 + 5 + 3 + 2
+    assert drawn["trace bars"] >= 1
