@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -26,11 +27,15 @@ from controllers.contract import (
     SolverOutcome,
     Status,
 )
-from controllers.solve import InfeasibleError, SolveOptions, solve
+from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError, solve
 
 _CONE_GAP = 1e-6
 """a plan with a larger cone gap is no power flow [pu²]"""
-_LOSS_PRICES = (1.0, 10.0, 100.0)
+_FREE_ROUNDS = 3
+"""after these, margins only grow, which ends a to and fro between plans; they then err to the safe side"""
+_ROOMS = (1e-6, 1e-5, 1e-4)
+"""added to what has to be missed of a limit, the next where a solver finds no room [pu², MWh]"""
+_LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
 
 
@@ -191,13 +196,11 @@ class MvdcDrcc(Controller):
             solved = self._solve(observation, forecast, limits)
             seconds += solved.outcome.seconds
             following = self._margins(forecast, ambiguity, *mvdc_plan.setpoints(self.plant, solved.built))
-            change = max(
-                float(np.abs(following.upper - margins.upper).max(initial=0.0)),
-                float(np.abs(following.lower - margins.lower).max(initial=0.0)),
-            )
+            rises, falls = _changes(margins, following)
+            change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
             if change <= wish.margin_tolerance_pu or rounds == wish.max_rounds:
                 break
-            margins = following
+            margins = following if rounds < _FREE_ROUNDS else _larger(margins, following)
         settled = _Settled(solved, limits, rounds, change, seconds)
         self._refuse_missed(observation, settled)
         return settled
@@ -209,30 +212,56 @@ class MvdcDrcc(Controller):
         try:
             if np.any(limits.low > limits.high):
                 raise InfeasibleError("the margins leave nothing between the voltage limits")
-            return self._closed(observation, forecast, limits, elastic=False)
-        except InfeasibleError:
+            return self._closed(observation, forecast, limits)
+        except (InfeasibleError, SolverTroubleError) as error:
+            trouble: ControllerError = error
+            # trouble, too, is mostly a problem with no or hardly any room
             try:
-                return self._closed(observation, forecast, limits, elastic=True)
-            except InfeasibleError as error:
+                nearest = self._once(observation, forecast, limits, elastic=True)
+            except InfeasibleError as hopeless:
                 # not even without limits: there is no power flow
                 mvdc_plan.without_devices(self.plant, observation, forecast)
-                raise ControllerError(f"no plan, even without voltage and current limits: {error}") from error
+                raise ControllerError(f"no plan, even without voltage and current limits: {hopeless}") from hopeless
+            missed = mvdc_plan.tightest(self.plant, nearest.built, limits, observation.step) is not None
+            if missed and self._settings.on_infeasible == "raise":
+                return nearest
+            assert nearest.built.missed is not None
+            least = [np.maximum(one.value, 0.0) for one in nearest.built.missed.every]
+            for room in _ROOMS:
+                try:
+                    return self._closed(observation, forecast, limits, [one + room for one in least])
+                except (InfeasibleError, SolverTroubleError) as again:
+                    trouble = again
+            raise trouble from None
 
-    def _closed(self, observation: Observation, forecast: Forecast, limits: SquaredLimits, elastic: bool) -> _Solved:
+    def _closed(
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        limits: SquaredLimits,
+        allowed: Sequence[np.ndarray] | None = None,
+    ) -> _Solved:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
-        best = self._once(observation, forecast, limits, elastic, 0.0)
+        best = self._once(observation, forecast, limits, allowed=allowed)
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         for price in _LOSS_PRICES:
             if best.cone_gap <= _CONE_GAP:
                 break
-            tried = self._once(observation, forecast, limits, elastic, price * dear)
+            tried = self._once(observation, forecast, limits, allowed=allowed, loss_price=price * dear)
             if tried.cone_gap < best.cone_gap:
                 bound = min(best.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
         return best
 
     def _once(
-        self, observation: Observation, forecast: Forecast, limits: SquaredLimits, elastic: bool, loss_price: float
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        limits: SquaredLimits,
+        *,
+        elastic: bool = False,
+        allowed: Sequence[np.ndarray] | None = None,
+        loss_price: float = 0.0,
     ) -> _Solved:
         """Build and solve; forbid charging while discharging where it turns out to pay."""
         wish = self._settings
@@ -244,7 +273,8 @@ class MvdcDrcc(Controller):
                 observation,
                 forecast,
                 limits,
-                elastic=elastic,
+                elastic=elastic or allowed is not None,
+                allowed=allowed,
                 loss_price=loss_price,
                 one_way=one_way if one_way.any() else None,
             )
@@ -254,7 +284,7 @@ class MvdcDrcc(Controller):
             if not waste.any():
                 break
             one_way = one_way | waste
-        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
+        paid = float(built.cost_per_step.value.sum())
         bound = min(outcome.bound - built.bound_correction, paid)
         outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
         return _Solved(built, outcome, mvdc_plan.cone_gap(built))
@@ -294,6 +324,16 @@ class MvdcDrcc(Controller):
             cone_gap=solved.cone_gap,
             seconds=settled.seconds,
         )
+
+
+def _changes(before: Margins, after: Margins) -> tuple[float, float]:
+    """Largest rise and largest fall of any margin [pu]."""
+    change = np.stack([after.upper - before.upper, after.lower - before.lower])
+    return float(change.max(initial=0.0)), float((-change).max(initial=0.0))
+
+
+def _larger(before: Margins, after: Margins) -> Margins:
+    return Margins(np.maximum(before.upper, after.upper), np.maximum(before.lower, after.lower))
 
 
 def _refuse_nonfinite(forecast: Forecast) -> None:

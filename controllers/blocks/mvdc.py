@@ -24,8 +24,8 @@ from controllers.solve import Model
 
 _LEAST_LOSS_PRICE = 1e-3
 """losses cost at least this share of the mean price, so that the cones are tight where energy is free"""
-_MISS_PRICE = 1000.0
-"""missing a limit by 1 pu² of voltage or current, or 1 MWh of a floor, costs as this many MWh at the highest price"""
+_MOST, _EACH, _LOSSES = 1e3, 10.0, 1e-2
+"""weights of the largest miss of a limit [pu² or MWh], of every miss, and of losses [MWh], when misses are minimised"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,11 @@ class Missed:
     current: cp.Variable
     energy: list[tuple[int, int, cp.Variable]]
 
+    @property
+    def every(self) -> list[cp.Variable]:
+        """All of them."""
+        return [self.low, self.high, self.current, *(short for _, _, short in self.energy)]
+
 
 @dataclass(frozen=True, eq=False)
 class MvdcModel:
@@ -85,8 +90,7 @@ class MvdcModel:
     model : what is solved
     batteries, links, flows : the parts
     import_mw, losses_mw : of each network (horizon,)
-    cost_per_step : without income from customers, penalties and the price of losses (horizon,) [currency]
-    penalty : for missed limits [currency]
+    cost_per_step : without income from customers and the price of losses (horizon,) [currency]
     bound_correction : what the price of losses can add to the cost of any plan [currency]
     missed : what is missing of limits; ``None`` where nothing may be
     """
@@ -98,7 +102,6 @@ class MvdcModel:
     import_mw: tuple[cp.Expression, ...]
     losses_mw: tuple[cp.Expression, ...]
     cost_per_step: cp.Expression
-    penalty: cp.Expression
     bound_correction: float
     missed: Missed | None
 
@@ -118,6 +121,7 @@ def mvdc_model(
     limits: SquaredLimits,
     *,
     elastic: bool = False,
+    allowed: Sequence[np.ndarray] | None = None,
     loss_price: float = 0.0,
     one_way: Bool[np.ndarray, "horizon storage"] | None = None,
 ) -> MvdcModel:
@@ -125,18 +129,19 @@ def mvdc_model(
 
     Parameters
     ----------
-    elastic : let voltages, currents and end-of-day energies miss their limits, at a price
+    elastic : let voltages, currents and end-of-day energies miss their limits; unless ``allowed`` says how much they
+        may, by as little as can be, whatever the cost
+    allowed : how much each of `Missed.every` may be
     loss_price : added to the price of losses [currency/MWh]
     one_way : steps in which a binary keeps a battery from charging and discharging at once
     """
     horizon = forecast.steps
     parts = _Parts()
     slope = costs.marginal_price(forecast.buy_price, plant.export_price_ratio)
-    dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
     # waste would pay at negative prices: cones would open
     least = _LEAST_LOSS_PRICE * float(np.abs(forecast.buy_price).mean())
     price = np.maximum(least - slope, 0.0) + loss_price
-    missed = _missed(plant, horizon, parts) if elastic else None
+    missed = _missed(plant, horizon) if elastic else None
     batteries = _batteries(plant, observation, horizon, one_way, missed, parts)
     links = tuple(link_power(link, horizon) for link in plant.links)
     for one in links:
@@ -152,8 +157,13 @@ def mvdc_model(
     tariffs = np.array([one.feed_in_tariff for one in plant.generators])
     fixed = costs.feed_in_cost(forecast.generation_mw, tariffs, plant.step_h) if len(tariffs) else np.zeros(horizon)
     per_step = sum(parts.costs, start=cp.Constant(fixed))
-    penalty = _penalty(missed, _MISS_PRICE * dear)
-    total = cp.sum(per_step) + penalty + sum(parts.priced_losses, start=cp.Constant(0.0))
+    total = cp.sum(per_step) + sum(parts.priced_losses, start=cp.Constant(0.0))
+    if missed is not None:
+        parts.constraints += [one >= 0 for one in missed.every]
+        if allowed is None:
+            total = _least_missed(missed, plant.step_h * cp.sum(sum((*losses, *converters), start=cp.Constant(0.0))))
+        else:
+            parts.constraints += [one <= most for one, most in zip(missed.every, allowed, strict=True)]
     return MvdcModel(
         model=Model(total, parts.constraints, parts.binaries),
         batteries=batteries,
@@ -162,30 +172,24 @@ def mvdc_model(
         import_mw=tuple(imports),
         losses_mw=tuple(losses),
         cost_per_step=per_step,
-        penalty=penalty,
         bound_correction=correction,
         missed=missed,
     )
 
 
-def _missed(plant: Plant, horizon: int, parts: _Parts) -> Missed:
-    missed = Missed(
+def _missed(plant: Plant, horizon: int) -> Missed:
+    return Missed(
         low=cp.Variable((horizon, plant.n_bus)),
         high=cp.Variable((horizon, plant.n_bus)),
         current=cp.Variable((horizon, len(plant.feeders))),
         energy=[],
     )
-    parts.constraints += [missed.low >= 0, missed.high >= 0, missed.current >= 0]
-    return missed
 
 
-def _penalty(missed: Missed | None, price: float) -> cp.Expression:
-    """Price the sum of what is missed and, a hundredfold, the largest of it, so that no limit is missed by much."""
-    if missed is None:
-        return cp.Constant(0.0)
-    every = [missed.low, missed.high, missed.current, *(short for _, _, short in missed.energy)]
-    most = cp.maximum(*(cp.max(one) for one in every))
-    return price * sum((cp.sum(one) for one in every), start=100.0 * most)
+def _least_missed(missed: Missed, losses_mwh: cp.Expression) -> cp.Expression:
+    """Weigh the largest miss before the others; losses are there to keep the cones tight."""
+    most = cp.maximum(*(cp.max(one) for one in missed.every))
+    return _MOST * most + _EACH * sum((cp.sum(one) for one in missed.every), start=_LOSSES / _EACH * losses_mwh)
 
 
 def _batteries(
@@ -214,7 +218,6 @@ def _batteries(
             short: cp.Variable | float = 0.0
             if missed is not None:
                 short = cp.Variable((1,))
-                parts.constraints.append(short >= 0)
                 missed.energy.append((index, step, short))
             parts.constraints += stores.energy_floors(
                 stored, np.array([step]), float(store.soc_end_min or 0.0) * store.energy_mwh, short

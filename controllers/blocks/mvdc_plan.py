@@ -19,8 +19,8 @@ from networks.admittance import branch_flows, bus_injections
 
 _NOTHING = 1e-6
 """smaller powers are the solver's noise [MW]"""
-_MISSED = 1e-7
-"""less than this of a limit is the solver's noise [pu², MWh]"""
+_MISSED = 3e-6
+"""less than this of a limit is noise of the solver [pu, pu² of current, MWh]"""
 
 
 def setpoints(
