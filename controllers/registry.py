@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "rules": "controllers.rules:Rules",
     "replay": "controllers.replay:Replay",
     "mess_exact": "controllers.mess_exact:MessExact",
+    "mess_two_stage": "controllers.mess_two_stage:MessTwoStage",
     "mvdc_drcc": "controllers.mvdc_drcc:MvdcDrcc",
 }
 """Our own controllers, as declared in pyproject.toml; a plug-in cannot take one of these names."""

@@ -1,10 +1,10 @@
-"""Move a plan forward in time: what a plan made some steps ago says about the steps to come."""
+"""Move plans and forecasts in time: what a plan made some steps ago says about the steps to come."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from controllers.contract import Plan, Prediction
+from controllers.contract import Forecast, Plan, Prediction
 
 
 def shifted(plan: Plan, steps: int = 1) -> Plan | None:
@@ -30,4 +30,19 @@ def shifted(plan: Plan, steps: int = 1) -> Plan | None:
         q_mvar=plan.q_mvar[steps:],
         destination=plan.destination[steps:],
         prediction=prediction,
+    )
+
+
+def first_steps(forecast: Forecast, steps: int) -> Forecast:
+    """Return the first ``steps`` steps of a forecast."""
+    return replace(
+        forecast,
+        load_p_mw=forecast.load_p_mw[:steps],
+        load_q_mvar=forecast.load_q_mvar[:steps],
+        generation_mw=forecast.generation_mw[:steps],
+        buy_price=forecast.buy_price[:steps],
+        sell_price=forecast.sell_price[:steps],
+        congestion=forecast.congestion[:steps],
+        error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
+        error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
     )

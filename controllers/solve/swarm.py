@@ -17,13 +17,12 @@ class SwarmOptions:
 
     Attributes
     ----------
-    particles, iterations : how many, and how often each moves
+    iterations : how often every particle moves
     inertia_first, inertia_last : inertia of the first and the last move, linear in between
     cognitive, social : pull of a particle's own best point, and of the swarm's; C1 and C2
     seed : of everything that is drawn
     """
 
-    particles: int = 10
     iterations: int = 500
     inertia_first: float = 0.9
     inertia_last: float = 0.1
@@ -54,7 +53,7 @@ def swarm(
     judge: Costs,
     low: Float[np.ndarray, " variable"],
     high: Float[np.ndarray, " variable"],
-    starts: Float[np.ndarray, "start variable"],
+    starts: Float[np.ndarray, "particle variable"],
     options: SwarmOptions,
 ) -> Float[np.ndarray, " variable"]:
     """Return the best point found; never worse than the starts.
@@ -62,14 +61,11 @@ def swarm(
     Parameters
     ----------
     low, high : box of the points
-    starts : where the first particles begin; the others are drawn from the box
+    starts : where the particles begin; they are drawn back into the box
     """
-    rng = np.random.default_rng(options.seed)
-    drawn = low + (high - low) * rng.random((max(options.particles - len(starts), 0), len(low)))
-    begin = np.clip(np.concatenate([starts, drawn])[: options.particles], low, high)
     flight = PSO(
-        pop_size=len(begin),
-        sampling=begin,
+        pop_size=len(starts),
+        sampling=np.clip(starts, low, high),
         w=options.inertia_first,
         c1=options.cognitive,
         c2=options.social,

@@ -1,0 +1,306 @@
+"""The published two-stage method: routes and power with instant moves, then a particle swarm that faces the delays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, cast
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydantic import Field
+
+from controllers.blocks import mess_plan
+from controllers.blocks.appraisal import Judge, Schedules
+from controllers.blocks.fixed_route import on_route
+from controllers.blocks.mess import MessModel, MessOptions, mess_model
+from controllers.blocks.scheduled_periods import ScheduledPeriods
+from controllers.contract import (
+    Controller,
+    ControllerError,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+    Status,
+)
+from controllers.shifting import first_steps
+from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
+from controllers.solve.swarm import SwarmOptions, swarm
+
+_CONE_GAP = 1e-6
+"""a first stage with a larger cone gap is no power flow [pu²]"""
+_MEMORY = "mess_two_stage"
+_NAN = float("nan")
+
+
+class MessTwoStageSettings(ControllerSettings):
+    """Settings of `mess_two_stage`; those of the swarm are the published ones."""
+
+    replan_every: Literal["day"] | Annotated[int, Field(ge=1)] = "day"
+    """steps between two plans, or ``day``: at the start of the run and at every local midnight"""
+    shift_max: Annotated[int, Field(ge=0)] = 3
+    """steps by which the second stage may shift a trip, either way"""
+    iterations: Annotated[int, Field(ge=0)] = 500
+    """moves of the swarm"""
+    particles: Annotated[int, Field(ge=2)] = 10
+    """particles of the swarm"""
+    inertia_first: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """inertia of the first move; it falls linearly"""
+    inertia_last: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """inertia of the last move"""
+    cognitive: Annotated[float, Field(ge=0, le=4)] = 2.0
+    """C1, pull of a particle's own best point"""
+    social: Annotated[float, Field(ge=0, le=4)] = 2.0
+    """C2, pull of the swarm's best point"""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """seed of the swarm"""
+    method: Method = Method.OUTER_APPROXIMATION
+    """how the first stage is solved: ``outer_approximation`` or ``scip``"""
+    gap: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    """relative gap at which the first stage stops"""
+    gap_abs: Annotated[float, Field(ge=0)] = 1e-3
+    """the same in currency"""
+    time_limit_s: Annotated[float, Field(gt=0)] = 60.0
+    """time for the first stage [s]"""
+    v_margin_pu: Annotated[float, Field(ge=0, lt=0.1)] = 0.0
+    """distance kept from the voltage limits [pu]"""
+    restore: bool = True
+    """where the swarm's best schedule misses limits of the grid, plan the power on its trips anew by a cone program"""
+    soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
+    """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
+
+
+@dataclass(frozen=True, eq=False)
+class _FirstStage:
+    """Routes with instant moves, and the bound that they prove for routes with delays."""
+
+    periods: ScheduledPeriods
+    bound: float
+    note: str
+
+
+class MessTwoStage(Controller):
+    """The published two-stage method for trucks and batteries: MISOCP with instant moves, then a particle swarm.
+
+    The first stage decides stations and power as if a move took no time. The second shifts the trips and tunes the
+    trucks' power within the scheduled periods; every particle is carried out with the delays of the roads and judged by
+    a power flow of its own. A day-ahead method: between two plans the schedule is followed, cut to what the measured
+    state allows. Links stay at zero. Equal inputs give equal plans as long as the first stage's time limit does not
+    strike.
+    """
+
+    Settings: ClassVar[type[ControllerSettings]] = MessTwoStageSettings
+
+    def __init__(self, plant: Plant, settings: ControllerSettings):
+        super().__init__(plant, settings)
+        self._settings = cast(MessTwoStageSettings, settings)
+        wish = self._settings.soc_at_horizon
+        self._options = MessOptions(
+            v_margin_pu=self._settings.v_margin_pu,
+            soc_at_horizon=wish if isinstance(wish, float) else None,
+            use_store_end=wish == "store",
+            instant_moves=True,
+        )
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the day's plan, or what is left of it.
+
+        Raises
+        ------
+        ControllerError
+            where the measured state or the forecast is not finite, or a solver has no answer.
+        """
+        _refuse_nonfinite(observation, forecast)
+        previous = observation.previous_plan
+        planned_at = None if previous is None else previous.memory.get(_MEMORY)
+        if previous is None or planned_at is None or previous.steps < 2 or self._is_due(observation, planned_at):
+            return self._plan_anew(observation, forecast)
+        return self._follow(observation, forecast, previous, planned_at)
+
+    def _is_due(self, observation: Observation, planned_at: int) -> bool:
+        every = self._settings.replan_every
+        if every == "day":
+            return self.plant.step_of_day(observation.step) == 0
+        return observation.step - planned_at >= every
+
+    # --------------------------------------------------------------------------------------------------- following
+
+    def _follow(self, observation: Observation, forecast: Forecast, previous: Plan, planned_at: int) -> Plan:
+        """Go on with the plan: a late truck goes on where it is, stores keep to what is left of their limits."""
+        left = min(previous.steps - 1, forecast.steps)
+        ahead = first_steps(forecast, left)
+        judge = Judge(self.plant, observation, ahead, self._options)
+        rest = judge.carry_out(
+            previous.destination[None, 1 : left + 1],
+            previous.p_mw[None, 1 : left + 1],
+            previous.q_mvar[None, 1 : left + 1],
+        )
+        outcome = SolverOutcome(ended=f"follows the plan of step {planned_at}")
+        return self._read(judge, rest, outcome, planned_at)
+
+    # --------------------------------------------------------------------------------------------------- planning
+
+    def _plan_anew(self, observation: Observation, forecast: Forecast) -> Plan:
+        began = time.perf_counter()
+        first = self._first_stage(observation, forecast)
+        judge = Judge(self.plant, observation, forecast, self._options)
+        best = self._second_stage(observation, forecast, judge, first.periods)
+        schedule, note = judge.carry_out(*first.periods.schedules(best[None])), first.note
+        if self._settings.restore and judge.judge(schedule)[1][0] > 0:
+            schedule, note = self._restored(observation, forecast, judge, schedule, note)
+        outcome = SolverOutcome(
+            status=Status.FEASIBLE, ended=note, bound=first.bound, seconds=time.perf_counter() - began
+        )
+        return self._read(judge, schedule, outcome, observation.step)
+
+    def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
+        """Decide stations and power as if a move took no time; miss limits only where nothing else is left.
+
+        Whoever drives can be matched by one who moves at once and rests at the far end meanwhile, at the same cost. So
+        the bound of this problem holds for every schedule with delays.
+        """
+        note = ""
+        try:
+            built = mess_model(self.plant, observation, forecast, self._options)
+            outcome = self._solve(built.model)
+            bound = outcome.bound - built.bound_correction
+        except InfeasibleError:
+            built = mess_model(self.plant, observation, forecast, replace(self._options, relaxed=True))
+            outcome = self._solve(built.model)
+            bound, note = _NAN, "; no schedule keeps every limit even with instant moves"
+        gap = mess_plan.cone_gap(built)
+        if gap > _CONE_GAP:
+            note += f"; its cones are open by {gap:.3g} pu²: not a power flow"
+        p, q = mess_plan.setpoints(self.plant, built)
+        trucks = len(self.plant.trucks)
+        periods = ScheduledPeriods(
+            station=_stations(built, observation),
+            start=observation.station.astype(np.int64),
+            p_mw=p,
+            q_mvar=q,
+            p_max_mw=self.plant.device_p_max_mw[:trucks],
+            shift_max=self._settings.shift_max,
+        )
+        return _FirstStage(periods, bound, f"first stage: {outcome.ended}{note}")
+
+    def _second_stage(
+        self, observation: Observation, forecast: Forecast, judge: Judge, periods: ScheduledPeriods
+    ) -> Float[np.ndarray, " variable"]:
+        """Let the swarm search; it begins at the first stage's schedule, as it is and with every trip begun earlier.
+
+        Earlier by the trip's own duration, so that the truck arrives when it was to move, and by as much as is allowed.
+        """
+        wish = self._settings
+        begin = periods.point()
+        if periods.size == 0 or wish.iterations == 0:
+            return begin
+        rng = np.random.default_rng([wish.seed, observation.step])
+        earliest = tuple(np.full_like(trips, -wish.shift_max) for trips in periods.trips)
+        known = [begin, periods.point(self._earlier(forecast, periods)), periods.point(earliest)][: wish.particles]
+        starts = np.concatenate([known, periods.around(begin, wish.particles - len(known), rng)])
+        options = SwarmOptions(
+            iterations=wish.iterations,
+            inertia_first=wish.inertia_first,
+            inertia_last=wish.inertia_last,
+            cognitive=wish.cognitive,
+            social=wish.social,
+            seed=int(rng.integers(2**32)),
+        )
+        return swarm(lambda x: judge.judge(judge.carry_out(*periods.schedules(x))), *periods.box, starts, options)
+
+    def _restored(
+        self, observation: Observation, forecast: Forecast, judge: Judge, given: Schedules, note: str
+    ) -> tuple[Schedules, str]:
+        """Plan P and Q anew on the trips of a schedule; that schedule where nothing misses less.
+
+        The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
+        """
+        try:
+            p, q = self._power_on(observation, forecast, given.station[0], relaxed=False)
+        except InfeasibleError:
+            p, q = self._power_on(observation, forecast, given.station[0], relaxed=True)
+        planned = judge.carry_out(given.station[:1], p[None], q[None])
+        if judge.judge(planned)[1][0] >= judge.judge(given)[1][0]:
+            return given, note
+        return planned, f"{note}; second stage: power planned anew on the swarm's trips"
+
+    def _power_on(
+        self, observation: Observation, forecast: Forecast, station: Int[np.ndarray, "horizon truck"], relaxed: bool
+    ) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+        """Return the cheapest P and Q on given trips, with their delays."""
+        options = replace(self._options, instant_moves=False, relaxed=relaxed)
+        built = mess_model(self.plant, observation, forecast, options)
+        route = on_route(self.plant, built, observation, station)
+        self._solve(replace(built.model, constraints=[*built.model.constraints, *route]))
+        return mess_plan.setpoints(self.plant, built)
+
+    def _solve(self, model: Model) -> SolverOutcome:
+        wish = self._settings
+        return solve(
+            model,
+            SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs, time_limit_s=wish.time_limit_s),
+        )
+
+    def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " trip"], ...]:
+        """Shift every trip by minus its own duration."""
+        if self.plant.roads is None:
+            return ()
+        transit = self.plant.roads.transit_steps(forecast.congestion, self.plant.step_s)
+        shifts = []
+        for k, begins in enumerate(periods.trips):
+            way = np.concatenate([periods.start[k : k + 1], periods.station[:, k]])
+            shifts.append(-transit[begins, way[begins], way[begins + 1]])
+        return tuple(shifts)
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, judge: Judge, given: Schedules, outcome: SolverOutcome, planned_at: int) -> Plan:
+        """Turn a schedule into a plan, predicted by an exact power flow."""
+        prediction, cone_gap = judge.predict(given)
+        _, miss = judge.judge(given)
+        objective = float(prediction.cost.sum())
+        notes = [outcome.ended]
+        if miss[0] > 0:
+            notes.append(f"misses limits of the grid or energy due, in all by {miss[0]:.3g} (pu of voltage or rating)")
+        bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN
+        return Plan(
+            p_mw=given.p_mw[0],
+            q_mvar=given.q_mvar[0],
+            destination=given.station[0],
+            prediction=prediction,
+            solver=replace(
+                outcome,
+                ended="; ".join(notes),
+                objective=objective,
+                bound=bound,
+                gap=(objective - bound) / max(abs(objective), 1e-12),
+                cone_gap=cone_gap,
+            ),
+            memory={_MEMORY: planned_at},
+        )
+
+
+def _stations(built: MessModel, observation: Observation) -> Int[np.ndarray, "horizon truck"]:
+    """Return where every truck stands in every step of a solution with instant moves, or is driving to at first."""
+    station = np.zeros((built.horizon, len(built.routes)), dtype=np.int64)
+    for index, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
+        stands = np.array(stations)[np.argmax(way.parked.value, axis=1)]
+        arrives = int(observation.transit_steps[index])
+        station[:, index] = np.where(np.arange(built.horizon) < arrives, observation.station[index], stands)
+    return station
+
+
+def _refuse_nonfinite(observation: Observation, forecast: Forecast) -> None:
+    given = {
+        "a measured energy": observation.energy_mwh,
+        "a forecast load": np.stack([forecast.load_p_mw, forecast.load_q_mvar]),
+        "a forecast generation": forecast.generation_mw,
+        "a forecast price": forecast.buy_price,
+        "the forecast congestion": forecast.congestion,
+    }
+    wrong = [name for name, values in given.items() if not np.isfinite(values).all()]
+    if wrong:
+        raise ControllerError(f"step {observation.step}: {', '.join(wrong)} is not finite")
