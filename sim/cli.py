@@ -89,6 +89,18 @@ def validate(
 
 
 @app.command()
+def study(
+    study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of one of ours.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Plan variants of a config, judge them by AC Monte Carlo, and print them beside published figures."""
+    from sim.commands.study import study_command
+
+    raise typer.Exit(study_command(study, workers, as_json))
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")], as_json: Json = False
 ) -> None:

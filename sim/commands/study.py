@@ -1,0 +1,71 @@
+"""``gridferry study``."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+
+from sim.cli import DONE, FAILED
+from sim.commands.run import print_json
+from sim.study import Table, run_study
+from sim.study_compare import METRICS, agreements, as_json, published_figures
+from sim.study_config import Study, load_study
+
+
+def study_command(name: str, workers: int, as_json_wanted: bool) -> int:
+    """Run a study and print our figures beside the published ones."""
+    study = load_study(name)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(study.config.name, total=None)
+        tables = run_study(study, workers, lambda done, total: bar.update(task, completed=done, total=total))
+    if as_json_wanted:
+        print_json(as_json(study, tables))
+    else:
+        console = Console(highlight=False)
+        for table in tables:
+            _print(console, study, table)
+    return FAILED if any(row.figures is None for table in tables for row in table.rows) else DONE
+
+
+def _print(console: Console, study: Study, table: Table) -> None:
+    published = published_figures(study, table)
+    here = [
+        metric
+        for metric in METRICS
+        if metric.name in {name for one in published for name in one} or (not published and metric.ordered)
+    ]
+    grid = Grid(box=None, header_style="bold", pad_edge=False, title=table.config.title, title_justify="left")
+    grid.add_column("")
+    for metric in here:
+        grid.add_column(metric.heading, justify="right")
+        grid.add_column("published", justify="right", style="dim")
+    grid.add_column("worst bus-step [%]", justify="right")
+    for row, figures in zip(table.rows, published, strict=True):
+        if row.figures is None:
+            continue
+        cells = [row.label]
+        for metric in here:
+            cells += [_number(metric.value(row.figures)), _number(figures.get(metric.name, float("nan")))]
+        grid.add_row(*cells, _number(100.0 * row.figures.worst_bus_step))
+    console.print(grid)
+    for row in table.rows:
+        if row.figures is None:
+            console.print(f"{row.label}: [red]no plan[/red]: ", end="")
+            console.print(row.failure, markup=False)
+    for one in agreements(study, table):
+        pairs = "; ".join(f"{a} and {b}" for a, b in one.differing)
+        said = "[green]as published[/green]" if one.agrees else f"[red]not as published[/red]: {pairs}"
+        console.print(f"order by {one.metric.name.replace('_', ' ')}: {said}")
+    console.print()
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value == value else "–"
