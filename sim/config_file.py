@@ -98,6 +98,8 @@ def read_config(
         only where there is nothing to check: no such file, no TOML.
     """
     settings = parse_settings(overrides)
+    if controller is not None and any("use" in _table(layer.get("controller")) for _, layer in settings):
+        raise InputError(Fault("--set", "controller.use", "contradicts --controller; give one of them"))
     found = find_config(path)
     document = Document(str(found))
     folder = found.absolute().parent
@@ -107,9 +109,13 @@ def read_config(
         faults += document.lay_over(layer, str(layer_path))
     for name, layer in settings:
         _anchor(layer, folder)
-        faults += document.lay_over(layer, name)
+        if "controller" not in layer:
+            faults += document.lay_over(layer, name)
     if controller is not None:
         _choose_controller(document, controller, folder)
+    for name, layer in settings:  # these are for the controller that was chosen
+        if "controller" in layer:
+            faults += document.lay_over(layer, name)
     if seed is not None:
         document.lay_over({"seed": seed}, "--seed")
     return _check(document, found, folder, faults)
@@ -220,6 +226,10 @@ def _tables(value: object) -> list[dict[str, Any]]:
     """Tables in an array, or under the keys of a table."""
     entries = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
     return [one for one in entries if isinstance(one, dict)]
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:

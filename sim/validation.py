@@ -79,14 +79,7 @@ def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = (
     path = Path(plan).absolute()
     if not path.is_file():
         raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
-    file = _quoted(str(path))
-    # the first is for a config that replays a plan already, the second for one that has another controller
-    settings = [
-        *overrides,
-        f"controller.file={file}",
-        f"controllers.replay.file={file}",
-        'controller.on_failure="stop"',
-    ]
+    settings = [*overrides, f"controller.file={_quoted(str(path))}", 'controller.on_failure="stop"']
     return load_config(config, settings, controller="replay")
 
 

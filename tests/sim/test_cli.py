@@ -121,6 +121,18 @@ def test_run_takes_seed_steps_settings_and_controller(gridferry):
     assert (used["seed"], used["trucks"][0]["soc_initial"]) == (7, 0.6)
 
 
+def test_settings_are_those_of_the_controller_that_is_chosen(gridferry):
+    options = ("--controller", "rules", "--set", "controller.power_share=0.25", "--steps", 1, "--out")
+    assert gridferry("run", "ieee33_day", *options, "run")[0] == 0
+    assert tomllib.loads(Path("run/config.toml").read_text())["controller"]["power_share"] == 0.25
+    code, _, err = gridferry("run", "three_bus", "--controller", "idle", "--set", "controller.power_share=0.25")
+    assert code == 2
+    assert "--set: controller.power_share = 0.25: no such option" in err
+    code, _, err = gridferry("run", "three_bus", "--controller", "idle", "--set", "controller.use=rules")
+    assert code == 2
+    assert "contradicts --controller" in err
+
+
 def test_run_without_out_makes_a_directory_named_after_the_config(gridferry):
     code, out, _ = gridferry("run", "three_bus", "--steps", 1, "--set", "name=My run", "--json")
     assert code == 0

@@ -159,14 +159,24 @@ def test_later_setting_wins() -> None:
     assert load_config("three_bus", ["seed=1"], seed=5).config.seed == 5
 
 
-def test_chosen_controller_brings_its_own_settings_and_keeps_on_failure() -> None:
-    settings = ["controller.on_failure=stop", "controller.depth=3", "controllers.other.gap=0.5"]
-    other = load_config("three_bus", settings, controller="other").config.controller
-    assert (other.use, other.on_failure, other.settings()) == ("other", "stop", {"gap": 0.5})
-    none = load_config("three_bus", settings, controller="idle").config.controller
+def test_chosen_controller_brings_its_own_settings_and_keeps_on_failure(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "three_bus"\n[controller]\non_failure = "stop"\ndepth = 3\n[controllers.other]\ngap = 0.5\n'
+    )
+    other = load_config(path, ["controllers.other.wide=1"], controller="other").config.controller
+    assert (other.use, other.on_failure, other.settings()) == ("other", "stop", {"gap": 0.5, "wide": 1})
+    none = load_config(path, controller="idle").config.controller
     assert (none.use, none.on_failure, none.settings()) == ("idle", "stop", {})
-    same = load_config("three_bus", settings, controller="rules").config.controller
+    same = load_config(path, controller="rules").config.controller
     assert same.settings() == {"depth": 3}
+
+
+def test_settings_of_the_command_line_are_for_the_chosen_controller() -> None:
+    chosen = load_config("three_bus", ["controller.gap=0.1", "controllers.other.gap=0.5"], controller="other")
+    assert chosen.config.controller.settings() == {"gap": 0.1}
+    with pytest.raises(InputError, match="contradicts --controller"):
+        load_config("three_bus", ["controller.use=rules"], controller="other")
 
 
 def test_controller_file_of_the_command_line_is_found_from_the_working_folder(
