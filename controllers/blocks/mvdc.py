@@ -66,19 +66,19 @@ class Missed:
     Attributes
     ----------
     low, high : squared voltage beyond its limits (horizon, bus) [pu²]
-    current : squared current beyond ratings (horizon, network) [pu²]
+    current : of each network, squared current beyond ratings (horizon, 1) [pu²]
     energy : energy missing of floors, with the battery and step of each [MWh]
     """
 
     low: cp.Variable
     high: cp.Variable
-    current: cp.Variable
+    current: list[cp.Variable]
     energy: list[tuple[int, int, cp.Variable]]
 
     @property
     def every(self) -> list[cp.Variable]:
         """All of them."""
-        return [self.low, self.high, self.current, *(short for _, _, short in self.energy)]
+        return [self.low, self.high, *self.current, *(short for _, _, short in self.energy)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ def _missed(plant: Plant, horizon: int) -> Missed:
     return Missed(
         low=cp.Variable((horizon, plant.n_bus)),
         high=cp.Variable((horizon, plant.n_bus)),
-        current=cp.Variable((horizon, len(plant.feeders))),
+        current=[cp.Variable((horizon, 1)) for _ in plant.feeders],
         energy=[],
     )
 
@@ -256,7 +256,7 @@ def _networks(
             parts.constraints += [
                 v_sq >= low - missed.low[:, at],
                 v_sq <= high + missed.high[:, at],
-                *distflow.current_limits(feeder, flow, missed.current[:, number : number + 1]),
+                *distflow.current_limits(feeder, flow, missed.current[number]),
             ]
         parts.constraints += flow.constraints
         largest = largest_flow(

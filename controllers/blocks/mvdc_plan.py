@@ -163,7 +163,7 @@ def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -
     found = _voltage(plant, missed.low.value, missed.high.value, limits, step)
     if found is not None:
         return found
-    over = missed.current.value
+    over = np.concatenate([one.value for one in missed.current], axis=1)
     if over.max(initial=0.0) > _MISSED:
         t, k = (int(i) for i in np.unravel_index(np.argmax(over), over.shape))
         amount = float(np.sqrt(over[t, k]))

@@ -1,0 +1,261 @@
+"""Links and batteries under forecast errors: costs, margins, reliability at the corner, errors that say the way out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from controllers.blocks.chance import Norm, wasserstein_margin
+from controllers.blocks.error_settings import ErrorSettings, plant_errors
+from controllers.blocks.mvdc import SquaredLimits, mvdc_model
+from controllers.blocks.mvdc_plan import device_injections
+from controllers.blocks.sensitivities import voltage_response
+from controllers.blocks.uncertainty import Purpose
+from controllers.blocks.voltage_margins import operating_point
+from controllers.conformance import assert_conforms
+from controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Status
+from controllers.mvdc_drcc import MvdcDrcc
+from controllers.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
+from controllers.settings import read_settings
+from controllers.solve import InfeasibleError, Model, solve
+
+ERRORS = {"load_std": 0.08, "generation_std": 0.2}
+
+
+def strained(v_min: float = 0.996, v_max: float = 1.05, steps: int = 8) -> tuple[Plant, Observation, Forecast]:
+    """The dear evening of the sample plant with two feeders, its truck left out, with limits that bind."""
+    sample: Sample = two_feeders(step_s=3600)
+    plant = replace(
+        sample.plant,
+        trucks=(),
+        stations=(),
+        roads=None,
+        feeders=tuple(one.with_limits(v_min, v_max) for one in sample.plant.feeders),
+        export_price_ratio=1.0,
+    )
+    observation = replace(at_start(plant), step=6)
+    return plant, observation, look_ahead(replace(sample, plant=plant), 6, steps)
+
+
+def controller(plant: Plant, **settings: Any) -> MvdcDrcc:
+    options = {"errors": ERRORS} | settings
+    return MvdcDrcc(plant, read_settings(MvdcDrcc.Settings, options, "test", "controller"))
+
+
+def planned(given: tuple[Plant, Observation, Forecast], **settings: Any) -> Plan:
+    plant, observation, forecast = given
+    return controller(plant, **settings).plan(observation, forecast)
+
+
+def injections(plant: Plant, forecast: Forecast, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
+    return p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "none",
+        "deterministic",
+        pytest.param("robust", marks=pytest.mark.slow),
+        pytest.param("drcc", marks=pytest.mark.slow),
+    ],
+)
+def test_it_keeps_what_every_controller_promises(scenario: str) -> None:
+    assert_conforms(MvdcDrcc, {"scenario": scenario}, steps=2)
+
+
+def test_more_caution_costs_more() -> None:
+    given = strained()
+    chain = [
+        planned(given, scenario="deterministic"),
+        planned(given, confidence=0.8, radius=0.001),
+        planned(given, confidence=0.9, radius=0.001),
+        planned(given, confidence=0.9, radius=0.01),
+        planned(given, scenario="robust"),
+        planned(given, scenario="none"),
+    ]
+    costs = [plan.solver.objective for plan in chain]
+    assert costs == sorted(costs)
+    assert costs[0] < costs[1] - 1e-4 < costs[2] - 2e-4 < costs[3] - 3e-4 < costs[4] - 4e-4
+
+
+def test_a_plans_voltages_are_those_of_the_ac_power_flow() -> None:
+    plant, _, forecast = given = strained()
+    plan = planned(given)
+    assert plan.solver.status is Status.OPTIMAL
+    assert plan.solver.cone_gap < 1e-6
+    v = operating_point(plant, *injections(plant, forecast, plan))
+    assert plan.prediction is not None
+    assert plan.prediction.v_pu == pytest.approx(np.abs(v), abs=1e-6)
+
+
+@pytest.mark.parametrize("scenario", ["robust", "drcc"])
+def test_voltages_at_the_plan_keep_the_margins_of_the_plan_itself(scenario: str) -> None:
+    plant, _, forecast = given = strained()
+    plan = planned(given, scenario=scenario)
+    serving = controller(plant, scenario=scenario)
+    margins = serving._margins(forecast, serving.ambiguity(6, forecast), plan.p_mw, plan.q_mvar)
+    assert plan.prediction is not None
+    v = plan.prediction.v_pu[:, 1:4]
+    assert (v >= 0.996 + margins.lower[:, 1:4] - 2e-5).all()
+    assert (v[:, -1] - 0.996 - margins.lower[:, 3]).min() < 1e-3
+
+
+def test_a_robust_plan_holds_in_ac_at_the_worst_errors_of_the_box() -> None:
+    plant, _, forecast = given = strained()
+    sources, _ = plant_errors(plant, ErrorSettings(**ERRORS))
+    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    worst = np.where([name.startswith("load") for name in sources.sources], 0.24, -0.6)
+    lowest = {}
+    for secant in (True, False):
+        p, q = injections(plant, forecast, planned(given, scenario="robust", secant=secant))
+        lowest[secant] = np.abs(operating_point(plant, p + p_per @ worst, q + q_per @ worst)).min()
+    assert lowest[True] >= 0.996 - 2e-6
+    # the tangent alone leaves a gap
+    assert lowest[False] < 0.996 - 2e-6
+
+
+def test_a_plan_that_cannot_exist_names_the_tightest_bus_and_step_and_by_how_much() -> None:
+    plant, observation, forecast = strained(v_min=1.006)
+    with pytest.raises(
+        InfeasibleError, match=r"tightest is bus \d of network [12] \(dn[12]\) at step \d+.* below"
+    ) as caught:
+        controller(plant, scenario="deterministic").plan(observation, forecast)
+    words = str(caught.value)
+    by = float(words.split("stays ")[1].split(" pu")[0])
+    for widened, possible in ((by + 1e-5, True), (by - 1e-4, False)):
+        other = replace(plant, feeders=tuple(one.with_limits(1.006 - widened, 1.05) for one in plant.feeders))
+        serving = controller(other, scenario="deterministic")
+        if possible:
+            assert serving.plan(observation, forecast).solver.status is Status.OPTIMAL
+        else:
+            with pytest.raises(InfeasibleError):
+                serving.plan(observation, forecast)
+
+
+def test_limits_missed_on_request_are_missed_by_least_and_told() -> None:
+    plan = planned(strained(v_min=1.006), scenario="deterministic", on_infeasible="relax")
+    assert plan.solver.status is Status.FEASIBLE
+    assert "no plan keeps every limit: bus" in plan.solver.ended
+
+
+def test_margins_wider_than_the_band_are_an_error_too() -> None:
+    with pytest.raises(InfeasibleError, match="margin of"):
+        planned(strained(v_min=0.998, v_max=1.0005), scenario="robust")
+
+
+def test_a_battery_that_cannot_be_full_again_is_named() -> None:
+    plant, observation, forecast = strained(v_min=0.9, steps=1)
+    empty = read_only(replace(observation, energy_mwh=np.array([0.1, 0.0])))
+    store = replace(plant.batteries[0].storage, soc_end_min=0.9)
+    full = replace(plant, batteries=(replace(plant.batteries[0], storage=store), plant.batteries[1]))
+    with pytest.raises(InfeasibleError, match="battery B1 misses the energy"):
+        controller(full, scenario="deterministic").plan(empty, forecast)
+
+
+def test_a_step_keeps_its_samples_while_the_horizon_recedes() -> None:
+    plant, _, forecast = strained()
+    serving = controller(plant)
+    now, later = serving.ambiguity(6, forecast), serving.ambiguity(8, forecast)
+    assert (now.samples[:, 2:] == later.samples[:, :-2]).all()
+
+
+def test_samples_that_come_with_the_forecast_are_used() -> None:
+    plant, observation, forecast = strained()
+    serving = controller(plant)
+    calm = read_only(replace(forecast, error_samples=np.zeros((3, 8, 4)), error_support=np.zeros((2, 8, 4))))
+    deterministic = controller(plant, scenario="deterministic").plan(observation, forecast)
+    assert serving.plan(observation, calm).solver.objective == pytest.approx(deterministic.solver.objective, abs=1e-5)
+    wrong = read_only(replace(forecast, error_samples=np.zeros((3, 8, 2))))
+    with pytest.raises(ControllerError, match="4 sources is needed: load:1, load:2, pv:1, wind:2"):
+        serving.plan(observation, wrong)
+
+
+def test_waste_that_pays_opens_no_cone_unnoticed() -> None:
+    plant, observation, forecast = strained(v_min=0.9)
+    price = forecast.buy_price.copy()
+    price[2:5] = -60.0
+    plan = controller(plant, scenario="deterministic").plan(observation, read_only(replace(forecast, buy_price=price)))
+    tight = plan.solver.cone_gap < 1e-6 and "does not occur" not in plan.solver.ended
+    assert tight or plan.solver.status is Status.FEASIBLE
+    v = operating_point(plant, *injections(plant, forecast, plan))
+    assert plan.prediction is not None
+    if plan.solver.cone_gap < 1e-6:
+        assert plan.prediction.v_pu == pytest.approx(np.abs(v), abs=1e-5)
+
+
+# ------------------------------------------------------------------------------ against the full scenario formulation
+
+
+def chance_constraints(
+    y: cp.Expression, a: np.ndarray, samples: np.ndarray, box: np.ndarray | None, beta: float, radius: float
+) -> list[cp.Constraint]:
+    """``sup CVaR[y + aᵀξ] ≤ 0`` over the ball in the 1-norm, its dual written out [Mohajerin Esfahani and Kuhn 2018].
+
+    Auxiliary variables for every row of y, sample and error: τ, λ, s, γ.
+    """
+    rows, n = a.shape[0], len(samples)
+    tau, price, s = cp.Variable(rows), cp.Variable(rows), cp.Variable((rows, n))
+    spread = np.ones((1, n))
+    column = cp.reshape(y - tau, (rows, 1), order="C")
+    reach = column @ spread + a @ samples.T
+    each = cp.reshape(price, (rows, 1), order="C") @ spread
+    constraints = [price >= 0, s >= 0, tau + (radius * price + cp.sum(s, axis=1) / n) / beta <= 0]
+    for source in range(a.shape[1]):
+        pull: cp.Expression = cp.Constant(np.outer(a[:, source], np.ones(n)))
+        if box is not None:
+            up, down = cp.Variable((rows, n), nonneg=True), cp.Variable((rows, n), nonneg=True)
+            reach = reach + up @ np.diag(box[1, source] - samples[:, source])
+            reach = reach + down @ np.diag(samples[:, source] - box[0, source])
+            pull = pull - up + down
+        constraints += [pull <= each, -pull <= each]
+    return [*constraints, s >= reach]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bounded", [True, False])
+def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bool) -> None:
+    plant, observation, forecast = strained(steps=4)
+    beta, radius, n = 0.1, 0.004, 12
+    sources, model = plant_errors(plant, ErrorSettings(**ERRORS))
+    samples = model.draw(n, 4, seed=3, purpose=Purpose.IN_SAMPLE)
+    box = model.support(4)
+    v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
+    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    a = np.concatenate(
+        [
+            voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
+            for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
+        ],
+        axis=1,
+    )
+    support = box if bounded else None
+
+    def margin(rows: np.ndarray) -> np.ndarray:
+        return wasserstein_margin(rows, samples, confidence=1 - beta, radius=radius, norm=Norm.ONE, support=support)
+
+    low, high = np.full(v.shape, 0.996**2), np.full(v.shape, 1.05**2)
+    ours = mvdc_model(plant, observation, forecast, SquaredLimits(low + margin(-a), high - margin(a)))
+    short = solve(ours.model).objective
+    none = mvdc_model(plant, observation, forecast, SquaredLimits(low, high))
+    # the voltages have no limits of their own here but those inside the chance constraints
+    full = mvdc_model(plant, observation, forecast, SquaredLimits(0 * low, 4 * high))
+    chances = []
+    for flow, at, feeder in zip(full.flows, plant.bus_slices, plant.feeders, strict=True):
+        away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
+        for t in range(4):
+            y, row = flow.v_sq[t, away], a[t, at][away]
+            limits = support[:, t] if support is not None else None
+            edges = low[t, at][away], high[t, at][away]
+            chances += chance_constraints(edges[0] - y, -row, samples[:, t], limits, beta, radius)
+            chances += chance_constraints(y - edges[1], row, samples[:, t], limits, beta, radius)
+    problem = cp.Problem(cp.Minimize(full.model.cost), [*full.model.constraints, *chances])
+    problem.solve(solver=cp.CLARABEL, tol_gap_rel=1e-9, tol_feas=1e-9)
+    assert problem.status == cp.OPTIMAL
+    assert short == pytest.approx(problem.value, rel=1e-5)
+    assert short > solve(Model(none.model.cost, none.model.constraints)).objective + 1e-3
