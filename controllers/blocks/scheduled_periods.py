@@ -115,7 +115,7 @@ class ScheduledPeriods:
             for row in range(rows):
                 station[row, :, k] = moved_trips(self.station[:, k], int(self.start[k]), by[row])
             p[:, :, k] = 0.0
-            p[:, steps, k] = self.direction[steps, k] * x[:, powers] + 0.0  # no -0.0
+            p[:, steps, k] = self.direction[steps, k] * x[:, powers]
             q[:, :, k] *= station[:, :, k] == self.station[:, k]
         return station, p, q
 

@@ -104,17 +104,14 @@ def keep_limits(
         late = (missing > _ROUNDING * store.energy_mwh) & present[:, step]
         if late.any() and gain > 0:
             at_most = np.minimum(most, budget / (step_h * store.eta_charge))
-            charge = np.clip((needed[:, step + 1] - now) / (step_h * gain), 0.0, at_most)
-            p[late, step] = -charge[late]
-            if store.loss_coefficient > 0:
-                q[late, step] = 0.0
-            p[late, step], q[late, step] = _within_rating(store, p[late, step], q[late, step])
+            charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
+            p[late, step], q[late, step] = _within_rating(store, -np.clip(charge, 0.0, at_most[late]), q[late, step])
             change, moved = _change(store, p[:, step], q[:, step], step_h)
         energy[:, step + 1] = now + change
         budget -= moved
     missed = [least - energy[:, at] for at, least in state.due_mwh.items()]
     short = np.maximum(np.max(missed, axis=0), 0.0) if missed else np.zeros(len(p))
-    return Kept(p, q, energy, short)
+    return Kept(p + 0.0, q + 0.0, energy, short)  # -0.0 becomes 0.0
 
 
 def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,6 +126,13 @@ def _change(store: Storage, p: np.ndarray, q: np.ndarray, step_h: float) -> tupl
     """Energy gained in a step, and energy moved that counts for cycles [MWh]."""
     into, out = store.eta_charge * np.maximum(-p, 0.0), np.maximum(p, 0.0) / store.eta_discharge
     return step_h * (into - out - store.loss_coefficient * np.hypot(p, q)), step_h * (into + out)
+
+
+def _charge(store: Storage, gain_mw: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Solve ``η_ch P - A √(P² + Q²) = gain`` for P [MW]; where Q must then give way, the store gains more."""
+    eta, loss = store.eta_charge, store.loss_coefficient
+    square = (eta - loss) * (eta + loss)
+    return (eta * gain_mw + loss * np.sqrt(gain_mw**2 + square * q**2)) / square
 
 
 def _ratio(room: np.ndarray, taken: np.ndarray, rounding: float = 0.0) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -45,7 +46,7 @@ class _Judged(Problem):
         super().__init__(n_var=len(low), n_obj=1, n_ieq_constr=1, xl=low, xu=high)
         self._judge = judge
 
-    def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray], *_: object, **__: object) -> None:
+    def _evaluate(self, x: np.ndarray, out: dict[str, Any], *_: object, **__: object) -> None:
         out["F"], out["G"] = self._judge(x)
 
 
