@@ -24,6 +24,7 @@ from controllers.contract import (
     Observation,
     Plan,
     Plant,
+    Prediction,
     SolverOutcome,
     Status,
 )
@@ -35,6 +36,8 @@ _FREE_ROUNDS = 3
 """after these, margins only grow, which ends a to and fro between plans; they then err to the safe side"""
 _ROOMS = (1e-6, 1e-5, 1e-4)
 """added to what has to be missed of a limit, the next where a solver finds no room [pu², MWh]"""
+_SAME_PU = 1e-6
+"""voltages of a plan and of the AC flow that differ by less are the same [pu]"""
 _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
 
@@ -74,11 +77,18 @@ class MvdcDrccSettings(ControllerSettings):
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
-    """A solved model, and what was proved about it."""
+    """A solved model, and what was proved about it.
+
+    Attributes
+    ----------
+    cone_gap : of the flow that the plan predicts [pu²]
+    flow : the AC flow of its setpoints, where it takes the place of the model's own
+    """
 
     built: MvdcModel
     outcome: SolverOutcome
     cone_gap: float
+    flow: Prediction | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,21 +134,19 @@ class MvdcDrcc(Controller):
         _refuse_nonfinite(forecast)
         rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
         if self._settings.scenario is Scenario.NONE:
-            expected = mvdc_plan.without_devices(self.plant, observation, forecast)
             nothing = np.zeros((forecast.steps, self.plant.n_device))
+            expected = mvdc_plan.power_flow(self.plant, observation, forecast, nothing, nothing)
             paid = float(expected.cost.sum())
             outcome = SolverOutcome(Status.RULE, "no device is used", objective=paid, cone_gap=0.0)
             return Plan(nothing, nothing.copy(), rest, expected, outcome)
         settled = self._settle(observation, forecast)
         built = settled.solved.built
         p, q = mvdc_plan.setpoints(self.plant, built)
-        return Plan(
-            p_mw=p,
-            q_mvar=q,
-            destination=rest,
-            prediction=mvdc_plan.expected(self.plant, built, observation, p, q),
-            solver=self._outcome(observation, settled),
-        )
+        expected = mvdc_plan.expected(self.plant, built, observation, p, q)
+        outcome = self._outcome(observation, settled)
+        if settled.solved.flow is not None:
+            expected = settled.solved.flow
+        return Plan(p_mw=p, q_mvar=q, destination=rest, prediction=expected, solver=outcome)
 
     # -------------------------------------------------------------------------------------------------------- margins
 
@@ -220,7 +228,8 @@ class MvdcDrcc(Controller):
                 nearest = self._once(observation, forecast, limits, elastic=True)
             except InfeasibleError as hopeless:
                 # not even without limits: there is no power flow
-                mvdc_plan.without_devices(self.plant, observation, forecast)
+                nothing = np.zeros((forecast.steps, self.plant.n_device))
+                mvdc_plan.power_flow(self.plant, observation, forecast, nothing, nothing)
                 raise ControllerError(f"no plan, even without voltage and current limits: {hopeless}") from hopeless
             missed = mvdc_plan.tightest(self.plant, nearest.built, limits, observation.step) is not None
             if missed and self._settings.on_infeasible == "raise":
@@ -242,16 +251,35 @@ class MvdcDrcc(Controller):
         allowed: Sequence[np.ndarray] | None = None,
     ) -> _Solved:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
-        best = self._once(observation, forecast, limits, allowed=allowed)
+        best = self._as_flow(observation, forecast, self._once(observation, forecast, limits, allowed=allowed))
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         for price in _LOSS_PRICES:
             if best.cone_gap <= _CONE_GAP:
                 break
             tried = self._once(observation, forecast, limits, allowed=allowed, loss_price=price * dear)
+            tried = self._as_flow(observation, forecast, tried)
             if tried.cone_gap < best.cone_gap:
                 bound = min(best.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
         return best
+
+    def _as_flow(self, observation: Observation, forecast: Forecast, solved: _Solved) -> _Solved:
+        """Take the AC flow of the setpoints where open cones do not show in any voltage.
+
+        A line of next to no impedance costs nothing when its cone stays open, so that solvers leave it open; it then
+        tells nothing about whether the plan is a power flow.
+        """
+        if solved.cone_gap <= _CONE_GAP:
+            return solved
+        p, q = mvdc_plan.setpoints(self.plant, solved.built)
+        model = mvdc_plan.expected(self.plant, solved.built, observation, p, q)
+        try:
+            flow = mvdc_plan.power_flow(self.plant, observation, forecast, p, q)
+        except ControllerError:
+            return solved
+        if np.abs(flow.v_pu - model.v_pu).max() > _SAME_PU:
+            return solved
+        return replace(solved, cone_gap=0.0, flow=flow)
 
     def _once(
         self,

@@ -76,30 +76,37 @@ def expected(
     )
 
 
-def without_devices(plant: Plant, observation: Observation, forecast: Forecast) -> Prediction:
-    """What the AC flow says of the forecast where every device rests; raises `ControllerError` if there is none."""
-    p, q = -forecast.net_load_mw(plant), -forecast.load_q_mvar
-    v = operating_point(plant, p, q)
+def power_flow(
+    plant: Plant,
+    observation: Observation,
+    forecast: Forecast,
+    p: Float[np.ndarray, "horizon device"],
+    q: Float[np.ndarray, "horizon device"],
+) -> Prediction:
+    """What the AC flow says of given setpoints under the forecast; raises `ControllerError` if there is none."""
+    p_device, q_device = device_injections(plant, p, q)
+    p_bus, q_bus = p_device - forecast.net_load_mw(plant), q_device - forecast.load_q_mvar
+    v = operating_point(plant, p_bus, q_bus)
     branch, imports, losses = [], [], []
     for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
         branch.append(branch_flows(feeder, v[:, buses]).s_parent_mva)
         injected = bus_injections(feeder, v[:, buses]).real
-        imports.append(injected[:, feeder.slack] - p[:, buses][:, feeder.slack])
+        imports.append(injected[:, feeder.slack] - p_bus[:, buses][:, feeder.slack])
         losses.append(injected.sum(axis=1))
     flow = np.concatenate(branch, axis=1)
-    rest = np.zeros((forecast.steps, plant.n_device))
     cost = grid_cost(np.stack(imports, axis=1), forecast.buy_price, plant.export_price_ratio, plant.step_h)
     tariffs = np.array([one.feed_in_tariff for one in plant.generators])
     if len(tariffs):
         cost = cost + feed_in_cost(forecast.generation_mw, tariffs, plant.step_h)
+    wear = np.array([store.cost_per_mwh_charged for store in plant.storages])
     return Prediction(
         v_pu=np.abs(v),
         p_branch_mw=flow.real,
         q_branch_mvar=flow.imag,
         import_mw=np.stack(imports, axis=1),
         losses_mw=np.stack(losses, axis=1),
-        energy_mwh=energies(plant, observation, rest, rest),
-        cost=cost,
+        energy_mwh=energies(plant, observation, p, q),
+        cost=cost + plant.step_h * np.maximum(-p[:, : len(wear)], 0.0) @ wear,
     )
 
 

@@ -75,18 +75,12 @@ def test_order_is_compared_pair_by_pair_where_both_are_published() -> None:
             "rows": [{"label": name, "scenario": name} for name in ("a", "b", "c")] + [{"label": "d"}],
         }
     )
-    published = pd.DataFrame(
-        [
-            ("t", "a", math.nan, "optimal_cost", 1.0),
-            ("t", "b", math.nan, "optimal_cost", 2.0),
-            ("t", "c", math.nan, "optimal_cost", 3.0),
-            ("t", "a", math.nan, "bus_voltage_reliability", 90.0),
-        ],
-        columns=list(PUBLISHED_COLUMNS),
-    )
+    rows = [("t", name, math.nan, "optimal_cost", cost) for name, cost in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    rows.append(("t", "a", math.nan, "bus_voltage_reliability", 90.0))
+    published = pd.DataFrame(rows, columns=list(PUBLISHED_COLUMNS))
     study = Study(load_study("han2025").config, Path("s"), (Path("c"),), published)
-    rows = tuple(Row(name, figures(cost)) for name, cost in (("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 0.0)))
-    (only,) = agreements(study, Table(config, rows))
+    ours = tuple(Row(name, figures(cost)) for name, cost in (("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 0.0)))
+    (only,) = agreements(study, Table(config, ours))
     assert (only.metric.name, only.pairs, only.differing) == ("optimal_cost", 3, (("b", "c"),))
 
 
