@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("loop",)
+NAMES = ("loop", "mvdc")
 
 
 def main() -> None:
