@@ -13,6 +13,7 @@ from jaxtyping import Int
 from pydantic import Field
 
 from controllers.blocks import mess_plan, routing
+from controllers.blocks.following import followed
 from controllers.blocks.mess import MessModel, MessOptions, mess_model, trips_left
 from controllers.contract import (
     Controller,
@@ -24,6 +25,7 @@ from controllers.contract import (
     SolverOutcome,
     Status,
 )
+from controllers.shifting import first_steps
 from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
 
 _CONE_GAP = 1e-6
@@ -39,7 +41,10 @@ class MessExactSettings(ControllerSettings):
     """Settings of `mess_exact`."""
 
     replan_every: Annotated[int, Field(ge=1)] = 1
-    """steps between two decisions about routes; in between the routes are kept and the power is planned anew"""
+    """steps between two decisions about routes"""
+    in_between: Literal["power", "follow"] = "power"
+    """what happens between two decisions: the routes are kept and the power is planned anew, or the plan is followed, cut
+    to what the measured state allows"""
     method: Method = Method.OUTER_APPROXIMATION
     """``outer_approximation`` or ``scip``; both exact"""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
@@ -69,8 +74,8 @@ class MessExact(Controller):
     """Trucks and batteries by one mixed-integer cone program with transit times inside; links stay at zero.
 
     Every ``replan_every`` steps routes and power are decided over the whole horizon from the measured state. In between
-    the routes of the last decision are kept, with the delays as they now are, and the power is planned anew: what
-    drifted is made up for. Equal inputs give equal plans as long as the time limit does not strike.
+    the routes of the last decision are kept, with the delays as they now are, and the power is planned anew, so that
+    what drifted is made up for; or the whole plan is followed as far as the measured state allows. Equal inputs give equal plans as long as the time limit does not strike.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessExactSettings
@@ -97,7 +102,10 @@ class MessExact(Controller):
             and planned_at is not None
             and observation.step - planned_at < self._settings.replan_every
         ):
-            kept = _first(forecast, min(forecast.steps, len(wanted)))
+            if self._settings.in_between == "follow" and previous is not None:
+                memory = {_MEMORY: planned_at}
+                return followed(self.plant, observation, forecast, self._options(), previous, memory)
+            kept = first_steps(forecast, min(forecast.steps, len(wanted)))
             try:
                 return self._read(observation, self._solve(observation, kept, wanted, until, keep=True), planned_at)
             except InfeasibleError:
@@ -158,9 +166,7 @@ class MessExact(Controller):
         loss_price: float,
     ) -> _Solved:
         """Build and solve; forbid charging while discharging where it turns out to pay."""
-        wish = self._settings
-        at_horizon = wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None
-        options = MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store", relaxed, loss_price)
+        options = self._options(relaxed, loss_price)
         one_way = np.zeros((forecast.steps, len(self.plant.storages)), dtype=bool)
         seconds = 0.0
         while True:
@@ -179,6 +185,11 @@ class MessExact(Controller):
         bound = outcome.bound - built.bound_correction
         outcome = replace(outcome, objective=paid, bound=min(bound, paid), seconds=seconds)
         return _Solved(built, outcome, mess_plan.cone_gap(built))
+
+    def _options(self, relaxed: bool = False, loss_price: float = 0.0) -> MessOptions:
+        wish = self._settings
+        at_horizon = wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None
+        return MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store", relaxed, loss_price)
 
     def _run(
         self, model: Model, time_limit_s: float, starts: Sequence[Mapping[cp.Variable, np.ndarray]]
@@ -273,18 +284,3 @@ def _stretched(wanted: Int[np.ndarray, "row truck"], horizon: int) -> Int[np.nda
     """Cut wanted stations to the horizon, or stay at the last ones."""
     rows = np.minimum(np.arange(horizon), len(wanted) - 1)
     return wanted[rows]
-
-
-def _first(forecast: Forecast, steps: int) -> Forecast:
-    """Return the first steps of a forecast."""
-    return replace(
-        forecast,
-        load_p_mw=forecast.load_p_mw[:steps],
-        load_q_mvar=forecast.load_q_mvar[:steps],
-        generation_mw=forecast.generation_mw[:steps],
-        buy_price=forecast.buy_price[:steps],
-        sell_price=forecast.sell_price[:steps],
-        congestion=forecast.congestion[:steps],
-        error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
-        error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
-    )

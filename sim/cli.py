@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run fa
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,10 @@ import typer
 from rich.console import Console
 
 from networks.faults import InputError
+
+# networks of tens of buses gain nothing from threads inside a matrix product, and lose much when the cores are busy;
+# numpy reads this when it is first imported, which the commands do
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     name="gridferry",
@@ -102,12 +107,14 @@ def study(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")], as_json: Json = False
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    mean: Annotated[bool, typer.Option("--mean", help="Average runs of the same config and controller.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Put runs side by side, one column per run."""
+    """Put runs side by side, one column per run, or one per config and controller with the means."""
     from sim.commands.compare import compare_command
 
-    raise typer.Exit(compare_command(runs, as_json))
+    raise typer.Exit(compare_command(runs, mean, as_json))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from sim.adapters.recorder import LiveState
+from sim.averages import Group
 from sim.config import Config
 from sim.run_directory import Run
 
@@ -68,34 +69,53 @@ def figure(summary: Mapping[str, Any], path: str) -> Any:
 
 def run_table(runs: Sequence[Run]) -> Table:
     """Return a table of the runs' figures, one column per run; rows that no run has are left out."""
+    controllers = [run.summary["controller"] for run in runs]
+    heads = [
+        controller if len(runs) == 1 or controllers.count(controller) == 1 else run.directory.name
+        for run, controller in zip(runs, controllers, strict=True)
+    ]
+    columns = [f"{run.summary['config']}\n{head}" for run, head in zip(runs, heads, strict=True)]
+    return _table(columns, figure_rows([run.summary for run in runs]))
+
+
+def mean_table(groups: Sequence[Group]) -> Table:
+    """Return a table of means, one column per config and controller."""
+    columns = [f"{one.config}\n{one.controller}\nmean of {one.runs}" for one in groups]
+    return _table(columns, figure_rows([one.mean | {"currency": one.currency} for one in groups]))
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("")
-    controllers = [run.summary["controller"] for run in runs]
-    for run, controller in zip(runs, controllers, strict=True):
-        head = controller if len(runs) == 1 or controllers.count(controller) == 1 else run.directory.name
-        table.add_column(f"{run.summary['config']}\n{head}", justify="right")
+    for column in columns:
+        table.add_column(column, justify="right")
     heading = ""
-    for section, label, shown in figure_rows(runs):
+    for section, label, shown in rows:
         bold = f"[bold]{label}[/bold]" if label.startswith("profit") else label
         table.add_row("" if section == heading else f"[cyan]{section}[/cyan]", bold, *shown)
         heading = section
     return table
 
 
-def figure_rows(runs: Sequence[Run]) -> list[tuple[str, str, list[str]]]:
-    """Return the figures that any of the runs has: section, label with its unit, one text per run."""
-    currencies = {run.summary["currency"] for run in runs}
+def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Return the figures that any of the summaries has: section, label with its unit, one text per summary."""
+    currencies = {summary["currency"] for summary in summaries}
     currency = currencies.pop() if len(currencies) == 1 else "money"
     rows: list[tuple[str, str, list[str]]] = []
     heading = ""
     for section, label, path, form in _ROWS:
         heading = section or heading
-        values = [figure(run.summary, path) for run in runs]
+        values = [figure(summary, path) for summary in summaries]
         if any(value is not None for value in values):
-            shown = ["–" if value is None else format(value, form) for value in values]
+            shown = ["–" if value is None else _shown(value, form) for value in values]
             rows.append((heading, label.format(c=currency), shown))
     return rows
+
+
+def _shown(value: float | int | str, form: str) -> str:
+    """Format a figure; the mean of a count need not be whole."""
+    return format(value, ",.2f" if form == "d" and isinstance(value, float) else form)
 
 
 def print_table(table: Table) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -49,6 +50,7 @@ class Forecaster:
         self._persistence = settings.kind is ForecastKind.PERSISTENCE
         self.realised = conditions
         self._known = conditions
+        self._ageing_h = settings.ageing_h if settings.kind is ForecastKind.ERRORS else 0.0
         if settings.kind is ForecastKind.ERRORS:
             erring = with_errors(plant, conditions, settings, seed)
             if settings.errors_on == "realised":
@@ -65,7 +67,7 @@ class Forecaster:
         known = self._known
         if self._persistence:
             return _rows(known, measured_rows(step, end, plant.steps_per_day))
-        return Forecast(
+        forecast = Forecast(
             load_p_mw=known.load_p_mw[step:end],
             load_q_mvar=known.load_q_mvar[step:end],
             generation_mw=known.generation_mw[step:end],
@@ -73,6 +75,55 @@ class Forecaster:
             sell_price=known.sell_price[step:end],
             congestion=known.congestion[step:end],
         )
+        if self._ageing_h == 0.0 or step == 0:
+            return forecast
+        return corrected(plant, forecast, known, self.realised, step, self._ageing_h)
+
+
+def corrected(
+    plant: Plant, forecast: Forecast, known: Conditions, realised: Conditions, step: int, ageing_h: float
+) -> Forecast:
+    """Mix what was measured in the last step into a day-ahead forecast.
+
+    The ratio of measured to forecast load of each network, output of each generator and traffic in step ``step - 1`` is
+    taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells nothing (night, for
+    PV), and no ratio beyond a factor of two is believed.
+    """
+    last = step - 1
+    fading = np.exp(-np.arange(1, forecast.steps + 1) * plant.step_h / ageing_h)
+
+    def factor(
+        measured: Float[np.ndarray, " series"], expected: Float[np.ndarray, " series"], typical: float
+    ) -> Float[np.ndarray, "horizon series"]:
+        tells = expected > 0.05 * typical
+        ratio = np.where(tells, measured / np.where(tells, expected, 1.0), 1.0)
+        return 1.0 + np.outer(fading, np.clip(ratio, 0.5, 2.0) - 1.0)
+
+    load_p, load_q = forecast.load_p_mw.copy(), forecast.load_q_mvar.copy()
+    for buses in plant.bus_slices:
+        total = known.load_p_mw[:, buses].sum(axis=1)
+        measured, expected = realised.load_p_mw[last, buses].sum(keepdims=True), total[last : last + 1]
+        share = factor(measured, expected, float(total.max()))
+        load_p[:, buses] *= share
+        load_q[:, buses] *= share
+    generation = forecast.generation_mw.copy()
+    for i in range(len(plant.generators)):
+        one, peak = slice(i, i + 1), float(known.generation_mw[:, i].max())
+        share = factor(realised.generation_mw[last, one], known.generation_mw[last, one], peak)
+        generation[:, one] *= share
+    traffic = factor(
+        realised.congestion[last : last + 1], known.congestion[last : last + 1], float(known.congestion.max())
+    )
+    aged = replace(
+        forecast,
+        load_p_mw=load_p,
+        load_q_mvar=load_q,
+        generation_mw=generation,
+        congestion=forecast.congestion * traffic[:, 0],
+    )
+    for values in (aged.load_p_mw, aged.load_q_mvar, aged.generation_mw, aged.congestion):
+        values.setflags(write=False)
+    return aged
 
 
 def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:

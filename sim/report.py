@@ -66,7 +66,7 @@ def page(run: Run) -> str:
 def _figures(run: Run) -> str:
     rows: list[str] = []
     heading = ""
-    for section, label, shown in figure_rows([run]):
+    for section, label, shown in figure_rows([run.summary]):
         first = "" if section == heading else html.escape(section)
         rows.append(f'<tr><td>{first}</td><td>{html.escape(label)}</td><td class="figure">{shown[0]}</td></tr>')
         heading = section

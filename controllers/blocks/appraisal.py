@@ -131,7 +131,7 @@ class Judge:
         self, index: int, way: Itinerary, p_mw: Float[np.ndarray, " horizon"], q_mvar: Float[np.ndarray, " horizon"]
     ) -> Float[np.ndarray, " horizon"]:
         tariff = self._plant.trucks[index].cost
-        km = costs.charged_km(tariff, self._trips)
+        km = costs.charged_km(tariff, self._trips, self._plant.trucks[index].stations)
         used = bool(self._observation.used_today[index])
         return itinerary.trip_cost(tariff, way, km, p_mw, q_mvar, self.day, self._plant.step_h, used)
 

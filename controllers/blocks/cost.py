@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cvxpy as cp
@@ -86,11 +87,14 @@ def feed_in_cost(
     return step_h * generation_mw @ tariff
 
 
-def charged_km(cost: TruckCost, trips: Trips) -> Float[np.ndarray, "departure station station"]:
-    """Kilometres that each trip is charged for: its own leg, or the longest leg of all [km]."""
+def charged_km(
+    cost: TruckCost, trips: Trips, stations: Sequence[int]
+) -> Float[np.ndarray, "departure station station"]:
+    """Kilometres that each trip is charged for: its own leg, or the longest leg between the truck's stations [km]."""
     if cost.mileage is Mileage.LEG:
         return np.asarray(trips.km)
-    longest = trips.km.max(axis=(1, 2), keepdims=True)
+    own = np.array(stations, dtype=np.int64)
+    longest = trips.km[:, own[:, None], own].max(axis=(1, 2), keepdims=True)
     off_diagonal = ~np.eye(trips.km.shape[1], dtype=bool)
     return np.where(off_diagonal[None], longest, 0.0)
 

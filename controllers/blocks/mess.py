@@ -239,7 +239,7 @@ def _truck(
         q=sum((one.q for one in at[1:]), start=at[0].q),
         constraints=[],
     )
-    km = costs.charged_km(truck.cost, trips)
+    km = costs.charged_km(truck.cost, trips, truck.stations)
     pick = np.array(stations, dtype=np.int64)
     charged = routing.Arcs(
         arcs.departure, arcs.arrival, arcs.origin, arcs.target, km[arcs.departure, pick[arcs.origin], pick[arcs.target]]

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from networks.faults import Fault, InputError
+from sim.averages import grouped
 from sim.cli import DONE
 from sim.commands.run import print_json
-from sim.display import print_table, run_table
+from sim.display import mean_table, print_table, run_table
 from sim.run_directory import Run, load_run
 
 
-def compare_command(directories: Sequence[Path], as_json: bool) -> int:
-    """Print the figures of runs side by side."""
+def compare_command(directories: Sequence[Path], mean: bool, as_json: bool) -> int:
+    """Print the figures of runs side by side, or the means over runs of the same config and controller."""
     runs: list[Run] = []
     faults: list[Fault] = []
     for directory in directories:
@@ -23,6 +24,13 @@ def compare_command(directories: Sequence[Path], as_json: bool) -> int:
             faults += error.faults
     if faults:
         raise InputError(faults)
+    if mean:
+        groups = grouped([run.summary for run in runs])
+        if as_json:
+            print_json({"groups": [vars(one) for one in groups]})
+        else:
+            print_table(mean_table(groups))
+        return DONE
     if as_json:
         print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs]})
     else:

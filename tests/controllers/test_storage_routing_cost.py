@@ -142,7 +142,7 @@ def test_a_trip_costs_its_fuel_and_the_hours_on_the_road(mileage: Mileage, km: f
     """A to B with 60 min of delay: 1.5 h at 8, and 10 km (or the longest leg, 30 km) at 0.4."""
     rule = TruckCost(0.4, 8.0, mileage, Labour.TRAVEL, 0.0)
     trips = ROADS.trips(np.full(5, 60.0))
-    charged = costs.charged_km(rule, trips)
+    charged = costs.charged_km(rule, trips, (0, 1, 2))
     assert charged[0, 0, 1] == km
     arcs = routing.Arcs(np.array([1]), np.array([4]), np.array([0]), np.array([1]), charged[1:2, 0, 1])
     day = np.zeros(5, dtype=np.int64)
@@ -165,7 +165,7 @@ def test_flat_labour_is_due_once_on_a_day_of_use(share: float, drives: float, us
 
 def test_only_the_longest_leg_is_charged_between_different_stations() -> None:
     rule = TruckCost(1.0, 0.0, Mileage.LONGEST_LEG, Labour.TRAVEL, 0.0)
-    charged = costs.charged_km(rule, Trips(np.ones((1, 3, 3)), KM[None]))
+    charged = costs.charged_km(rule, Trips(np.ones((1, 3, 3)), KM[None]), (0, 1, 2))
     assert np.diag(charged[0]).tolist() == [0.0, 0.0, 0.0]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import timeit
 from typing import Literal
@@ -9,10 +10,10 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import kstest, truncnorm
 
-from controllers.contract import Generator, Plant
+from controllers.contract import Forecast, Generator, Plant
 from networks.feeder import plain_feeder
 from sim.config import ErrorConfig, ForecastConfig, ForecastErrors, ForecastKind
-from sim.forecasts import Forecaster, draw_errors, measured_rows, stream
+from sim.forecasts import Forecaster, corrected, draw_errors, measured_rows, stream
 from sim.profiles import Conditions
 
 PERFECT = ForecastConfig()
@@ -229,3 +230,33 @@ def test_streams_of_different_entities_are_independent() -> None:
     names = [("load", "dn1", "0"), ("load", "dn1", "1"), ("generation", "pv"), ("price",)]
     drawn = np.array([draw_errors(LOAD, 50_000, 50.0, stream(0, *name)) for name in names])
     assert np.abs(np.corrcoef(drawn) - np.eye(4)).max() < 0.02
+
+
+def test_a_forecast_learns_from_the_error_just_measured():
+    """By hand: forecast load 1.1 of the real one and half the traffic, as measured in the step before."""
+    case = plant(48, 48)
+    steps, buses = case.steps, case.n_bus
+    real = Conditions(
+        load_p_mw=np.ones((steps, buses)),
+        load_q_mvar=np.full((steps, buses), 0.5),
+        generation_mw=np.zeros((steps, len(case.generators))),
+        buy_price=np.full(steps, 50.0),
+        sell_price=np.full(steps, 80.0),
+        congestion=np.full(steps, 10.0),
+    )
+    known = dataclasses.replace(real, load_p_mw=1.1 * real.load_p_mw, congestion=0.5 * real.congestion)
+    day_ahead = Forecast(
+        load_p_mw=known.load_p_mw[3:],
+        load_q_mvar=known.load_q_mvar[3:],
+        generation_mw=known.generation_mw[3:],
+        buy_price=known.buy_price[3:],
+        sell_price=known.sell_price[3:],
+        congestion=known.congestion[3:],
+    )
+    aged = corrected(case, day_ahead, known, real, 3, ageing_h=2.0)
+    fading = np.exp(-np.arange(1, steps - 2) * case.step_h / 2.0)
+    np.testing.assert_allclose(aged.load_p_mw[:, 0], 1.1 * (1 + fading * (1 / 1.1 - 1)), rtol=1e-12)
+    np.testing.assert_allclose(aged.congestion, 5.0 * (1 + fading), rtol=1e-12)
+    np.testing.assert_array_equal(aged.generation_mw, day_ahead.generation_mw)
+    assert aged.load_p_mw[0, 0] < day_ahead.load_p_mw[0, 0]
+    assert aged.load_p_mw[-1, 0] == pytest.approx(1.1, rel=0.05)
