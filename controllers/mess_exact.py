@@ -43,8 +43,8 @@ class MessExactSettings(ControllerSettings):
     replan_every: Annotated[int, Field(ge=1)] = 1
     """steps between two decisions about routes"""
     in_between: Literal["power", "follow"] = "power"
-    """what happens between two decisions: the routes are kept and the power is planned anew, or the plan is followed, cut
-    to what the measured state allows"""
+    """between two decisions the routes are kept and the power is planned anew, or the whole plan is followed, cut to what
+    the measured state allows"""
     method: Method = Method.OUTER_APPROXIMATION
     """``outer_approximation`` or ``scip``; both exact"""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
@@ -75,7 +75,8 @@ class MessExact(Controller):
 
     Every ``replan_every`` steps routes and power are decided over the whole horizon from the measured state. In between
     the routes of the last decision are kept, with the delays as they now are, and the power is planned anew, so that
-    what drifted is made up for; or the whole plan is followed as far as the measured state allows. Equal inputs give equal plans as long as the time limit does not strike.
+    what drifted is made up for; or the whole plan is followed as far as the measured state allows. Equal
+    inputs give equal plans as long as the time limit does not strike.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessExactSettings

@@ -348,8 +348,8 @@ class ForecastConfig(Part):
     errors: ForecastErrors = ForecastErrors()
     """sizes of the errors"""
     ageing_h: NonNegative = 0.0
-    """under ``errors``: the error measured in the last step corrects the forecast, and is expected to fade to 1/e in this
-    time [h]; 0: forecasts do not learn from what is measured"""
+    """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
+    [h]; 0: forecasts do not learn from what is measured"""
 
 
 class OnFailure(StrEnum):
