@@ -10,9 +10,9 @@ from controllers.blocks.error_map import ErrorMap, Grouping, error_map
 from controllers.blocks.error_marginals import Marginal, TruncatedNormal
 from controllers.blocks.error_records import read_errors
 from controllers.blocks.uncertainty import EmpiricalErrors, ErrorModel, MarginalErrors
-from controllers.contract import ControllerError, Plant
+from controllers.contract import Plant
 from controllers.settings import ConfigPath
-from networks.faults import InputError
+from networks.faults import Fault, InputError
 
 
 class ErrorSettings(BaseModel):
@@ -54,21 +54,21 @@ def plant_errors(plant: Plant, settings: ErrorSettings) -> tuple[ErrorMap, Error
 
     Raises
     ------
-    ControllerError
+    InputError
         where a file cannot be read or its columns do not match the sources.
     """
     sources = error_map(plant, settings.load_grouping, settings.generation_grouping)
     if settings.file is not None:
         if len(settings.columns) != len(sources.sources):
-            raise ControllerError(
-                f"errors.columns names {len(settings.columns)} columns for {len(sources.sources)} sources; name one "
-                f"for each of {', '.join(sources.sources)}"
-            )
+            message = f"{len(settings.columns)} columns for {len(sources.sources)} sources; name one for each of "
+            raise InputError(Fault("controller", "errors.columns", message + ", ".join(sources.sources)))
         try:
             days = read_errors(settings.file, settings.columns, plant.steps_per_day)
             return sources, EmpiricalErrors(days, shuffle_seed=settings.deal_seed)
-        except (InputError, OSError, ValueError) as error:
-            raise ControllerError(f"errors.file: {error}") from error
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(Fault(str(settings.file), "", str(error))) from error
     marginals: tuple[Marginal, ...] = tuple(
         TruncatedNormal(settings.load_std if name.startswith("load:") else settings.generation_std, settings.truncation)
         for name in sources.sources

@@ -21,6 +21,8 @@ _NOTHING = 1e-6
 """smaller powers are the solver's noise [MW]"""
 _MISSED = 3e-6
 """less than this of a limit is noise of the solver [pu, pu² of current, MWh]"""
+_OVERLOADED = 1e-4
+"""a smaller share above a rating is noise"""
 
 
 def setpoints(
@@ -170,12 +172,9 @@ def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -
     found = _voltage(plant, missed.low.value, missed.high.value, limits, step)
     if found is not None:
         return found
-    over = np.concatenate([one.value for one in missed.current], axis=1)
-    if over.max(initial=0.0) > _MISSED:
-        t, k = (int(i) for i in np.unravel_index(np.argmax(over), over.shape))
-        amount = float(np.sqrt(over[t, k]))
-        where = f"network {k + 1} ({plant.feeders[k].name}), step {step + t}"
-        return Tightest(f"{where}: a branch current exceeds its rating, by {over[t, k]:.3g} pu² of current", amount)
+    found = _current(plant, built, step)
+    if found is not None:
+        return found
     short = [(float(one.value[0]), index, t) for index, t, one in missed.energy]
     most = max(short, default=(0.0, 0, 0))
     if most[0] > _MISSED:
@@ -183,6 +182,20 @@ def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -
         words = f"battery {name} misses the energy it must hold at the end of step {step + most[2] - 1}"
         return Tightest(f"{words} by {most[0]:.4g} MWh", most[0])
     return None
+
+
+def _current(plant: Plant, built: MvdcModel, step: int) -> Tightest | None:
+    worst: Tightest | None = None
+    for number, (feeder, flow) in enumerate(zip(plant.feeders, built.flows, strict=True), start=1):
+        share = np.sqrt(np.maximum(flow.i_sq.value, 0.0)) / feeder.i_max_pu
+        if not share.size:
+            continue
+        t, branch = (int(i) for i in np.unravel_index(np.argmax(share), share.shape))
+        over = float(share[t, branch]) - 1.0
+        if over > _OVERLOADED and (worst is None or over > worst.missed):
+            where = f"branch {feeder.branch_names[branch]} of network {number} ({feeder.name}) at step {step + t}"
+            worst = Tightest(f"{where}: its current is {100 * over:.3g} % above its rating", over)
+    return worst
 
 
 def _voltage(plant: Plant, low: np.ndarray, high: np.ndarray, limits: SquaredLimits, step: int) -> Tightest | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cvxpy as cp
@@ -22,6 +23,7 @@ from controllers.mvdc_drcc import MvdcDrcc
 from controllers.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
 from controllers.settings import read_settings
 from controllers.solve import InfeasibleError, Model, solve
+from networks.faults import InputError
 
 ERRORS = {"load_std": 0.08, "generation_std": 0.2}
 
@@ -259,3 +261,23 @@ def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bo
     assert problem.status == cp.OPTIMAL
     assert short == pytest.approx(problem.value, rel=1e-5)
     assert short > solve(Model(none.model.cost, none.model.constraints)).objective + 1e-3
+
+
+def test_a_branch_that_cannot_carry_the_load_is_named_with_its_overload() -> None:
+    plant, observation, forecast = strained(v_min=0.9)
+    tight = tuple(replace(feeder, i_max_pu=np.full(3, 0.05)) for feeder in plant.feeders)
+    with pytest.raises(InfeasibleError, match=r"branch \S+ of network [12] \(dn[12]\) at step \d+: its current is \d"):
+        controller(replace(plant, feeders=tight), scenario="deterministic").plan(observation, forecast)
+
+
+def test_errors_come_from_a_file_with_a_column_for_every_source(tmp_path: Path) -> None:
+    plant, observation, forecast = strained()
+    rows = np.tile(np.linspace(-0.1, 0.1, 24)[:, None], (4, 4))
+    file = tmp_path / "errors.csv"
+    np.savetxt(file, rows, delimiter=",", header="a,b,c,d", comments="")
+    errors = {"file": file, "columns": ["a", "b", "c", "d"]}
+    serving = controller(plant, errors=errors)
+    assert serving.ambiguity(6, forecast).samples[0, 0] == pytest.approx(rows[plant.step_of_day(6)])
+    assert serving.plan(observation, forecast).solver.status is Status.OPTIMAL
+    with pytest.raises(InputError, match=r"errors.columns: 2 columns for 4 sources; .* load:1, load:2, pv:1, wind:2"):
+        controller(plant, errors=errors | {"columns": ["a", "b"]})
