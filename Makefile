@@ -14,11 +14,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
-# the main case: a day of the three-bus feeder, truck and all, beside the same day without storage
+# the main case: a day of the three-bus feeder without storage, with the truck under rules, and planned exactly
 demo: $(READY)
 	$(BIN)/gridferry run configs/three_bus.toml --controller idle --out runs/demo-idle --overwrite
 	$(BIN)/gridferry run configs/three_bus.toml --out runs/demo --overwrite
-	$(BIN)/gridferry compare runs/demo-idle runs/demo
+	$(BIN)/gridferry run configs/three_bus.toml --controller mess_exact --out runs/demo-exact --overwrite
+	$(BIN)/gridferry compare runs/demo-idle runs/demo runs/demo-exact
 
 lint: $(READY)
 	$(BIN)/ruff check .
