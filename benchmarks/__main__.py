@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("loop", "mvdc")
+NAMES = ("loop", "mess", "mvdc")
 
 
 def main() -> None:
