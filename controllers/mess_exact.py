@@ -43,8 +43,8 @@ class MessExactSettings(ControllerSettings):
     replan_every: Annotated[int, Field(ge=1)] = 1
     """steps between two decisions about routes"""
     in_between: Literal["power", "follow"] = "power"
-    """between two decisions: keep the routes and plan the power anew, or follow the whole plan, cut to what the measured
-    state allows"""
+    """between two decisions: keep the routes and plan the power anew, or follow the whole plan, cut to what the
+    measured state allows"""
     method: Method = Method.OUTER_APPROXIMATION
     """``outer_approximation`` or ``scip``; both exact"""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
