@@ -34,6 +34,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\[\]]+?))\s*((?:\[\d+\])*)\s*(?:\.|$)""")
 _DEEPEST = 20
 
+_LONGEST = 200
+"""characters of a value that a fault shows"""
+
 
 def key_text(loc: Loc) -> str:
     """Write a place as TOML users know it: ``trucks[0].soc_min``."""
@@ -62,7 +65,10 @@ def value_text(value: object) -> str:
         text = hex(value)
     else:
         text = str(value)
-    return text if len(text) <= 80 else text[:77] + "…"
+    if len(text) <= _LONGEST:
+        return text
+    # of a path, the end is what tells; of anything else the beginning
+    return text[:40] + "…" + text[-(_LONGEST - 41) :] if "/" in text else text[: _LONGEST - 1] + "…"
 
 
 @dataclass

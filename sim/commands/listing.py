@@ -21,7 +21,7 @@ def list_command(what: str, as_json: bool) -> int:
         return DONE
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in rows[0] if rows else {}:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row.values())
     print_table(table)
