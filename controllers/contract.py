@@ -1,8 +1,7 @@
 """The contract between a controller and the closed loop: what it is given, what it returns, how it fails.
 
-Axes are ``(sample, horizon, entity)``. Buses, branches and stations of all networks share one axis each, network after
-network (`Plant.bus_slices`). Devices stand in one order everywhere: trucks, batteries, link terminals.
-Injection into the grid is positive. Arrays arrive read-only.
+Axes are ``(sample, horizon, entity)``; the order of buses and devices is the plant's (`controllers.plant`). Injection
+into the grid is positive. Arrays arrive read-only.
 """
 
 from __future__ import annotations
@@ -11,263 +10,53 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
-from networks.feeder import Feeder
-from networks.roads import Roads
+from controllers.plant import (
+    Battery,
+    Generator,
+    Labour,
+    Link,
+    Mileage,
+    Plant,
+    Station,
+    Storage,
+    Terminal,
+    Truck,
+    TruckCost,
+)
+
+__all__ = [
+    "Battery",
+    "Controller",
+    "ControllerError",
+    "ControllerSettings",
+    "Forecast",
+    "Generator",
+    "Labour",
+    "Link",
+    "Mileage",
+    "Observation",
+    "Plan",
+    "Plant",
+    "Prediction",
+    "SolverOutcome",
+    "Station",
+    "Status",
+    "Storage",
+    "Terminal",
+    "Truck",
+    "TruckCost",
+    "hold",
+]
 
 
 class ControllerError(Exception):
     """A controller could not make a plan; the host applies the config's ``on_failure``."""
-
-
-# --------------------------------------------------------------------------------------------------------------- plant
-
-
-@dataclass(frozen=True)
-class Storage:
-    """What limits a battery, on a truck or not [A, eqs. 37-41; B, §2.2].
-
-    ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
-
-    Attributes
-    ----------
-    energy_mwh : rated energy [MWh]
-    p_max_mw : largest charging and discharging power, at the grid's side [MW]
-    s_max_mva : converter rating, ``P² + Q² ≤ S²`` [MVA]
-    eta_charge, eta_discharge : efficiencies η_ch, η_dh
-    loss_coefficient : converter loss A [MW per MVA], drawn from the store
-    soc_min, soc_max : window of the state of charge
-    soc_initial : state of charge at the start of the run
-    soc_end_min : least state of charge at the end of every day; ``None`` where it is free
-    cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
-    cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
-    """
-
-    energy_mwh: float
-    p_max_mw: float
-    s_max_mva: float
-    eta_charge: float
-    eta_discharge: float
-    loss_coefficient: float
-    soc_min: float
-    soc_max: float
-    soc_initial: float
-    soc_end_min: float | None
-    cycles_max_per_day: float
-    cost_per_mwh_charged: float
-
-
-class Mileage(StrEnum):
-    """Kilometres that a trip is charged for."""
-
-    LEG = "leg"
-    LONGEST_LEG = "longest_leg"
-
-
-class Labour(StrEnum):
-    """Hours that labour is charged for."""
-
-    TRAVEL = "travel"
-    FLAT_IF_USED = "flat_if_used"
-
-
-@dataclass(frozen=True)
-class TruckCost:
-    """What driving costs [A, eq. 28].
-
-    Attributes
-    ----------
-    fuel_per_km : fuel rate [currency/km]
-    labour_per_h : labour rate [currency/h]
-    mileage : charge each trip's own leg, or the longest leg for every trip (as published)
-    labour : charge the hours in transit (steps of transit, installation included), or ``flat_hours`` on every day on
-        which the truck drives or its battery is used (as published)
-    flat_hours : hours charged under ``flat_if_used`` [h/day]
-    """
-
-    fuel_per_km: float
-    labour_per_h: float
-    mileage: Mileage
-    labour: Labour
-    flat_hours: float
-
-
-@dataclass(frozen=True)
-class Station:
-    """A bus where trucks can connect; ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-
-
-@dataclass(frozen=True)
-class Truck:
-    """A battery on a truck (MESS); ``stations`` are the indices of the stations it may use."""
-
-    name: str
-    storage: Storage
-    stations: tuple[int, ...]
-    initial_station: int
-    trips_max_per_day: int
-    cost: TruckCost
-
-
-@dataclass(frozen=True)
-class Battery:
-    """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-    storage: Storage
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """One converter of an MVDC link: ``P² + Q² ≤ S²``, loss ``A √(P² + Q²)`` [B, §2.1]."""
-
-    name: str
-    network: int
-    bus: int
-    s_max_mva: float
-    loss_coefficient: float
-
-
-@dataclass(frozen=True)
-class Link:
-    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the one that holds the DC voltage."""
-
-    name: str
-    terminals: tuple[Terminal, ...]
-    balancing: int
-
-
-@dataclass(frozen=True)
-class Generator:
-    """A source with a profile (PV, wind, other); ``feed_in_tariff`` is paid for what it produces [currency/MWh]."""
-
-    name: str
-    kind: str
-    network: int
-    bus: int
-    feed_in_tariff: float
-
-
-@dataclass(frozen=True, eq=False)
-class Plant:
-    """Everything that does not change during a run.
-
-    Attributes
-    ----------
-    feeders : one per network
-    stations, trucks, batteries, links, generators : the devices
-    roads : travel between stations, in their order; ``None`` without trucks
-    step_s : step length [s]
-    steps : steps of the whole run
-    horizon_steps : most steps a forecast looks ahead
-    first_step_of_day : steps from local midnight to the start of the run
-    export_price_ratio : export is paid at this share of the buying price
-    currency : the unit of money
-    """
-
-    feeders: tuple[Feeder, ...]
-    stations: tuple[Station, ...]
-    trucks: tuple[Truck, ...]
-    batteries: tuple[Battery, ...]
-    links: tuple[Link, ...]
-    generators: tuple[Generator, ...]
-    roads: Roads | None
-    step_s: int
-    steps: int
-    horizon_steps: int
-    first_step_of_day: int
-    export_price_ratio: float
-    currency: str
-
-    @property
-    def step_h(self) -> float:
-        """Step length Δ [h]."""
-        return self.step_s / 3600.0
-
-    @property
-    def steps_per_day(self) -> int:
-        """Steps of a day."""
-        return 86400 // self.step_s
-
-    def step_of_day(self, step: int) -> int:
-        """Steps from local midnight to the start of ``step``."""
-        return (self.first_step_of_day + step) % self.steps_per_day
-
-    @cached_property
-    def bus_slices(self) -> tuple[slice, ...]:
-        """Where each network lies on the bus axis."""
-        ends = np.cumsum([0] + [feeder.n_bus for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
-
-    @cached_property
-    def branch_slices(self) -> tuple[slice, ...]:
-        """Where each network lies on the branch axis."""
-        ends = np.cumsum([0] + [feeder.n_branch for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
-
-    @property
-    def n_bus(self) -> int:
-        """Buses of all networks."""
-        return self.bus_slices[-1].stop
-
-    @property
-    def n_branch(self) -> int:
-        """Branches of all networks."""
-        return self.branch_slices[-1].stop
-
-    @cached_property
-    def terminals(self) -> tuple[Terminal, ...]:
-        """Terminals of all links, link after link."""
-        return tuple(terminal for link in self.links for terminal in link.terminals)
-
-    @cached_property
-    def storages(self) -> tuple[Storage, ...]:
-        """Stores of the storage axis: trucks, then batteries."""
-        return tuple(truck.storage for truck in self.trucks) + tuple(battery.storage for battery in self.batteries)
-
-    @cached_property
-    def device_names(self) -> tuple[str, ...]:
-        """Names along the device axis: trucks, batteries, terminals."""
-        stores = [truck.name for truck in self.trucks] + [battery.name for battery in self.batteries]
-        return (*stores, *(terminal.name for terminal in self.terminals))
-
-    @property
-    def n_device(self) -> int:
-        """Length of the device axis."""
-        return len(self.device_names)
-
-    @cached_property
-    def device_p_max_mw(self) -> Float[np.ndarray, " device"]:
-        """Largest active power of each device, either way [MW]."""
-        return np.array([s.p_max_mw for s in self.storages] + [t.s_max_mva for t in self.terminals])
-
-    @cached_property
-    def device_s_max_mva(self) -> Float[np.ndarray, " device"]:
-        """Apparent-power rating of each device [MVA]."""
-        return np.array([s.s_max_mva for s in self.storages] + [t.s_max_mva for t in self.terminals])
-
-    @cached_property
-    def generator_bus(self) -> Int[np.ndarray, " generator"]:
-        """Bus of each generator."""
-        return np.array([g.bus for g in self.generators], dtype=np.int64)
-
-    @cached_property
-    def station_bus(self) -> Int[np.ndarray, " station"]:
-        """Bus of each station."""
-        return np.array([s.bus for s in self.stations], dtype=np.int64)
 
 
 # ------------------------------------------------------------------------------------------- what a controller is given

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from networks.faults import InputError
+from sim.exit_codes import BAD_INPUT, DONE, FAILED
 
 # networks of tens of buses gain nothing from threads inside a matrix product, and lose much when the cores are busy;
 # numpy reads this when it is first imported, which the commands do
@@ -29,8 +30,6 @@ app = typer.Typer(
 )
 new_app = typer.Typer(help="Write something to start from.", no_args_is_help=True)
 app.add_typer(new_app, name="new")
-
-DONE, NOT_SO, BAD_INPUT, FAILED = 0, 1, 2, 3
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one of ours.")]

@@ -10,9 +10,9 @@ from controllers.conformance import check_controller
 from controllers.registry import available
 from networks.faults import Fault, InputError, no_such
 from sim.case import build_case
-from sim.cli import DONE, NOT_SO
 from sim.commands.run import print_json
 from sim.config_file import find_config, list_configs, load_config
+from sim.exit_codes import DONE, NOT_SO
 
 
 def check_command(what: str, as_json: bool) -> int:

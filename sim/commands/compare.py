@@ -7,9 +7,9 @@ from pathlib import Path
 
 from networks.faults import Fault, InputError
 from sim.averages import grouped
-from sim.cli import DONE
 from sim.commands.run import print_json
 from sim.display import mean_table, print_table, run_table
+from sim.exit_codes import DONE
 from sim.run_directory import Run, load_run
 
 

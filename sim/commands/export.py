@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.cli import DONE
 from sim.commands.run import print_json
+from sim.exit_codes import DONE
 from sim.export import export_run
 
 

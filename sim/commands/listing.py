@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from networks.faults import Fault, InputError, no_such
-from sim.cli import DONE
 from sim.commands.run import print_json
 from sim.display import print_table
+from sim.exit_codes import DONE
 
 
 def list_command(what: str, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from controllers.scaffold import new_controller
-from sim.cli import DONE
+from sim.exit_codes import DONE
 
 
 def new_controller_command(name: str, folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.cli import DONE
+from sim.exit_codes import DONE
 from sim.report import write_report
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from sim.cli import DONE, FAILED
 from sim.config_file import load_config
 from sim.display import live_progress, print_table, run_table
+from sim.exit_codes import DONE, FAILED
 from sim.run_directory import SUMMARY, Run, read_json
 from sim.runner import RunFailedError, RunInterruptedError
 from sim.runner import run as run_case

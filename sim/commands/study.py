@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from sim.cli import DONE, FAILED
 from sim.commands.run import print_json
+from sim.exit_codes import DONE, FAILED
 from sim.study import Table, run_study
 from sim.study_compare import METRICS, agreements, as_json, published_figures
 from sim.study_config import Study, load_study
