@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from controllers.contract import Controller, ControllerError, Plant
@@ -13,7 +12,6 @@ from controllers.settings import read_settings
 from networks.faults import Fault, InputError
 from networks.network import Network
 from sim.config_document import key_text
-from sim.config_file import config_of_document
 from sim.forecasts import Forecaster
 from sim.loaded_config import LoadedConfig
 from sim.plant import build_plant
@@ -67,7 +65,7 @@ def build_case(loaded: LoadedConfig) -> Case:
         with every fault: of the plant, of the profiles, of the controller's settings.
     """
     try:
-        case = _without_controller(loaded)
+        case = case_without_controller(loaded)
     except InputError:
         raise InputError(case_faults(loaded)) from None
     return replace(case, built=_controller(loaded, case.plant))
@@ -98,7 +96,8 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
-def _without_controller(loaded: LoadedConfig) -> Case:
+def case_without_controller(loaded: LoadedConfig) -> Case:
+    """Put a config together for a simulator that needs no controller; raises `InputError` likewise."""
     assembly = build_plant(loaded)
     conditions = build_conditions(loaded, assembly.plant)
     forecaster = Forecaster(assembly.plant, conditions, loaded.config.forecast, loaded.config.seed)
@@ -138,15 +137,6 @@ def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
     if fault.key == key_text(loc) and not fault.message.startswith(('"', repr(loaded.merged.value(loc)))):
         return loaded.fault(loc, fault.message)
     return replace(fault, source=loaded.merged.origin(loc))
-
-
-def case_of_params(params: Mapping[str, Any]) -> Case:
-    """Return the case that a simulator was given: itself, or the document it is made from."""
-    if "case" in params:
-        return params["case"]
-    if "document" not in params:
-        raise InputError(Fault("simulator", "case", "give a case, or a config document and its base_dir"))
-    return _without_controller(config_of_document(params["document"], Path(params.get("base_dir", "."))))
 
 
 def _jsonable(value: Any) -> Any:

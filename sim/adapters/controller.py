@@ -13,9 +13,10 @@ import numpy as np
 
 from controllers.contract import Observation, Plan
 from controllers.plan_json import plan_from_json, plan_to_json
+from sim.adapters.case_params import case_of_params
 from sim.adapters.fleet import in_order
 from sim.adapters.serve import serve
-from sim.case import Case, case_of_params
+from sim.case import Case
 from sim.host import ControllerHost, Dispatch
 
 META: dict[str, Any] = {

@@ -12,6 +12,7 @@ from typing import Any
 import mosaik_api_v3
 
 from controllers.contract import Plant
+from sim.adapters.case_params import case_of_params
 from sim.adapters.serve import serve
 from sim.agents import (
     Outcome,
@@ -26,7 +27,7 @@ from sim.agents import (
     step_truck,
     travel_under,
 )
-from sim.case import Case, case_of_params
+from sim.case import Case
 
 _SETPOINT = ["P_set[MW]", "Q_set[MVar]", "destination"]
 _POWER = ["P[MW]", "Q[MVar]"]

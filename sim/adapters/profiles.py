@@ -11,7 +11,8 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from sim.case import Case, case_of_params
+from sim.adapters.case_params import case_of_params
+from sim.case import Case
 
 META: dict[str, Any] = {
     "api_version": "3.0",
