@@ -1,0 +1,23 @@
+"""The benchmarks run, and what they compare gives the same answers; how fast is for `make bench` to say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_benchmarks_run_in_small_and_what_they_compare_agrees():
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "benchmarks", "--smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=root)
+    assert done.returncode == 0, done.stderr
+    apart = [float(found) for found in re.findall(r"voltages apart by ([0-9.e+-]+) pu", done.stdout)]
+    assert len(apart) == 4
+    assert max(apart) < 1e-7
+    costs = [float(found) for found in re.findall(r"cost +([0-9.]+) +bound", done.stdout)]
+    assert len(costs) == 2
+    assert abs(costs[0] - costs[1]) <= 1e-2 * costs[0]
+    assert "ours / power-grid-model alone" in done.stdout
