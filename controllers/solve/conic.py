@@ -29,8 +29,8 @@ class ConicAnswer:
     x : the point, or ``None`` where there is none
     objective : its cost, inf where there is none
     bound : dual bound of the cost
-    y : multipliers of the rows, 0 for those without free columns; where there is no point, a ray of the dual cone with
-        ``y'(b - A x) < 0`` for the fixed values, if one was found
+    y : multipliers of the rows; where there is no point, a ray of the dual cone with ``y'(b - A x) < 0`` for the fixed
+        values, if one was found
     ended : the solver's own word
     """
 
@@ -55,7 +55,8 @@ def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
     x = np.where(small.free, 0.0, small.value)
     if not len(free):
         cost = form.objective(x)
-        return ConicAnswer(x=x, objective=cost, bound=cost, y=np.zeros(len(form.b)), ended="every column is fixed")
+        y = small.complete(form, form.cost, np.zeros(len(form.b)))
+        return ConicAnswer(x=x, objective=cost, bound=cost, y=y, ended="every column is fixed")
     constant = float(form.cost @ x) + form.offset
     problem = (
         sp.csc_array((len(free), len(free))),
@@ -71,9 +72,10 @@ def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
             break
     if ended in _SOLVED:
         x[free] = np.asarray(answer.x)
-        return ConicAnswer(x, form.objective(x), answer.obj_val_dual + constant, _spread(form, rows, answer.z), ended)
+        y = small.complete(form, form.cost, _spread(form, rows, answer.z))
+        return ConicAnswer(x, form.objective(x), answer.obj_val_dual + constant, y, ended)
     if ended in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
-        ray = _spread(form, rows, answer.z)
+        ray = small.complete(form, np.zeros(form.n), _spread(form, rows, answer.z))
         return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=ray / np.abs(ray).max(), ended=ended)
     if ended in ("DualInfeasible", "AlmostDualInfeasible"):
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")

@@ -17,6 +17,27 @@ _VIOLATION = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
+class Round:
+    """What one round of the reduction pinned down, and by which rows.
+
+    Attributes
+    ----------
+    column : columns pinned
+    low_row, low_entry, high_row, high_entry : the row behind each of their bounds, and its entry in the column
+    forced_row, forced_column, forced_entry : entries of the inequalities that can only just be met
+    """
+
+    column: Int[np.ndarray, " pinned"]
+    low_row: Int[np.ndarray, " pinned"]
+    low_entry: Float[np.ndarray, " pinned"]
+    high_row: Int[np.ndarray, " pinned"]
+    high_entry: Float[np.ndarray, " pinned"]
+    forced_row: Int[np.ndarray, " forced"]
+    forced_column: Int[np.ndarray, " forced"]
+    forced_entry: Float[np.ndarray, " forced"]
+
+
+@dataclass(frozen=True, eq=False)
 class Reduced:
     """A form after fixing columns.
 
@@ -28,6 +49,7 @@ class Reduced:
     row : rows that still have a free column (all rows of a cone, if one has)
     b : right-hand side with the fixed columns moved over
     conflict : the rows or bounds contradict each other
+    rounds : how columns were pinned, in order
     """
 
     value: Float[np.ndarray, " column"]
@@ -37,6 +59,28 @@ class Reduced:
     row: Bool[np.ndarray, " row"]
     b: Float[np.ndarray, " row"]
     conflict: bool
+    rounds: tuple[Round, ...]
+
+    def complete(
+        self, form: ConicForm, cost: Float[np.ndarray, " column"], y: Float[np.ndarray, " row"]
+    ) -> Float[np.ndarray, " row"]:
+        """Give multipliers to the rows that pinned columns down, so that ``c + A'y`` vanishes there too.
+
+        Backwards, the last round first: its rows hold columns of earlier rounds, but not the other way round. Without
+        this a plane through the solution would not know what a pinned column costs where other decisions free it.
+        """
+        y = y.copy()
+        for one in reversed(self.rounds):
+            left = cost + form.a.T @ y
+            # a forced row takes as much as leaves every column of it pushing against its bound
+            np.maximum.at(y, one.forced_row, -left[one.forced_column] / one.forced_entry)
+            left = cost + form.a.T @ y
+            up = left[one.column] > 0
+            row = np.where(up, one.low_row, one.high_row)
+            step = -left[one.column] / np.where(up, one.low_entry, one.high_entry)
+            # the far bound of a forced column may have no row; only rounding pushes that way
+            np.add.at(y, row[row >= 0], step[row >= 0])
+        return y
 
 
 def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> Reduced:
@@ -46,6 +90,8 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
     pattern = sp.csr_array((np.ones(form.a.nnz), form.a.indices, form.a.indptr), shape=form.a.shape)
     kind_zero = np.arange(len(form.b)) < form.n_zero
     linear = np.arange(len(form.b)) < form.n_linear
+    source = {side: (np.full(form.n, -1, dtype=np.int64), np.ones(form.n)) for side in ("low", "high")}
+    rounds: list[Round] = []
     conflict = False
     while True:
         free = np.isnan(value)
@@ -57,24 +103,46 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         column, entry = single.indices, single.data
         limit = b[rows] / entry
         equal = kind_zero[rows]
-        np.minimum.at(upper, column[equal | (entry > 0)], limit[equal | (entry > 0)])
-        np.maximum.at(lower, column[equal | (entry < 0)], limit[equal | (entry < 0)])
+        for side, better, bound, told in (
+            ("high", np.minimum, upper, equal | (entry > 0)),
+            ("low", np.maximum, lower, equal | (entry < 0)),
+        ):
+            before = bound.copy()
+            better.at(bound, column[told], limit[told])
+            news = told & (limit == bound[column]) & (bound[column] != before[column])
+            source[side][0][column[news]], source[side][1][column[news]] = rows[news], entry[news]
         bounded = np.flatnonzero(np.isfinite(lower) & np.isfinite(upper))
         room, scale = (upper - lower)[bounded], 1 + np.abs(upper[bounded])
         conflict |= bool(np.any(room < -_VIOLATION * scale))
         pinned = bounded[free[bounded] & (room <= _FIXED * scale)]
         value[pinned] = 0.5 * (lower[pinned] + upper[pinned])
-        forced, at = _forced(form, free, lower, upper, b)
+        forced_row, forced, forced_entry, at = _forced(form, free, lower, upper, b)
         value[forced] = at
         if conflict or not (len(pinned) or len(forced)):
             break
+        held = np.union1d(pinned, forced)
+        (low_row, low_entry), (high_row, high_entry) = source["low"], source["high"]
+        rounds.append(
+            Round(
+                held,
+                low_row[held],
+                low_entry[held],
+                high_row[held],
+                high_entry[held],
+                forced_row,
+                forced,
+                forced_entry,
+            )
+        )
     keep = count > 0
     cone_rows = keep[form.n_linear :]
     some = np.zeros(len(form.cone_sizes), dtype=bool)
     np.logical_or.at(some, form.cone_of_row[cone_rows], True)
     whole = np.concatenate([keep[: form.n_linear], some[form.cone_of_row]])
     conflict |= _contradicts(form, b, whole)
-    return Reduced(value=value, free=free, lower=lower, upper=upper, row=whole, b=b, conflict=conflict)
+    return Reduced(
+        value=value, free=free, lower=lower, upper=upper, row=whole, b=b, conflict=conflict, rounds=tuple(rounds)
+    )
 
 
 def _forced(
@@ -83,12 +151,18 @@ def _forced(
     lower: Float[np.ndarray, " column"],
     upper: Float[np.ndarray, " column"],
     b: Float[np.ndarray, " row"],
-) -> tuple[Int[np.ndarray, " forced"], Float[np.ndarray, " forced"]]:
-    """Find inequalities that can only just be met; returns their columns and the bounds these are held at."""
+) -> tuple[
+    Int[np.ndarray, " forced"],
+    Int[np.ndarray, " forced"],
+    Float[np.ndarray, " forced"],
+    Float[np.ndarray, " forced"],
+]:
+    """Find inequalities that can only just be met; returns row, column, entry and the bound it is held at."""
     rows = np.arange(form.n_zero, form.n_linear)
     part = sp.csr_array(form.a[rows] @ sp.diags_array(free.astype(float)))
     part.eliminate_zeros()
     cheaper = np.where(part.data > 0, lower[part.indices], upper[part.indices])
+    own = part.data
     part.data = part.data * cheaper
     least = part.sum(axis=1)
     known = (np.diff(part.indptr) > 0) & np.isfinite(least)
@@ -96,7 +170,8 @@ def _forced(
     entries = np.concatenate(
         [np.arange(part.indptr[row], part.indptr[row + 1]) for row in tight] or [np.zeros(0, dtype=int)]
     )
-    return part.indices[entries].astype(np.int64), cheaper[entries]
+    row_of_entry = np.repeat(rows, np.diff(part.indptr))
+    return row_of_entry[entries], part.indices[entries].astype(np.int64), own[entries], cheaper[entries]
 
 
 def _contradicts(form: ConicForm, b: Float[np.ndarray, " row"], kept: Bool[np.ndarray, " row"]) -> bool:
