@@ -32,6 +32,8 @@ from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError,
 
 _CONE_GAP = 1e-6
 """a plan with a larger cone gap is no power flow [pu²]"""
+_LOSS_SLACK_MW = 1e-6
+"""a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
 _FREE_ROUNDS = 3
 """after these, margins only grow, which ends a to and fro between plans; they then err to the safe side"""
 _ROOMS = (1e-6, 1e-5, 1e-4)
@@ -39,7 +41,7 @@ _ROOMS = (1e-6, 1e-5, 1e-4)
 _SAME_PU = 1e-6
 """voltages of a plan and of the AC flow that differ by less are the same [pu]"""
 _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
+"""prices of losses, in highest energy prices, tried in turn to close open cones of flows and of converters"""
 
 
 class MvdcDrccSettings(ControllerSettings):
@@ -254,14 +256,18 @@ class MvdcDrcc(Controller):
         best = self._as_flow(observation, forecast, self._once(observation, forecast, limits, allowed=allowed))
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         for price in _LOSS_PRICES:
-            if best.cone_gap <= _CONE_GAP:
+            if self._open(best) <= 1.0:
                 break
             tried = self._once(observation, forecast, limits, allowed=allowed, loss_price=price * dear)
             tried = self._as_flow(observation, forecast, tried)
-            if tried.cone_gap < best.cone_gap:
+            if self._open(tried) < self._open(best):
                 bound = min(best.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
         return best
+
+    def _open(self, solved: _Solved) -> float:
+        """How far the cones of flows and converters are open, in what is tolerated."""
+        return max(solved.cone_gap / _CONE_GAP, mvdc_plan.loss_slack(self.plant, solved.built) / _LOSS_SLACK_MW)
 
     def _as_flow(self, observation: Observation, forecast: Forecast, solved: _Solved) -> _Solved:
         """Take the AC flow of the setpoints where open cones do not show in any voltage.
@@ -341,7 +347,7 @@ class MvdcDrcc(Controller):
             notes.append(f"no plan keeps every limit: {worst.words}")
         if solved.cone_gap > _CONE_GAP:
             notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
-        if (loss := mvdc_plan.loss_slack(self.plant, solved.built)) > 1e-6:
+        if (loss := mvdc_plan.loss_slack(self.plant, solved.built)) > _LOSS_SLACK_MW:
             notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
         within = outcome.objective - outcome.bound <= max(1e-3, wish.gap * abs(outcome.objective))
         return replace(

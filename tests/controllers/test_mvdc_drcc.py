@@ -191,6 +191,23 @@ def test_waste_that_pays_opens_no_cone_unnoticed() -> None:
         assert plan.prediction.v_pu == pytest.approx(np.abs(v), abs=1e-5)
 
 
+def test_batteries_lose_what_they_lose_where_dumping_pays_less_later_than_charging_now() -> None:
+    plant, observation, forecast = strained(v_min=0.9)
+    lossy = [
+        replace(one, storage=replace(one.storage, loss_coefficient=0.02, eta_charge=1.0, eta_discharge=1.0))
+        for one in plant.batteries
+    ]
+    plant = replace(plant, batteries=tuple(lossy))
+    price = -np.where(np.arange(forecast.steps) % 4 == 3, 5.0, 60.0)
+    plan = planned((plant, observation, replace(forecast, buy_price=price)), scenario="deterministic")
+    assert "does not occur" not in plan.solver.ended
+    assert plan.prediction is not None
+    for index, store in enumerate(plant.storages):
+        p, q = plan.p_mw[:, index], plan.q_mvar[:, index]
+        energy = observation.energy_mwh[index] - plant.step_h * np.cumsum(p + 0.02 * np.hypot(p, q))
+        assert energy.max() <= store.soc_max * store.energy_mwh + 1e-5
+
+
 # ------------------------------------------------------------------------------ against the full scenario formulation
 
 
