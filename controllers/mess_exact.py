@@ -258,7 +258,7 @@ class MessExact(Controller):
             notes.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
         if solved.cone_gap > _CONE_GAP:
             notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
-        if (loss := mess_plan.loss_slack_mw(built)) > 1e-6:
+        if (loss := mess_plan.loss_slack_mw(self.plant, built, observation)) > 1e-6:
             notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
         within = (
             objective - bound <= max(self._settings.gap_abs, self._settings.gap * abs(objective)) and len(notes) == 1

@@ -49,7 +49,7 @@ def after(plant: Plant, observation: Observation, plan: Plan, forecast: Forecast
     p = np.where(parked, plan.p_mw[0, : len(plant.storages)], 0.0)
     q = np.where(parked, plan.q_mvar[0, : len(plant.storages)], 0.0)
     energy, cycles = _stores(plant, observation, p, q)
-    used = departs | (p[: len(plant.trucks)] != 0.0)
+    used = departs | (np.hypot(p, q)[: len(plant.trucks)] > 0.0)
     new_day = plant.step_of_day(observation.step + 1) == 0
     return read_only(
         replace(

@@ -118,7 +118,7 @@ def driving_cost(
     cost: TruckCost,
     arcs: Arcs,
     departs: cp.Expression,
-    power_share: cp.Expression,
+    power_shares: Sequence[cp.Expression],
     day: Int[np.ndarray, " horizon"],
     step_h: float,
     arrives: int,
@@ -130,7 +130,8 @@ def driving_cost(
     ----------
     arcs : trips, ``arcs.km`` being the kilometres charged
     departs : which trips are made (arc,)
-    power_share : charging and discharging power in shares of the rating (horizon,); use, for flat labour
+    power_shares : active power and reactive power of either sign in shares of the ratings (horizon,); use, for flat
+        labour
     day : number of the day of each step, from 0
     arrives : steps until a truck on the road arrives; their labour is due whatever is decided
     used_today : flat labour of the first day is already due, and so no longer decides anything
@@ -150,7 +151,7 @@ def driving_cost(
     due[0] = 0.0 if used_today else due[0]
     first = np.zeros((horizon, len(due)))
     first[np.searchsorted(day, np.arange(len(due))), np.arange(len(due))] = 1.0
-    constraints = [power_share <= by_day(day).T @ used]
+    constraints: list[cp.Constraint] = [share <= by_day(day).T @ used for share in power_shares]
     if arrives > 0:
         constraints.append(used[: day[min(arrives, horizon) - 1] + 1] >= 1)
     if len(arcs):

@@ -248,7 +248,11 @@ def _truck(
         truck.cost,
         charged,
         way.departs,
-        (total.charge + total.discharge) / truck.storage.p_max_mw,
+        (
+            (total.charge + total.discharge) / truck.storage.p_max_mw,
+            total.q / truck.storage.s_max_mva,
+            -total.q / truck.storage.s_max_mva,
+        ),
         day,
         plant.step_h,
         arrives,

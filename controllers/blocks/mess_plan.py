@@ -73,15 +73,16 @@ def wasteful(plant: Plant, built: MessModel, observation: Observation) -> Bool[n
     waste = np.zeros((built.horizon, len(built.stores)), dtype=bool)
     for index, one in enumerate(built.stores):
         both = stores.simultaneous(one.total.charge.value, one.total.discharge.value)
-        if both.any() and _overflows(plant, one, float(observation.energy_mwh[index])):
+        if both.any() and _overflows(plant, one, float(observation.energy_mwh[index]), one.stored.loss.value):
             waste[:, index] = both
     return waste
 
 
-def _overflows(plant: Plant, one: StoreModel, start_mwh: float) -> bool:
+def _overflows(plant: Plant, one: StoreModel, start_mwh: float, loss_mw: Float[np.ndarray, " horizon"]) -> bool:
+    """Whether a store that nets charging and discharging would leave its window under given converter losses."""
     net = one.total.charge.value - one.total.discharge.value
     gain = one.store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / one.store.eta_discharge
-    energy = start_mwh + plant.step_h * np.cumsum(gain - one.stored.loss.value)
+    energy = start_mwh + plant.step_h * np.cumsum(gain - loss_mw)
     return bool(np.max(energy) > max(one.store.soc_max * one.store.energy_mwh, start_mwh) + 1e-6)
 
 
@@ -115,11 +116,15 @@ def cone_gap(built: MessModel) -> float:
     return max(distflow.cone_gap(flow) for flow in built.flows)
 
 
-def loss_slack_mw(built: MessModel) -> float:
-    """Largest converter loss that the plan counts on beyond the true one [MW]."""
+def loss_slack_mw(plant: Plant, built: MessModel, observation: Observation) -> float:
+    """Largest converter loss that the plan counts on beyond the true one [MW].
+
+    Only of stores that would overflow without it; elsewhere the store just ends with more energy than was asked for.
+    """
     slack = 0.0
-    for one in built.stores:
+    for index, one in enumerate(built.stores):
         if one.store.loss_coefficient > 0:
             true = one.store.loss_coefficient * np.hypot(one.total.p.value, one.total.q.value)
-            slack = max(slack, float(np.max(one.stored.loss.value - true)))
+            if _overflows(plant, one, float(observation.energy_mwh[index]), true):
+                slack = max(slack, float(np.max(one.stored.loss.value - true)))
     return slack

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controllers.contract import Battery, Forecast, Plant, Status, Storage
+from controllers.contract import Battery, Forecast, Labour, Observation, Plant, Status, Storage
 from controllers.mess_exact import MessExact, MessExactSettings
 from controllers.rehearsal import rehearse
 from controllers.sample_plants import Sample, at_start, look_ahead, no_devices, two_feeders
@@ -113,6 +113,20 @@ def test_a_truck_on_the_road_beyond_the_horizon_is_no_trouble() -> None:
     assert not plan.p_mw.any()
 
 
+def test_reactive_power_alone_makes_flat_labour_due() -> None:
+    """Voltage support lowers losses by far less than the labour of a day costs: an idle truck gives none."""
+    day = day_of("three_bus")
+    truck = day.plant.trucks[0]
+    dear = replace(truck.cost, labour=Labour.FLAT_IF_USED, labour_per_h=1e4)
+    plant = replace(day.plant, trucks=(replace(truck, cost=dear, initial_station=2),))
+    forecast = look_ahead(day, 0, 12)
+    plan = controller(plant).plan(at_start(plant), forecast)
+    assert not plan.p_mw.any()
+    assert not plan.q_mvar.any()
+    paid = controller(plant).plan(replace(at_start(plant), used_today=np.array([1])), forecast)
+    assert paid.q_mvar.any()
+
+
 def test_equal_inputs_give_equal_plans() -> None:
     day = day_of("three_bus")
     given = (replace(at_start(day.plant), step=60), look_ahead(day, 60, 48))
@@ -198,3 +212,22 @@ def test_an_upper_voltage_limit_that_only_false_losses_could_keep_is_reported_as
     assert plan.solver.cone_gap < 1e-6
     assert plan.prediction.v_pu.max() > 1.01
     assert "missed" in plan.solver.ended
+
+
+def lossy_hour(start_mwh: float, price: float) -> tuple[MessExact, Observation, Forecast]:
+    """One hour with a battery that loses a tenth in its converter and holds more than it has to."""
+    plant, day = battery_day(np.full(24, price), 0.0, 1.1)
+    store = replace(plant.batteries[0].storage, loss_coefficient=0.1, soc_end_min=0.1, cycles_max_per_day=0.5)
+    plant = replace(plant, batteries=(replace(plant.batteries[0], storage=store),), steps=1, horizon_steps=1)
+    used_up = replace(at_start(plant), energy_mwh=np.array([start_mwh]), cycles_today=np.array([0.5]))
+    return controller(plant), used_up, look_ahead(Sample("hour", plant, day), 0, 1)
+
+
+def test_energy_nobody_needs_is_not_taken_for_a_loss_that_does_not_occur() -> None:
+    """Its cycles used up, the battery keeps what it has; that it may lose some for nothing is no flaw of the plan."""
+    chosen, observation, forecast = lossy_hour(0.6, 50.0)
+    plan = chosen.plan(observation, forecast)
+    assert "converter loss" not in plan.solver.ended
+    assert plan.solver.status is Status.OPTIMAL
+    lost = 0.1 * np.hypot(plan.p_mw[0, 0], plan.q_mvar[0, 0])
+    assert plan.prediction.energy_mwh[-1, 0] == pytest.approx(0.6 - lost)

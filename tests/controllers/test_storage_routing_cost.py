@@ -146,7 +146,7 @@ def test_a_trip_costs_its_fuel_and_the_hours_on_the_road(mileage: Mileage, km: f
     assert charged[0, 0, 1] == km
     arcs = routing.Arcs(np.array([1]), np.array([4]), np.array([0]), np.array([1]), charged[1:2, 0, 1])
     day = np.zeros(5, dtype=np.int64)
-    driving = costs.driving_cost(rule, arcs, cp.Constant([1.0]), cp.Constant(np.zeros(5)), day, 0.5, 0, False)
+    driving = costs.driving_cost(rule, arcs, cp.Constant([1.0]), (), day, 0.5, 0, False)
     np.testing.assert_allclose(driving.per_step.value, [0.0, 0.4 * km + 4.0, 4.0, 4.0, 0.0])
 
 
@@ -158,7 +158,7 @@ def test_flat_labour_is_due_once_on_a_day_of_use(share: float, drives: float, us
     arcs = routing.Arcs(np.array([1]), np.array([2]), np.array([0]), np.array([1]), np.array([10.0]))
     day = np.zeros(4, dtype=np.int64)
     power = cp.Constant(np.array([0.0, 0.0, share, share]))
-    driving = costs.driving_cost(rule, arcs, cp.Constant([drives]), power, day, 1.0, 0, used_today)
+    driving = costs.driving_cost(rule, arcs, cp.Constant([drives]), (power,), day, 1.0, 0, used_today)
     outcome = solve(Model(cp.sum(driving.per_step), driving.constraints, driving.binaries))
     assert outcome.objective == pytest.approx(due, abs=1e-6)
 
