@@ -78,6 +78,7 @@ def run(
 def validate(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,station.")],
     config: ConfigArgument,
+    steps: Annotated[int | None, typer.Option(help="Replay only the first steps.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the run there.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     settings: Annotated[
@@ -89,7 +90,7 @@ def validate(
     """Replay a schedule made anywhere; exit 0 if it is AC-feasible, 1 if it violates a limit."""
     from sim.commands.validate import validate_command
 
-    raise typer.Exit(validate_command(plan, config, settings or [], out, overwrite, as_json))
+    raise typer.Exit(validate_command(plan, config, settings or [], steps, out, overwrite, as_json))
 
 
 @app.command()

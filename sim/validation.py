@@ -89,6 +89,7 @@ def validate(
     *,
     out: str | Path,
     overrides: Sequence[str] = (),
+    steps: int | None = None,
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
@@ -101,7 +102,7 @@ def validate(
     plan : a ``plan.csv`` (`controllers.plan_file`)
     config : the case it is for
     out : run directory
-    overrides, overwrite, progress : as in `sim.runner.run`
+    overrides, steps, overwrite, progress : as in `sim.runner.run`; steps that the plan leaves out are idle
 
     Raises
     ------
@@ -110,18 +111,19 @@ def validate(
     RunFailedError
         when the simulation stopped.
     """
-    return judge(replaying(plan, config, overrides), out=out, overwrite=overwrite, progress=progress)
+    return judge(replaying(plan, config, overrides), out=out, steps=steps, overwrite=overwrite, progress=progress)
 
 
 def judge(
     loaded: LoadedConfig,
     *,
     out: str | Path,
+    steps: int | None = None,
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
     """Run what `replaying` gave; see `validate`."""
-    done = run(loaded, out=out, overwrite=overwrite, clip=True, progress=progress)
+    done = run(loaded, steps=steps, out=out, overwrite=overwrite, clip=True, progress=progress)
     with open_results(done.directory) as connection:
         diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged ORDER BY step").fetchall()
         short = connection.execute(

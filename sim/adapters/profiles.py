@@ -39,7 +39,10 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         self._case = case_of_params(params)
         self._first_step = int(params.get("first_step", 0))
         plant, conditions = self._case.plant, self._case.conditions
-        self._generation = np.zeros_like(conditions.load_p_mw)
+        # what customers draw and what the network's own sources give are shown apart, not as their difference
+        own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
+        self._load = conditions.load_p_mw + own
+        self._generation = np.tile(own, (conditions.steps, 1))
         for column, bus in enumerate(plant.generator_bus):
             self._generation[:, bus] += conditions.generation_mw[:, column]
         return self.meta
@@ -68,7 +71,7 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
         table = {
-            "P_load[MW]": conditions.load_p_mw,
+            "P_load[MW]": self._load,
             "Q_load[MVar]": conditions.load_q_mvar,
             "P_gen[MW]": self._generation,
         }[attr]

@@ -18,15 +18,21 @@ _SHOWN = 20
 
 
 def validate_command(
-    plan: Path, config: str, settings: Sequence[str], out: Path | None, overwrite: bool, as_json: bool
+    plan: Path,
+    config: str,
+    settings: Sequence[str],
+    steps: int | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> int:
     """Replay a plan and print whether the AC grid holds it."""
     loaded = replaying(plan, config, settings)
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:
-            with live_progress(loaded.config, None, Console(stderr=True)) as progress:
-                verdict = judge(loaded, out=directory, overwrite=overwrite, progress=progress)
+            with live_progress(loaded.config, steps, Console(stderr=True)) as progress:
+                verdict = judge(loaded, steps=steps, out=directory, overwrite=overwrite, progress=progress)
         except RunFailedError as failed:
             return report_failure(failed, as_json, kept=out is not None)
         except RunInterruptedError as interrupted:

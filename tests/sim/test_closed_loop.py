@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import numpy as np
+import pandapower as pp
 import pandas as pd
 import pytest
 
@@ -36,6 +37,13 @@ def test_a_plan_written_by_a_run_replays_to_the_same_ac_results(tmp_path, config
     verdict = validate(tmp_path / "first" / "plan.csv", config, out=tmp_path / "again")
     assert_same_results(first, verdict.run)
     assert verdict.feasible == (first.summary["grid"]["violations"] == 0)
+
+
+def test_the_plan_of_the_first_steps_replays_as_the_first_steps(tmp_path):
+    first = run("three_bus", steps=30, out=tmp_path / "first")
+    again = validate(tmp_path / "first" / "plan.csv", "three_bus", steps=30, out=tmp_path / "again").run
+    assert first.summary["steps"] == again.summary["steps"] == 30
+    assert_same_results(first, again)
 
 
 def test_a_run_in_two_halves_equals_the_whole(tmp_path):
@@ -235,3 +243,42 @@ def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
     early, middle, late = (int(word) for word in done.stdout.split())
     # a step is 33 buses and 32 lines of some ten figures each: kept in memory, 3,500 of them would be 18 MB and more
     assert late - middle < 6e6, (early, middle, late)
+
+
+def test_customers_pay_for_their_load_whatever_the_networks_own_sources_give(tmp_path):
+    net = pp.create_empty_network()
+    slack, end = (pp.create_bus(net, 20.0, name=name) for name in ("slack", "end"))
+    pp.create_ext_grid(net, slack)
+    pp.create_line(net, slack, end, 5.0, "NA2XS2Y 1x185 RM/25 12/20 kV")
+    pp.create_load(net, end, p_mw=0.8, q_mvar=0.2)
+    pp.create_sgen(net, end, p_mw=0.3, q_mvar=0.1)
+    pp.to_json(net, str(tmp_path / "net.json"))
+    config = tmp_path / "case.toml"
+    config.write_text(
+        textwrap.dedent("""
+            name = "own_source"
+            [time]
+            start = 2024-05-01T00:00:00
+            step_s = 3600
+            steps = 2
+            [[networks]]
+            name = "dn1"
+            feeder = "net.json"
+            [[loads]]
+            network = "dn1"
+            factor = 0.5
+            [prices]
+            sell = 100.0
+            buy = 50.0
+        """)
+    )
+    done = run(config, out=tmp_path / "run")
+    net.load["scaling"] = 0.5
+    pp.runpp(net, tolerance_mva=1e-10)
+    bought = 2 * net.res_ext_grid.p_mw.item()
+    assert done.summary["grid"]["import_mwh"] == pytest.approx(bought, rel=1e-8)
+    assert done.summary["grid"]["losses_mwh"] == pytest.approx(2 * net.res_line.pl_mw.sum(), rel=1e-6)
+    assert done.summary["cost"]["income"] == pytest.approx(2 * 0.4 * 100.0, rel=1e-12)
+    assert done.summary["cost"]["controllable_cost"] == pytest.approx(50.0 * (bought - 2 * (0.4 - 0.3)), rel=1e-6)
+    bus = done.table("bus").set_index(["step", "bus"]).loc[(0, "end")]
+    assert (bus.p_load_mw, bus.p_gen_mw) == (pytest.approx(0.4), pytest.approx(0.3))
