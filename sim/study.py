@@ -103,6 +103,7 @@ def run_study(
         for anything wrong with the study or its configs.
     """
     loaded = study if isinstance(study, Study) else load_study(study)
+    _refuse_bad_variants(loaded)
     wanted = [
         (_jobs(loaded, number, None if row is None else row.set, workers), number, row)
         for number, table in enumerate(loaded.config.tables)
@@ -174,6 +175,25 @@ def _errors(job: Job, controller: Controller) -> ErrorSettings:
         message = "the controller has no forecast errors of its own to be judged by; add [errors] to the study"
         raise InputError(Fault(str(job.config), "controller.use", message))
     return errors
+
+
+def _refuse_bad_variants(study: Study) -> None:
+    """Read every variant before the first is planned; faults of settings are named at their place in the study."""
+    faults: list[Fault] = []
+    for number, (table, config) in enumerate(zip(study.config.tables, study.configs, strict=True)):
+        places = [(f"tables[{number}].rows[{k}].set", row.set) for k, row in enumerate(table.rows)]
+        if table.reference is not None:
+            places.append((f"tables[{number}].reference", table.reference))
+        for place, settings in places:
+            try:
+                build_case(load_config(config, overrides(settings)))
+            except InputError as error:
+                faults += [
+                    Fault(str(study.path), f"{place}: {one.key}", one.message) if one.source == "--set" else one
+                    for one in error.faults
+                ]
+    if faults:
+        raise InputError(dict.fromkeys(faults))
 
 
 def _wear(case: Case, plan: Plan) -> float:

@@ -62,6 +62,22 @@ def test_faults_of_a_study_are_all_named_with_their_place(tmp_path: Path) -> Non
     assert {fault.key for fault in caught.value.faults} == {"tables[0].config", "published"}
 
 
+def test_settings_that_no_config_takes_are_refused_before_anything_is_planned(tmp_path: Path) -> None:
+    text = TINY.format(draws=1).replace('"controller.scenario" = "deterministic"', '"controller.confidenze" = 0.9')
+    file = write(
+        tmp_path, text.replace('reference = { "controller.scenario" = "none" }', 'reference = { "seed" = -1 }')
+    )
+    planned: list[int] = []
+    with pytest.raises(InputError) as caught:
+        run_study(file, progress=lambda done, total: planned.append(done))
+    named = {(fault.source, fault.key.partition(" = ")[0]) for fault in caught.value.faults}
+    assert named == {
+        (str(file), "tables[0].rows[1].set: controller.confidenze"),
+        (str(file), "tables[0].reference: seed"),
+    }
+    assert planned == []
+
+
 def test_an_unknown_study_is_answered_with_those_there_are() -> None:
     with pytest.raises(InputError, match="han2025"):
         load_study("han2026")
