@@ -138,7 +138,7 @@ class Prediction:
     v_pu : voltage of every bus [pu]
     p_branch_mw, q_branch_mvar : flow into every branch at its parent end [MW, Mvar]
     import_mw : power drawn from the grid above each network, negative when exported [MW]
-    losses_mw : losses of each network [MW]
+    losses_mw : losses of each network, in branches and shunts [MW]
     energy_mwh : energy of every store, at the start of each step and at the end of the last [MWh]
     cost : cost of each step, without income from customers [currency]
     """

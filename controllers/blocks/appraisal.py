@@ -196,7 +196,7 @@ class Judge:
             v_pu[:, buses] = np.abs(v)
             p_branch[:, branches], q_branch[:, branches] = flows.s_parent_mva.real, flows.s_parent_mva.imag
             imported[:, k] = injected[:, feeder.slack].real - p_bus[0][:, buses][:, feeder.slack]
-            losses[:, k] = (flows.s_parent_mva + flows.s_child_mva).real.sum(axis=1)
+            losses[:, k] = injected.real.sum(axis=1)
             gap = max(gap, ac_cone_gap(feeder, v, flows.s_parent_mva))
         cost = costs.grid_cost(imported, self._forecast.buy_price, plant.export_price_ratio, plant.step_h)
         prediction = Prediction(

@@ -41,7 +41,7 @@ def largest_flow(
     v_high_sq = max(float(feeder.v_max_pu.max()), feeder.slack_v_pu, 1.0) ** 2
     p = p_reach + np.abs(feeder.g_shunt_pu) * v_high_sq
     q = q_reach + np.abs(feeder.b_shunt_pu) * v_high_sq
-    losses = np.zeros(len(p))
+    losses = np.full(len(p), np.abs(feeder.g_shunt_pu).sum() * v_high_sq)
     for branch in outward_order(feeder)[::-1]:
         parent, child = feeder.parent[branch], feeder.child[branch]
         w_high = v_high_sq / min(feeder.tap_parent[branch], feeder.tap_child[branch]) ** 2

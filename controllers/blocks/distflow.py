@@ -36,7 +36,7 @@ class BranchFlow:
     w_parent, w_child : squared voltages at the ends of the π section (horizon, branch) [pu²]
     p_child, q_child : flow out of every branch into its child bus (horizon, branch) [pu]
     p_import, q_import : drawn from the grid above at the slack bus (horizon,) [pu]
-    losses : active power lost in the branches (horizon,) [pu]
+    losses : active power lost in branches and shunts (horizon,) [pu]
     constraints : what ties them together
     """
 
@@ -76,6 +76,9 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
     q_series = q + _scaled(w_parent, feeder.b_parent_pu)
     p_child = p_series - _scaled(i_sq, feeder.r_pu) - _scaled(w_child, feeder.g_child_pu)
     q_child = q_series - _scaled(i_sq, feeder.x_pu) + _scaled(w_child, feeder.b_child_pu)
+    losses = cp.sum(p - p_child, axis=1)
+    if feeder.g_shunt_pu.any():
+        losses = losses + v_sq @ feeder.g_shunt_pu
     flow = BranchFlow(
         v_sq=v_sq,
         p=p,
@@ -89,7 +92,7 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
         q_child=q_child,
         p_import=p_import,
         q_import=q_import,
-        losses=cp.sum(p - p_child, axis=1),
+        losses=losses,
         constraints=[],
     )
     flow.constraints.extend(
