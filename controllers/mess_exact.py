@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field
 
-from controllers.blocks import mess_plan, routing
+from controllers.blocks import mess_plan
+from controllers.blocks.fixed_route import on_route, route_values
 from controllers.blocks.following import followed
-from controllers.blocks.mess import MessModel, MessOptions, mess_model, trips_left
+from controllers.blocks.mess import MessModel, MessOptions, mess_model
 from controllers.contract import (
     Controller,
     ControllerSettings,
@@ -174,7 +175,8 @@ class MessExact(Controller):
             built = mess_model(self.plant, observation, forecast, options, one_way)
             model = built.model
             if keep and wanted is not None:
-                model = replace(model, constraints=[*model.constraints, *self._on_route(built, observation, wanted)])
+                held = on_route(self.plant, built, observation, _stretched(wanted, built.horizon))
+                model = replace(model, constraints=[*model.constraints, *held])
             left = max(until - time.perf_counter(), _LEAST_SECONDS)
             outcome = self._run(model, left, [] if keep else self._starts(built, observation, wanted))
             seconds += outcome.seconds
@@ -213,36 +215,13 @@ class MessExact(Controller):
                 for k, stations in enumerate(built.stations)
             ]
             targets.append(np.tile(np.array(row, dtype=np.int64), (built.horizon, 1)))
-        starts = [self._route_values(built, observation, target) for target in targets]
+        starts = [route_values(self.plant, built, observation, target) for target in targets]
         flat = [used for used in built.used if used is not None]
         if flat:
             stay = starts[-most]
             starts = [start | {used: np.ones(used.shape) for used in flat} for start in starts]
             starts.append(stay | {used: np.zeros(used.shape) for used in flat})
         return starts
-
-    def _route_values(
-        self, built: MessModel, observation: Observation, target: np.ndarray
-    ) -> dict[cp.Variable, np.ndarray]:
-        """Binaries of the routes that lead to the wanted stations."""
-        values: dict[cp.Variable, np.ndarray] = {}
-        for k, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
-            parked, departs = routing.follow(
-                target[:, k],
-                way.arcs,
-                stations,
-                stations.index(int(observation.station[k])),
-                int(observation.transit_steps[k]),
-                built.day,
-                trips_left(self.plant.trucks[k], built.day, int(observation.trips_today[k])),
-            )
-            values |= {way.parked: parked, way.departs: departs}
-        return values
-
-    def _on_route(self, built: MessModel, observation: Observation, wanted: np.ndarray) -> list[cp.Constraint]:
-        """Hold the trucks to the wanted stations."""
-        values = self._route_values(built, observation, _stretched(wanted, built.horizon))
-        return [variable == value for variable, value in values.items()]
 
     def _read(self, observation: Observation, solved: _Solved, planned_at: int) -> Plan:
         """Turn the solution into a plan."""

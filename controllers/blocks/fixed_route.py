@@ -11,11 +11,11 @@ from controllers.blocks.mess import MessModel, trips_left
 from controllers.contract import Observation, Plant
 
 
-def on_route(
+def route_values(
     plant: Plant, built: MessModel, observation: Observation, wanted: Int[np.ndarray, "horizon truck"]
-) -> list[cp.Constraint]:
-    """Fix the binaries of a model with delays to the way that follows the wanted stations as the roads allow."""
-    constraints: list[cp.Constraint] = []
+) -> dict[cp.Variable, np.ndarray]:
+    """Return the binaries of the way that follows the wanted stations as the roads allow, in a model with delays."""
+    values: dict[cp.Variable, np.ndarray] = {}
     for k, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
         parked, departs = routing.follow(
             wanted[:, k],
@@ -26,5 +26,12 @@ def on_route(
             built.day,
             trips_left(plant.trucks[k], built.day, int(observation.trips_today[k])),
         )
-        constraints += [way.parked == parked, way.departs == departs]
-    return constraints
+        values |= {way.parked: parked, way.departs: departs}
+    return values
+
+
+def on_route(
+    plant: Plant, built: MessModel, observation: Observation, wanted: Int[np.ndarray, "horizon truck"]
+) -> list[cp.Constraint]:
+    """Fix the binaries of a model with delays to the way that follows the wanted stations as the roads allow."""
+    return [variable == value for variable, value in route_values(plant, built, observation, wanted).items()]
