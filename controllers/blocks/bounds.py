@@ -30,6 +30,8 @@ def largest_flow(
     p_reach: Float[np.ndarray, "horizon bus"],
     q_reach: Float[np.ndarray, "horizon bus"],
     v_low_pu: float,
+    *,
+    rated: bool = True,
 ) -> LargestFlow:
     """Add up what lies below every branch, leaves first, with the losses that it causes at the lowest voltage.
 
@@ -37,6 +39,7 @@ def largest_flow(
     ----------
     p_reach, q_reach : largest magnitude of the net injection at every bus [pu]
     v_low_pu : no voltage is lower [pu]
+    rated : currents keep their ratings
     """
     v_high_sq = max(float(feeder.v_max_pu.max()), feeder.slack_v_pu, 1.0) ** 2
     p = p_reach + np.abs(feeder.g_shunt_pu) * v_high_sq
@@ -49,7 +52,7 @@ def largest_flow(
         p_out = p[:, child] + abs(feeder.g_child_pu[branch]) * w_high
         q_out = q[:, child] + abs(feeder.b_child_pu[branch]) * w_high
         # seen from the child's end of the impedance, where the voltage is at least w_low
-        i_sq = np.minimum((p_out**2 + q_out**2) / w_low, _rating_sq(feeder, int(branch)))
+        i_sq = np.minimum((p_out**2 + q_out**2) / w_low, _rating_sq(feeder, int(branch)) if rated else np.inf)
         shunts = (abs(feeder.g_parent_pu[branch]) + abs(feeder.g_child_pu[branch])) * w_high
         losses += feeder.r_pu[branch] * i_sq + shunts
         p[:, parent] += p_out + feeder.r_pu[branch] * i_sq + abs(feeder.g_parent_pu[branch]) * w_high

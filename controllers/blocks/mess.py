@@ -337,6 +337,7 @@ def _networks(
             (np.abs(forecast.net_load_mw(plant)) + reach)[:, buses] / base,
             (np.abs(forecast.load_q_mvar) + reach)[:, buses] / base,
             float(feeder.v_min_pu.min()) * (0.5 if options.relaxed else 1.0),
+            rated=not options.relaxed,
         )
         import_mw, loss_mw = base * flow.p_import, base * flow.losses
         energy = costs.energy_cost(

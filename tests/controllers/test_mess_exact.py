@@ -231,3 +231,14 @@ def test_energy_nobody_needs_is_not_taken_for_a_loss_that_does_not_occur() -> No
     assert plan.solver.status is Status.OPTIMAL
     lost = 0.1 * np.hypot(plan.p_mw[0, 0], plan.q_mvar[0, 0])
     assert plan.prediction.energy_mwh[-1, 0] == pytest.approx(0.6 - lost)
+
+
+def test_an_overloaded_line_is_reported_where_export_at_negative_prices_is_settled_apart() -> None:
+    sample = no_devices()
+    feeder = replace(sample.plant.feeders[0], i_max_pu=np.full(3, 0.2))
+    plant = replace(sample.plant, feeders=(feeder,), export_price_ratio=0.5)
+    day = replace(sample.day, buy_price=-sample.day.buy_price)
+    plan = controller(plant).plan(at_start(plant), day)
+    assert "missed" in plan.solver.ended
+    v, _ = solve_sweep(feeder, -day.load_p_mw, -day.load_q_mvar)
+    assert np.abs(plan.prediction.v_pu - np.abs(v)).max() < 1e-5
