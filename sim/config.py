@@ -11,54 +11,21 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
-from controllers.contract import Labour, Mileage
 from networks.roads import Rounding
-
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$")]
-BusName = Annotated[str | int, Field(description="name of a bus, as in the source of the feeder")]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-FileName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
-# strict models take no string for an enum; a file has only strings
-Choice = Field(strict=False)
-
-
-class Part(BaseModel):
-    """Base of all parts of the config."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCustomError:
-    """Word the faults of values that do not fit together.
-
-    Parameters
-    ----------
-    found : by key, what is wrong and the way out
-    repair : values (``None`` to leave the key out) that make the table valid, so that what else is wrong with the file
-        can be found too
-    """
-    words = "; ".join(f"{key}: {message}" for key, message in found.items())
-    return PydanticCustomError("inconsistent", "{words}", {"words": words, "found": found, "repair": repair})
-
-
-class ProfileColumn(Part):
-    """A column of a profile file, scaled."""
-
-    column: str
-    """``"source.column"``, the source being a key of ``[profiles]``"""
-    scale: Finite = 1.0
-    """the column is multiplied by this"""
-    per_unit: bool = False
-    """divide the column by its largest value in the file first"""
-
-
-Series = Finite | str | ProfileColumn
-"""A number, ``"source.column"``, or a table with ``column`` and ``scale``."""
+from sim.config_devices import BatteryConfig, LinkConfig, TruckConfig
+from sim.config_parts import (
+    BusName,
+    Choice,
+    FileName,
+    Finite,
+    Name,
+    NonNegative,
+    Part,
+    Positive,
+    Series,
+    inconsistent,
+)
 
 
 class Resample(StrEnum):
@@ -202,112 +169,6 @@ class RoadsConfig(Part):
         return self
 
 
-class StorageConfig(Part):
-    """What a battery can do, on a truck or not."""
-
-    energy_mwh: Positive
-    """rated energy [MWh]"""
-    p_max_mw: Positive
-    """largest charging and discharging power [MW]"""
-    s_max_mva: Positive | None = None
-    """converter rating [MVA]; ``p_max_mw`` when not given"""
-    eta_charge: Positive = 1.0
-    """charging efficiency"""
-    eta_discharge: Positive = 1.0
-    """discharging efficiency"""
-    allow_published_efficiency: bool = False
-    """accept an efficiency above 1, as published for the three-bus case (the round trip then has no loss)"""
-    loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """converter loss [MW per MVA]"""
-    soc_min: Fraction = 0.0
-    """lowest state of charge"""
-    soc_max: Fraction = 1.0
-    """highest state of charge"""
-    soc_initial: Fraction = 0.5
-    """state of charge at the start"""
-    soc_end: Literal["start", "free"] | Fraction = "start"
-    """least state of charge at the end of every day"""
-    cycles_max_per_day: Positive | None = None
-    """full cycles allowed a day"""
-    cost_per_mwh_charged: NonNegative = 0.0
-    """cost of wear per MWh drawn from the grid [currency/MWh]"""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> StorageConfig:
-        keys = ("soc_min", "soc_max", "soc_initial", "soc_end", "eta_charge", "eta_discharge")
-        window = f"[soc_min, soc_max] = [{self.soc_min}, {self.soc_max}]"
-        found: dict[str, str] = {}
-        if self.soc_min >= self.soc_max:
-            found["soc_min"] = f"the window is upside down: soc_min must be below soc_max = {self.soc_max}"
-        else:
-            if not self.soc_min <= self.soc_initial <= self.soc_max:
-                found["soc_initial"] = f"lies outside {window}; choose a value inside"
-            if isinstance(self.soc_end, float) and not self.soc_min <= self.soc_end <= self.soc_max:
-                found["soc_end"] = f'lies outside {window}; choose a value inside, "start" or "free"'
-        for key in ("eta_charge", "eta_discharge"):
-            if getattr(self, key) > 1 and not self.allow_published_efficiency:
-                found[key] = (
-                    "an efficiency above 1 makes energy from nothing; it must be at most 1 "
-                    "(allow_published_efficiency = true accepts a published figure)"
-                )
-        if found:
-            raise inconsistent(found, dict.fromkeys(keys))
-        return self
-
-
-class TruckConfig(StorageConfig):
-    """A battery on a truck."""
-
-    name: Name
-    station: str
-    """where it stands at the start"""
-    stations: list[str] | None = None
-    """stations it may use; all when not given"""
-    trips_max_per_day: Annotated[int, Field(ge=0)] = 1000
-    """trips allowed a day"""
-    fuel_per_km: NonNegative = 0.0
-    """fuel rate [currency/km]"""
-    labour_per_h: NonNegative = 0.0
-    """labour rate [currency/h]"""
-    mileage: Annotated[Mileage, Choice] = Mileage.LEG
-    """kilometres charged for a trip"""
-    labour: Annotated[Labour, Choice] = Labour.TRAVEL
-    """hours charged"""
-    flat_hours: NonNegative = 8.0
-    """hours a day, under ``labour = "flat_if_used"`` [h]"""
-
-
-class BatteryConfig(StorageConfig):
-    """A stationary battery."""
-
-    name: Name
-    network: str
-    bus: BusName
-
-
-class TerminalConfig(Part):
-    """One converter of a link."""
-
-    network: str
-    bus: BusName
-    s_max_mva: Positive
-    """rating [MVA]"""
-    loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """loss [MW per MVA]"""
-    name: Name | None = None
-    """``<link>-1``, ``<link>-2``, … when not given"""
-
-
-class LinkConfig(Part):
-    """An MVDC link."""
-
-    name: Name
-    terminals: Annotated[list[TerminalConfig], Field(min_length=2)]
-    """two or more"""
-    balancing: Annotated[int, Field(ge=1)] = 1
-    """number of the terminal that holds the DC voltage and so balances the others"""
-
-
 class ErrorConfig(Part):
     """Relative forecast error of one quantity: ``forecast = value · bias · (1 + e)``, e normal, correlated in time."""
 
@@ -432,31 +293,31 @@ class Config(Part):
     """seed of everything that is drawn"""
     time: TimeConfig
     """steps of the run"""
-    profiles: dict[Name, ProfileSource] = {}
+    profiles: dict[Name, ProfileSource] = Field(default={})
     """files of time series, by the name that ``"source.column"`` uses"""
     networks: Annotated[list[NetworkConfig], Field(min_length=1)]
     """distribution networks"""
-    loads: list[LoadConfig] = []
+    loads: list[LoadConfig] = Field(default=[])
     """what the networks feed"""
-    generators: list[GeneratorConfig] = []
+    generators: list[GeneratorConfig] = Field(default=[])
     """PV, wind and other sources"""
     prices: PricesConfig = PricesConfig()
     """tariffs"""
-    stations: list[StationConfig] = []
+    stations: list[StationConfig] = Field(default=[])
     """where trucks connect"""
     roads: RoadsConfig | None = None
     """travel between the stations; needed with trucks"""
-    trucks: list[TruckConfig] = []
+    trucks: list[TruckConfig] = Field(default=[])
     """batteries on trucks"""
-    batteries: list[BatteryConfig] = []
+    batteries: list[BatteryConfig] = Field(default=[])
     """stationary batteries"""
-    links: list[LinkConfig] = []
+    links: list[LinkConfig] = Field(default=[])
     """MVDC links"""
     forecast: ForecastConfig = ForecastConfig()
     """what the controller may know of the future"""
     controller: ControllerConfig = ControllerConfig()
     """who plans, and its settings"""
-    controllers: dict[str, dict[str, Any]] = {}
+    controllers: dict[str, dict[str, Any]] = Field(default={})
     """settings of other controllers, by name, used when ``--controller`` chooses them"""
     grid: GridConfig = GridConfig()
     """AC power flow"""

@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from networks.faults import Fault, no_such
-from sim.config import Config, ProfileColumn
+from sim.config import Config
 from sim.config_document import Document, Loc, key_text, nearest
+from sim.config_parts import ProfileColumn
 
 _WRONG_TYPE = {
     "float_type": "a number",

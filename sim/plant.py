@@ -16,8 +16,10 @@ from networks.feeder import Feeder
 from networks.network import Network
 from networks.road_graph import load_road_graph
 from networks.roads import DistanceMatrix, Roads, matrix_from_rows
-from sim.config import BusName, Config, LoadConfig, NetworkConfig, StorageConfig
+from sim.config import Config, LoadConfig, NetworkConfig
+from sim.config_devices import StorageConfig
 from sim.config_document import Loc
+from sim.config_parts import BusName
 from sim.loaded_config import LoadedConfig
 from sim.profiles import file_fault, reference_faults
 

@@ -10,8 +10,9 @@ from jaxtyping import Float
 
 from controllers.contract import Plant
 from networks.faults import Fault, InputError, no_such
-from sim.config import Config, LoadConfig, ProfileColumn, Series
+from sim.config import Config, LoadConfig
 from sim.config_document import Loc
+from sim.config_parts import ProfileColumn, Series
 from sim.loaded_config import LoadedConfig
 from sim.profile_table import ProfileTable, column_names, read_profile
 from sim.profile_times import Clock

@@ -12,9 +12,9 @@ from pydantic import ConfigDict, Field
 from controllers.blocks.error_settings import ErrorSettings
 from controllers.settings import read_settings
 from networks.faults import Fault, InputError, no_such
-from sim.config import Name, Part
 from sim.config_document import read_toml, value_text
 from sim.config_file import configs_dir, find_config
+from sim.config_parts import Name, Part
 
 PUBLISHED_COLUMNS = ("table", "scenario", "value", "metric", "result")
 """Columns that a file of published figures must have."""

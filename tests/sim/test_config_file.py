@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from controllers.plant import Labour, Mileage
 from networks.faults import InputError
-from sim.config import Labour, Mileage
 from sim.config_file import config_of_document, configs_dir, find_config, list_configs, load_config, write_config
 from sim.config_schema import config_schema
 

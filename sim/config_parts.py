@@ -1,0 +1,52 @@
+"""What the parts of the config are made of: names, magnitudes, series, and the base that refuses unknown keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$")]
+BusName = Annotated[str | int, Field(description="name of a bus, as in the source of the feeder")]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FileName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+# strict models take no string for an enum; a file has only strings
+Choice = Field(strict=False)
+
+
+class Part(BaseModel):
+    """Base of all parts of the config."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCustomError:
+    """Word the faults of values that do not fit together.
+
+    Parameters
+    ----------
+    found : by key, what is wrong and the way out
+    repair : values (``None`` to leave the key out) that make the table valid, so that what else is wrong with the file
+        can be found too
+    """
+    words = "; ".join(f"{key}: {message}" for key, message in found.items())
+    return PydanticCustomError("inconsistent", "{words}", {"words": words, "found": found, "repair": repair})
+
+
+class ProfileColumn(Part):
+    """A column of a profile file, scaled."""
+
+    column: str
+    """``"source.column"``, the source being a key of ``[profiles]``"""
+    scale: Finite = 1.0
+    """the column is multiplied by this"""
+    per_unit: bool = False
+    """divide the column by its largest value in the file first"""
+
+
+Series = Finite | str | ProfileColumn
+"""A number, ``"source.column"``, or a table with ``column`` and ``scale``."""
