@@ -2,6 +2,7 @@
 
 The devices keep their setpoints, loads and generation differ from the forecast by the sampled errors, and every
 sample, step and network is solved in AC. Samples are streamed, and only four numbers of each are kept.
+Inside the limits means the voltage limits of the buses; ratings of lines and transformers are not judged.
 """
 
 from __future__ import annotations

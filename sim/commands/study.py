@@ -12,6 +12,8 @@ from sim.study import Table, run_study
 from sim.study_compare import METRICS, agreements, as_json, published_figures
 from sim.study_config import Study, load_study
 
+_JUDGED = "reliability: voltages of all buses in AC; ratings of lines are not judged"
+
 
 def study_command(name: str, workers: int, as_json_wanted: bool) -> int:
     """Run a study and print our figures beside the published ones."""
@@ -43,6 +45,7 @@ def _print(console: Console, study: Study, table: Table) -> None:
         if metric.name in {name for one in published for name in one} or (not published and metric.ordered)
     ]
     grid = Grid(box=None, header_style="bold", pad_edge=False, title=table.config.title, title_justify="left")
+    grid.caption, grid.caption_justify = _JUDGED, "left"
     grid.add_column("")
     for metric in here:
         grid.add_column(metric.heading, justify="right")
