@@ -264,6 +264,7 @@ def _networks(
             (np.abs(forecast.net_load_mw(plant)) + reach)[:, buses] / base,
             (np.abs(forecast.load_q_mvar) + reach)[:, buses] / base,
             float(feeder.v_min_pu.min()) * (1.0 if missed is None else 0.5),
+            rated=missed is None,
         )
         import_mw = base * flow.p_import
         energy = costs.energy_cost(
