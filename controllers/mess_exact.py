@@ -109,10 +109,13 @@ class MessExact(Controller):
                 return followed(self.plant, observation, forecast, self._options(), previous, memory)
             kept = first_steps(forecast, min(forecast.steps, len(wanted)))
             try:
-                return self._read(observation, self._solve(observation, kept, wanted, until, keep=True), planned_at)
+                plan = self._read(observation, self._solve(observation, kept, wanted, until, keep=True), planned_at)
             except InfeasibleError:
                 # the old routes no longer lead anywhere: decide anew, now
                 pass
+            else:
+                ended = f"{plan.solver.ended}; the bound is for the routes decided at step {planned_at}"
+                return replace(plan, solver=replace(plan.solver, ended=ended))
         return self._read(observation, self._decide(observation, forecast, wanted, until), observation.step)
 
     def _decide(self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None, until: float) -> _Solved:

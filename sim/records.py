@@ -18,6 +18,9 @@ import pyarrow as pa
 
 from controllers.contract import Plant
 
+# what is written is not read again while the run goes on: without a bound DuckDB keeps all of it in memory
+_BOUNDED: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "48MB", "threads": 1}
+
 _TEXT, _INT, _REAL, _FLAG = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
 
 BUS_COLUMNS = {
@@ -166,7 +169,7 @@ class Recorder:
         loading_max_percent: Sequence[float],
         flush_steps: int,
     ):
-        self._connection = duckdb.connect(str(path))
+        self._connection = duckdb.connect(str(path), config=_BOUNDED)
         self._flush_steps = flush_steps
         self._pending: list[StepRecord] = []
         self._labels = {
