@@ -16,6 +16,7 @@ import mosaik
 from loguru import logger
 
 from sim.adapters.fleet import initial_state
+from sim.adapters.grid import GRID_RESULTS
 from sim.adapters.recorder import LiveState
 from sim.case import Case
 from sim.config import SimulatorConfig
@@ -29,22 +30,6 @@ _SIMULATORS = {
     "Recorder": "sim.adapters.recorder:RecorderSimulator",
 }
 _FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
-_GRID_RECORD = (
-    "P[MW]",
-    "Q[MVar]",
-    "Vm[pu]",
-    "Va[deg]",
-    "P_line[MW]",
-    "Q_line[MVar]",
-    "I_line[kA]",
-    "loading[%]",
-    "losses_line[MW]",
-    "import[MW]",
-    "import[MVar]",
-    "losses[MW]",
-    "balance_error",
-    "converged",
-)
 
 
 class SimulationFailedError(RuntimeError):
@@ -224,7 +209,7 @@ def _assemble(
         before = {attr: last[attr][k] if last else [float("nan")] * unknown[attr] for attr in _FEEDBACK}
         world.connect(one, controller, *_FEEDBACK, time_shifted=True, initial_data=before)
         world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
-        world.connect(one, record, *_GRID_RECORD)
+        world.connect(one, record, *GRID_RESULTS)
     world.connect(market, record, "buy_price", "sell_price")
     world.connect(roads, record, "congestion")
     world.connect(controller, record, "plan", "dispatch")

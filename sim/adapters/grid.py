@@ -24,7 +24,7 @@ from sim.config import AcEngine, GridConfig
 _INPUTS = ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "Q_gen[MVar]"]
 _BUS_RESULTS = ["P[MW]", "Q[MVar]", "Vm[pu]", "Va[deg]"]
 _LINE_RESULTS = ["P[MW]", "Q[MVar]", "I[kA]", "loading[%]", "losses[MW]"]
-_GRID_RESULTS = [
+GRID_RESULTS = [
     *_BUS_RESULTS,
     "P_line[MW]",
     "Q_line[MVar]",
@@ -46,7 +46,7 @@ META: dict[str, Any] = {
         "Grid": {
             "public": True,
             "params": ["network", "base_dir", "nominal", "ac_engine", "slack_v_pu", "tolerance_mva", "max_iterations"],
-            "attrs": [*_INPUTS, *_GRID_RESULTS],
+            "attrs": [*_INPUTS, *GRID_RESULTS],
         },
         "Bus": {"public": False, "params": [], "attrs": [*_INPUTS, *_BUS_RESULTS]},
         "Line": {"public": False, "params": [], "attrs": _LINE_RESULTS},
