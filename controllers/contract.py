@@ -35,6 +35,7 @@ __all__ = [
     "Controller",
     "ControllerError",
     "ControllerSettings",
+    "Correction",
     "Forecast",
     "Generator",
     "Labour",
@@ -74,6 +75,9 @@ class Forecast:
     congestion : state of the roads, in the unit of `Roads.congestion_unit`
     error_samples : drawn forecast errors ``(sample, horizon, source)``, where the case has them
     error_support : lower and upper end ``(2, horizon, source)`` of the errors, where the case has them
+    availability : share of its rating that each device has, 0 out of service, 1 whole; ``None``: all whole. A truck
+        whose battery is out of service still drives
+    capacity : share of its rated energy that each store can hold; ``None``: all of it
     """
 
     load_p_mw: Float[np.ndarray, "horizon bus"]
@@ -84,6 +88,8 @@ class Forecast:
     congestion: Float[np.ndarray, " horizon"]
     error_samples: Float[np.ndarray, "sample horizon source"] | None = None
     error_support: Float[np.ndarray, "2 horizon source"] | None = None
+    availability: Float[np.ndarray, "horizon device"] | None = None
+    capacity: Float[np.ndarray, "horizon storage"] | None = None
 
     @property
     def steps(self) -> int:
@@ -96,6 +102,14 @@ class Forecast:
         for column, bus in enumerate(plant.generator_bus):
             net[:, bus] -= self.generation_mw[:, column]
         return net
+
+    def available(self, device: int) -> Float[np.ndarray, " horizon"]:
+        """Share of its rating that a device has in each step."""
+        return np.ones(self.steps) if self.availability is None else self.availability[:, device]
+
+    def holds(self, storage: int) -> Float[np.ndarray, " horizon"]:
+        """Share of its rated energy that a store can hold in each step."""
+        return np.ones(self.steps) if self.capacity is None else self.capacity[:, storage]
 
 
 class Status(StrEnum):
@@ -180,6 +194,21 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
+class Correction:
+    """By how much AC, on the forecast, broke limits under row 0 of plans for this step; the next one is to keep as far.
+
+    Attributes
+    ----------
+    v_low_pu, v_high_pu : to be kept from the lower and the upper voltage limit of each bus, in row 0 [pu]
+    rating : share to be taken off the rating of each branch, in row 0
+    """
+
+    v_low_pu: Float[np.ndarray, " bus"]
+    v_high_pu: Float[np.ndarray, " bus"]
+    rating: Float[np.ndarray, " branch"]
+
+
+@dataclass(frozen=True, eq=False)
 class Observation:
     """What is measured at the start of a step.
 
@@ -195,6 +224,7 @@ class Observation:
     v_pu : bus voltages of the last step, NaN at the first step and after a diverged power flow [pu]
     p_branch_mw, q_branch_mvar : branch flows of the last step at the parent end, NaN likewise [MW, Mvar]
     previous_plan : the plan of the last step, ``None`` at the first
+    correction : what AC asks of this step's plan beside its own margins; ``None`` when a step's first plan is asked for
     """
 
     step: int
@@ -208,6 +238,7 @@ class Observation:
     p_branch_mw: Float[np.ndarray, " branch"]
     q_branch_mvar: Float[np.ndarray, " branch"]
     previous_plan: Plan | None = None
+    correction: Correction | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- controller
@@ -224,9 +255,13 @@ class Controller(ABC):
 
     Equal inputs give equal plans: no hidden random state, no clock; caches only for speed. What a controller must
     remember goes into `Plan.memory` and comes back with the observation.
+
+    A controller that says ``corrects = True`` is asked again, with `Observation.correction`, where AC on the forecast
+    breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = ControllerSettings
+    corrects: ClassVar[bool] = False
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         self.plant = plant

@@ -45,4 +45,6 @@ def first_steps(forecast: Forecast, steps: int) -> Forecast:
         congestion=forecast.congestion[:steps],
         error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
         error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
+        availability=None if forecast.availability is None else forecast.availability[:steps],
+        capacity=None if forecast.capacity is None else forecast.capacity[:steps],
     )
