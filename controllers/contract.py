@@ -132,6 +132,7 @@ class SolverOutcome:
     gap : ``(objective - bound) / |objective|``; NaN without a solver
     cone_gap : largest ``l v - p² - q²`` [pu²]; NaN without DistFlow
     seconds : time the solver took
+    reference : what the horizon would cost if nothing were done, in the currency of the objective; NaN where unknown
     """
 
     status: Status = Status.RULE
@@ -141,6 +142,7 @@ class SolverOutcome:
     gap: float = float("nan")
     cone_gap: float = float("nan")
     seconds: float = 0.0
+    reference: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)

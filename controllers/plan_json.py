@@ -34,6 +34,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             "gap": _number(solver.gap),
             "cone_gap": _number(solver.cone_gap),
             "seconds": _number(solver.seconds),
+            "reference": _number(solver.reference),
         },
         "memory": dict(plan.memory),
     }
@@ -60,6 +61,7 @@ def plan_from_json(data: dict[str, Any]) -> Plan:
             gap=float(solver["gap"]),
             cone_gap=float(solver["cone_gap"]),
             seconds=float(solver["seconds"]),
+            reference=float(solver["reference"]),
         ),
         memory=dict(data["memory"]),
     )

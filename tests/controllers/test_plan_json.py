@@ -47,7 +47,7 @@ def plans(draw: st.DrawFn) -> Plan:
         q_mvar=floats(rows, devices),
         destination=draw(hnp.arrays(np.int64, (rows, trucks))),
         prediction=draw(st.sampled_from([None, prediction])),
-        solver=SolverOutcome(draw(st.sampled_from(Status)), draw(st.text()), *(draw(any_float) for _ in range(5))),
+        solver=SolverOutcome(draw(st.sampled_from(Status)), draw(st.text()), *(draw(any_float) for _ in range(6))),
         memory={"numbers": [draw(st.floats(allow_nan=False, allow_infinity=False)), 3], "said": draw(st.text())},
     )
 
