@@ -211,6 +211,10 @@ class ForecastConfig(Part):
     ageing_h: NonNegative = 0.0
     """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
     [h]; 0: forecasts do not learn from what is measured"""
+    outage: Series = 0.0
+    """where it is above 0 no forecast arrives: all of it is NaN"""
+    foresight: bool = False
+    """the controller is told what will really happen, errors of reality included; the reference for regret"""
 
 
 class OnFailure(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from controllers.plant import Labour, Mileage
-from sim.config_parts import BusName, Choice, Fraction, Name, NonNegative, Part, Positive, inconsistent
+from sim.config_parts import BusName, Choice, Fraction, Name, NonNegative, Part, Positive, Series, inconsistent
 
 
 class StorageConfig(Part):
@@ -39,6 +39,10 @@ class StorageConfig(Part):
     """full cycles allowed a day"""
     cost_per_mwh_charged: NonNegative = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
+    availability: Series = 1.0
+    """share of its power and converter rating that is in service: 0 out of service, 1 whole; a truck drives even so"""
+    capacity: Series = 1.0
+    """share of the rated energy that it can hold, above 0; where it falls, the energy of the lost strings is lost"""
 
     @model_validator(mode="after")
     def _consistent(self) -> StorageConfig:
@@ -114,3 +118,5 @@ class LinkConfig(Part):
     """two or more"""
     balancing: Annotated[int, Field(ge=1)] = 1
     """number of the terminal that holds the DC voltage and so balances the others"""
+    availability: Series = 1.0
+    """share of the rating of all its terminals that is in service: 0 out of service, 1 whole"""

@@ -6,6 +6,9 @@ distribution truncated at ±truncation · relative_std, whose standard deviation
 (Bounds nearer than √3 standard deviations leave no such distribution; the widest within them, the uniform one, is taken
 then.) The mapping is almost linear, so that e has almost the correlation of x.
 
+Outages of devices are planned, and known, under a perfect forecast; otherwise they are faults: what was measured in the
+last step is taken to persist.
+
 Every entity draws from its own stream, seeded by its name: another generator does not change what the others draw.
 """
 
@@ -47,37 +50,42 @@ class Forecaster:
         if conditions.steps != plant.steps:
             raise ValueError(f"conditions have {conditions.steps} steps, the plant {plant.steps}")
         self._plant = plant
-        self._persistence = settings.kind is ForecastKind.PERSISTENCE
+        kind = ForecastKind.PERFECT if settings.foresight else settings.kind
+        self._kind = kind
         self.realised = conditions
         self._known = conditions
-        self._ageing_h = settings.ageing_h if settings.kind is ForecastKind.ERRORS else 0.0
+        self._ageing_h = settings.ageing_h if kind is ForecastKind.ERRORS else 0.0
         if settings.kind is ForecastKind.ERRORS:
             erring = with_errors(plant, conditions, settings, seed)
             if settings.errors_on == "realised":
                 self.realised = erring
             else:
                 self._known = erring
+        if settings.foresight:
+            self._known = self.realised
+        outage = None if settings.foresight else conditions.forecast_outage
+        self._arrives = np.ones(plant.steps, dtype=bool) if outage is None else outage <= 0
 
     def at(self, step: int) -> Forecast:
-        """Return the forecast at the start of ``step``, up to the horizon or the end of the run."""
+        """Return the forecast at the start of ``step``, up to the horizon or the end of the run.
+
+        Where the config says that none arrives, all its values are NaN.
+        """
         plant = self._plant
         if not 0 <= step < plant.steps:
             raise ValueError(f"step {step} lies outside the run of {plant.steps} steps")
         end = min(step + plant.horizon_steps, plant.steps)
-        known = self._known
-        if self._persistence:
-            return _rows(known, measured_rows(step, end, plant.steps_per_day))
-        forecast = Forecast(
-            load_p_mw=known.load_p_mw[step:end],
-            load_q_mvar=known.load_q_mvar[step:end],
-            generation_mw=known.generation_mw[step:end],
-            buy_price=known.buy_price[step:end],
-            sell_price=known.sell_price[step:end],
-            congestion=known.congestion[step:end],
-        )
+        coming = slice(step, end)
+        devices = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
+        if self._kind is ForecastKind.PERSISTENCE:
+            forecast = _rows(self._known, measured_rows(step, end, plant.steps_per_day), devices)
+        else:
+            forecast = _rows(self._known, coming, devices)
+        if not self._arrives[step]:
+            return _nothing_of(forecast)
         if self._ageing_h == 0.0 or step == 0:
             return forecast
-        return corrected(plant, forecast, known, self.realised, step, self._ageing_h)
+        return corrected(plant, forecast, self._known, self.realised, step, self._ageing_h)
 
 
 def corrected(
@@ -138,11 +146,36 @@ def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " 
     return np.where(rows >= 0, rows, max(step - 1, 0))
 
 
-def _rows(conditions: Conditions, rows: Int[np.ndarray, " horizon"]) -> Forecast:
-    taken = {name: values[rows] for name, values in vars(conditions).items()}
-    for values in taken.values():
+def _rows(
+    conditions: Conditions, rows: slice | Int[np.ndarray, " horizon"], devices: slice | Int[np.ndarray, " horizon"]
+) -> Forecast:
+    """Take rows of the conditions, other ones of the state of devices; slices are views of the read-only conditions."""
+
+    def taken(values: np.ndarray, which: slice | Int[np.ndarray, " horizon"]) -> np.ndarray:
+        part = values[which]
+        part.setflags(write=False)
+        return part
+
+    of_devices = (conditions.availability, conditions.capacity)
+    availability, capacity = (None if one is None else taken(one, devices) for one in of_devices)
+    return Forecast(
+        load_p_mw=taken(conditions.load_p_mw, rows),
+        load_q_mvar=taken(conditions.load_q_mvar, rows),
+        generation_mw=taken(conditions.generation_mw, rows),
+        buy_price=taken(conditions.buy_price, rows),
+        sell_price=taken(conditions.sell_price, rows),
+        congestion=taken(conditions.congestion, rows),
+        availability=availability,
+        capacity=capacity,
+    )
+
+
+def _nothing_of(forecast: Forecast) -> Forecast:
+    """Return a forecast of which nothing arrived: all values are NaN."""
+    missing = {name: np.full_like(values, np.nan) for name, values in vars(forecast).items() if values is not None}
+    for values in missing.values():
         values.setflags(write=False)
-    return Forecast(**taken)
+    return replace(forecast, **missing)
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -169,12 +202,12 @@ def with_errors(plant: Plant, conditions: Conditions, settings: ForecastConfig, 
     generation = conditions.generation_mw.copy()
     for i, generator in enumerate(plant.generators):
         generation[:, i] *= np.maximum(factor(errors.generation, "generation", generator.name), 0.0)
-    return Conditions(
+    return replace(
+        conditions,
         load_p_mw=load_p,
         load_q_mvar=load_q,
         generation_mw=generation,
         buy_price=conditions.buy_price * factor(errors.price, "price"),
-        sell_price=conditions.sell_price,
         congestion=conditions.congestion * np.maximum(factor(errors.congestion, "congestion"), 0.0),
     )
 

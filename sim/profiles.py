@@ -1,4 +1,4 @@
-"""What really happens: load, generation, prices and traffic of every step, from the config and its profiles."""
+"""What really happens: load, generation, prices, traffic, outages of every step, from the config and its profiles."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from controllers.contract import Plant
 from networks.faults import Fault, InputError, no_such
 from sim.config import Config, LoadConfig
+from sim.config_devices import StorageConfig
 from sim.config_document import Loc
 from sim.config_parts import ProfileColumn, Series
 from sim.loaded_config import LoadedConfig
@@ -29,6 +30,9 @@ class Conditions:
     generation_mw : output of each generator [MW]
     buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
     congestion : state of the roads, in the unit of `Roads.congestion_unit`
+    availability : share of its rating that each device has; ``None``: all are whole in every step
+    capacity : share of its rated energy that each store can hold; ``None`` likewise
+    forecast_outage : no forecast arrives where it is above 0; ``None``: every one arrives
     """
 
     load_p_mw: Float[np.ndarray, "step bus"]
@@ -37,10 +41,14 @@ class Conditions:
     buy_price: Float[np.ndarray, " step"]
     sell_price: Float[np.ndarray, " step"]
     congestion: Float[np.ndarray, " step"]
+    availability: Float[np.ndarray, "step device"] | None = None
+    capacity: Float[np.ndarray, "step storage"] | None = None
+    forecast_outage: Float[np.ndarray, " step"] | None = None
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
-            value.setflags(write=False)
+            if value is not None:
+                value.setflags(write=False)
 
     @property
     def steps(self) -> int:
@@ -59,7 +67,7 @@ def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
     ------
     InputError
         with everything that is wrong: unknown columns and buses, values that are missing or no numbers, negative loads
-        and generation, times that are irregular or do not cover the run.
+        and generation, shares outside their range, times that are irregular or do not cover the run.
     """
     return _Composition(loaded, plant).conditions()
 
@@ -92,12 +100,38 @@ def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
 
 
 @dataclass(frozen=True)
+class _Range:
+    """Values that a series may have: from ``low``, or ``above`` it, to ``high``; how to word what is outside."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    above: bool = False
+    outside_is: str = ""
+    meaning: str = ""
+    way: str = ""
+
+    def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
+        """Positions of the values that it may not have; of missing ones the table tells."""
+        low = values <= self.low if self.above else values < self.low
+        return np.flatnonzero(low | (values > self.high + _ROUNDING))
+
+
+_ROUNDING = 1e-9
+_ANY = _Range()
+_MAGNITUDE = _Range(0.0, np.inf, False, "negative", "it is a magnitude", "correct it or give a negative scale")
+_WAY = "correct it or give a scale (0.01 for percent)"
+_SHARE = _Range(0.0, 1.0, False, "outside [0, 1]", "it is the share of the rating that is in service", _WAY)
+_HELD = "it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)"
+_CAPACITY = _Range(0.0, 1.0, True, "outside (0, 1]", _HELD, _WAY)
+
+
+@dataclass(frozen=True)
 class _Wanted:
-    """A series of the config; ``signed`` where it may be negative."""
+    """A series of the config, and the values that it may have."""
 
     loc: Loc
     series: Series
-    signed: bool = False
+    range: _Range = _MAGNITUDE
 
     @property
     def place(self) -> Loc:
@@ -110,13 +144,21 @@ def _wanted(config: Config) -> Iterator[_Wanted]:
         for key in ("factor", "p_mw", "q_mvar"):
             series = getattr(load, key)
             if series is not None:
-                yield _Wanted(("loads", i, key), series, signed=key == "q_mvar")
+                yield _Wanted(("loads", i, key), series, _ANY if key == "q_mvar" else _MAGNITUDE)
     for i, generator in enumerate(config.generators):
         yield _Wanted(("generators", i, "p_mw"), generator.p_mw)
-    yield _Wanted(("prices", "buy"), config.prices.buy, signed=True)
-    yield _Wanted(("prices", "sell"), config.prices.sell, signed=True)
+    yield _Wanted(("prices", "buy"), config.prices.buy, _ANY)
+    yield _Wanted(("prices", "sell"), config.prices.sell, _ANY)
     if config.roads is not None:
         yield _Wanted(("roads", "congestion"), config.roads.congestion)
+    stores: list[tuple[Loc, StorageConfig]] = [(("trucks", i), one) for i, one in enumerate(config.trucks)]
+    stores += [(("batteries", i), one) for i, one in enumerate(config.batteries)]
+    for loc, store in stores:
+        yield _Wanted((*loc, "availability"), store.availability, _SHARE)
+        yield _Wanted((*loc, "capacity"), store.capacity, _CAPACITY)
+    for i, link in enumerate(config.links):
+        yield _Wanted(("links", i, "availability"), link.availability, _SHARE)
+    yield _Wanted(("forecast", "outage"), config.forecast.outage)
 
 
 def _column(series: str | ProfileColumn) -> tuple[str, str]:
@@ -184,9 +226,10 @@ class _SeriesReader:
         if isinstance(wanted.series, (str, ProfileColumn)):
             values = self._from_profile(wanted, wanted.series)
             return np.zeros(steps) if values is None else values
-        if wanted.series < 0 and not wanted.signed:
-            self._note(wanted.loc, "must not be negative; it is a magnitude")
-        return np.full(steps, float(wanted.series))
+        values = np.full(steps, float(wanted.series))
+        if len(wanted.range.outside(values[:1])):
+            self._note(wanted.loc, f"must not be {wanted.range.outside_is}; {wanted.range.meaning}")
+        return values
 
     def _from_profile(self, wanted: _Wanted, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
         name, column = _column(series)
@@ -212,18 +255,19 @@ class _SeriesReader:
                 )
                 return None
             scale /= largest
-        if not wanted.signed:
-            negative = np.flatnonzero(scale * table.raw[column][table.window] < 0)
-            if len(negative):
-                row = table.window.start + int(negative[0])
-                value = scale * table.raw[column][row]
-                more = f" and in {len(negative) - 1} rows after it" if len(negative) > 1 else ""
-                where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-                way = "it is a magnitude, so correct it or give a negative scale"
-                self._note(wanted.place, f"is negative {where}; {way}")
-                return None
+        outside = wanted.range.outside(scale * table.raw[column][table.window])
+        if len(outside):
+            row = table.window.start + int(outside[0])
+            value = scale * table.raw[column][row]
+            more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
+            where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
+            allowed = wanted.range
+            self._note(wanted.place, f"is {allowed.outside_is} {where}; {allowed.meaning}, so {allowed.way}")
+            return None
         values = table.resampled(column, self._config.profiles[name].resample)
-        return values if scale == 1.0 else scale * values
+        values = values if scale == 1.0 else scale * values
+        # means of shares may be a bit above 1
+        return values if wanted.range.high == np.inf else np.minimum(values, wanted.range.high)
 
 
 class _Composition:
@@ -256,7 +300,24 @@ class _Composition:
             buy_price=self.series[("prices", "buy")],
             sell_price=self.series[("prices", "sell")],
             congestion=self.series.get(("roads", "congestion"), np.zeros(steps)),
+            availability=_unless(1.0, self._availability()),
+            capacity=_unless(1.0, self._of_stores("capacity")),
+            forecast_outage=_unless(0.0, self.series[("forecast", "outage")]),
         )
+
+    def _of_stores(self, key: str) -> Float[np.ndarray, "step storage"]:
+        config = self.config
+        stores: list[Loc] = [("trucks", i) for i in range(len(config.trucks))]
+        stores += [("batteries", i) for i in range(len(config.batteries))]
+        columns = [self.series[(*loc, key)] for loc in stores]
+        return np.column_stack(columns) if columns else np.empty((config.time.steps, 0))
+
+    def _availability(self) -> Float[np.ndarray, "step device"]:
+        """Shares of trucks and batteries; then those of the links, for each of their terminals."""
+        shares = [self._of_stores("availability")]
+        for i, link in enumerate(self.plant.links):
+            shares += [self.series[("links", i, "availability")][:, None]] * len(link.terminals)
+        return np.concatenate(shares, axis=1)
 
     def _add_load(
         self,
@@ -292,3 +353,8 @@ class _Composition:
         load_p[:, buses.start + index] += self.series[("loads", number, "p_mw")]
         if load.q_mvar is not None:
             load_q[:, buses.start + index] += self.series[("loads", number, "q_mvar")]
+
+
+def _unless(plain: float, values: np.ndarray) -> np.ndarray | None:
+    """Return the values, ``None`` where there is nothing but ``plain``."""
+    return None if (values == plain).all() else values

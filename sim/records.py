@@ -60,6 +60,8 @@ DEVICE_COLUMNS = {
     "energy_mwh": _REAL,
     "energy_plan_mwh": _REAL,
     "soc": _REAL,
+    "availability": _REAL,
+    "capacity": _REAL,
     "charged_mwh": _REAL,
     "discharged_mwh": _REAL,
     "loss_mwh": _REAL,

@@ -165,7 +165,8 @@ def _assemble(
         return shared
 
     checkpoint = start.checkpoint or {}
-    state = checkpoint.get("state") or initial_state(plant)
+    capacity = case.conditions.capacity
+    state = checkpoint.get("state") or initial_state(plant, None if capacity is None else capacity[start.step].tolist())
     profiles = world.start("Profiles", **shared)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
     agents = world.start("Fleet", **of_case("Fleet"), state=state)
@@ -176,6 +177,7 @@ def _assemble(
     demands = profiles.Demand.create(len(plant.feeders))
     (market,) = profiles.Market.create(1)
     (roads,) = profiles.Roads.create(1)
+    (service,) = profiles.Service.create(1)
     (controller,) = host.Controller.create(1)
     (fleet,) = agents.Fleet.create(1)
     grids = [
@@ -193,6 +195,7 @@ def _assemble(
     (record,) = writer.Recorder.create(1)
 
     world.connect(roads, fleet, "congestion")
+    world.connect(service, fleet, "availability", "capacity")
     for setpoint, device in zip(controller.children, _of_type(fleet, "Truck", "Battery", "Terminal"), strict=True):
         world.connect(setpoint, device, "P_set[MW]", "Q_set[MVar]", "destination")
     buses = [bus for one in grids for bus in _of_type(one, "Bus")]

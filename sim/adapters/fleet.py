@@ -2,11 +2,15 @@
 
 Setpoints come in at ``Truck``, ``Battery`` and ``Terminal``; power goes out to the grid at ``Station``, ``Battery`` and
 ``Terminal``: trucks move, so what is wired to a bus is the station, and a truck's power appears where it is parked.
-``Fleet-0`` takes the congestion of the roads, and gives the state of all devices and what each did in the step.
+``Fleet-0`` takes the congestion of the roads and, where they are connected, the lists ``availability`` (share of its
+rating that each truck, battery and terminal has) and ``capacity`` (share of its rated energy that each truck and
+battery can hold); without them all is whole. It gives the state of all devices and what each did in the step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import mosaik_api_v3
@@ -31,12 +35,13 @@ from sim.case import Case
 
 _SETPOINT = ["P_set[MW]", "Q_set[MVar]", "destination"]
 _POWER = ["P[MW]", "Q[MVar]"]
+_AROUND = ["congestion", "availability", "capacity"]
 
 META: dict[str, Any] = {
     "api_version": "3.0",
     "type": "time-based",
     "models": {
-        "Fleet": {"public": True, "params": [], "attrs": ["congestion", "state", "outcomes"]},
+        "Fleet": {"public": True, "params": [], "attrs": [*_AROUND, "state", "outcomes"]},
         "Truck": {"public": False, "params": [], "attrs": [*_SETPOINT, *_POWER, "E[MWh]", "station"]},
         "Battery": {"public": False, "params": [], "attrs": [*_SETPOINT, *_POWER, "E[MWh]"]},
         "Terminal": {"public": False, "params": [], "attrs": [*_SETPOINT, *_POWER]},
@@ -53,10 +58,18 @@ def in_order(values: dict[str, Any]) -> list[Any]:
     return [one for source in ordered for one in values[source]]
 
 
-def initial_state(plant: Plant) -> dict[str, list[Any]]:
-    """Return the state of all devices at the start of a run, as JSON-able lists."""
-    trucks = [initial_truck(truck) for truck in plant.trucks]
-    return _state(trucks, [initial_store(battery.storage) for battery in plant.batteries])
+def initial_state(plant: Plant, capacity: Sequence[float] | None = None) -> dict[str, list[Any]]:
+    """Return the state of all devices at the start of a run, as JSON-able lists.
+
+    Parameters
+    ----------
+    capacity : share of its rated energy that each store can hold in the first step; all of it when not given
+    """
+    shares = [1.0] * len(plant.storages) if capacity is None else list(capacity)
+    count = len(plant.trucks)
+    trucks = [initial_truck(truck, share) for truck, share in zip(plant.trucks, shares[:count], strict=True)]
+    batteries = zip(plant.batteries, shares[count:], strict=True)
+    return _state(trucks, [initial_store(battery.storage, share) for battery, share in batteries])
 
 
 def _state(trucks: list[TruckState], batteries: list[StoreState]) -> dict[str, list[Any]]:
@@ -64,6 +77,7 @@ def _state(trucks: list[TruckState], batteries: list[StoreState]) -> dict[str, l
     return {
         "energy_mwh": [store.energy_mwh for store in stores],
         "cycles_today": [store.cycles_today for store in stores],
+        "capacity": [store.capacity for store in stores],
         "station": [truck.station for truck in trucks],
         "transit_steps": [truck.transit_steps for truck in trucks],
         "driving_steps": [truck.driving_steps for truck in trucks],
@@ -83,6 +97,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         self._batteries: list[StoreState] = []
         self._outcomes: list[Outcome] = []
         self._energy_before: list[float] = []
+        self._availability: list[float] = []
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case, and the ``state`` that the devices start in."""
@@ -90,8 +105,8 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         self._first_step = int(params.get("first_step", 0))
         state = params.get("state") or initial_state(self._case.plant)
         stores = [
-            StoreState(energy, cycles)
-            for energy, cycles in zip(state["energy_mwh"], state["cycles_today"], strict=True)
+            StoreState(*store)
+            for store in zip(state["energy_mwh"], state["cycles_today"], state["capacity"], strict=True)
         ]
         count = len(self._case.plant.trucks)
         self._trucks = [
@@ -135,27 +150,41 @@ class FleetSimulator(mosaik_api_v3.Simulator):
             (congestion,) = inputs["Fleet-0"]["congestion"].values()
             travel = travel_under(plant.roads, congestion, plant.step_s)
         ends_day = plant.step_of_day(step) == plant.steps_per_day - 1
-        conditions = StepConditions(step_h=plant.step_h, ends_day=ends_day, travel=travel)
-        self._energy_before = [truck.store.energy_mwh for truck in self._trucks]
-        self._energy_before += [battery.energy_mwh for battery in self._batteries]
+        around = StepConditions(step_h=plant.step_h, ends_day=ends_day, travel=travel)
+        available = _shares(inputs, "availability", plant.n_device)
+        holds = _shares(inputs, "capacity", len(plant.storages))
+        if min(holds, default=1.0) <= 0:
+            raise ValueError(f"a store that holds nothing has no state of charge: capacity = {holds}")
+        self._availability = available
+        conditions = [
+            replace(around, availability=share, capacity=held)
+            for share, held in zip(available[: len(holds)], holds, strict=True)
+        ]
+        self._energy_before = [store.energy_mwh for store in self._stores()]
         outcomes: list[Outcome] = []
         for i, truck in enumerate(plant.trucks):
             asked = _setpoint(inputs, f"Truck-{i}")
-            self._trucks[i], outcome = step_truck(truck, self._trucks[i], asked, conditions)
+            self._trucks[i], outcome = step_truck(truck, self._trucks[i], asked, conditions[i])
             outcomes.append(outcome)
         for i, battery in enumerate(plant.batteries):
             asked = _setpoint(inputs, f"Battery-{i}")
             self._batteries[i], outcome = step_store(
-                battery.name, battery.storage, self._batteries[i], asked, conditions
+                battery.name, battery.storage, self._batteries[i], asked, conditions[len(plant.trucks) + i]
             )
             outcomes.append(outcome)
         first = 0
         for link in plant.links:
             numbers = range(first, first + len(link.terminals))
-            outcomes += step_link(link, [_setpoint(inputs, f"Terminal-{i}") for i in numbers], conditions)
+            # a link is as available as the least available of its terminals
+            share = min(available[len(holds) + i] for i in numbers)
+            asked_of_link = [_setpoint(inputs, f"Terminal-{i}") for i in numbers]
+            outcomes += step_link(link, asked_of_link, replace(around, availability=share))
             first += len(link.terminals)
         self._outcomes = outcomes
         return time + plant.step_s
+
+    def _stores(self) -> list[StoreState]:
+        return [truck.store for truck in self._trucks] + self._batteries
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Return powers, states and outcomes of the step."""
@@ -194,6 +223,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
                 "q_mvar": outcome.q_mvar,
                 "loss_mwh": outcome.loss_mwh,
                 "shortfall_mwh": outcome.shortfall_mwh,
+                "availability": self._availability[i],
                 "phase": outcome.phase.value,
                 "clipped": ",".join(outcome.clips),
                 "departed": outcome.departed,
@@ -205,6 +235,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
                     "energy_start_mwh": self._energy_before[i],
                     "energy_mwh": outcome.energy_mwh,
                     "soc": outcome.energy_mwh / plant.storages[i].energy_mwh,
+                    "capacity": self._stores()[i].capacity,
                     "charged_mwh": outcome.charged_mwh,
                     "discharged_mwh": outcome.discharged_mwh,
                     "cycles_today": outcome.cycles_today,
@@ -222,6 +253,17 @@ class FleetSimulator(mosaik_api_v3.Simulator):
                 }
             rows.append(row)
         return rows
+
+
+def _shares(inputs: dict[str, Any], attr: str, count: int) -> list[float]:
+    """Shares of all devices or stores; ones where nothing is connected."""
+    given = list(inputs.get("Fleet-0", {}).get(attr, {}).values())
+    if not given:
+        return [1.0] * count
+    (shares,) = given
+    if len(shares) != count or not all(0 <= one <= 1 for one in shares):
+        raise ValueError(f"{attr} must be {count} shares between 0 and 1, not {shares}")
+    return [float(one) for one in shares]
 
 
 def _setpoint(inputs: dict[str, Any], eid: str) -> Setpoint:

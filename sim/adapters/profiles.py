@@ -1,7 +1,8 @@
-"""mosaik simulator of what really happens: load, generation, prices and traffic, step by step.
+"""mosaik simulator of what really happens: load, generation, prices, traffic and outages, step by step.
 
 ``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, ``Market-0``
-the prices, ``Roads-0`` the congestion.
+the prices, ``Roads-0`` the congestion, ``Service-0`` the lists ``availability`` over all devices and ``capacity`` over
+all stores.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ META: dict[str, Any] = {
         "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]"]},
         "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
         "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
+        "Service": {"public": True, "params": [], "attrs": ["availability", "capacity"]},
     },
 }
 
@@ -48,7 +50,7 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create one ``Demand`` per network, one ``Market``, one ``Roads``."""
+        """Create one ``Demand`` per network, one ``Market``, one ``Roads``, one ``Service``."""
         expected = len(self._case.plant.feeders) if model == "Demand" else 1
         if num != expected:
             raise ValueError(f"create {expected} {model}, not {num}")
@@ -68,6 +70,10 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         conditions, step = self._case.conditions, self._step
         if attr == "congestion":
             return float(conditions.congestion[step])
+        if attr == "availability":
+            return _row(conditions.availability, step, self._case.plant.n_device)
+        if attr == "capacity":
+            return _row(conditions.capacity, step, len(self._case.plant.storages))
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
         table = {
@@ -76,3 +82,7 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
             "P_gen[MW]": self._generation,
         }[attr]
         return table[step, self._case.plant.bus_slices[int(eid.rpartition("-")[2])]].tolist()
+
+
+def _row(shares: np.ndarray | None, step: int, count: int) -> list[float]:
+    return [1.0] * count if shares is None else shares[step].tolist()

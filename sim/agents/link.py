@@ -5,13 +5,14 @@
 The balancing terminal holds the DC voltage: its P is what closes the sum, whatever was asked of it. Every other
 terminal gives what is asked within its rating, P before Q. Where the balancing terminal cannot carry the difference,
 the P of the others shrink by a common factor until it can, then (only where their reactive losses alone are too much)
-their Q.
+their Q. A derated link has the rating of all its terminals times its availability.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from controllers.contract import Link, Terminal
 from sim.agents.transition import (
@@ -42,8 +43,9 @@ def step_link(link: Link, setpoints: Sequence[Setpoint], conditions: StepConditi
         raise ValueError(f"{link.name}: {len(setpoints)} setpoints for {len(link.terminals)} terminals")
     for terminal, setpoint in zip(link.terminals, setpoints, strict=True):
         refuse_nonfinite(terminal.name, setpoint)
-    if not conditions.in_service:
+    if conditions.availability <= 0:
         return tuple(_out_of_service(one, conditions.step_h) for one in setpoints)
+    link = _derated(link, conditions.availability)
     b = link.balancing
     holder, q_holder = link.terminals[b], setpoints[b].q_mvar
     wanted = _balancing_p(holder, q_holder, -_drawn(link, [one.p_mw for one in setpoints], _reactive(setpoints, 1.0)))
@@ -71,6 +73,13 @@ def step_link(link: Link, setpoints: Sequence[Setpoint], conditions: StepConditi
             )
         )
     return tuple(outcomes)
+
+
+def _derated(link: Link, availability: float) -> Link:
+    if availability >= 1:
+        return link
+    left = tuple(replace(one, s_max_mva=availability * one.s_max_mva) for one in link.terminals)
+    return replace(link, terminals=left)
 
 
 def _out_of_service(asked: Setpoint, step_h: float) -> Outcome:

@@ -11,13 +11,18 @@ Limits take from a setpoint in this order:
 5. Q by the window of energy, where its loss alone would empty the store.
 
 P and Q only ever shrink towards 0. A store outside its window may stay where it is, but gets no further out.
+
+A derated store has its power and its converter's rating times the availability. Where strings drop out, the share of
+the rated energy that can be held falls: what they held is lost at the start of the step, in proportion, so that the
+others keep their state of charge. Strings that come back are empty. The window is of the energy that can be held;
+cycles are counted against the rated energy, as wear and warranties are.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controllers.contract import Storage
 from sim.agents.transition import (
@@ -41,16 +46,18 @@ class StoreState:
     Attributes
     ----------
     energy_mwh : stored energy [MWh]
-    cycles_today : cycles since local midnight
+    cycles_today : cycles since local midnight, of the rated energy
+    capacity : share of the rated energy that it could hold in the step before
     """
 
     energy_mwh: float
     cycles_today: float = 0.0
+    capacity: float = 1.0
 
 
-def initial_store(storage: Storage) -> StoreState:
-    """Return the state in which a run begins."""
-    return StoreState(storage.soc_initial * storage.energy_mwh)
+def initial_store(storage: Storage, capacity: float = 1.0) -> StoreState:
+    """Return the state in which a run begins: the initial state of charge, of what the store can hold."""
+    return StoreState(storage.soc_initial * storage.energy_mwh * capacity, capacity=capacity)
 
 
 def step_store(
@@ -64,9 +71,11 @@ def step_store(
         for a setpoint that is not finite.
     """
     refuse_nonfinite(name, setpoint)
-    if not conditions.in_service:
+    if conditions.availability <= 0:
         return rest(storage, state, setpoint, conditions, Clip.OUT_OF_SERVICE)
-    p, q, clips = clip_to_limits(storage, state, setpoint.p_mw, setpoint.q_mvar, conditions.step_h)
+    left = _strings(state, conditions)
+    derated = _derated(storage, conditions.availability)
+    p, q, clips = clip_to_limits(derated, left, setpoint.p_mw, setpoint.q_mvar, conditions.step_h)
     return _move(storage, state, setpoint, conditions, p, q, clips)
 
 
@@ -76,6 +85,20 @@ def rest(
     """Give no power, whatever is asked."""
     asked = max(abs(setpoint.p_mw), abs(setpoint.q_mvar))
     return _move(storage, state, setpoint, conditions, 0.0, 0.0, (why,) if asked > NEGLIGIBLE_MW else ())
+
+
+def _derated(storage: Storage, availability: float) -> Storage:
+    if availability >= 1:
+        return storage
+    return replace(storage, p_max_mw=availability * storage.p_max_mw, s_max_mva=availability * storage.s_max_mva)
+
+
+def _strings(state: StoreState, conditions: StepConditions) -> StoreState:
+    """Return the store with the strings it has in this step."""
+    if conditions.capacity == state.capacity:
+        return state
+    kept = min(conditions.capacity / state.capacity, 1.0)
+    return StoreState(kept * state.energy_mwh, state.cycles_today, conditions.capacity)
 
 
 def _move(
@@ -92,9 +115,10 @@ def _move(
     into = storage.eta_charge * charge
     out = discharge / storage.eta_discharge
     converter = storage.loss_coefficient * math.hypot(p, q)
-    low, high = _window(storage, state)
+    left = _strings(state, conditions)
+    low, high = _window(storage, left)
     # the clip lands on the bound up to rounding
-    energy = min(max(state.energy_mwh + step_h * (into - out - converter), low), high)
+    energy = min(max(left.energy_mwh + step_h * (into - out - converter), low), high)
     cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * (into + out)
     cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
     outcome = Outcome(
@@ -103,14 +127,14 @@ def _move(
         shortfall_mwh=step_h * abs(setpoint.p_mw - p),
         charged_mwh=step_h * charge,
         discharged_mwh=step_h * discharge,
-        loss_mwh=step_h * ((charge - into) + (out - discharge) + converter),
+        loss_mwh=step_h * ((charge - into) + (out - discharge) + converter) + (state.energy_mwh - left.energy_mwh),
         clips=clips,
         energy_mwh=energy,
         cycles_today=cycles,
         wear_cost=storage.cost_per_mwh_charged * step_h * charge,
         phase=Phase.FIXED,
     )
-    return StoreState(energy, 0.0 if conditions.ends_day else cycles), outcome
+    return StoreState(energy, 0.0 if conditions.ends_day else cycles, left.capacity), outcome
 
 
 def clip_to_limits(
@@ -146,12 +170,12 @@ def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -
 
 def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
     """Least and largest energy at the end of a step [MWh]; as states of charge they are not beyond the limits."""
-    rated = storage.energy_mwh
-    low, high = storage.soc_min * rated, storage.soc_max * rated
+    held = state.capacity * storage.energy_mwh
+    low, high = storage.soc_min * held, storage.soc_max * held
     # a product divided by its factor can come out one bit further than it went in
-    if low / rated < storage.soc_min:
+    if low / held < storage.soc_min:
         low = math.nextafter(low, math.inf)
-    if high / rated > storage.soc_max:
+    if high / held > storage.soc_max:
         high = math.nextafter(high, 0.0)
     return min(low, state.energy_mwh), max(high, state.energy_mwh)
 

@@ -100,13 +100,16 @@ class StepConditions:
     ----------
     step_h : step length Δ [h]
     ends_day : the step is the last of a local day; the state after it begins a new day's counts of trips and cycles
-    in_service : a device out of service gives no power; a truck still drives
+    availability : share of its rating that a device has: 0 out of service, 1 whole; a truck whose battery is out of
+        service still drives
+    capacity : share of its rated energy that a store can hold, above 0
     travel : trips between the stations, for trucks
     """
 
     step_h: float
     ends_day: bool = False
-    in_service: bool = True
+    availability: float = 1.0
+    capacity: float = 1.0
     travel: Travel | None = None
 
 
@@ -119,7 +122,7 @@ class Outcome:
     p_mw, q_mvar : injection [MW, Mvar]
     shortfall_mwh : ``Δ |P asked - P done|`` [MWh]
     charged_mwh, discharged_mwh : energy drawn from and given to the grid, for stores [MWh]
-    loss_mwh : lost in conversion, negative for a published efficiency above 1 [MWh]
+    loss_mwh : lost in conversion, negative for a published efficiency above 1, and with strings that dropped out [MWh]
     clips : why it differs from what was asked, by more than a watt
     energy_mwh : energy at the end of the step, for stores [MWh]
     cycles_today, trips_today : counts of the local day that the step belongs to, this step included

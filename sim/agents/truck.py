@@ -46,9 +46,9 @@ class TruckState:
     used_today: bool = False
 
 
-def initial_truck(truck: Truck) -> TruckState:
-    """Return the state in which a run begins."""
-    return TruckState(initial_store(truck.storage), truck.initial_station)
+def initial_truck(truck: Truck, capacity: float = 1.0) -> TruckState:
+    """Return the state in which a run begins; ``capacity`` is the share of its rated energy that its battery holds."""
+    return TruckState(initial_store(truck.storage, capacity), truck.initial_station)
 
 
 def step_truck(

@@ -127,7 +127,7 @@ def test_active_power_goes_before_reactive_within_each_rating() -> None:
 
 def test_a_link_out_of_service_carries_nothing() -> None:
     outcomes = step_link(
-        link((1.0, 0.1), (1.0, 0.1)), [Setpoint(0.0, 0.5), Setpoint(0.5)], StepConditions(1.0, in_service=False)
+        link((1.0, 0.1), (1.0, 0.1)), [Setpoint(0.0, 0.5), Setpoint(0.5)], StepConditions(1.0, availability=0.0)
     )
     assert [(one.p_mw, one.q_mvar, one.loss_mwh) for one in outcomes] == [(0.0, 0.0, 0.0)] * 2
     assert [one.shortfall_mwh for one in outcomes] == [0.0, 0.5]

@@ -254,7 +254,7 @@ def test_a_store_outside_its_window_gets_no_further_out_but_may_return() -> None
 
 
 def test_out_of_service_gives_nothing_and_keeps_its_energy() -> None:
-    after, done = step_store("B", PLAIN, StoreState(2.0), Setpoint(1.0, 1.0), StepConditions(1.0, in_service=False))
+    after, done = step_store("B", PLAIN, StoreState(2.0), Setpoint(1.0, 1.0), StepConditions(1.0, availability=0.0))
     assert (after.energy_mwh, done.p_mw, done.q_mvar, done.shortfall_mwh) == (2.0, 0.0, 0.0, 1.0)
     assert done.clips == (Clip.OUT_OF_SERVICE,)
 

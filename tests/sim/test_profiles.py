@@ -223,7 +223,7 @@ def test_loads_add_up_by_bus_factor_and_network(tmp_path: Path) -> None:
     assert got.load_p_mw.tolist() == [[0, 0.5, 1 + 10, 0, 0.375, 0], [0, 2, 4 + 20, 0, 1.5, 0]]
     assert got.load_q_mvar.tolist() == [[0, 0.25, -0.125 - 1, 0, 0.1875, 0], [0, 1, -0.5 - 1, 0, 0.75, 0]]
     assert got.generation_mw.shape == (2, 0)
-    assert not any(values.flags.writeable for values in vars(got).values())
+    assert not any(values.flags.writeable for values in vars(got).values() if values is not None)
 
 
 def test_generators_prices_and_roads_follow_their_series(tmp_path: Path) -> None:
