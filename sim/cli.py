@@ -66,12 +66,17 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    regret: Annotated[
+        bool, typer.Option("--regret", help="Run again with foresight, and say what it would have saved.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Co-simulate a config in closed loop and say how the plan compared with the AC grid."""
     from sim.commands.run import run_command
 
-    raise typer.Exit(run_command(config, controller, settings or [], seed, steps, out, resume, overwrite, as_json))
+    raise typer.Exit(
+        run_command(config, controller, settings or [], seed, steps, out, resume, overwrite, regret, as_json)
+    )
 
 
 @app.command()

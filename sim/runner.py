@@ -22,7 +22,8 @@ from sim.config_file import load_config, write_config
 from sim.loaded_config import LoadedConfig
 from sim.manifest import input_hashes, versions
 from sim.metrics import RunFacts, summarise
-from sim.records import Recorder, read_checkpoint
+from sim.records import Recorder, other_columns, read_checkpoint
+from sim.regret import FORESIGHT, controlled_cost, regret_of, with_foresight
 from sim.run_directory import (
     CONFIG,
     DATABASE,
@@ -50,6 +51,10 @@ class RunFailedError(RuntimeError):
         self.directory = directory
 
 
+class ForesightFailedError(RunFailedError):
+    """The run came to its end, but not the one with foresight; both directories keep their results."""
+
+
 class RunInterruptedError(KeyboardInterrupt):
     """Ctrl-C during a run; what it had is in its directory, and ``resume`` goes on with it."""
 
@@ -69,6 +74,7 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     clip: bool = False,
+    regret: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Run:
     """Run a co-simulation config in closed loop.
@@ -82,6 +88,8 @@ def run(
     resume : go on with the run in ``out`` (or with the newest unfinished one of this config) after its last checkpoint
     overwrite : replace a run directory that exists
     clip : leave setpoints beyond ratings to the agents, which clip and report them, instead of refusing the plan
+    regret : run again into ``foresight`` in the run directory, the controller being told what will really happen, and
+        add to the summary what the run cost beyond that, see `sim.regret.regret_of`
     progress : called after every step
 
     Raises
@@ -89,16 +97,45 @@ def run(
     InputError
         for anything wrong with the input; nothing has been written then.
     RunFailedError
-        when the simulation stopped; its directory keeps the results so far.
+        when the simulation stopped; its directory keeps the results so far. `ForesightFailedError` where only the run
+        with foresight did.
     RunInterruptedError
         at Ctrl-C, after the step at hand; the directory keeps the results so far. A second Ctrl-C does not wait.
     """
     loaded = config if isinstance(config, LoadedConfig) else load_config(config, overrides, controller, seed)
     case = build_case(loaded)
+    knowing = build_case(with_foresight(loaded)) if regret else None
     until = _until(case, steps)
-    directory = _directory(case, out, resume, overwrite)
+    directory = _directory(case, out, resume, overwrite, regret)
     start = _start(case, directory, until) if resume else Start()
-    return _run(case, directory, start, until, clip, progress)
+    done = _run(case, directory, start, until, clip, progress)
+    return done if knowing is None else _with_regret(done, knowing, until, clip, resume, progress)
+
+
+def _with_regret(
+    done: Run,
+    knowing: Case,
+    until: int,
+    clip: bool,
+    resume: bool,
+    progress: Callable[[LiveState], None] | None,
+) -> Run:
+    """Run the case with foresight, unless it has been, and add the regret to a run's summary."""
+    directory = done.directory / FORESIGHT
+    found: dict[str, Any] = {"run_cost": controlled_cost(done.summary)}
+    try:
+        start = _start(knowing, directory, until) if resume and (directory / CONFIG).is_file() else Start()
+        found = regret_of(done, _run(knowing, directory, start, until, clip, progress))
+    except RunInterruptedError:
+        found["failure"] = "interrupted in the run with foresight"
+        raise RunInterruptedError(done.directory) from None
+    except RunFailedError as error:
+        found["failure"] = f"the run with foresight failed: {error}"
+        raise ForesightFailedError(found["failure"], done.directory) from error
+    finally:
+        done.summary["regret"] = found
+        write_json(done.directory / SUMMARY, done.summary)
+    return done
 
 
 def _until(case: Case, steps: int | None) -> int:
@@ -109,13 +146,13 @@ def _until(case: Case, steps: int | None) -> int:
     return steps
 
 
-def _directory(case: Case, out: str | Path | None, resume: bool, overwrite: bool) -> Path:
+def _directory(case: Case, out: str | Path | None, resume: bool, overwrite: bool, regret: bool) -> Path:
     if resume and overwrite:
         raise InputError(Fault("--overwrite", "", "contradicts --resume; give one of them"))
     name = case.loaded.config.name
     if out is None:
         if resume:
-            return _unfinished(name)
+            return _unfinished(name, regret)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
         return Path("runs") / f"{name.replace(' ', '-')}-{stamp}"
     directory = Path(out)
@@ -139,17 +176,23 @@ def _directory(case: Case, out: str | Path | None, resume: bool, overwrite: bool
     return directory
 
 
-def _unfinished(name: str) -> Path:
-    """Directory of the newest run of a config that has not come to its end."""
+def _unfinished(name: str, regret: bool) -> Path:
+    """Directory of the newest run of a config that has not come to its end, or whose run with foresight has not."""
     found = [(path, read_json(path)) for path in sorted(Path("runs").glob(f"*/{MANIFEST}"))]
     waiting = [
         (str(manifest.get("started")), path.parent)
         for path, manifest in found
-        if manifest.get("name") == name and manifest.get("status") != "completed"
+        if manifest.get("name") == name
+        and (manifest.get("status") != "completed" or (regret and _foresight_waits(path.parent / FORESIGHT)))
     ]
     if not waiting:
         raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
     return max(waiting)[1]
+
+
+def _foresight_waits(directory: Path) -> bool:
+    manifest = directory / MANIFEST
+    return manifest.is_file() and read_json(manifest).get("status") != "completed"
 
 
 def _start(case: Case, directory: Path, until: int) -> Start:
@@ -160,6 +203,10 @@ def _start(case: Case, directory: Path, until: int) -> Start:
     if not (directory / DATABASE).is_file():
         return Start()
     with open_results(directory) as connection:
+        other = other_columns(connection)
+        if other:
+            message = f"was recorded by another version ({'; '.join(other)}); run it into a new directory"
+            raise InputError(Fault("--resume", str(directory), message))
         checkpoint = read_checkpoint(connection)
     if checkpoint is None:
         return Start()

@@ -13,8 +13,8 @@ from rich.console import Console
 from sim.config_file import load_config
 from sim.display import live_progress, print_table, run_table
 from sim.exit_codes import DONE, FAILED
-from sim.run_directory import SUMMARY, Run, read_json
-from sim.runner import RunFailedError, RunInterruptedError
+from sim.run_directory import SUMMARY, Run, load_run, read_json
+from sim.runner import ForesightFailedError, RunFailedError, RunInterruptedError
 from sim.runner import run as run_case
 
 
@@ -27,14 +27,21 @@ def run_command(
     out: Path | None,
     resume: bool,
     overwrite: bool,
+    regret: bool,
     as_json: bool,
 ) -> int:
-    """Run a config and print what came of it."""
+    """Run a config and print what came of it; with ``regret`` also what it cost beyond the run with foresight."""
     loaded = load_config(config, settings, controller, seed)
     errors = Console(stderr=True)
     try:
         with live_progress(loaded.config, steps, errors) as progress:
-            done = run_case(loaded, steps=steps, out=out, resume=resume, overwrite=overwrite, progress=progress)
+            done = run_case(
+                loaded, steps=steps, out=out, resume=resume, overwrite=overwrite, regret=regret, progress=progress
+            )
+    except ForesightFailedError as failed:
+        if not as_json:
+            print_run(load_run(failed.directory))
+        return report_failure(failed, as_json)
     except RunFailedError as failed:
         return report_failure(failed, as_json)
     except RunInterruptedError as interrupted:
@@ -79,6 +86,9 @@ def print_run(done: Run) -> None:
             console.print(f"  {one}", markup=False)
     if done.summary["grid"]["diverged_steps"]:
         console.print(f"[red]{done.summary['grid']['diverged_steps']} steps diverged[/red]; costs leave them out")
+    if "failure" in done.summary.get("regret", {}):
+        console.print("[red]no regret[/red]: ", end="")
+        console.print(done.summary["regret"]["failure"], markup=False)
     console.print(f"results: {done.directory}", markup=False)
 
 
