@@ -234,6 +234,8 @@ class ControllerConfig(BaseModel):
     """built-in name, ``package.module:Class``, ``path/file.py:Class``, or the name of an installed plug-in"""
     on_failure: Annotated[OnFailure, Choice] = OnFailure.PREVIOUS_PLAN
     """what is dispatched when it fails"""
+    ac_corrections: Annotated[int, Field(ge=0, strict=True)] = 0
+    """how often a controller is asked in a step for a plan that keeps the limits AC on the forecast breaks"""
 
     def settings(self) -> dict[str, Any]:
         """Return the controller's own options."""

@@ -181,7 +181,7 @@ def _time_faults(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _choose_controller(document: Document, spec: str, folder: Path) -> None:
-    """Replace ``[controller]``, keeping ``on_failure``; the same controller keeps its settings."""
+    """Replace ``[controller]``, keeping what the host needs; the same controller keeps its settings."""
     here = _anchor_spec(spec, Path.cwd())
     spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else _anchor_spec(spec, folder)
     old = document.values.get("controller", {})
@@ -189,7 +189,7 @@ def _choose_controller(document: Document, spec: str, folder: Path) -> None:
         return
     others = document.values.get("controllers", {})
     settings = others.get(spec, {}) if isinstance(others, dict) else {}
-    kept = {key: old[key] for key in ("on_failure",) if key in old}
+    kept = {key: old[key] for key in ("on_failure", "ac_corrections") if key in old}
     document.values["controller"] = {}
     document.lay_over({"controller": {**kept, "use": spec}}, "--controller")
     if isinstance(settings, dict):

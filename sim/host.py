@@ -7,14 +7,37 @@ from enum import StrEnum
 from time import perf_counter
 
 import numpy as np
+from jaxtyping import Float
 
-from controllers.contract import Controller, ControllerError, Forecast, Observation, Plan, Plant, SolverOutcome, hold
+from controllers.contract import (
+    Controller,
+    ControllerError,
+    Correction,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+    hold,
+)
 from controllers.shifting import shifted
+from sim.ac_limits import AcLimits, Excess, corrected
 from sim.config import OnFailure
-from sim.prediction import predict_row
+from sim.prediction import RowFlow, predict_row, solve_row
+from sim.row_limits import supplied_row
 
 # solvers meet limits to about this much; the agents clip the rest
 LIMIT_TOLERANCE = 1e-6
+_FORECAST = (
+    "load_p_mw",
+    "load_q_mvar",
+    "generation_mw",
+    "buy_price",
+    "sell_price",
+    "congestion",
+    "availability",
+    "capacity",
+)
 
 
 class Fallback(StrEnum):
@@ -33,14 +56,29 @@ class Dispatch:
     ----------
     plan : the plan whose row 0 is dispatched
     fallback : what replaced the controller's plan, if anything did
-    failure : why, in one line; empty without a failure
-    seconds : time the controller took
+    failure : why, in one line; also what failed of a correction; empty without a failure
+    seconds : time the decision took, corrections and checks included
+    corrections : corrected plans asked for
+    ac_excess_pu, ac_excess_percent : by how much AC on the forecast still breaks a limit of voltage and of loading at
+        most; 0 where none, NaN where it has no solution or no finite forecast [pu, %]
     """
 
     plan: Plan
     fallback: Fallback
     failure: str
     seconds: float
+    corrections: int
+    ac_excess_pu: float
+    ac_excess_percent: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """A plan, AC on the forecast under its row 0, and the limits that breaks."""
+
+    plan: Plan
+    flow: RowFlow
+    excess: Excess
 
 
 class ControllerStoppedError(RuntimeError):
@@ -86,27 +124,81 @@ def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
     return faults
 
 
+def parts_not_finite(forecast: Forecast) -> list[str]:
+    """Name what of a forecast is not finite."""
+    return [name for name in _FORECAST if not _finite(getattr(forecast, name))]
+
+
+def _finite(values: Float[np.ndarray, "*axes"] | None) -> bool:
+    return values is None or bool(np.isfinite(values).all())
+
+
 class ControllerHost:
     """Runs one controller, step by step.
+
+    Before a plan is dispatched, AC is solved on the forecast under its row 0. Where that breaks a limit, a controller
+    that corrects its plans is asked again, up to ``ac_corrections`` times; the plan that breaks limits least goes out.
 
     Parameters
     ----------
     plant : what it controls
     controller : the controller
     on_failure : what to dispatch when it fails
+    limits : the grid's limits and their tolerances; the plant's own when not given
+    ac_corrections : most corrected plans asked for in a step
     clip : leave setpoints beyond a rating to the agents, which clip and report them, instead of refusing the plan;
         this is how a schedule made elsewhere is validated
     """
 
-    def __init__(self, plant: Plant, controller: Controller, on_failure: OnFailure, clip: bool = False):
+    def __init__(
+        self,
+        plant: Plant,
+        controller: Controller,
+        on_failure: OnFailure,
+        *,
+        limits: AcLimits | None = None,
+        ac_corrections: int = 0,
+        clip: bool = False,
+    ):
         self._plant = plant
         self._controller = controller
         self._on_failure = on_failure
+        self._limits = limits or AcLimits(plant)
+        self._ac_corrections = ac_corrections if controller.corrects else 0
         self._clip = clip
 
     def decide(self, observation: Observation, forecast: Forecast) -> Dispatch:
         """Return what to dispatch; raises `ControllerStoppedError` where the config says to stop at a failure."""
         started = perf_counter()
+        unknown = parts_not_finite(forecast)
+        plan: Plan | None = None
+        if unknown:
+            failure = f"the forecast is not finite: {', '.join(unknown)}"
+        else:
+            plan, failure = self._ask(observation, forecast)
+        if plan is not None:
+            attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
+            fallback = Fallback.NONE
+            failure = f"step {observation.step}: {note}" if note else ""
+        else:
+            failure = f"step {observation.step}: {failure}"
+            if self._on_failure is OnFailure.STOP:
+                raise ControllerStoppedError(failure)
+            attempt, fallback, refused = self._fall_back(observation, forecast)
+            corrections = 0
+            failure = f"{failure}; {refused}" if refused else failure
+        return Dispatch(
+            plan=self._predicted(attempt, observation, forecast),
+            fallback=fallback,
+            failure=failure,
+            seconds=perf_counter() - started,
+            corrections=corrections,
+            ac_excess_pu=attempt.excess.v_pu,
+            ac_excess_percent=attempt.excess.percent,
+        )
+
+    def _ask(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
+        """Ask the controller for a plan; ``None`` and why where it has none that may be dispatched."""
         try:
             plan = self._controller.plan(observation, forecast)
             failure = self._refusal(plan)
@@ -114,19 +206,7 @@ class ControllerHost:
             failure = f"{type(error).__name__}: {error}"
         except Exception as error:  # a plug-in may fail in any way; the run must outlive it, and says so
             failure = f"the controller raised {type(error).__name__}: {error}"
-        seconds = perf_counter() - started
-        if not failure:
-            return Dispatch(self._predicted(plan, observation, forecast), Fallback.NONE, "", seconds)
-        failure = f"step {observation.step}: {failure}"
-        if self._on_failure is OnFailure.STOP:
-            raise ControllerStoppedError(failure)
-        plan, fallback = self._fall_back(observation)
-        return Dispatch(self._predicted(plan, observation, forecast), fallback, failure, seconds)
-
-    def _predicted(self, plan: Plan, observation: Observation, forecast: Forecast) -> Plan:
-        if plan.prediction is not None:
-            return plan
-        return replace(plan, prediction=predict_row(self._plant, plan, observation, forecast))
+        return (None, failure) if failure else (plan, "")
 
     def _refusal(self, plan: object) -> str:
         if not isinstance(plan, Plan):  # a plug-in may return anything
@@ -134,11 +214,46 @@ class ControllerHost:
         faults = shape_faults(self._plant, plan) if self._clip else dispatch_faults(self._plant, plan)
         return f"its plan may not be dispatched: {'; '.join(faults)}" if faults else ""
 
-    def _fall_back(self, observation: Observation) -> tuple[Plan, Fallback]:
+    def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
+        flow = solve_row(self._plant, plan, observation, forecast)
+        return _Attempt(plan, flow, self._limits.excess(flow))
+
+    def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
+        """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""
+        best = attempt = first
+        correction: Correction | None = None
+        for made in range(1, self._ac_corrections + 1):
+            if not attempt.excess.mendable:
+                return best, made - 1, ""
+            correction = corrected(correction, attempt.excess)
+            plan, failure = self._ask(replace(observation, correction=correction), forecast)
+            if plan is None:
+                return best, made, f"correction {made}: {failure}"
+            attempt = self._tried(plan, observation, forecast)
+            if attempt.excess.rank <= best.excess.rank:
+                best = attempt
+        return best, self._ac_corrections, ""
+
+    def _predicted(self, attempt: _Attempt, observation: Observation, forecast: Forecast) -> Plan:
+        if attempt.plan.prediction is not None:
+            return attempt.plan
+        return replace(attempt.plan, prediction=predict_row(self._plant, attempt.flow, observation, forecast))
+
+    def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
+        """Return what replaces the controller's plan, and why it is not the previous plan where that was wanted."""
         previous = observation.previous_plan
-        if self._on_failure is OnFailure.PREVIOUS_PLAN and previous is not None:
-            rest = shifted(previous)
-            if rest is not None and not dispatch_faults(self._plant, rest):
-                return replace(rest, solver=SolverOutcome(ended="previous plan")), Fallback.PREVIOUS_PLAN
         memory = previous.memory if previous is not None else {}
-        return replace(hold(self._plant, observation), memory=memory), Fallback.IDLE
+        idle = self._tried(replace(hold(self._plant, observation), memory=memory), observation, forecast)
+        if self._on_failure is not OnFailure.PREVIOUS_PLAN:
+            return idle, Fallback.IDLE, ""
+        rest = shifted(previous) if previous is not None else None
+        if rest is None:
+            return idle, Fallback.IDLE, "nothing is left of a previous plan"
+        faults = dispatch_faults(self._plant, rest)
+        if faults:
+            return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
+        rest = replace(rest, solver=SolverOutcome(ended="previous plan"))
+        kept = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
+        if kept.excess.rank > idle.excess.rank:
+            return idle, Fallback.IDLE, f"the previous plan {kept.excess}, more than doing nothing"
+        return kept, Fallback.PREVIOUS_PLAN, ""

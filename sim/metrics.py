@@ -97,6 +97,7 @@ def summarise(database: Path, facts: RunFacts) -> dict[str, Any]:
             "cost": _cost(connection, facts),
             "grid": _grid(connection, facts),
             "plan_vs_ac": _plan_vs_ac(connection),
+            "dispatch": _dispatch(connection),
             "fleet": _fleet(connection),
             "solver": _solver(connection),
             "balance_error_rel_max": _balance(connection, facts),
@@ -115,6 +116,20 @@ def _known(**figures: Any) -> dict[str, Any]:
         for key, value in figures.items()
         if value is not None and not (isinstance(value, float) and not math.isfinite(value))
     }
+
+
+def _spread(connection: duckdb.DuckDBPyConnection, column: str, *names: str) -> dict[str, Any] | None:
+    """Distribution over steps of a column of table ``step``, where it is known; ``None`` where it never is."""
+    of = {
+        "mean": f"avg({column})",
+        "p50": f"quantile_cont({column}, 0.5)",
+        "p95": f"quantile_cont({column}, 0.95)",
+        "p99": f"quantile_cont({column}, 0.99)",
+        "max": f"max({column})",
+    }
+    wanted = ", ".join(of[name] for name in names)
+    found = _one(connection, f"SELECT {wanted} FROM step WHERE isfinite({column})")
+    return None if found[0] is None else dict(zip(names, found, strict=True))
 
 
 def _tolerances(facts: RunFacts) -> dict[str, float]:
@@ -214,6 +229,31 @@ def _plan_vs_ac(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         if import_real is not None
         else None,
         cone_gap_max=cone,
+        v_abs_pu=_spread(connection, "v_plan_ac_max_pu", "mean", "p50", "p95", "p99", "max"),
+        cone_gap=_spread(connection, "cone_gap", "p50", "p95", "p99", "max"),
+    )
+
+
+def _dispatch(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """What AC on the forecast said of the plans dispatched, before it was known what happens."""
+    (corrected, corrections, remaining, v_pu, percent, unchecked) = _one(
+        connection,
+        """
+        SELECT count(*) FILTER (ac_corrections > 0), coalesce(sum(ac_corrections), 0)::BIGINT,
+               count(*) FILTER (NOT isnan(ac_excess_pu) AND (ac_excess_pu > 0 OR ac_excess_percent > 0)),
+               coalesce(max(ac_excess_pu) FILTER (NOT isnan(ac_excess_pu)), 0),
+               coalesce(max(ac_excess_percent) FILTER (NOT isnan(ac_excess_percent)), 0),
+               count(*) FILTER (isnan(ac_excess_pu))
+        FROM step
+        """,
+    )
+    return _known(
+        corrected_steps=corrected,
+        corrections=corrections,
+        remaining_steps=remaining,
+        remaining_max_pu=v_pu,
+        remaining_max_percent=percent,
+        unchecked_steps=unchecked,
     )
 
 
@@ -259,23 +299,35 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         FROM step WHERE solver_seconds > 0
         """,
     )
-    (failures, fallbacks, deciding, slowest) = _one(
+    (failures, fallbacks, deciding) = _one(
         connection,
         """
-        SELECT count(*) FILTER (failure <> ''), count(*) FILTER (fallback <> ''),
-               coalesce(sum(decision_seconds), 0), coalesce(max(decision_seconds), 0)
+        SELECT count(*) FILTER (failure <> ''), count(*) FILTER (fallback <> ''), coalesce(sum(decision_seconds), 0)
         FROM step
         """,
     )
+    (first_saving,) = _one(connection, "SELECT saving FROM step WHERE isfinite(saving) ORDER BY step LIMIT 1") or [None]
+    gap_abs = _spread(connection, "gap_abs", "mean", "max") or {}
+    of_saving = _spread(connection, "gap_of_saving", "mean", "p95", "max") or {}
+    decision = _spread(connection, "decision_seconds", "mean", "p95", "max") or {}
     return _known(
         calls=calls,
         failures=failures,
         fallbacks=fallbacks,
         gap_max=gap,
+        gap_abs_max=gap_abs.get("max"),
+        gap_abs_mean=gap_abs.get("mean"),
+        saving_first=first_saving,
+        gap_abs_max_of_first_saving=gap_abs["max"] / first_saving if gap_abs and (first_saving or 0) > 0 else None,
+        gap_of_saving_max=of_saving.get("max"),
+        gap_of_saving_p95=of_saving.get("p95"),
+        gap_of_saving_mean=of_saving.get("mean"),
         seconds_total=seconds,
         seconds_max=longest,
         decision_seconds_total=deciding,
-        decision_seconds_max=slowest,
+        decision_seconds_mean=decision.get("mean", 0.0),
+        decision_seconds_p95=decision.get("p95", 0.0),
+        decision_seconds_max=decision.get("max", 0.0),
     )
 
 

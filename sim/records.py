@@ -91,11 +91,19 @@ STEP_COLUMNS = {
     "objective": _REAL,
     "bound": _REAL,
     "gap": _REAL,
+    "gap_abs": _REAL,
+    "saving": _REAL,
+    "gap_of_saving": _REAL,
     "cone_gap": _REAL,
+    "v_plan_ac_max_pu": _REAL,
+    "v_plan_ac_rms_pu": _REAL,
     "solver_seconds": _REAL,
     "decision_seconds": _REAL,
     "fallback": _TEXT,
     "failure": _TEXT,
+    "ac_corrections": _INT,
+    "ac_excess_pu": _REAL,
+    "ac_excess_percent": _REAL,
 }
 TABLES: dict[str, dict[str, str]] = {
     "bus": {"step": _INT, "network": _TEXT, "bus": _TEXT, **BUS_COLUMNS},
@@ -255,6 +263,20 @@ class Recorder:
             values = np.array([one[key] for one in columns], dtype=dtype).ravel()
             arrays[key] = pa.array(values, type=_ARROW[kind])
         return pa.table(arrays)
+
+
+def other_columns(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Tables of a record that have other columns than this version writes, and which; empty where all agree."""
+    found: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
+    ).fetchall():
+        found.setdefault(table, []).append(column)
+    return [
+        f"table {table}: {', '.join(sorted(set(columns) ^ set(found[table]))) or 'another order of columns'}"
+        for table, columns in {**TABLES, **INFO_TABLES}.items()
+        if table in found and list(columns) != found[table]
+    ]
 
 
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from controllers.contract import Observation, Plan
 from controllers.plan_json import plan_from_json, plan_to_json
+from sim.ac_limits import AcLimits
 from sim.adapters.case_params import case_of_params
 from sim.adapters.fleet import in_order
 from sim.adapters.serve import serve
@@ -48,9 +49,19 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case; ``clip`` leaves setpoints beyond ratings to the agents; resume with ``previous_plan``."""
         self._case = case_of_params(params)
-        case = self._case
+        case, config = self._case, self._case.loaded.config
         self._host = ControllerHost(
-            case.plant, case.controller(), case.loaded.config.controller.on_failure, bool(params.get("clip", False))
+            case.plant,
+            case.controller(),
+            config.controller.on_failure,
+            limits=AcLimits(
+                case.plant,
+                [network.loading_max_percent for network in config.networks],
+                config.grid.v_tolerance_pu,
+                config.grid.loading_tolerance_percent,
+            ),
+            ac_corrections=config.controller.ac_corrections,
+            clip=bool(params.get("clip", False)),
         )
         self._first_step = int(params.get("first_step", 0))
         previous = params.get("previous_plan")
@@ -106,6 +117,9 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
                 "fallback": dispatch.fallback.value,
                 "failure": dispatch.failure,
                 "seconds": dispatch.seconds,
+                "corrections": dispatch.corrections,
+                "ac_excess_pu": _known(dispatch.ac_excess_pu),
+                "ac_excess_percent": _known(dispatch.ac_excess_percent),
             }
         device = int(eid.rpartition("-")[2])
         if attr == "destination":
@@ -113,6 +127,11 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
             return int(self._dispatch.plan.destination[0, device]) if device < trucks else -1
         table = self._dispatch.plan.p_mw if attr == "P_set[MW]" else self._dispatch.plan.q_mvar
         return float(table[0, device])
+
+
+def _known(value: float) -> float | None:
+    """JSON has no word for NaN."""
+    return value if np.isfinite(value) else None
 
 
 def _reals(values: list[Any]) -> np.ndarray:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import mosaik_api_v3
+import numpy as np
 
 from sim.adapters.fleet import in_order
 from sim.case import Case
@@ -156,7 +157,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         stores = len(self._case.plant.storages)
         planned = None
         if prediction is not None and index < stores and len(prediction["energy_mwh"]) > 1:
-            planned = prediction["energy_mwh"][1][index]
+            planned = float(prediction["energy_mwh"][1][index])
         return {
             **outcome,
             "device": self._case.plant.device_names[index],
@@ -177,6 +178,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         (buy,), (sell,) = mine["buy_price"].values(), mine["sell_price"].values()
         (congestion,) = mine["congestion"].values()
         solver, prediction = plan["solver"], plan["prediction"]
+        v_max, v_rms = _differences(_predicted(plan, "v_pu", plant.n_bus), in_order(mine["Vm[pu]"]))
         return {
             "time": (config.time.start + timedelta(seconds=step * plant.step_s)).isoformat(),
             "buy_price": buy,
@@ -187,10 +189,16 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             "solver_status": solver["status"],
             "solver_ended": solver["ended"],
             **{key: float(solver[key]) for key in ("objective", "bound", "gap", "cone_gap")},
+            **_worth(float(solver["objective"]), float(solver["bound"]), float(solver["reference"])),
+            "v_plan_ac_max_pu": v_max,
+            "v_plan_ac_rms_pu": v_rms,
             "solver_seconds": float(solver["seconds"]),
             "decision_seconds": dispatch["seconds"],
             "fallback": dispatch["fallback"],
             "failure": dispatch["failure"],
+            "ac_corrections": dispatch["corrections"],
+            "ac_excess_pu": _real(dispatch["ac_excess_pu"]),
+            "ac_excess_percent": _real(dispatch["ac_excess_percent"]),
         }
 
     def _res_cost(self, step: int) -> float:
@@ -229,3 +237,20 @@ def _predicted(plan: dict[str, Any], name: str, width: int) -> list[float]:
     if prediction is None or not len(prediction[name]):
         return [float("nan")] * width
     return [float(value) for value in prediction[name][0]]
+
+
+def _real(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _differences(planned: list[float], measured: list[float]) -> tuple[float, float]:
+    """Largest and root mean square of the differences where both are known; NaN where none are."""
+    both = np.abs(np.array(planned) - np.array(measured))
+    both = both[np.isfinite(both)]
+    return (float(both.max()), float(np.sqrt(np.mean(both**2)))) if both.size else (float("nan"), float("nan"))
+
+
+def _worth(objective: float, bound: float, reference: float) -> dict[str, float]:
+    """What a better plan could save at most, what this one saves against doing nothing, and their ratio."""
+    gap, saving = objective - bound, reference - objective
+    return {"gap_abs": gap, "saving": saving, "gap_of_saving": gap / saving if saving > 0 else float("nan")}
