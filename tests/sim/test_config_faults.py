@@ -52,6 +52,8 @@ def faults(*settings: str, config: str | Path = "two_feeders") -> list[str]:
         ("trucks.T1.soc_end=3", ["trucks[0].soc_end = 3", "at most 1"]),
         ("prices.buy=nan", ["prices.buy = nan", "finite"]),
         ("batteries.0.energy_mwh=inf", ["batteries[0].energy_mwh = inf", "finite"]),
+        ("links.0.availability=nan", ["links[0].availability = nan", "finite"]),
+        ("forecast.foresight=1", ["forecast.foresight = 1", "true or false"]),
         # windows upside down, impossible together
         ("batteries.0.soc_min=0.95", ["batteries[0].soc_min = 0.95", "upside down", "soc_max = 0.9"]),
         ("trucks.T1.soc_initial=0.95", ["trucks[0].soc_initial = 0.95", "outside [soc_min, soc_max] = [0.1, 0.9]"]),

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from networks.faults import InputError
+from sim.adapters.fleet import FleetSimulator
 from sim.case import build_case
 from sim.config_file import load_config
 from sim.runner import Run, run
@@ -118,3 +120,85 @@ def test_conditions_have_the_order_of_the_plant(case: Path) -> None:
     assert conditions.capacity.T.tolist() == [ones, STRINGS, ones]
     whole = build_case(load_config("two_feeders")).conditions
     assert whole.availability is whole.capacity is whole.forecast_outage is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("batteries.0.availability=1.2", ["batteries[0].availability = 1.2", "[0, 1]", "in service"]),
+        ("trucks.T1.availability=-0.5", ["trucks[0].availability = -0.5", "[0, 1]"]),
+        ("links.0.availability=2", ["links[0].availability = 2", "[0, 1]"]),
+        ("trucks.T1.capacity=0", ["trucks[0].capacity = 0", "(0, 1]", "availability = 0"]),
+        ("links.0.availability=outages.gone", ['links[0].availability = "outages.gone"', "no such column"]),
+        ("forecast.outage=-1", ["forecast.outage = -1", "must not be negative"]),
+    ],
+)
+def test_shares_outside_their_range_are_refused(case: Path, setting: str, expected: list[str]) -> None:
+    assert all(part in fault(case, setting) for part in expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "expected"),
+    [
+        ("50", "mvdc1", ['links[0].availability = "outages.mvdc1"', "outside [0, 1] at line 4", "(50)", "scale"]),
+        ("-1", "bess1", ['batteries[0].capacity = "outages.bess1"', "outside (0, 1] at line 4", "(-1)"]),
+        ("", "bess1", ['line 4, column "bess1"', "missing value"]),
+    ],
+)
+def test_shares_outside_their_range_are_refused_by_row(
+    case: Path, value: str, column: str, expected: list[str]
+) -> None:
+    path = case.parent / "outages.csv"
+    lines = path.read_text().split("\n")
+    cells = lines[3].split(",")
+    cells[1 if column == "mvdc1" else 2] = value
+    path.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]))
+    assert all(part in fault(case) for part in expected)
+
+
+def fault(case: Path, *settings: str) -> str:
+    with pytest.raises(InputError) as caught:
+        build_case(load_config(case, settings))
+    (only,) = caught.value.faults
+    return str(only)
+
+
+def test_percent_and_shares_of_a_step_make_fractions(case: Path) -> None:
+    # five minutes out of fifteen; a sum of three thirds must not come out above 1
+    minutes = "\n".join(f"{i / 12},{0 if i == 3 else 100}" for i in range(24))
+    (case.parent / "fine.csv").write_text(f"hour,percent\n{minutes}\n")
+    settings = (
+        "profiles.fine={file='fine.csv', time='hour'}",
+        "batteries.bess2.availability={column='fine.percent', scale=0.01}",
+    )
+    availability = build_case(load_config(case, settings)).conditions.availability
+    assert availability is not None
+    assert availability[:, 2] == pytest.approx([1.0, 2 / 3, *[1.0] * 6], abs=1e-12)
+    assert availability.max() == 1.0
+
+
+def test_no_forecast_arrives_where_the_config_says_so(case: Path) -> None:
+    forecaster = build_case(load_config(case, ["forecast.outage=1"])).forecaster
+    assert np.isnan(forecaster.at(3).load_p_mw).all()
+    told = build_case(load_config(case, ["forecast.outage=1", "forecast.foresight=true"])).forecaster.at(3)
+    assert np.isfinite(told.load_p_mw).all()
+
+
+def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path) -> None:
+    fleet = FleetSimulator()
+    fleet.init("Fleet-0", case=build_case(load_config(case)))
+    (made,) = fleet.create(1, "Fleet")
+    around = {"congestion": {"Roads-0": 0.0}}
+    asked_of = {"Terminal-1": {"P_set[MW]": {"S-0": 0.5}}, "Truck-0": {"P_set[MW]": {"S-1": 0.1}}}
+    fleet.step(0, {made["eid"]: around, **asked_of}, 0)
+    done = fleet.get_data({"Terminal-1": ["P[MW]"], "Truck-0": ["P[MW]"], "Fleet-0": ["state"]})
+    assert (done["Terminal-1"]["P[MW]"], done["Truck-0"]["P[MW]"]) == (0.5, 0.1)
+    assert done["Fleet-0"]["state"]["capacity"] == [1.0, 1.0, 1.0]
+    out = {"availability": {"X-0": [1.0, 1.0, 1.0, 1.0, 0.0]}, "capacity": {"X-0": [1.0, 0.5, 1.0]}}
+    fleet.step(900, {made["eid"]: around | out, **asked_of}, 0)
+    done = fleet.get_data({"Terminal-0": ["P[MW]"], "Fleet-0": ["state"]})
+    assert done["Terminal-0"]["P[MW]"] == 0.0  # a link is as available as its least available terminal
+    assert done["Fleet-0"]["state"]["energy_mwh"][1] == 0.5 * 0.75
+    for attr, wrong in (("availability", [1.0]), ("availability", [2.0] * 5), ("capacity", [0.0, 1.0, 1.0])):
+        with pytest.raises(ValueError, match=attr):
+            fleet.step(1800, {made["eid"]: around | {attr: {"X-0": wrong}}}, 0)
