@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,26 @@ def largest_flow(
         p[:, parent] += p_out + feeder.r_pu[branch] * i_sq + abs(feeder.g_parent_pu[branch]) * w_high
         q[:, parent] += q_out + abs(feeder.x_pu[branch]) * i_sq + abs(feeder.b_parent_pu[branch]) * w_high
     return LargestFlow(p[:, feeder.slack], losses)
+
+
+def lowered_per_mw(feeders: Sequence[Feeder]) -> float:
+    """Most that a MW of losses that do not exist can lower a squared voltage [pu²/MW].
+
+    ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
+    """
+    most = 0.0
+    for feeder in feeders:
+        r_way, x_way = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
+        for branch in outward_order(feeder):
+            parent, child = feeder.parent[branch], feeder.child[branch]
+            r, x = feeder.r_pu[branch], feeder.x_pu[branch]
+            tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
+            if r > 0:
+                most = max(
+                    most, tap_sq * (r**2 + x**2 + 2 * (r_way[parent] * r + x_way[parent] * x)) / r / feeder.base_mva
+                )
+            r_way[child], x_way[child] = r_way[parent] + tap_sq * r, x_way[parent] + tap_sq * max(x, 0.0)
+    return most
 
 
 def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:

@@ -141,39 +141,49 @@ def current_cone(flow: BranchFlow) -> list[cp.Constraint]:
 def voltage_limits(
     feeder: Feeder,
     flow: BranchFlow,
-    margin_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
-    excess: float | cp.Variable = 0.0,
+    low_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
+    high_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
+    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
 ) -> list[cp.Constraint]:
-    """Keep every voltage but the slack's within its limits, less a margin [A, eq. 13].
+    """Keep every voltage but the slack's within its limits, less margins [A, eq. 13].
 
     Parameters
     ----------
-    margin_pu : taken off both limits [pu]
-    excess : squared voltage by which a step may overstep, 0 or a variable (horizon, 1) [pu²]
+    low_pu, high_pu : kept from the lower and from the upper limit [pu]
+    excess : squared voltage by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
     """
     others = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
-    margin = np.broadcast_to(np.asarray(margin_pu, dtype=float), flow.v_sq.shape)[:, others]
-    low = np.maximum(feeder.v_min_pu[others] + margin, 0.0) ** 2
-    high = np.maximum(feeder.v_max_pu[others] - margin, 0.0) ** 2
+    below, above = (
+        np.broadcast_to(np.asarray(one, dtype=float), flow.v_sq.shape)[:, others] for one in (low_pu, high_pu)
+    )
+    low = np.maximum(feeder.v_min_pu[others] + below, 0.0) ** 2
+    high = np.maximum(feeder.v_max_pu[others] - above, 0.0) ** 2
     give = excess @ np.ones((1, len(others))) if isinstance(excess, cp.Expression) else excess
     v_sq = flow.v_sq[:, others]
     return [v_sq >= low - give, v_sq <= high + give]
 
 
-def current_limits(feeder: Feeder, flow: BranchFlow, excess: float | cp.Variable = 0.0) -> list[cp.Constraint]:
+def current_limits(
+    feeder: Feeder,
+    flow: BranchFlow,
+    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
+    taken: Float[np.ndarray, "horizon branch"] | None = None,
+) -> list[cp.Constraint]:
     """Keep the current of every rated branch within its rating, at both ends of its π section.
 
     Parameters
     ----------
-    excess : squared current by which a step may overstep, 0 or a variable (horizon, 1) [pu²]
+    excess : squared current by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
+    taken : share taken off each rating
     """
+    left = np.ones(flow.p.shape) if taken is None else 1.0 - taken
     rated = np.isfinite(feeder.i_max_pu)
     shunted = np.any([feeder.g_parent_pu, feeder.b_parent_pu, feeder.g_child_pu, feeder.b_child_pu], axis=0)
     plain, charged = np.flatnonzero(rated & ~shunted), np.flatnonzero(rated & shunted)
     constraints: list[cp.Constraint] = []
     if len(plain):
         give = excess @ np.ones((1, len(plain))) if isinstance(excess, cp.Expression) else excess
-        constraints.append(flow.i_sq[:, plain] <= np.tile(feeder.i_max_pu[plain] ** 2, (flow.v_sq.shape[0], 1)) + give)
+        constraints.append(flow.i_sq[:, plain] <= (left[:, plain] * feeder.i_max_pu[plain]) ** 2 + give)
     if len(charged):
         # the ends carry the charging current too: |S|² ≤ I² w, with a current of its own for each end
         give = excess @ np.ones((1, len(charged))) if isinstance(excess, cp.Expression) else excess
@@ -182,7 +192,7 @@ def current_limits(feeder: Feeder, flow: BranchFlow, excess: float | cp.Variable
             i_sq = cp.Variable(shape)
             constraints += [
                 _product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged]),
-                i_sq <= np.tile(feeder.i_max_pu[charged] ** 2, (shape[0], 1)) + give,
+                i_sq <= (left[:, charged] * feeder.i_max_pu[charged]) ** 2 + give,
             ]
     return constraints
 

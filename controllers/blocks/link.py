@@ -33,17 +33,26 @@ class LinkPower:
     constraints: list[cp.Constraint]
 
 
-def link_power(link: Link, horizon: int) -> LinkPower:
+def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon terminal"] | None = None) -> LinkPower:
     """Keep every terminal within its rating, and the link in balance.
 
     The rating is counted in shares of itself, so that links of any size are scaled alike.
+
+    Parameters
+    ----------
+    available : share of the rating that is in service; all of it when not given
     """
     shape = (horizon, len(link.terminals))
     p, q, loss = cp.Variable(shape), cp.Variable(shape), cp.Variable(shape)
     constraints: list[cp.Constraint] = [cp.sum(p + loss, axis=1) == 0]
     for k, terminal in enumerate(link.terminals):
         power = cp.vstack([p[:, k], q[:, k]])
-        constraints.append(cp.SOC(np.ones(horizon), power / terminal.s_max_mva, axis=0))
+        share = np.ones(horizon) if available is None else available[:, k]
+        constraints.append(cp.SOC(share, power / terminal.s_max_mva, axis=0))
+        out = np.flatnonzero(share == 0)
+        if len(out):
+            # implied by the cone, which has no interior there; as plain rows a solver takes them out first
+            constraints += [p[out, k] == 0, q[out, k] == 0]
         if terminal.loss_coefficient > 0:
             constraints.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
         else:

@@ -1,7 +1,4 @@
-"""Mobile and stationary storage on all networks of a plant: the blocks put together into one model.
-
-Links are held at zero here.
-"""
+"""Mobile and stationary storage, and links where asked, on all networks of a plant: the blocks put into one model."""
 
 from __future__ import annotations
 
@@ -16,7 +13,10 @@ from jaxtyping import Bool, Float, Int
 from controllers.blocks import cost as costs
 from controllers.blocks import distflow, routing
 from controllers.blocks import storage as stores
-from controllers.blocks.bounds import largest_flow, outward_order
+from controllers.blocks.bounds import largest_flow, lowered_per_mw
+from controllers.blocks.carried_energy import carried_energy
+from controllers.blocks.chance import Margins
+from controllers.blocks.link import LinkPower, link_power
 from controllers.contract import Forecast, Observation, Plant, Storage, Truck
 from controllers.solve import Model
 
@@ -28,7 +28,7 @@ _EXCESS_PRICE = 1000.0
 """oversteping a limit by 1 pu² through a step costs as much as this many MW at the highest price"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MessOptions:
     """How the model is set up.
 
@@ -41,6 +41,10 @@ class MessOptions:
     loss_price : added to the price of losses [currency/MWh]
     instant_moves : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by
         standing idle at the far end while the truck would drive: this is a relaxation
+    links : links give power; else they are at zero
+    margins : kept from the voltage limits of every bus and step beside ``v_margin_pu``
+    taken : share taken off the ratings of branches ``(horizon, branch)``
+    allowed : how much each slack of a relaxed model may be, at no price; the slack is then no variable
     """
 
     v_margin_pu: float = 0.0
@@ -49,6 +53,10 @@ class MessOptions:
     relaxed: bool = False
     loss_price: float = 0.0
     instant_moves: bool = False
+    links: bool = False
+    margins: Margins | None = None
+    taken: Float[np.ndarray, "horizon branch"] | None = None
+    allowed: tuple[np.ndarray, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +81,7 @@ class MessModel:
     routes, used : of each truck; ``used`` the days of flat labour, where charged
     stations : stations of each truck, in the order of the route's places
     stores : trucks, then batteries
+    links : of the plant, none where they are at zero
     flows : of each network
     import_mw, losses_mw : of each network (horizon,)
     cost_per_step : without income, penalties and the price of losses (horizon,) [currency]
@@ -88,6 +97,7 @@ class MessModel:
     used: tuple[cp.Variable | None, ...]
     stations: tuple[tuple[int, ...], ...]
     stores: tuple[StoreModel, ...]
+    links: tuple[LinkPower, ...]
     flows: tuple[distflow.BranchFlow, ...]
     import_mw: tuple[cp.Expression, ...]
     losses_mw: tuple[cp.Expression, ...]
@@ -108,10 +118,14 @@ class _Parts:
     loss_prices: list[cp.Expression] = field(default_factory=list)
     slack: list[cp.Variable] = field(default_factory=list)
     follows: set[cp.Variable] = field(default_factory=set)
+    given: int = 0
 
-    def give(self, shape: tuple[int, ...], price: float, relaxed: bool) -> cp.Variable | float:
-        """Return a slack variable at a price, or 0 where nothing may be missing."""
-        if not relaxed:
+    def give(self, shape: tuple[int, ...], price: float, options: MessOptions) -> cp.Variable | np.ndarray | float:
+        """Return a slack variable at a price, what is allowed of it, or 0 where nothing may be missing."""
+        if options.allowed is not None:
+            self.given += 1
+            return options.allowed[self.given - 1]
+        if not options.relaxed:
             return 0.0
         slack = cp.Variable(shape)
         self.constraints.append(slack >= 0)
@@ -165,6 +179,7 @@ def mess_model(
     dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
     guarded = np.repeat((slope < 0)[:, None], len(plant.storages), axis=1)
     guarded = guarded if one_way is None else guarded | one_way
+    links = tuple(_link(plant, forecast, k, parts) for k in range(len(plant.links))) if options.links else ()
 
     routes, used, stations, models = [], [], [], []
     for index, truck in enumerate(plant.trucks):
@@ -176,13 +191,14 @@ def mess_model(
         stations.append(mine)
         models.append(model)
     for index, battery in enumerate(plant.batteries, start=len(plant.trucks)):
-        power = stores.storage_power(battery.storage, horizon)
+        power = stores.storage_power(battery.storage, horizon, available=forecast.available(index))
         parts.constraints += power.constraints
-        models.append(_energy(plant, observation, battery.storage, index, (battery.bus,), (power,), power, parts))
+        at = (battery.bus,), (power,)
+        models.append(_energy(plant, observation, forecast, battery.storage, index, *at, power, parts))
     for index, one in enumerate(models):
-        _limits(plant, observation, options, one, index, day, guarded[:, index], dear, parts)
+        _limits(plant, observation, forecast, options, one, index, day, guarded[:, index], dear, parts)
 
-    flows, imports, losses, correction = _networks(plant, forecast, options, models, slope, dear, parts)
+    flows, imports, losses, correction = _networks(plant, forecast, options, models, links, slope, dear, parts)
     fit = np.array([one.feed_in_tariff for one in plant.generators])
     fixed = costs.feed_in_cost(forecast.generation_mw, fit, plant.step_h) if len(fit) else np.zeros(horizon)
     per_step = sum(parts.costs, start=cp.Constant(fixed))
@@ -196,6 +212,7 @@ def mess_model(
         used=tuple(used),
         stations=tuple(stations),
         stores=tuple(models),
+        links=links,
         flows=tuple(flows),
         import_mw=tuple(imports),
         losses_mw=tuple(losses),
@@ -232,7 +249,10 @@ def _truck(
         day,
         trips_left(truck, day, int(observation.trips_today[index])),
     )
-    at = tuple(stores.storage_power(truck.storage, horizon, way.parked[:, place]) for place in range(len(stations)))
+    there = forecast.available(index)
+    at = tuple(
+        stores.storage_power(truck.storage, horizon, way.parked[:, place], there) for place in range(len(stations))
+    )
     total = stores.StoragePower(
         charge=sum((one.charge for one in at[1:]), start=at[0].charge),
         discharge=sum((one.discharge for one in at[1:]), start=at[0].discharge),
@@ -259,16 +279,31 @@ def _truck(
         bool(observation.used_today[index]),
     )
     parts.constraints += [*way.constraints, *driving.constraints, *(c for one in at for c in one.constraints)]
+    if len(stations) > 1 and np.all(forecast.holds(index) == 1.0):
+        start = float(observation.energy_mwh[index])
+        begin = stations.index(int(observation.station[index])), arrives
+        parts.constraints += carried_energy(truck.storage, plant.step_h, start, way, at, *begin)
     parts.binaries += [*way.binaries, *driving.binaries]
     parts.costs.append(driving.per_step)
     buses = tuple(int(plant.station_bus[station]) for station in stations)
-    model = _energy(plant, observation, truck.storage, index, buses, at, total, parts)
+    model = _energy(plant, observation, forecast, truck.storage, index, buses, at, total, parts)
     return model, way, driving.binaries[0] if driving.binaries else None
+
+
+def _link(plant: Plant, forecast: Forecast, number: int, parts: _Parts) -> LinkPower:
+    """One link, as far as it is in service."""
+    first = len(plant.storages) + sum(len(link.terminals) for link in plant.links[:number])
+    devices = range(first, first + len(plant.links[number].terminals))
+    there = np.stack([forecast.available(device) for device in devices], axis=1)
+    power = link_power(plant.links[number], forecast.steps, there)
+    parts.constraints += power.constraints
+    return power
 
 
 def _energy(
     plant: Plant,
     observation: Observation,
+    forecast: Forecast,
     store: Storage,
     index: int,
     buses: tuple[int, ...],
@@ -277,7 +312,8 @@ def _energy(
     parts: _Parts,
 ) -> StoreModel:
     """Give a store its energy and its wear."""
-    stored = stores.stored_energy(store, plant.step_h, float(observation.energy_mwh[index]), total)
+    start = float(observation.energy_mwh[index])
+    stored = stores.stored_energy(store, plant.step_h, start, total, forecast.holds(index))
     parts.constraints += stored.constraints
     parts.costs.append(costs.wear_cost(store.cost_per_mwh_charged, total.charge, plant.step_h))
     return StoreModel(store, buses, at, total, stored)
@@ -286,6 +322,7 @@ def _energy(
 def _limits(
     plant: Plant,
     observation: Observation,
+    forecast: Forecast,
     options: MessOptions,
     one: StoreModel,
     index: int,
@@ -301,8 +338,9 @@ def _limits(
     parts.constraints += one_way
     parts.binaries += choices
     for step, soc in soc_due(plant, observation.step, day, options, store).items():
-        short = parts.give((1,), _SHORT_PRICE * dear, options.relaxed)
-        parts.constraints += stores.energy_floors(one.stored, np.array([step]), soc * store.energy_mwh, short)
+        short = parts.give((1,), _SHORT_PRICE * dear, options)
+        least = soc * store.energy_mwh * float(forecast.holds(index)[step - 1])
+        parts.constraints += stores.energy_floors(one.stored, np.array([step]), least, short)
 
 
 def _networks(
@@ -310,6 +348,7 @@ def _networks(
     forecast: Forecast,
     options: MessOptions,
     models: Sequence[StoreModel],
+    links: Sequence[LinkPower],
     slope: Float[np.ndarray, " horizon"],
     dear: float,
     parts: _Parts,
@@ -319,25 +358,30 @@ def _networks(
     least = _LEAST_LOSS_PRICE * float(np.abs(forecast.buy_price).mean())
     loss_price = np.maximum(least - slope, 0.0) + options.loss_price
     if options.relaxed:
-        loss_price = loss_price + dear + 1.5 * _EXCESS_PRICE * dear * _lowered_per_mw(plant)
-    p_bus, q_bus, reach = _injections(plant, forecast, models)
+        loss_price = loss_price + dear + 1.5 * _EXCESS_PRICE * dear * lowered_per_mw(plant.feeders)
+    p_bus, q_bus, reach = _injections(plant, forecast, models, links)
     decided = {*p_bus.variables(), *q_bus.variables()}
+    strict = not options.relaxed and options.allowed is None
     flows, imports, losses, correction = [], [], [], 0.0
-    for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+    low = high = np.full((horizon, plant.n_bus), options.v_margin_pu)
+    if options.margins is not None:
+        low, high = low + options.margins.lower, high + options.margins.upper
+    for feeder, buses, branches in zip(plant.feeders, plant.bus_slices, plant.branch_slices, strict=True):
         base = feeder.base_mva
         flow = distflow.branch_flow(feeder, p_bus[:, buses] / base, q_bus[:, buses] / base)
-        excess = [parts.give((horizon, 1), _EXCESS_PRICE * dear * plant.step_h, options.relaxed) for _ in range(2)]
+        excess = [parts.give((horizon, 1), _EXCESS_PRICE * dear * plant.step_h, options) for _ in range(2)]
+        taken = None if options.taken is None else options.taken[:, branches]
         parts.constraints += [
             *flow.constraints,
-            *distflow.voltage_limits(feeder, flow, options.v_margin_pu, excess[0]),
-            *distflow.current_limits(feeder, flow, excess[1]),
+            *distflow.voltage_limits(feeder, flow, low[:, buses], high[:, buses], excess[0]),
+            *distflow.current_limits(feeder, flow, excess[1], taken),
         ]
         largest = largest_flow(
             feeder,
             (np.abs(forecast.net_load_mw(plant)) + reach)[:, buses] / base,
             (np.abs(forecast.load_q_mvar) + reach)[:, buses] / base,
-            float(feeder.v_min_pu.min()) * (0.5 if options.relaxed else 1.0),
-            rated=not options.relaxed,
+            float(feeder.v_min_pu.min()) * (1.0 if strict else 0.5),
+            rated=strict,
         )
         import_mw, loss_mw = base * flow.p_import, base * flow.losses
         energy = costs.energy_cost(
@@ -354,33 +398,18 @@ def _networks(
         flows.append(flow)
         imports.append(import_mw)
         losses.append(loss_mw)
+    if np.any(loss_price) and links:
+        # batteries' converters are dear enough where energy is: what they lose is missing later
+        parts.loss_prices += [plant.step_h * (loss_price @ cp.sum(power.loss, axis=1)) for power in links]
+        rated = sum(one.s_max_mva * one.loss_coefficient for one in plant.terminals)
+        correction += plant.step_h * float(loss_price.sum() * rated)
     return flows, imports, losses, correction
 
 
-def _lowered_per_mw(plant: Plant) -> float:
-    """Most that a MW of losses that do not exist can lower a squared voltage [pu²/MW].
-
-    ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
-    """
-    most = 0.0
-    for feeder in plant.feeders:
-        r_way, x_way = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
-        for branch in outward_order(feeder):
-            parent, child = feeder.parent[branch], feeder.child[branch]
-            r, x = feeder.r_pu[branch], feeder.x_pu[branch]
-            tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
-            if r > 0:
-                most = max(
-                    most, tap_sq * (r**2 + x**2 + 2 * (r_way[parent] * r + x_way[parent] * x)) / r / feeder.base_mva
-                )
-            r_way[child], x_way[child] = r_way[parent] + tap_sq * r, x_way[parent] + tap_sq * max(x, 0.0)
-    return most
-
-
 def _injections(
-    plant: Plant, forecast: Forecast, models: Sequence[StoreModel]
+    plant: Plant, forecast: Forecast, models: Sequence[StoreModel], links: Sequence[LinkPower]
 ) -> tuple[cp.Expression, cp.Expression, Float[np.ndarray, "horizon bus"]]:
-    """Net injection of every bus [MW, Mvar], and the largest power that stores could bring there [MVA]."""
+    """Net injection of every bus [MW, Mvar], and the largest power that devices could bring there [MVA]."""
     p_bus: cp.Expression = cp.Constant(-forecast.net_load_mw(plant))
     q_bus: cp.Expression = cp.Constant(-forecast.load_q_mvar)
     reach = np.zeros((1, plant.n_bus))
@@ -394,4 +423,9 @@ def _injections(
         for one in models:
             for bus in set(one.bus):
                 reach[:, bus] += one.store.s_max_mva
+    for link, power in zip(plant.links, links, strict=False):
+        there = [terminal.bus for terminal in link.terminals]
+        place = sp.csr_array((np.ones(len(there)), (np.arange(len(there)), there)), shape=(len(there), plant.n_bus))
+        p_bus, q_bus = p_bus + power.p @ place, q_bus + power.q @ place
+        np.add.at(reach[0], there, [terminal.s_max_mva for terminal in link.terminals])
     return p_bus, q_bus, np.repeat(reach, forecast.steps, axis=0)

@@ -38,7 +38,12 @@ class StoragePower:
         return self.discharge - self.charge
 
 
-def storage_power(store: Storage, horizon: int, present: cp.Expression | None = None) -> StoragePower:
+def storage_power(
+    store: Storage,
+    horizon: int,
+    present: cp.Expression | None = None,
+    available: Float[np.ndarray, " horizon"] | None = None,
+) -> StoragePower:
     """Keep the power within the converter's limits where the battery is connected [A, eqs. 22, 39-41].
 
     ``0 ≤ P_ch, P_dh``, ``P_ch + P_dh ≤ P̄ z``, ``(P_dh - P_ch)² + Q² ≤ S̄² z²``
@@ -49,8 +54,10 @@ def storage_power(store: Storage, horizon: int, present: cp.Expression | None = 
     Parameters
     ----------
     present : z, 1 where it is connected (horizon,); always when not given
+    available : share of the rating that is in service, which multiplies z; all of it when not given
     """
-    z = np.ones(horizon) if present is None else present
+    share = np.ones(horizon) if available is None else available
+    z = share if present is None else cp.multiply(share, present)
     charge, discharge, q = cp.Variable(horizon), cp.Variable(horizon), cp.Variable(horizon)
     constraints = [
         charge >= 0,
@@ -96,22 +103,36 @@ class StoredEnergy:
     constraints: list[cp.Constraint]
 
 
-def stored_energy(store: Storage, step_h: float, energy_start_mwh: float, power: StoragePower) -> StoredEnergy:
+def stored_energy(
+    store: Storage,
+    step_h: float,
+    energy_start_mwh: float,
+    power: StoragePower,
+    holds: Float[np.ndarray, " horizon"] | None = None,
+) -> StoredEnergy:
     """Carry the energy from step to step, within the window [A, eq. 37; B, §2.2].
 
     A battery measured outside its window may stay where it is, but gets no further out.
+
+    Parameters
+    ----------
+    holds : share of the rated energy that it can hold in each step, all of it when not given. Where the share falls
+        the energy falls with it; where it rises, room is added
     """
     horizon = power.charge.shape[0]
     energy = cp.Variable(horizon + 1)
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
-    low = min(store.soc_min * store.energy_mwh, energy_start_mwh)
-    high = max(store.soc_max * store.energy_mwh, energy_start_mwh)
+    share = np.ones(horizon) if holds is None else holds
+    keeps = np.append(1.0, np.minimum(share[1:] / share[:-1], 1.0))
+    held = energy_start_mwh * np.cumprod(keeps)
+    low = np.minimum(store.soc_min * store.energy_mwh * share, held)
+    high = np.maximum(store.soc_max * store.energy_mwh * share, held)
     constraints: list[cp.Constraint] = [energy[0] == energy_start_mwh, energy[1:] >= low, energy[1:] <= high]
     loss: cp.Expression = cp.Constant(np.zeros(horizon))
     if store.loss_coefficient > 0:
         loss = cp.Variable(horizon)
         constraints.append(cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0))
-    constraints.append(energy[1:] == energy[:-1] + step_h * (gain - loss))
+    constraints.append(energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss))
     return StoredEnergy(energy, loss, constraints)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import clarabel
@@ -41,13 +42,16 @@ class ConicAnswer:
     ended: str
 
 
-def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> ConicAnswer:
+def solve_conic(
+    form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None, time_limit_s: float = np.inf
+) -> ConicAnswer:
     """Minimise over the columns that are NaN in ``fixed``; integrality is left aside.
 
     Raises
     ------
     UnboundedError, SolverTroubleError
     """
+    began = time.perf_counter()
     small = reduce_form(form, fixed)
     if small.conflict:
         return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=None, ended="conflicting bounds")
@@ -66,9 +70,10 @@ def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         _cones(form, small.row),
     )
     for tolerance, regularization in _ATTEMPTS:
-        answer = clarabel.DefaultSolver(*problem, _settings(tolerance, regularization)).solve()
+        left = time_limit_s - (time.perf_counter() - began)
+        answer = clarabel.DefaultSolver(*problem, _settings(tolerance, regularization, max(left, 0.0))).solve()
         ended = str(answer.status)
-        if ended in _SOLVED or "Infeasible" in ended:
+        if ended in (*_SOLVED, "MaxTime") or "Infeasible" in ended:
             break
     if ended in _SOLVED:
         x[free] = np.asarray(answer.x)
@@ -79,6 +84,8 @@ def solve_conic(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=ray / np.abs(ray).max(), ended=ended)
     if ended in ("DualInfeasible", "AlmostDualInfeasible"):
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
+    if ended == "MaxTime":
+        raise SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time")
     raise SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
 
 
@@ -104,12 +111,13 @@ def _cones(form: ConicForm, kept: np.ndarray) -> list[object]:
     return cones + [clarabel.SecondOrderConeT(int(size)) for size in sizes]
 
 
-def _settings(tolerance: float, regularization: float) -> object:
+def _settings(tolerance: float, regularization: float, time_limit_s: float) -> object:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     settings.static_regularization_constant = regularization
     settings.reduced_tol_feas = _ALMOST
     settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * _ALMOST
+    settings.time_limit = time_limit_s
     settings.max_threads = 1
     return settings

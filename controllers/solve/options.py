@@ -27,17 +27,24 @@ class SolveOptions:
     method : outer approximation (HiGHS and Clarabel), or SCIP directly
     gap : relative gap ``(objective - bound) / |objective|`` at which to stop
     gap_abs : absolute gap at which to stop [currency]
+    gap_of_saving : gap as a share of what the point saves over ``reference`` at which to stop
+    reference : cost to save over [currency]
     time_limit_s : time after which the best point found is returned, with its gap [s]
     """
 
     method: Method = Method.OUTER_APPROXIMATION
     gap: float = 1e-4
     gap_abs: float = 1e-6
+    gap_of_saving: float = 0.0
+    reference: float = float("nan")
     time_limit_s: float = 60.0
 
     def tolerance(self, objective: float) -> float:
         """Return the gap in the unit of the objective at which to stop."""
-        return max(self.gap_abs, self.gap * abs(objective))
+        asked = max(self.gap_abs, self.gap * abs(objective))
+        if self.gap_of_saving > 0 and self.reference > objective:
+            asked = max(asked, self.gap_of_saving * (self.reference - objective))
+        return asked
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ def solve_outer_approximation(
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     began = time.perf_counter()
-    root = solve_conic(form)
+    root = solve_conic(form, time_limit_s=options.time_limit_s)
     if root.x is None:
         raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
     search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if follows is None else follows))

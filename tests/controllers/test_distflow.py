@@ -94,7 +94,7 @@ def test_voltage_limits_hold_at_every_bus_but_the_slack() -> None:
     feeder = replace(feeder, v_min_pu=low, v_max_pu=high)
     helped = cp.Variable(p.shape)
     flow = distflow.branch_flow(feeder, cp.Constant(p), cp.Constant(q) + helped)
-    limits = distflow.voltage_limits(feeder, flow, 0.005)
+    limits = distflow.voltage_limits(feeder, flow, 0.005, 0.005)
     size = cp.Variable(p.shape)
     cost = cp.sum(flow.p_import) + 0.01 * cp.sum(size)
     solve(Model(cost, [*flow.constraints, *limits, size >= helped, size >= -helped]))

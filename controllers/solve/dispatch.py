@@ -1,0 +1,68 @@
+"""Solve a problem given as matrices by the method asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from controllers.solve.conic import solve_conic
+from controllers.solve.errors import InfeasibleError
+from controllers.solve.form import ConicForm
+from controllers.solve.options import Answer, Method, SolveOptions
+from controllers.solve.outer_approximation import solve_outer_approximation
+from controllers.solve.presolve import presolve
+from controllers.solve.scip import solve_scip
+
+
+def solve_form(
+    form: ConicForm,
+    options: SolveOptions,
+    starts: Sequence[Float[np.ndarray, " column"]] = (),
+    follows: Bool[np.ndarray, " column"] | None = None,
+    held: Float[np.ndarray, " column"] | None = None,
+) -> Answer:
+    """Minimise a problem given as matrices; ``starts`` and ``held`` are NaN where they say nothing.
+
+    Parameters
+    ----------
+    starts : integers of plans that are likely good, the best first
+    follows : columns that follow from the others, for outer approximation
+    held : values that columns must keep
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
+    began = time.perf_counter()
+    small = presolve(form, held)
+    if not small.form.integer.any():
+        found = solve_conic(small.form, time_limit_s=options.time_limit_s)
+        if found.x is None:
+            raise InfeasibleError(f"no point satisfies the constraints ({found.ended})")
+        return Answer(
+            small.back(found.x),
+            found.objective,
+            min(found.bound, found.objective),
+            found.ended,
+            time.perf_counter() - began,
+        )
+    tried = [complete_integers(small.form, start[small.free]) for start in starts]
+    begin = [one for one in tried if one is not None]
+    if options.method is Method.SCIP:
+        answer = solve_scip(small.form, options, begin)
+    else:
+        answer = solve_outer_approximation(small.form, options, begin, None if follows is None else follows[small.free])
+    return replace(answer, x=small.back(answer.x), seconds=time.perf_counter() - began)
+
+
+def complete_integers(form: ConicForm, start: Float[np.ndarray, " column"]) -> Float[np.ndarray, " column"] | None:
+    """Round the integers that a start leaves open, from the cone program with the others fixed, if any."""
+    given = np.where(form.integer, start, np.nan)
+    if not np.isnan(given[form.integer]).any():
+        return given
+    found = solve_conic(form, given)
+    return None if found.x is None else np.where(form.integer & np.isnan(given), np.round(found.x), given)

@@ -1,0 +1,112 @@
+"""A model compiled once: relaxed, solved, or solved with some of its variables held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Float
+
+from controllers.contract import SolverOutcome
+from controllers.solve.conic import solve_conic
+from controllers.solve.dispatch import solve_form
+from controllers.solve.errors import InfeasibleError
+from controllers.solve.form import conic_form, read_back, write_in
+from controllers.solve.options import SolveOptions
+from controllers.solve.presolve import presolve
+
+Values = Mapping[cp.Variable, np.ndarray]
+"""Values of some variables."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A cost to be minimised under constraints.
+
+    Attributes
+    ----------
+    cost, constraints : the model; limits of variables are constraints, not attributes
+    binaries : variables that must be 0 or 1, declared continuous
+    follows : continuous variables that follow from the others in many small independent problems (the flows of every
+        step): outer approximation then decides without them. A hint; the answer does not depend on it.
+    """
+
+    cost: cp.Expression
+    constraints: Sequence[cp.Constraint]
+    binaries: Sequence[cp.Variable] = field(default=())
+    follows: Sequence[cp.Variable] = field(default=())
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """What a relaxation came to: its cost, and a proved lower bound of it."""
+
+    objective: float
+    bound: float
+
+
+class Problem:
+    """A model and its matrices, which take longer to make than many a solve."""
+
+    def __init__(self, model: Model):
+        self._form = conic_form(model.cost, model.constraints, model.binaries)
+        self._variables = list({one for part in (model.cost, *model.constraints) for one in part.variables()})
+        self._follows = np.zeros(self._form.n, dtype=bool)
+        for one in model.follows:
+            if one.id in self._form.columns:
+                self._follows[self._form.columns[one.id]] = True
+
+    def solve(
+        self, options: SolveOptions | None = None, starts: Sequence[Values] = (), held: Values | None = None
+    ) -> SolverOutcome:
+        """Minimise, and set the values of the model's variables; see `solve`.
+
+        Parameters
+        ----------
+        held : values that some variables must keep; the bound is then for these
+        """
+        options = options or SolveOptions()
+        form = self._form
+        suggested = [write_in(form, dict(start)) for start in starts]
+        fixed = write_in(form, dict(held)) if held else None
+        answer = solve_form(form, options, suggested, self._follows, fixed)
+        self._set(answer.x)
+        return answer.outcome(options)
+
+    def relax(self, held: Values | None = None, time_limit_s: float = np.inf) -> Relaxed:
+        """Minimise with integrality left aside, and set the values of the model's variables.
+
+        Raises
+        ------
+        InfeasibleError, UnboundedError, SolverTroubleError
+        """
+        small = presolve(self._form, write_in(self._form, dict(held)) if held else None)
+        found = solve_conic(small.form, time_limit_s=time_limit_s)
+        if found.x is None:
+            raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")
+        self._set(small.back(found.x))
+        return Relaxed(found.objective, min(found.bound, found.objective))
+
+    def _set(self, x: Float[np.ndarray, " column"]) -> None:
+        read_back(self._form, self._variables, x)
+
+
+def solve(model: Model, options: SolveOptions | None = None, starts: Sequence[Values] = ()) -> SolverOutcome:
+    """Minimise, and set the values of the model's variables.
+
+    Parameters
+    ----------
+    starts : values of binaries of plans that are likely good, the best first; they are tried before anything else
+
+    Raises
+    ------
+    InfeasibleError
+        where no point satisfies the constraints.
+    UnboundedError
+        where the cost has no lower bound.
+    SolverTroubleError
+        where the solver gave up, or no plan was found in time.
+    """
+    return Problem(model).solve(options, starts)
