@@ -33,7 +33,7 @@ def available_row(
     if forecast.availability is None:
         return p, q, at
     share = forecast.availability[0]
-    if (share >= 1.0).all():
+    if (share == 1.0).all():
         return p, q, at
     share = np.where(np.isfinite(share), np.clip(share, 0.0, 1.0), np.nan)
     s_max = share * plant.device_s_max_mva
