@@ -23,8 +23,8 @@ import scipy.sparse as sp
 from controllers.blocks.chance import Norm, wasserstein_margin
 from controllers.blocks.error_map import ErrorMap
 from controllers.blocks.mvdc import SquaredLimits, mvdc_model
-from controllers.blocks.mvdc_plan import device_injections
 from controllers.blocks.sensitivities import voltage_response
+from controllers.blocks.setpoint_flow import device_injections
 from controllers.blocks.uncertainty import Purpose
 from controllers.blocks.voltage_margins import operating_point
 from controllers.contract import Forecast
@@ -58,7 +58,7 @@ def setting(steps: int, **options: object) -> Setting:
     assert isinstance(controller, MvdcDrcc)
     forecast = case.forecaster.at(0)
     plant = case.plant
-    sources = controller.ambiguity(0, forecast).errors
+    sources = controller.margins.ambiguity(0, forecast).errors
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
     p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
     of_networks = [

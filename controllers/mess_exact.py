@@ -15,7 +15,8 @@ from pydantic import Field
 from controllers.blocks import mess_plan
 from controllers.blocks.fixed_route import on_route, route_values
 from controllers.blocks.following import followed
-from controllers.blocks.mess import MessModel, MessOptions, mess_model
+from controllers.blocks.mess import MessModel, mess_model
+from controllers.blocks.mess_parts import MessOptions
 from controllers.contract import (
     Controller,
     ControllerSettings,

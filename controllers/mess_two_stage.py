@@ -13,7 +13,8 @@ from pydantic import Field
 from controllers.blocks import mess_plan
 from controllers.blocks.appraisal import Judge, Schedules
 from controllers.blocks.fixed_route import on_route
-from controllers.blocks.mess import MessModel, MessOptions, mess_model
+from controllers.blocks.mess import MessModel, mess_model
+from controllers.blocks.mess_parts import MessOptions
 from controllers.blocks.scheduled_periods import ScheduledPeriods
 from controllers.contract import (
     Controller,

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from pydantic import Field
 
 from controllers.blocks import mvdc_plan
-from controllers.blocks.chance import Margins, Norm
-from controllers.blocks.error_settings import ErrorSettings, plant_errors
+from controllers.blocks.chance import Margins
+from controllers.blocks.margin_settings import MarginMaker, MarginSettings
 from controllers.blocks.mvdc import MvdcModel, SquaredLimits, mvdc_model, squared_limits
-from controllers.blocks.uncertainty import Purpose
-from controllers.blocks.voltage_margins import Ambiguity, Scenario, voltage_margins
+from controllers.blocks.setpoint_flow import device_injections, power_flow
+from controllers.blocks.voltage_margins import Ambiguity, Scenario
 from controllers.contract import (
     Controller,
     ControllerError,
@@ -44,27 +44,9 @@ _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close open cones of flows and of converters"""
 
 
-class MvdcDrccSettings(ControllerSettings):
+class MvdcDrccSettings(MarginSettings):
     """Settings of `mvdc_drcc`."""
 
-    scenario: Scenario = Scenario.DRCC
-    """``none`` (no device is used), ``deterministic``, ``robust`` or ``drcc``"""
-    confidence: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """share of cases in which every single bus-step limit is to hold, whatever the distribution in the ball"""
-    radius: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.003
-    """radius of the Wasserstein ball, in the unit of the relative errors"""
-    norm: Norm = Norm.ONE
-    """ground norm of the Wasserstein distance: ``"1"``, ``"2"`` or ``"inf"``"""
-    support: Literal["box", "unbounded"] = "box"
-    """whether the distributions in the ball keep to the errors' support"""
-    samples: Annotated[int, Field(ge=1, le=100_000)] = 30
-    """number of error samples at the centre of the ball"""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """seed of the samples"""
-    errors: ErrorSettings = ErrorSettings()
-    """sizes of the forecast errors, where the forecast brings no samples of its own"""
-    secant: bool = True
-    """stretch the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
     margin_tolerance_pu: Annotated[float, Field(gt=0)] = 1e-5
     """margins have settled when linearising at the plan changes none by more [pu]"""
     max_rounds: Annotated[int, Field(ge=1, le=50)] = 8
@@ -118,11 +100,7 @@ class MvdcDrcc(Controller):
         super().__init__(plant, settings)
         wish = cast(MvdcDrccSettings, settings)
         self._settings = wish
-        self._map, self._model = plant_errors(plant, wish.errors)
-        # a day of samples: a step keeps its samples while the horizon recedes
-        day = plant.steps_per_day
-        self._day_samples = self._model.draw(wish.samples, day, seed=wish.seed, purpose=Purpose.IN_SAMPLE)
-        self._day_box = self._model.support(day)
+        self.margins = MarginMaker(plant, wish)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the plan of least cost for the horizon.
@@ -137,7 +115,7 @@ class MvdcDrcc(Controller):
         rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
         if self._settings.scenario is Scenario.NONE:
             nothing = np.zeros((forecast.steps, self.plant.n_device))
-            expected = mvdc_plan.power_flow(self.plant, observation, forecast, nothing, nothing)
+            expected = power_flow(self.plant, observation, forecast, nothing, nothing)
             paid = float(expected.cost.sum())
             outcome = SolverOutcome(Status.RULE, "no device is used", objective=paid, cone_gap=0.0)
             return Plan(nothing, nothing.copy(), rest, expected, outcome)
@@ -152,60 +130,25 @@ class MvdcDrcc(Controller):
 
     # -------------------------------------------------------------------------------------------------------- margins
 
-    def ambiguity(self, step: int, forecast: Forecast) -> Ambiguity:
-        """Return what is assumed of the errors over a horizon that begins at ``step``."""
-        wish, sources = self._settings, len(self._map.sources)
-        if forecast.error_samples is not None:
-            samples = forecast.error_samples
-            if samples.shape[2] != sources or len(samples) == 0:
-                raise ControllerError(
-                    f"the forecast brings error samples of shape {samples.shape}; at least one sample of {sources} "
-                    f"sources is needed: {', '.join(self._map.sources)}"
-                )
-            given = forecast.error_support
-            box = np.stack([samples.min(axis=0), samples.max(axis=0)]) if given is None else given
-        else:
-            rows = (self.plant.step_of_day(step) + np.arange(forecast.steps)) % self.plant.steps_per_day
-            samples, box = self._day_samples[:, rows], self._day_box[:, rows]
-        return Ambiguity(
-            scenario=wish.scenario,
-            errors=self._map,
-            samples=samples,
-            box=box,
-            bounded=wish.support == "box",
-            confidence=wish.confidence,
-            radius=wish.radius,
-            norm=wish.norm,
-            secant=wish.secant,
-        )
-
-    def _margins(
+    def _margins_at(
         self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon device"], q: np.ndarray
     ) -> Margins:
         """Margins where the devices inject as planned."""
-        if ambiguity.scenario is Scenario.DETERMINISTIC:
-            none = np.zeros((forecast.steps, self.plant.n_bus))
-            return Margins(upper=none, lower=none.copy())
-        p_device, q_device = mvdc_plan.device_injections(self.plant, p, q)
-        p_bus = p_device - forecast.net_load_mw(self.plant)
-        try:
-            return voltage_margins(self.plant, forecast, p_bus, q_device - forecast.load_q_mvar, ambiguity)
-        except ValueError as error:
-            raise ControllerError(f"no margins: {error}") from error
+        return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, p, q))
 
     def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
         """Linearise and solve in turn until the margins hold still."""
         wish = self._settings
-        ambiguity = self.ambiguity(observation.step, forecast)
+        ambiguity = self.margins.ambiguity(observation.step, forecast)
         nothing = np.zeros((forecast.steps, self.plant.n_device))
         seconds, rounds = 0.0, 0
-        margins = self._margins(forecast, ambiguity, nothing, nothing)
+        margins = self._margins_at(forecast, ambiguity, nothing, nothing)
         while True:
             rounds += 1
             limits = squared_limits(self.plant, margins)
             solved = self._solve(observation, forecast, limits)
             seconds += solved.outcome.seconds
-            following = self._margins(forecast, ambiguity, *mvdc_plan.setpoints(self.plant, solved.built))
+            following = self._margins_at(forecast, ambiguity, *mvdc_plan.setpoints(self.plant, solved.built))
             rises, falls = _changes(margins, following)
             change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
             if change <= wish.margin_tolerance_pu or rounds == wish.max_rounds:
@@ -231,7 +174,7 @@ class MvdcDrcc(Controller):
             except InfeasibleError as hopeless:
                 # not even without limits: there is no power flow
                 nothing = np.zeros((forecast.steps, self.plant.n_device))
-                mvdc_plan.power_flow(self.plant, observation, forecast, nothing, nothing)
+                power_flow(self.plant, observation, forecast, nothing, nothing)
                 raise ControllerError(f"no plan, even without voltage and current limits: {hopeless}") from hopeless
             missed = mvdc_plan.tightest(self.plant, nearest.built, limits, observation.step) is not None
             if missed and self._settings.on_infeasible == "raise":
@@ -280,7 +223,7 @@ class MvdcDrcc(Controller):
         p, q = mvdc_plan.setpoints(self.plant, solved.built)
         model = mvdc_plan.expected(self.plant, solved.built, observation, p, q)
         try:
-            flow = mvdc_plan.power_flow(self.plant, observation, forecast, p, q)
+            flow = power_flow(self.plant, observation, forecast, p, q)
         except ControllerError:
             return solved
         if np.abs(flow.v_pu - model.v_pu).max() > _SAME_PU:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from controllers.blocks.error_settings import ErrorSettings, plant_errors
-from controllers.blocks.mvdc_plan import device_injections
+from controllers.blocks.setpoint_flow import device_injections
 from controllers.blocks.uncertainty import Purpose
 from controllers.contract import Controller, ControllerError, Plan
 from controllers.sample_plants import at_start

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Complex, Float, Int
 from controllers.blocks import cost as costs
 from controllers.blocks import itinerary
 from controllers.blocks.itinerary import Itinerary
-from controllers.blocks.mess import MessOptions, soc_due, trips_left
+from controllers.blocks.mess import soc_due, trips_left
+from controllers.blocks.mess_parts import MessOptions
 from controllers.blocks.storage import days_of
 from controllers.blocks.store_limits import StoreState, keep_limits
 from controllers.contract import Forecast, Observation, Plant, Prediction

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controllers.blocks.appraisal import Judge
-from controllers.blocks.mess import MessOptions
+from controllers.blocks.mess_parts import MessOptions
 from controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome
 from controllers.shifting import first_steps
 

@@ -13,7 +13,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from controllers.contract import Link
+from controllers.contract import Forecast, Link, Plant
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,17 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon t
         else:
             constraints.append(loss[:, k] == 0)
     return LinkPower(p, q, loss, constraints)
+
+
+def links_in_service(plant: Plant, forecast: Forecast) -> tuple[LinkPower, ...]:
+    """Return the power of every link of a plant, as far as its terminals are in service."""
+    powers, first = [], len(plant.storages)
+    for link in plant.links:
+        devices = range(first, first + len(link.terminals))
+        there = np.stack([forecast.available(device) for device in devices], axis=1)
+        powers.append(link_power(link, forecast.steps, there))
+        first = devices.stop
+    return tuple(powers)
 
 
 def converter_loss(

@@ -7,8 +7,10 @@ from jaxtyping import Bool, Float, Int
 
 from controllers.blocks import distflow, routing
 from controllers.blocks import storage as stores
-from controllers.blocks.mess import MessModel, StoreModel
-from controllers.contract import Observation, Plant, Prediction, Storage
+from controllers.blocks.link import loss_slack_mw as link_slack
+from controllers.blocks.mess import MessModel
+from controllers.blocks.mess_parts import StoreModel
+from controllers.contract import Observation, Plant, Prediction
 
 _NOTHING = 1e-6
 """smaller powers are the solver's noise [MW]"""
@@ -17,7 +19,7 @@ _NOTHING = 1e-6
 def setpoints(
     plant: Plant, built: MessModel
 ) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
-    """Return P and Q of every device, charging and discharging netted, within the converters' limits; links at zero."""
+    """Return P and Q of every device, charging and discharging netted, within the converters' limits."""
     p, q = np.zeros((built.horizon, plant.n_device)), np.zeros((built.horizon, plant.n_device))
     for index, one in enumerate(built.stores):
         present = np.ones((built.horizon, 1))
@@ -25,17 +27,22 @@ def setpoints(
             present = np.round(built.routes[index].parked.value)
         power = np.stack([at.p.value for at in one.at], axis=1)
         reactive = np.stack([at.q.value for at in one.at], axis=1)
-        p[:, index], q[:, index] = _within(one.store, (power * present).sum(axis=1), (reactive * present).sum(axis=1))
-    return p, q
+        p[:, index], q[:, index] = (power * present).sum(axis=1), (reactive * present).sum(axis=1)
+    first = len(plant.storages)
+    for link in built.links:
+        where = slice(first, first + link.p.shape[1])
+        p[:, where], q[:, where] = link.p.value, link.q.value
+        first = where.stop
+    return within_ratings(plant, p, q)
 
 
-def _within(
-    store: Storage, p: Float[np.ndarray, " horizon"], q: Float[np.ndarray, " horizon"]
-) -> tuple[Float[np.ndarray, " horizon"], Float[np.ndarray, " horizon"]]:
-    """Take off what exceeds the limits by a solver's tolerance."""
-    most = min(store.p_max_mw, store.s_max_mva)
+def within_ratings(
+    plant: Plant, p: Float[np.ndarray, "horizon device"], q: Float[np.ndarray, "horizon device"]
+) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+    """Take off what exceeds the ratings by a solver's tolerance, and its noise around zero."""
+    most = np.minimum(plant.device_p_max_mw, plant.device_s_max_mva)
     p = np.where(np.abs(p) < _NOTHING, 0.0, np.clip(p, -most, most))
-    room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    room = np.sqrt(np.maximum(plant.device_s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
     return p, np.where(np.abs(q) < _NOTHING, 0.0, np.clip(q, -room, room))
 
 
@@ -117,11 +124,11 @@ def cone_gap(built: MessModel) -> float:
 
 
 def loss_slack_mw(plant: Plant, built: MessModel, observation: Observation) -> float:
-    """Largest converter loss that the plan counts on beyond the true one [MW].
+    """Largest converter loss that the plan counts on beyond the true one, over links and stores [MW].
 
-    Only of stores that would overflow without it; elsewhere the store just ends with more energy than was asked for.
+    Of stores only those that would overflow without it; others just end with more energy than was asked for.
     """
-    slack = 0.0
+    slack = max((link_slack(link, power) for link, power in zip(plant.links, built.links, strict=False)), default=0.0)
     for index, one in enumerate(built.stores):
         if one.store.loss_coefficient > 0:
             true = one.store.loss_coefficient * np.hypot(one.total.p.value, one.total.q.value)

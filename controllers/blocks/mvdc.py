@@ -18,7 +18,7 @@ from controllers.blocks import distflow
 from controllers.blocks import storage as stores
 from controllers.blocks.bounds import largest_flow
 from controllers.blocks.chance import Margins
-from controllers.blocks.link import LinkPower, link_power
+from controllers.blocks.link import LinkPower, links_in_service
 from controllers.contract import Forecast, Observation, Plant
 from controllers.solve import Model
 
@@ -142,8 +142,8 @@ def mvdc_model(
     least = _LEAST_LOSS_PRICE * float(np.abs(forecast.buy_price).mean())
     price = np.maximum(least - slope, 0.0) + loss_price
     missed = _missed(plant, horizon) if elastic else None
-    batteries = _batteries(plant, observation, horizon, one_way, missed, parts)
-    links = tuple(link_power(link, horizon) for link in plant.links)
+    batteries = _batteries(plant, observation, forecast, one_way, missed, parts)
+    links = links_in_service(plant, forecast)
     for one in links:
         parts.constraints += one.constraints
     converters = [one.stored.loss for one in batteries] + [cp.sum(one.loss, axis=1) for one in links]
@@ -195,19 +195,21 @@ def _least_missed(missed: Missed, losses_mwh: cp.Expression) -> cp.Expression:
 def _batteries(
     plant: Plant,
     observation: Observation,
-    horizon: int,
+    forecast: Forecast,
     one_way: Bool[np.ndarray, "horizon storage"] | None,
     missed: Missed | None,
     parts: _Parts,
 ) -> tuple[BatteryModel, ...]:
     """Power, energy, cycles and wear; the energy at every midnight and at the end of the horizon has a floor."""
+    horizon = forecast.steps
     day = stores.days_of(plant.step_of_day(observation.step), plant.steps_per_day, horizon)
     ends = [*(int(step) for step in np.flatnonzero(np.diff(day)) + 1), horizon]
     models = []
     for index, battery in enumerate(plant.batteries, start=len(plant.trucks)):
         store = battery.storage
-        power = stores.storage_power(store, horizon)
-        stored = stores.stored_energy(store, plant.step_h, float(observation.energy_mwh[index]), power)
+        power = stores.storage_power(store, horizon, available=forecast.available(index))
+        start = float(observation.energy_mwh[index])
+        stored = stores.stored_energy(store, plant.step_h, start, power, forecast.holds(index))
         parts.constraints += [*power.constraints, *stored.constraints]
         parts.constraints += stores.cycle_limit(store, plant.step_h, power, day, float(observation.cycles_today[index]))
         if one_way is not None:
@@ -219,9 +221,8 @@ def _batteries(
             if missed is not None:
                 short = cp.Variable((1,))
                 missed.energy.append((index, step, short))
-            parts.constraints += stores.energy_floors(
-                stored, np.array([step]), float(store.soc_end_min or 0.0) * store.energy_mwh, short
-            )
+            least = float(store.soc_end_min or 0.0) * store.energy_mwh * float(forecast.holds(index)[step - 1])
+            parts.constraints += stores.energy_floors(stored, np.array([step]), least, short)
         parts.costs.append(costs.wear_cost(store.cost_per_mwh_charged, power.charge, plant.step_h))
         models.append(BatteryModel(index, battery.bus, power, stored))
     return tuple(models)

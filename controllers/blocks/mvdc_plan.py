@@ -1,4 +1,4 @@
-"""Read a plan out of a solved model of links and batteries, or out of the AC flow where no device is used."""
+"""Read a plan out of a solved model of links and batteries."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from jaxtyping import Bool, Float
 
 from controllers.blocks import distflow
 from controllers.blocks import storage as stores
-from controllers.blocks.cost import feed_in_cost, grid_cost
 from controllers.blocks.link import loss_slack_mw
-from controllers.blocks.mess_plan import energies
+from controllers.blocks.mess_plan import energies, within_ratings
 from controllers.blocks.mvdc import MvdcModel, SquaredLimits
-from controllers.blocks.voltage_margins import operating_point
-from controllers.contract import Forecast, Observation, Plant, Prediction
-from networks.admittance import branch_flows, bus_injections
+from controllers.contract import Observation, Plant, Prediction
 
-_NOTHING = 1e-6
-"""smaller powers are the solver's noise [MW]"""
 _MISSED = 3e-6
 """less than this of a limit is noise of the solver [pu, pu² of current, MWh]"""
 _OVERLOADED = 1e-4
@@ -38,20 +33,7 @@ def setpoints(
         where = slice(column, column + len(link.terminals))
         p[:, where], q[:, where] = power.p.value, power.q.value
         column = where.stop
-    most = np.minimum(plant.device_p_max_mw, plant.device_s_max_mva)
-    p = np.where(np.abs(p) < _NOTHING, 0.0, np.clip(p, -most, most))
-    room = np.sqrt(np.maximum(plant.device_s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
-    return p, np.where(np.abs(q) < _NOTHING, 0.0, np.clip(q, -room, room))
-
-
-def device_injections(
-    plant: Plant, p: Float[np.ndarray, "horizon device"], q: Float[np.ndarray, "horizon device"]
-) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
-    """What batteries and terminals inject at every bus [MW, Mvar]; trucks are left out."""
-    at = np.zeros((plant.n_device, plant.n_bus))
-    fixed = [one.bus for one in plant.batteries] + [one.bus for one in plant.terminals]
-    at[np.arange(len(plant.trucks), plant.n_device), fixed] = 1.0
-    return p @ at, q @ at
+    return within_ratings(plant, p, q)
 
 
 def expected(
@@ -75,40 +57,6 @@ def expected(
         losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
         energy_mwh=energies(plant, observation, p, q),
         cost=cost,
-    )
-
-
-def power_flow(
-    plant: Plant,
-    observation: Observation,
-    forecast: Forecast,
-    p: Float[np.ndarray, "horizon device"],
-    q: Float[np.ndarray, "horizon device"],
-) -> Prediction:
-    """What the AC flow says of given setpoints under the forecast; raises `ControllerError` if there is none."""
-    p_device, q_device = device_injections(plant, p, q)
-    p_bus, q_bus = p_device - forecast.net_load_mw(plant), q_device - forecast.load_q_mvar
-    v = operating_point(plant, p_bus, q_bus)
-    branch, imports, losses = [], [], []
-    for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
-        branch.append(branch_flows(feeder, v[:, buses]).s_parent_mva)
-        injected = bus_injections(feeder, v[:, buses]).real
-        imports.append(injected[:, feeder.slack] - p_bus[:, buses][:, feeder.slack])
-        losses.append(injected.sum(axis=1))
-    flow = np.concatenate(branch, axis=1)
-    cost = grid_cost(np.stack(imports, axis=1), forecast.buy_price, plant.export_price_ratio, plant.step_h)
-    tariffs = np.array([one.feed_in_tariff for one in plant.generators])
-    if len(tariffs):
-        cost = cost + feed_in_cost(forecast.generation_mw, tariffs, plant.step_h)
-    wear = np.array([store.cost_per_mwh_charged for store in plant.storages])
-    return Prediction(
-        v_pu=np.abs(v),
-        p_branch_mw=flow.real,
-        q_branch_mvar=flow.imag,
-        import_mw=np.stack(imports, axis=1),
-        losses_mw=np.stack(losses, axis=1),
-        energy_mwh=energies(plant, observation, p, q),
-        cost=cost + plant.step_h * np.maximum(-p[:, : len(wear)], 0.0) @ wear,
     )
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers.blocks import mess_plan, routing
-from controllers.blocks.mess import MessModel, MessOptions, mess_model, trips_left
+from controllers.blocks.mess import MessModel, mess_model, trips_left
+from controllers.blocks.mess_parts import MessOptions
 from controllers.contract import (
     Battery,
     Forecast,

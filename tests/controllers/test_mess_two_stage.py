@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from controllers.blocks.appraisal import Judge
-from controllers.blocks.mess import MessOptions, mess_model
+from controllers.blocks.mess import mess_model
+from controllers.blocks.mess_parts import MessOptions
 from controllers.conformance import check_controller
 from controllers.contract import (
     ControllerError,

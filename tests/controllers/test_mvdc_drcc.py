@@ -13,8 +13,8 @@ import pytest
 from controllers.blocks.chance import Norm, wasserstein_margin
 from controllers.blocks.error_settings import ErrorSettings, plant_errors
 from controllers.blocks.mvdc import SquaredLimits, mvdc_model
-from controllers.blocks.mvdc_plan import device_injections
 from controllers.blocks.sensitivities import voltage_response
+from controllers.blocks.setpoint_flow import device_injections
 from controllers.blocks.uncertainty import Purpose
 from controllers.blocks.voltage_margins import operating_point
 from controllers.conformance import assert_conforms
@@ -101,7 +101,7 @@ def test_voltages_at_the_plan_keep_the_margins_of_the_plan_itself(scenario: str)
     plant, _, forecast = given = strained()
     plan = planned(given, scenario=scenario)
     serving = controller(plant, scenario=scenario)
-    margins = serving._margins(forecast, serving.ambiguity(6, forecast), plan.p_mw, plan.q_mvar)
+    margins = serving._margins_at(forecast, serving.margins.ambiguity(6, forecast), plan.p_mw, plan.q_mvar)
     assert plan.prediction is not None
     v = plan.prediction.v_pu[:, 1:4]
     assert (v >= 0.996 + margins.lower[:, 1:4] - 2e-5).all()
@@ -163,7 +163,7 @@ def test_a_battery_that_cannot_be_full_again_is_named() -> None:
 def test_a_step_keeps_its_samples_while_the_horizon_recedes() -> None:
     plant, _, forecast = strained()
     serving = controller(plant)
-    now, later = serving.ambiguity(6, forecast), serving.ambiguity(8, forecast)
+    now, later = serving.margins.ambiguity(6, forecast), serving.margins.ambiguity(8, forecast)
     assert (now.samples[:, 2:] == later.samples[:, :-2]).all()
 
 
@@ -294,7 +294,7 @@ def test_errors_come_from_a_file_with_a_column_for_every_source(tmp_path: Path) 
     np.savetxt(file, rows, delimiter=",", header="a,b,c,d", comments="")
     errors = {"file": file, "columns": ["a", "b", "c", "d"]}
     serving = controller(plant, errors=errors)
-    assert serving.ambiguity(6, forecast).samples[0, 0] == pytest.approx(rows[plant.step_of_day(6)])
+    assert serving.margins.ambiguity(6, forecast).samples[0, 0] == pytest.approx(rows[plant.step_of_day(6)])
     assert serving.plan(observation, forecast).solver.status is Status.OPTIMAL
     with pytest.raises(InputError, match=r"errors.columns: 2 columns for 4 sources; .* load:1, load:2, pv:1, wind:2"):
         controller(plant, errors=errors | {"columns": ["a", "b"]})

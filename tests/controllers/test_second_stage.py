@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from controllers.blocks import itinerary
 from controllers.blocks import mess_plan as reading
 from controllers.blocks.appraisal import Judge
-from controllers.blocks.mess import MessOptions, mess_model
+from controllers.blocks.mess import mess_model
+from controllers.blocks.mess_parts import MessOptions
 from controllers.blocks.scheduled_periods import ScheduledPeriods, periods
 from controllers.blocks.store_limits import StoreState, keep_limits
 from controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
