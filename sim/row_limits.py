@@ -12,6 +12,9 @@ from controllers.contract import Forecast, Link, Observation, Plan, Plant
 from sim.agents import Setpoint, StepConditions, StoreState, step_link
 from sim.agents.storage import clip_to_limits
 
+_ROUNDING_MW = 1e-9
+"""a setpoint that is cut by less is as planned"""
+
 
 def device_bus(plant: Plant, plan: Plan, observation: Observation) -> Int[np.ndarray, " device"]:
     """Bus of every device in this step; -1 for a truck that drives, departs, or is elsewhere than the plan has it."""
@@ -53,7 +56,7 @@ def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: F
 
     Trucks that are not where the plan has them give nothing; stores keep their rating, cycles and window under the
     availability and capacity forecast for this step, links their rating and balance. Where those are not finite,
-    devices count as whole.
+    devices count as whole. What the plan predicted is left out where it does not hold for what is left.
     """
     share, holds = _known(forecast.availability, plant.n_device), _known(forecast.capacity, len(plant.storages))
     there = device_bus(plant, plan, observation) >= 0
@@ -70,7 +73,9 @@ def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: F
         p[own], q[own] = _balanced(link, plan.p_mw[0, own], plan.q_mvar[0, own], float(share[own].min()))
     rows_p, rows_q = plan.p_mw.copy(), plan.q_mvar.copy()
     rows_p[0], rows_q[0] = p, q
-    return replace(plan, p_mw=rows_p, q_mvar=rows_q)
+    as_planned = np.allclose(rows_p[0], plan.p_mw[0], rtol=0.0, atol=_ROUNDING_MW)
+    as_planned = as_planned and np.allclose(rows_q[0], plan.q_mvar[0], rtol=0.0, atol=_ROUNDING_MW)
+    return replace(plan, p_mw=rows_p, q_mvar=rows_q, prediction=plan.prediction if as_planned else None)
 
 
 def _links(plant: Plant) -> Iterator[tuple[Link, slice]]:

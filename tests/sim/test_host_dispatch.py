@@ -301,6 +301,22 @@ def test_a_previous_plan_gives_what_is_in_service_and_what_the_store_holds(
     assert dispatch.plan.p_mw[0, 0] == pytest.approx(given_mw)
 
 
+def test_a_previous_plan_that_is_cut_is_predicted_anew() -> None:
+    plant = line(v_min_pu=0.9)
+    made = decide(Deaf, plant).plan.prediction
+    assert made is not None
+    rows = {name: np.repeat(values, 2, axis=0) for name, values in vars(made).items() if name != "energy_mwh"}
+    promised = replace(made, **rows, energy_mwh=np.array([[7.0], [5.0], [3.0]]))
+    previous = replace(powers(plant, 0.0, 2.0), prediction=promised)
+    for energy_mwh, left_mwh in ((5.0, 3.0), (2.0, 1.0)):
+        dispatch = decide(Failing, plant, previous_plan=previous, energy_mwh=np.array([energy_mwh]))
+        assert dispatch.fallback == Fallback.PREVIOUS_PLAN
+        assert dispatch.plan.prediction is not None
+        assert dispatch.plan.prediction.energy_mwh[1, 0] == pytest.approx(left_mwh)
+        as_promised = bool(dispatch.plan.prediction.v_pu[0, 1] == made.v_pu[0, 1])
+        assert as_promised == (left_mwh == 3.0)
+
+
 def test_a_link_of_a_previous_plan_stays_balanced_when_it_is_derated() -> None:
     plant = line(v_min_pu=0.9)
     previous = powers(plant, 0.0, 0.0)

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from networks.faults import InputError
-from sim.run_directory import load_run
+from sim.display import figure_rows
+from sim.report import write_report
+from sim.run_directory import load_run, write_json
 from sim.runner import Run, run
 
 PLUGIN = '''
@@ -119,11 +121,18 @@ def test_steps_without_a_forecast_are_recorded_with_nothing_predicted(tmp_path: 
 
 
 def test_a_run_recorded_without_todays_columns_is_shown_but_not_resumed(tmp_path: Path) -> None:
+    new = run("three_bus", steps=3, out=tmp_path / "new")
     old = run("three_bus", steps=3, out=tmp_path / "run")
-    with duckdb.connect(str(tmp_path / "run" / "results.duckdb")) as connection:
-        connection.execute('ALTER TABLE "step" DROP COLUMN ac_excess_pu')
+    with duckdb.connect(str(old.directory / "results.duckdb")) as connection:
+        for column in ("gap_abs", "ac_excess_pu"):
+            connection.execute(f'ALTER TABLE "step" DROP COLUMN {column}')
+    figures = {key: value for key, value in old.summary.items() if key != "dispatch"}
+    write_json(old.directory / "summary.json", figures)
     assert load_run(old.directory).table("step")["step"].tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match=r"recorded by another version \(table step: ac_excess_pu\)"):
+    rows = {label: shown for _, label, shown in figure_rows([figures, new.summary])}
+    assert rows["corrected steps"] == ["–", "0"]
+    assert write_report(old.directory).stat().st_size > 0
+    with pytest.raises(InputError, match=r"recorded by another version \(table step: ac_excess_pu, gap_abs\)"):
         run("three_bus", out=tmp_path / "run", resume=True)
 
 
