@@ -102,12 +102,13 @@ def validate(
 def study(
     study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of one of ours.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run in closed loop again what is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Plan variants of a config, judge them by AC Monte Carlo, and print them beside published figures."""
+    """Put variants of a config side by side: plans judged by AC Monte Carlo, or closed-loop runs seed by seed."""
     from sim.commands.study import study_command
 
-    raise typer.Exit(study_command(study, workers, as_json))
+    raise typer.Exit(study_command(study, workers, overwrite, as_json))
 
 
 @app.command()

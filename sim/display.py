@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sim.adapters.recorder import LiveState
@@ -134,6 +134,25 @@ def print_table(table: Table) -> None:
     """Print a table on stdout, wider than the terminal rather than with figures cut off."""
     needed = Console(width=_WIDEST).measure(table).minimum
     Console(highlight=False, width=max(needed, Console().width)).print(table)
+
+
+@contextmanager
+def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how many parts of a study are done, and the time left; nothing where it is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

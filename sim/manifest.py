@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sim.case import Case
+from sim.loaded_config import LoadedConfig
 
 _PACKAGES = (
     "gridferry",
@@ -37,19 +37,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def input_hashes(case: Case) -> dict[str, str]:
-    """Return the SHA-256 of every file that the case was read from."""
-    files = {case.loaded.path, *files_named(case.loaded.document, case.loaded.base_dir)}
+def input_hashes(loaded: LoadedConfig) -> dict[str, str]:
+    """Return the SHA-256 of every file that a case is built from, the config among them."""
+    files = {loaded.path, *files_named(loaded.document, loaded.base_dir)}
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 
 def files_named(value: Any, base_dir: Path) -> set[Path]:
-    """Return the files that the strings of a config document name."""
+    """Return the files that the strings of a config document name, alone or as ``path/file.py:Class``."""
     if isinstance(value, dict):
         return set().union(*(files_named(one, base_dir) for one in value.values()))
     if isinstance(value, list):
         return set().union(*(files_named(one, base_dir) for one in value))
     if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value:
-        path = base_dir / value
+        file, _, _ = value.rpartition(":")
+        path = base_dir / (file if file.endswith(".py") else value)
         return {path} if path.is_file() else set()
     return set()

@@ -276,7 +276,7 @@ def _run(
         "started": _now(),
         "resumed_at_step": start.step or None,
         "versions": versions(),
-        "inputs": input_hashes(case),
+        "inputs": input_hashes(case.loaded),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "facts": vars(facts),
     }

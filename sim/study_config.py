@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import ConfigDict, Field
@@ -15,6 +16,8 @@ from networks.faults import Fault, InputError, no_such
 from sim.config_document import read_toml, value_text
 from sim.config_file import configs_dir, find_config
 from sim.config_parts import Name, Part
+
+S = TypeVar("S", bound=Part)
 
 PUBLISHED_COLUMNS = ("table", "scenario", "value", "metric", "result")
 """Columns that a file of published figures must have."""
@@ -52,9 +55,20 @@ class TableConfig(Part):
     """the variants"""
 
 
-class StudyConfig(Part):
-    """A study."""
+class StudyKind(StrEnum):
+    """What a study does with its rows."""
 
+    DAY_AHEAD = "day_ahead"
+    """plans a day and judges the plan on sampled days"""
+    CLOSED_LOOP = "closed_loop"
+    """runs them in closed loop, seed by seed"""
+
+
+class StudyConfig(Part):
+    """A study of day-ahead plans."""
+
+    kind: Literal["day_ahead"] = "day_ahead"
+    """``day_ahead``; of the kind ``closed_loop`` is another file, `sim.study_loop_config`"""
     name: Name
     title: str = ""
     """one line for people"""
@@ -102,19 +116,15 @@ def load_study(name: str | Path) -> Study:
     InputError
         with every fault of the file, and files that are not there.
     """
-    path = _find(Path(name))
-    try:
-        config = read_settings(StudyConfig, read_toml(path), str(path), "", path.parent)
-    except InputError as error:
-        raise InputError(Fault(one.source, one.key.lstrip("."), one.message) for one in error.faults) from None
+    path = find_study(name)
+    config = read_study(StudyConfig, path)
     faults: list[Fault] = []
     configs: list[Path] = []
     for number, table in enumerate(config.tables):
-        beside = path.parent / table.config
         try:
-            configs.append(beside if beside.is_file() else find_config(table.config))
+            configs.append(config_of_study(path, table.config, f"tables[{number}].config"))
         except InputError as error:
-            faults += [Fault(str(path), f"tables[{number}].config", f'"{table.config}": {error}')]
+            faults += error.faults
     published = pd.DataFrame(columns=list(PUBLISHED_COLUMNS))
     if config.published is not None:
         published = _published(path, config.published, faults)
@@ -128,7 +138,34 @@ def overrides(settings: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={value_text(value)}" for key, value in settings.items())
 
 
-def _find(path: Path) -> Path:
+def study_kind(path: Path) -> StudyKind:
+    """Return the kind of a study file; raises `InputError` for one that there is not."""
+    kind = read_toml(path).get("kind", StudyKind.DAY_AHEAD)
+    if not isinstance(kind, str) or kind not in list(StudyKind):
+        raise InputError(Fault(str(path), f"kind = {value_text(kind)}", no_such("kind of study", kind, StudyKind)))
+    return StudyKind(kind)
+
+
+def read_study(model: type[S], path: Path) -> S:
+    """Read a study file by its model; raises `InputError` with every fault of its values."""
+    try:
+        return read_settings(model, read_toml(path), str(path), "", path.parent)
+    except InputError as error:
+        raise InputError(Fault(one.source, one.key.lstrip("."), one.message) for one in error.faults) from None
+
+
+def config_of_study(path: Path, name: str, key: str) -> Path:
+    """Find the config that a study names: beside it, or one that comes with the project; raises `InputError`."""
+    beside = path.parent / name
+    try:
+        return beside if beside.is_file() else find_config(name)
+    except InputError as error:
+        raise InputError(Fault(str(path), key, f'"{name}": {error}')) from None
+
+
+def find_study(name: str | Path) -> Path:
+    """Find a study by its path, or by its name among those that come with the project; raises `InputError`."""
+    path = Path(name)
     ours = configs_dir() / "studies"
     for one in (path, ours / path, ours / f"{path}.toml"):
         if one.is_file():

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from sim.commands.run import print_json
+from sim.commands.study_loop import loop_study_command
+from sim.display import study_progress
 from sim.exit_codes import DONE, FAILED
 from sim.study import Table, run_study
 from sim.study_compare import METRICS, agreements, as_json, published_figures
-from sim.study_config import Study, load_study
+from sim.study_config import Study, StudyKind, find_study, load_study, study_kind
 
 _JUDGED = "reliability: voltages of all buses in AC; ratings of lines are not judged"
 
 
-def study_command(name: str, workers: int, as_json_wanted: bool) -> int:
-    """Run a study and print our figures beside the published ones."""
+def study_command(name: str, workers: int, overwrite: bool, as_json_wanted: bool) -> int:
+    """Run a study of either kind and print its figures."""
+    if study_kind(find_study(name)) is StudyKind.CLOSED_LOOP:
+        return loop_study_command(name, workers, overwrite, as_json_wanted)
     study = load_study(name)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(study.config.name, total=None)
-        tables = run_study(study, workers, lambda done, total: bar.update(task, completed=done, total=total))
+    with study_progress(study.config.name) as progress:
+        tables = run_study(study, workers, progress)
     if as_json_wanted:
         print_json(as_json(study, tables))
     else:

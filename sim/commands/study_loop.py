@@ -1,0 +1,101 @@
+"""``gridferry study`` for closed-loop studies."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from sim.commands.run import print_json
+from sim.display import print_table, study_progress
+from sim.exit_codes import DONE, FAILED
+from sim.study_loop import LoopResult, run_loop_study
+from sim.study_loop_config import load_loop_study
+from sim.study_loop_figures import RowFigures
+
+_JUDGED = (
+    "cost: grid + truck + ess + res; saving: over the first row; ±: standard deviation of the paired differences\n"
+    "reliability: limits of all buses and lines in AC, in whole runs and in steps; a step that diverged breaks them"
+)
+
+
+def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) -> int:
+    """Run a closed-loop study and print one row per controller."""
+    study = load_loop_study(name)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        with study_progress(study.config.name) as progress:
+            result = run_loop_study(study, workers, anew=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on where it stopped")
+        return FAILED
+    if as_json:
+        print_json(result.as_json())
+    else:
+        _print(result)
+    return FAILED if result.failed else DONE
+
+
+def _print(result: LoopResult) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    config, currency = result.study.config, result.study.rows[0].config.currency
+    grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(config.title), title_justify="left")
+    grid.caption, grid.caption_justify = _JUDGED, "left"
+    compared = config.reference is not None
+    rows = [[row.label, *_cells(row.figures, compared)] for row in result.rows]
+    headings = ["", *_headings(currency, config.reference)]
+    for number, (heading, *cells) in enumerate(zip(headings, *rows, strict=True)):
+        width = max(len(line) for cell in (heading, *cells) for line in cell.split("\n"))
+        grid.add_column(escape(heading), justify="right" if number else "left", min_width=width)
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    print_table(grid)
+    for label, one in [(row.label, one) for row in result.rows for one in row.runs]:
+        if one.figures is None:
+            console.print(f"{label}, seed {one.seed}: {one.failure} ({one.directory})", markup=False, style="red")
+    made = [one for row in result.rows for one in row.runs]
+    reused = sum(one.reused for one in made)
+    was = f", {reused} of {len(made)} runs from before" if reused else ""
+    console.print(f"results: {result.directory}{was}", markup=False)
+
+
+def _headings(currency: str, reference: str | None) -> list[str]:
+    over = [] if reference is None else [f"over {reference}\n{currency}", f"±\n{currency}", f"{reference}\nbetter"]
+    return [
+        "runs",
+        f"cost\n{currency}",
+        f"controllable\n{currency}",
+        f"saving\n{currency}",
+        "saving\n%",
+        f"±\n{currency}",
+        *over,
+        "reliable\nruns, %",
+        "reliable\nsteps, %",
+        "violations",
+        "diverged\nsteps",
+        "fallbacks",
+        "deciding\nmean, s",
+        "deciding\nlongest, s",
+    ]
+
+
+def _cells(of: RowFigures, compared: bool) -> list[str]:
+    pairs = "–" if of.reference_better is None else f"{of.reference_better} of {of.pairs}"
+    return [
+        f"{of.runs} of {of.runs + of.failures}" if of.failures else str(of.runs),
+        _number(of.cost),
+        _number(of.controllable_cost),
+        _number(of.saving),
+        _number(of.saving_share, 100.0),
+        _number(of.saving_deviation),
+        *([_number(of.excess), _number(of.excess_deviation), pairs] if compared else []),
+        _number(of.joint_reliability, 100.0),
+        _number(of.step_reliability, 100.0),
+        *("–" if one is None else str(one) for one in (of.violations, of.diverged_steps, of.fallbacks)),
+        _number(of.decision_seconds_mean, form=".3f"),
+        _number(of.decision_seconds_max, form=".3f"),
+    ]
+
+
+def _number(value: float | None, scale: float = 1.0, form: str = ",.2f") -> str:
+    return "–" if value is None else format(scale * value, form)
