@@ -12,7 +12,7 @@ from sim.config_file import load_config
 from sim.loaded_config import LoadedConfig
 from sim.manifest import input_hashes, versions
 from sim.metrics import RunFacts
-from sim.records import read_checkpoint
+from sim.records import other_columns, read_checkpoint
 from sim.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
 from sim.runner import RunFailedError, run
 from sim.study_loop_figures import RunFigures, figures_of_run
@@ -90,7 +90,7 @@ def _way(job: Job, loaded: LoadedConfig) -> _Way:
     if job.anew or not _made_alike(job.directory, manifest, loaded):
         return _Way.REPLACE
     steps, wanted = _recorded_steps(job.directory), job.steps or loaded.config.time.steps
-    if steps > wanted:
+    if steps is None or steps > wanted:
         return _Way.REPLACE
     return _Way.REUSE if steps == wanted and manifest["status"] == "completed" else _Way.RESUME
 
@@ -111,9 +111,12 @@ def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig)
     return before == loaded.config and {**files, itself: ""} == {**now, itself: ""}
 
 
-def _recorded_steps(directory: Path) -> int:
+def _recorded_steps(directory: Path) -> int | None:
+    """Return how many steps a run has; ``None`` where its tables are those of another version."""
     if not (directory / DATABASE).is_file():
         return 0
     with open_results(directory) as connection:
+        if other_columns(connection):
+            return None
         checkpoint = read_checkpoint(connection)
     return 0 if checkpoint is None else checkpoint[0]

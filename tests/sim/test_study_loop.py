@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from networks.faults import InputError
@@ -159,6 +160,9 @@ def test_complete_runs_are_taken_as_they_are_until_something_they_are_made_from_
     (tmp_path / "windy.toml").write_text(CASE.replace("0.1", "0.2"))
     assert not any(one.reused for row in run_loop_study(file).rows for one in row.runs)
     assert not any(one.reused for row in run_loop_study(file, anew=True).rows for one in row.runs)
+    with duckdb.connect("runs/small/idle/5/results.duckdb") as earlier:
+        earlier.execute("ALTER TABLE step DROP COLUMN fallback")
+    assert [one.reused for row in run_loop_study(file).rows for one in row.runs] == [False, True]
 
 
 def test_runs_become_longer_when_more_steps_are_asked_for_and_shorter_ones_are_made_anew(monkeypatch, tmp_path):
