@@ -203,11 +203,13 @@ class Correction:
     ----------
     v_low_pu, v_high_pu : to be kept from the lower and the upper voltage limit of each bus, in row 0 [pu]
     rating : share to be taken off the rating of each branch, in row 0
+    plan : the last plan that broke them
     """
 
     v_low_pu: Float[np.ndarray, " bus"]
     v_high_pu: Float[np.ndarray, " bus"]
     rating: Float[np.ndarray, " branch"]
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, eq=False)

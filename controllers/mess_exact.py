@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, cast
 
 import cvxpy as cp
 import numpy as np
-from jaxtyping import Int
 from pydantic import Field
 
 from controllers.blocks import mess_plan
-from controllers.blocks.fixed_route import on_route, route_values
+from controllers.blocks.fixed_route import on_route, route_values, stretched
 from controllers.blocks.following import followed
-from controllers.blocks.mess import MessModel, mess_model
+from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
+from controllers.blocks.solved_mess import CONE_GAP, SolvedMess, Task, plan_of, solve_mess
 from controllers.contract import (
     Controller,
     ControllerSettings,
@@ -25,13 +25,10 @@ from controllers.contract import (
     Plan,
     Plant,
     SolverOutcome,
-    Status,
 )
 from controllers.shifting import first_steps
 from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
 
-_CONE_GAP = 1e-6
-"""a plan with a larger cone gap is no power flow [pu²]"""
 _LOSS_PRICES = (1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
 _LEAST_SECONDS = 1.0
@@ -61,15 +58,6 @@ class MessExactSettings(ControllerSettings):
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
     """where no plan keeps all limits: miss voltages, currents or end-of-day energy by as little as can be, or fail"""
-
-
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """A solved model, and what was proved about it."""
-
-    built: MessModel
-    outcome: SolverOutcome
-    cone_gap: float
 
 
 class MessExact(Controller):
@@ -110,16 +98,20 @@ class MessExact(Controller):
                 return followed(self.plant, observation, forecast, self._options(), previous, memory)
             kept = first_steps(forecast, min(forecast.steps, len(wanted)))
             try:
-                plan = self._read(observation, self._solve(observation, kept, wanted, until, keep=True), planned_at)
+                plan = self._read(
+                    observation, kept, self._solve(observation, kept, wanted, until, keep=True), planned_at
+                )
             except InfeasibleError:
                 # the old routes no longer lead anywhere: decide anew, now
                 pass
             else:
                 ended = f"{plan.solver.ended}; the bound is for the routes decided at step {planned_at}"
                 return replace(plan, solver=replace(plan.solver, ended=ended))
-        return self._read(observation, self._decide(observation, forecast, wanted, until), observation.step)
+        return self._read(observation, forecast, self._decide(observation, forecast, wanted, until), observation.step)
 
-    def _decide(self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None, until: float) -> _Solved:
+    def _decide(
+        self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None, until: float
+    ) -> SolvedMess:
         """Decide about routes and power; miss limits only where nothing else is left, in half the time again."""
         again = 0.5 * self._settings.time_limit_s
         try:
@@ -128,7 +120,7 @@ class MessExact(Controller):
             if self._settings.on_infeasible == "raise":
                 raise
             return self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
-        if solved.cone_gap > _CONE_GAP and self._settings.on_infeasible == "relax":
+        if solved.cone_gap > CONE_GAP and self._settings.on_infeasible == "relax":
             # only losses that do not exist keep the limits
             honest = self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
             return honest if honest.cone_gap < solved.cone_gap else solved
@@ -143,10 +135,10 @@ class MessExact(Controller):
         *,
         keep: bool = False,
         relaxed: bool = False,
-    ) -> _Solved:
+    ) -> SolvedMess:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
         first = self._once(observation, forecast, wanted, until, keep, relaxed, 0.0)
-        if first.cone_gap <= _CONE_GAP:
+        if first.cone_gap <= CONE_GAP:
             return first
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         route = mess_plan.destinations(first.built, observation)
@@ -157,7 +149,7 @@ class MessExact(Controller):
             if tried.cone_gap < best.cone_gap:
                 bound = min(first.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
-            if best.cone_gap <= _CONE_GAP or time.perf_counter() > until:
+            if best.cone_gap <= CONE_GAP or time.perf_counter() > until:
                 break
         return best
 
@@ -170,28 +162,29 @@ class MessExact(Controller):
         keep: bool,
         relaxed: bool,
         loss_price: float,
-    ) -> _Solved:
-        """Build and solve; forbid charging while discharging where it turns out to pay."""
-        options = self._options(relaxed, loss_price)
-        one_way = np.zeros((forecast.steps, len(self.plant.storages)), dtype=bool)
-        seconds = 0.0
-        while True:
-            built = mess_model(self.plant, observation, forecast, options, one_way)
+    ) -> SolvedMess:
+        """Build and solve, for the wanted routes only where they are kept."""
+
+        def run(built: MessModel) -> SolverOutcome:
             model = built.model
             if keep and wanted is not None:
-                held = on_route(self.plant, built, observation, _stretched(wanted, built.horizon))
+                held = on_route(self.plant, built, observation, stretched(wanted, built.horizon))
                 model = replace(model, constraints=[*model.constraints, *held])
             left = max(until - time.perf_counter(), _LEAST_SECONDS)
-            outcome = self._run(model, left, [] if keep else self._starts(built, observation, wanted))
-            seconds += outcome.seconds
-            waste = mess_plan.wasteful(self.plant, built, observation) & ~one_way
-            if not waste.any() or time.perf_counter() > until:
-                break
-            one_way = one_way | waste
-        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
-        bound = outcome.bound - built.bound_correction
-        outcome = replace(outcome, objective=paid, bound=min(bound, paid), seconds=seconds)
-        return _Solved(built, outcome, mess_plan.cone_gap(built))
+            return self._run(model, left, [] if keep else self._starts(built, observation, wanted))
+
+        return solve_mess(self._task(observation, forecast, until, relaxed, loss_price), run)
+
+    def _task(
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        until: float = np.inf,
+        relaxed: bool = False,
+        loss_price: float = 0.0,
+    ) -> Task:
+        asked = SolveOptions(gap=self._settings.gap, gap_abs=self._settings.gap_abs)
+        return Task(self.plant, observation, forecast, self._options(relaxed, loss_price), asked, until)
 
     def _options(self, relaxed: bool = False, loss_price: float = 0.0) -> MessOptions:
         wish = self._settings
@@ -212,7 +205,7 @@ class MessExact(Controller):
         if not built.routes:
             return []
         most = max(len(stations) for stations in built.stations)
-        targets = [] if wanted is None else [_stretched(wanted, built.horizon)]
+        targets = [] if wanted is None else [stretched(wanted, built.horizon)]
         for turn in range(most):
             row = [
                 stations[(stations.index(int(observation.station[k])) + turn) % len(stations)]
@@ -227,44 +220,6 @@ class MessExact(Controller):
             starts.append(stay | {used: np.zeros(used.shape) for used in flat})
         return starts
 
-    def _read(self, observation: Observation, solved: _Solved, planned_at: int) -> Plan:
+    def _read(self, observation: Observation, forecast: Forecast, solved: SolvedMess, planned_at: int) -> Plan:
         """Turn the solution into a plan."""
-        built, outcome = solved.built, solved.outcome
-        p, q = mess_plan.setpoints(self.plant, built)
-        prediction = mess_plan.expected(self.plant, built, observation, p, q)
-        objective = float(prediction.cost.sum() + built.penalty.value)
-        bound = min(outcome.bound, objective)
-        gap = (objective - bound) / max(abs(objective), 1e-12)
-        notes = [outcome.ended]
-        missing = max((float(one.value.max(initial=0.0)) for one in built.slack), default=0.0)
-        if built.slack:
-            notes.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
-        if solved.cone_gap > _CONE_GAP:
-            notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
-        if (loss := mess_plan.loss_slack_mw(self.plant, built, observation)) > 1e-6:
-            notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
-        within = (
-            objective - bound <= max(self._settings.gap_abs, self._settings.gap * abs(objective)) and len(notes) == 1
-        )
-        return Plan(
-            p_mw=p,
-            q_mvar=q,
-            destination=mess_plan.destinations(built, observation),
-            prediction=prediction,
-            solver=SolverOutcome(
-                status=Status.OPTIMAL if within else Status.FEASIBLE,
-                ended="; ".join(notes),
-                objective=objective,
-                bound=bound,
-                gap=gap,
-                cone_gap=solved.cone_gap,
-                seconds=outcome.seconds,
-            ),
-            memory={_MEMORY: planned_at},
-        )
-
-
-def _stretched(wanted: Int[np.ndarray, "row truck"], horizon: int) -> Int[np.ndarray, "horizon truck"]:
-    """Cut wanted stations to the horizon, or stay at the last ones."""
-    rows = np.minimum(np.arange(horizon), len(wanted) - 1)
-    return wanted[rows]
+        return plan_of(self._task(observation, forecast), solved, {_MEMORY: planned_at})

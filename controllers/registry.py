@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, str] = {
     "replay": "controllers.replay:Replay",
     "mess_exact": "controllers.mess_exact:MessExact",
     "mess_two_stage": "controllers.mess_two_stage:MessTwoStage",
+    "joint": "controllers.joint:Joint",
     "mvdc_drcc": "controllers.mvdc_drcc:MvdcDrcc",
 }
 """Our own controllers, as declared in pyproject.toml; a plug-in cannot take one of these names."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from controllers.contract import Correction, Plant
+from controllers.contract import Correction, Plan, Plant
 from sim.prediction import RowFlow
 
 
@@ -98,8 +98,8 @@ class AcLimits:
         )
 
 
-def corrected(correction: Correction | None, excess: Excess) -> Correction:
-    """Return what the next plan is asked to keep: what the last was, and what AC broke in spite of it; read-only."""
+def corrected(correction: Correction | None, excess: Excess, plan: Plan) -> Correction:
+    """Return what the next plan is asked to keep: what ``plan`` was asked, and what AC broke in spite of it; read-only."""
     low, high = (np.where(excess.held, 0.0, one) for one in (excess.v_low_pu, excess.v_high_pu))
     rating = excess.loading.copy()
     if correction is not None:
@@ -108,7 +108,7 @@ def corrected(correction: Correction | None, excess: Excess) -> Correction:
     rating = np.minimum(rating, 1.0)
     for one in (low, high, rating):
         one.setflags(write=False)
-    return Correction(v_low_pu=low, v_high_pu=high, rating=rating)
+    return Correction(v_low_pu=low, v_high_pu=high, rating=rating, plan=plan)
 
 
 def _beyond(distance: Float[np.ndarray, " entity"], tolerance: float) -> Float[np.ndarray, " entity"]:

@@ -225,7 +225,7 @@ class ControllerHost:
         for made in range(1, self._ac_corrections + 1):
             if not attempt.excess.mendable:
                 return best, made - 1, ""
-            correction = corrected(correction, attempt.excess)
+            correction = corrected(correction, attempt.excess, attempt.plan)
             plan, failure = self._ask(replace(observation, correction=correction), forecast)
             if plan is None:
                 return best, made, f"correction {made}: {failure}"

@@ -11,6 +11,11 @@ from controllers.blocks.mess import MessModel, trips_left
 from controllers.contract import Observation, Plant
 
 
+def way_begins(built: MessModel, observation: Observation, truck: int) -> tuple[int, int]:
+    """Place, in the truck's list, and step at which its way through the horizon begins."""
+    return built.stations[truck].index(int(observation.station[truck])), int(observation.transit_steps[truck])
+
+
 def route_values(
     plant: Plant, built: MessModel, observation: Observation, wanted: Int[np.ndarray, "horizon truck"]
 ) -> dict[cp.Variable, np.ndarray]:
@@ -21,8 +26,7 @@ def route_values(
             wanted[:, k],
             way.arcs,
             stations,
-            stations.index(int(observation.station[k])),
-            int(observation.transit_steps[k]),
+            *way_begins(built, observation, k),
             built.day,
             trips_left(plant.trucks[k], built.day, int(observation.trips_today[k])),
         )
@@ -30,8 +34,24 @@ def route_values(
     return values
 
 
+def transit_after(built: MessModel, observation: Observation) -> Int[np.ndarray, " truck"]:
+    """Return how long each truck will still be on the road at the start of the next step, by a solved model."""
+    left = np.maximum(observation.transit_steps - 1, 0)
+    for truck, way in enumerate(built.routes):
+        leaves = np.flatnonzero((way.departs.value > 0.5) & (way.arcs.departure == 0))
+        if len(leaves):
+            left[truck] = int(way.arcs.arrival[leaves[0]]) - 1
+    return left
+
+
 def on_route(
     plant: Plant, built: MessModel, observation: Observation, wanted: Int[np.ndarray, "horizon truck"]
 ) -> list[cp.Constraint]:
     """Fix the binaries of a model with delays to the way that follows the wanted stations as the roads allow."""
     return [variable == value for variable, value in route_values(plant, built, observation, wanted).items()]
+
+
+def stretched(wanted: Int[np.ndarray, "row truck"], horizon: int) -> Int[np.ndarray, "horizon truck"]:
+    """Cut wanted stations to the horizon, or stay at the last ones."""
+    rows = np.minimum(np.arange(horizon), len(wanted) - 1)
+    return wanted[rows]

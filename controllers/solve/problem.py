@@ -54,6 +54,7 @@ class Problem:
         self._form = conic_form(model.cost, model.constraints, model.binaries)
         self._variables = list({one for part in (model.cost, *model.constraints) for one in part.variables()})
         self._follows = np.zeros(self._form.n, dtype=bool)
+        self._point: Float[np.ndarray, " column"] | None = None
         for one in model.follows:
             if one.id in self._form.columns:
                 self._follows[self._form.columns[one.id]] = True
@@ -72,7 +73,7 @@ class Problem:
         suggested = [write_in(form, dict(start)) for start in starts]
         fixed = write_in(form, dict(held)) if held else None
         answer = solve_form(form, options, suggested, self._follows, fixed)
-        self._set(answer.x)
+        self.show(answer.x)
         return answer.outcome(options)
 
     def relax(self, held: Values | None = None, time_limit_s: float = np.inf) -> Relaxed:
@@ -86,11 +87,20 @@ class Problem:
         found = solve_conic(small.form, time_limit_s=time_limit_s)
         if found.x is None:
             raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")
-        self._set(small.back(found.x))
+        self.show(small.back(found.x))
         return Relaxed(found.objective, min(found.bound, found.objective))
 
-    def _set(self, x: Float[np.ndarray, " column"]) -> None:
-        read_back(self._form, self._variables, x)
+    @property
+    def point(self) -> Float[np.ndarray, " column"]:
+        """The point of the last solve."""
+        if self._point is None:
+            raise ValueError("nothing was solved yet")
+        return self._point
+
+    def show(self, point: Float[np.ndarray, " column"]) -> None:
+        """Set the values of the model's variables from a `point`."""
+        self._point = point
+        read_back(self._form, self._variables, point)
 
 
 def solve(model: Model, options: SolveOptions | None = None, starts: Sequence[Values] = ()) -> SolverOutcome:

@@ -1,0 +1,154 @@
+"""Solve the storage model so that its plan is a power flow, and make the plan of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from controllers.blocks import mess_plan
+from controllers.blocks.mess import MessModel, mess_model
+from controllers.blocks.mess_parts import MessOptions
+from controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Status
+from controllers.solve import SolveOptions
+
+CONE_GAP = 1e-6
+"""a plan with a larger cone gap is no power flow [pu²]"""
+_LOSS_MW = 1e-6
+"""a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
+_LEAST_SECONDS = 0.05
+"""what a solve is given when the time is used up [s]"""
+_LOSS_PRICES = (1.0, 10.0, 100.0)
+"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be planned.
+
+    Attributes
+    ----------
+    plant, observation, forecast : for whom, from where, into what
+    options : how the model is set up
+    asked : gaps at which to stop, and the cost that savings are counted from
+    until : time, by `time.perf_counter`, after which nothing is improved any more [s]
+    """
+
+    plant: Plant
+    observation: Observation
+    forecast: Forecast
+    options: MessOptions
+    asked: SolveOptions
+    until: float
+
+    def asked_in_time(self) -> SolveOptions:
+        """What is asked, in the time that is left."""
+        return replace(self.asked, time_limit_s=max(self.until - time.perf_counter(), _LEAST_SECONDS))
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedMess:
+    """A solved model, and what was proved about it.
+
+    Attributes
+    ----------
+    outcome : objective and bound are what the plan costs, without any price of losses
+    cone_gap : largest of any branch and step [pu²]
+    kept_limits : no limit was widened
+    """
+
+    built: MessModel
+    outcome: SolverOutcome
+    cone_gap: float
+    kept_limits: bool = True
+
+
+Run = Callable[[MessModel], SolverOutcome]
+"""Solves a model that was built, and sets the values of its variables."""
+
+
+def solve_mess(task: Task, run: Run) -> SolvedMess:
+    """Build and solve; forbid charging while discharging where it turns out to pay."""
+    one_way = np.zeros((task.forecast.steps, len(task.plant.storages)), dtype=bool)
+    seconds = 0.0
+    while True:
+        built = mess_model(task.plant, task.observation, task.forecast, task.options, one_way)
+        outcome = run(built)
+        seconds += outcome.seconds
+        waste = mess_plan.wasteful(task.plant, built, task.observation) & ~one_way
+        if not waste.any() or time.perf_counter() > task.until:
+            break
+        one_way = one_way | waste
+    paid = float(built.cost_per_step.value.sum() + built.penalty.value)
+    bound = min(outcome.bound - built.bound_correction, paid)
+    return SolvedMess(built, replace(outcome, objective=paid, bound=bound, seconds=seconds), mess_plan.cone_gap(built))
+
+
+def close_cones(task: Task, first: SolvedMess, run: Run) -> SolvedMess:
+    """Price losses until cones of flows and converters are tight; the bound stays that of the unpriced problem.
+
+    Parameters
+    ----------
+    run : plans the power for the routes of ``first``
+    """
+    best, seconds = first, first.outcome.seconds
+    dear = max(float(np.abs(task.forecast.buy_price).max()), 1.0)
+    for price in _LOSS_PRICES:
+        if _open(task, best) <= 1.0 or time.perf_counter() > task.until:
+            break
+        tried = solve_mess(replace(task, options=replace(task.options, loss_price=price * dear)), run)
+        seconds += tried.outcome.seconds
+        if _open(task, tried) < _open(task, best):
+            bound = min(first.outcome.bound, tried.outcome.objective)
+            best = replace(tried, outcome=replace(tried.outcome, bound=bound))
+    return replace(best, outcome=replace(best.outcome, seconds=seconds))
+
+
+def _open(task: Task, solved: SolvedMess) -> float:
+    """How far the cones of flows and converters are open, in what is tolerated."""
+    loss = mess_plan.loss_slack_mw(task.plant, solved.built, task.observation)
+    return max(solved.cone_gap / CONE_GAP, loss / _LOSS_MW)
+
+
+def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Plan:
+    """Turn a solved model into a plan.
+
+    Parameters
+    ----------
+    notes : what else is to be known of the plan
+    """
+    plant, observation, asked = task.plant, task.observation, task.asked
+    built, outcome = solved.built, solved.outcome
+    p, q = mess_plan.setpoints(plant, built)
+    prediction = mess_plan.expected(plant, built, observation, p, q)
+    objective = float(prediction.cost.sum() + built.penalty.value)
+    bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
+    faults = []
+    missing = max((float(one.value.max(initial=0.0)) for one in built.slack), default=0.0)
+    if built.slack:
+        faults.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
+    if solved.cone_gap > CONE_GAP:
+        faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
+    if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:
+        faults.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
+    within = bool(objective - bound <= asked.tolerance(objective)) and solved.kept_limits and not faults
+    return Plan(
+        p_mw=p,
+        q_mvar=q,
+        destination=mess_plan.destinations(built, observation),
+        prediction=prediction,
+        solver=SolverOutcome(
+            status=Status.OPTIMAL if within else Status.FEASIBLE,
+            ended="; ".join([outcome.ended, *notes, *faults]),
+            objective=objective,
+            bound=bound,
+            gap=(objective - bound) / max(abs(objective), 1e-12),
+            cone_gap=solved.cone_gap,
+            seconds=outcome.seconds,
+            reference=asked.reference,
+        ),
+        memory=dict(memory),
+    )

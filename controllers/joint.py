@@ -1,0 +1,259 @@
+"""Trucks, links and batteries together: routes now and then, setpoints every step, margins against forecast errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, cast
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import Field, model_validator
+
+from controllers.blocks import mess_plan
+from controllers.blocks.chance import Margins
+from controllers.blocks.fixed_route import route_values, stretched, transit_after
+from controllers.blocks.margin_settings import MarginMaker, MarginSettings
+from controllers.blocks.mess import MessModel
+from controllers.blocks.mess_parts import MessOptions
+from controllers.blocks.route_search import search_routes
+from controllers.blocks.setpoint_flow import device_injections, power_flow
+from controllers.blocks.solved_mess import SolvedMess, Task, close_cones, plan_of, solve_mess
+from controllers.blocks.voltage_margins import Scenario
+from controllers.contract import (
+    Controller,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+)
+from controllers.shifting import shifted
+from controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError
+
+_ROOMS = (1e-6, 1e-5, 1e-4)
+"""added to what has to be missed of a limit, the next where a solver finds no room [pu², MWh]"""
+_LEAST_SECONDS = 0.05
+"""what a solve is given at least [s]"""
+_MEMORY = "joint"
+
+
+class JointSettings(MarginSettings):
+    """Settings of `joint`."""
+
+    replan_routes: Annotated[int, Field(ge=1)] = 4
+    """steps between two decisions about routes; a late truck or a missed arrival brings the next one forward"""
+    gap_of_saving: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """gap between the cost of a plan and its proved bound at which to stop, as a share of what the plan saves over
+    doing nothing"""
+    gap_abs: Annotated[float, Field(ge=0)] = 1.0
+    """the same in currency, for horizons in which there is little to save"""
+    time_limit_s: Annotated[float, Field(gt=0)] = 10.0
+    """time for a plan [s]; the best plan found by then is returned with its gap"""
+    soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
+    """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
+    on_infeasible: Literal["relax", "raise"] = "relax"
+    """where no plan keeps all limits: miss voltages, currents or end-of-day energy by as little as can be, or fail"""
+
+    @model_validator(mode="after")
+    def _acts(self) -> JointSettings:
+        if self.scenario is Scenario.NONE:
+            raise ValueError('scenario "none" uses no device; choose the controller idle for that')
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Routes decided before: the stations wanted from this step on, and when that was."""
+
+    wanted: Int[np.ndarray, "row truck"]
+    decided_at: int
+
+
+class Joint(Controller):
+    """Routes and power of trucks, MVDC links and batteries on one DistFlow plan of all networks.
+
+    Every ``replan_routes`` steps, and when a truck is late or not where it was sent, routes and power are decided
+    together over the horizon; in between routes are kept, with the delays as they now are, and the power of everything
+    is planned anew. A plan is proved against the bound of what was decided: of all routes, or of the routes kept.
+    Voltage margins are those of `mvdc_drcc`, taken where the last plan operates the networks. Equal inputs give equal
+    plans as long as the time limit does not strike.
+    """
+
+    Settings: ClassVar[type[ControllerSettings]] = JointSettings
+    corrects: ClassVar[bool] = True
+
+    def __init__(self, plant: Plant, settings: ControllerSettings):
+        super().__init__(plant, settings)
+        self._settings = cast(JointSettings, settings)
+        self.margins = MarginMaker(plant, self._settings)
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the plan of least cost for the horizon.
+
+        Raises
+        ------
+        InfeasibleError
+            where no plan keeps all limits and ``on_infeasible`` is ``raise``.
+        ControllerError
+            where the networks have no power flow under the forecast.
+        UnboundedError, SolverTroubleError
+        """
+        wish = self._settings
+        until = time.perf_counter() + wish.time_limit_s
+        nothing = np.zeros((forecast.steps, self.plant.n_device))
+        reference = float(power_flow(self.plant, observation, forecast, nothing, nothing).cost.sum())
+        asked = SolveOptions(gap=0.0, gap_abs=wish.gap_abs, gap_of_saving=wish.gap_of_saving, reference=reference)
+        margins = self._margins(observation, forecast)
+        task = Task(self.plant, observation, forecast, self._options(observation, forecast, margins), asked, until)
+        kept = self._kept(observation)
+        if kept is not None:
+            try:
+                solved = self._honest(task, lambda one: self._power(one, kept.wanted))
+            except InfeasibleError:
+                # the routes no longer lead anywhere: decide anew, now
+                pass
+            else:
+                return self._read(task, solved, kept.decided_at)
+        solved = self._honest(task, self._routes)
+        if observation.previous_plan is None:
+            solved = self._settled(task, margins, solved)
+        return self._read(task, solved, observation.step)
+
+    # --------------------------------------------------------------------------------------------------------- limits
+
+    def _margins(self, observation: Observation, forecast: Forecast, plan: Plan | None = None) -> Margins:
+        """Margins where a plan operates the networks; where the last plan does, if none is given."""
+        horizon = forecast.steps
+        p, q = np.zeros((horizon, self.plant.n_device)), np.zeros((horizon, self.plant.n_device))
+        station = np.repeat(observation.station[None, :], horizon, axis=0)
+        if plan is None and observation.previous_plan is not None:
+            plan = shifted(observation.previous_plan)
+        if plan is not None:
+            rows = min(horizon, plan.steps)
+            p[:rows], q[:rows] = plan.p_mw[:rows], plan.q_mvar[:rows]
+            station = stretched(plan.destination, horizon)
+        injected = device_injections(self.plant, p, q, station)
+        return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
+
+    def _options(self, observation: Observation, forecast: Forecast, margins: Margins) -> MessOptions:
+        """Set the model up, with what AC asks for in the first step."""
+        wish, correction = self._settings, observation.correction
+        taken = None
+        if correction is not None:
+            lower, upper = margins.lower.copy(), margins.upper.copy()
+            lower[0] += correction.v_low_pu
+            upper[0] += correction.v_high_pu
+            margins = Margins(upper=upper, lower=lower)
+            taken = np.zeros((forecast.steps, self.plant.n_branch))
+            taken[0] = correction.rating
+        return MessOptions(
+            soc_at_horizon=wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None,
+            use_store_end=wish.soc_at_horizon == "store",
+            links=True,
+            margins=margins,
+            taken=taken,
+        )
+
+    def _honest(self, task: Task, solve_for: Callable[[Task], SolvedMess]) -> SolvedMess:
+        """Solve; where no plan keeps all limits, miss them by the least that the routes at hand make possible."""
+        try:
+            return solve_for(task)
+        except (InfeasibleError, SolverTroubleError) as error:
+            # trouble, too, is mostly a problem with no or hardly any room
+            if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
+                raise
+            trouble = error
+        wanted = self._at_hand(task.observation)
+        try:
+            least = self._power(replace(task, options=replace(task.options, relaxed=True)), wanted)
+        except InfeasibleError as hopeless:
+            raise InfeasibleError(f"no plan, even where limits may be missed: {hopeless}") from trouble
+        missed = [np.maximum(one.value, 0.0) for one in least.built.slack]
+        for room in _ROOMS:
+            options = replace(task.options, allowed=tuple(one + room for one in missed))
+            try:
+                found = solve_for(replace(task, options=options))
+            except (InfeasibleError, SolverTroubleError):
+                continue
+            most = max(float(one.max(initial=0.0)) for one in missed)
+            words = f"{found.outcome.ended}; no plan keeps every limit; missed by at most {most:.3g} (pu² or MWh)"
+            return replace(found, outcome=replace(found.outcome, ended=words), kept_limits=False)
+        return least
+
+    def _settled(self, task: Task, margins: Margins, solved: SolvedMess) -> SolvedMess:
+        """Take the margins again where the first plan operates the networks, and keep the larger ones."""
+        plan = self._read(task, solved, task.observation.step)
+        again = self._margins(task.observation, task.forecast, plan)
+        larger = Margins(np.maximum(margins.upper, again.upper), np.maximum(margins.lower, again.lower))
+        options = self._options(task.observation, task.forecast, larger)
+        try:
+            found = self._honest(replace(task, options=options), lambda one: self._power(one, plan.destination))
+        except (InfeasibleError, SolverTroubleError):
+            return solved
+        # larger margins leave fewer plans: what bounded them before still does
+        bound = min(solved.outcome.bound, found.outcome.objective)
+        seconds = solved.outcome.seconds + found.outcome.seconds
+        return replace(found, outcome=replace(found.outcome, bound=bound, seconds=seconds))
+
+    # --------------------------------------------------------------------------------------------------------- routes
+
+    def _kept(self, observation: Observation) -> _Kept | None:
+        """Return the routes to be kept, ``None`` where they are to be decided."""
+        correction, previous = observation.correction, observation.previous_plan
+        if correction is not None and correction.plan is not None and _MEMORY in correction.plan.memory:
+            return _Kept(correction.plan.destination, int(correction.plan.memory[_MEMORY]["decided_at"]))
+        if previous is None or previous.steps < 2 or _MEMORY not in previous.memory:
+            return None
+        known = previous.memory[_MEMORY]
+        late = np.any(observation.transit_steps > np.array(known["transit_steps"], dtype=np.int64))
+        missed = np.any(observation.station != previous.destination[0])
+        if late or missed or observation.step - known["decided_at"] >= self._settings.replan_routes:
+            return None
+        return _Kept(previous.destination[1:], int(known["decided_at"]))
+
+    def _at_hand(self, observation: Observation) -> Int[np.ndarray, "row truck"]:
+        """The last plan's routes, or staying."""
+        previous = observation.previous_plan
+        if previous is None or previous.steps < 2:
+            return observation.station[None, :]
+        return previous.destination[1:]
+
+    def _power(self, task: Task, wanted: Int[np.ndarray, "row truck"]) -> SolvedMess:
+        """Plan the power for given routes."""
+        task = replace(task, options=replace(task.options, carried=False))
+
+        def run(built: MessModel) -> SolverOutcome:
+            held = route_values(self.plant, built, task.observation, stretched(wanted, built.horizon))
+            return Problem(built.model).solve(task.asked_in_time(), held=held)
+
+        return close_cones(task, solve_mess(task, run), run)
+
+    def _routes(self, task: Task) -> SolvedMess:
+        """Decide about routes and power."""
+        if not self.plant.trucks:
+            return self._power(task, self._at_hand(task.observation))
+
+        def run(built: MessModel) -> SolverOutcome:
+            hand = stretched(self._at_hand(task.observation), built.horizon)
+            tries = [route_values(self.plant, built, task.observation, hand)]
+            return search_routes(Problem(built.model), built, task, tries)
+
+        first = solve_mess(task, run)
+        wanted = mess_plan.destinations(first.built, task.observation)
+
+        def keep(built: MessModel) -> SolverOutcome:
+            held = route_values(self.plant, built, task.observation, wanted)
+            return Problem(built.model).solve(task.asked_in_time(), held=held)
+
+        return close_cones(replace(task, options=replace(task.options, carried=False)), first, keep)
+
+    def _read(self, task: Task, solved: SolvedMess, decided_at: int) -> Plan:
+        """Turn the solution into a plan that remembers its routes."""
+        step = task.observation.step
+        notes = () if decided_at == step else (f"the bound is for the routes decided at step {decided_at}",)
+        expected = transit_after(solved.built, task.observation)
+        memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": expected.tolist()}}
+        return plan_of(task, solved, memory, notes)
