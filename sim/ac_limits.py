@@ -99,7 +99,7 @@ class AcLimits:
 
 
 def corrected(correction: Correction | None, excess: Excess, plan: Plan) -> Correction:
-    """Return what the next plan is asked to keep: what ``plan`` was asked, and what AC broke in spite of it; read-only."""
+    """Return what is asked after ``plan``: what it was asked itself, and what AC broke in spite of it; read-only."""
     low, high = (np.where(excess.held, 0.0, one) for one in (excess.v_low_pu, excess.v_high_pu))
     rating = excess.loading.copy()
     if correction is not None:

@@ -134,7 +134,9 @@ class _Search:
         for way in self._built.routes:
             if self.best is None or len(self._built.routes) < 2:
                 return
-            others = {one: value for one, value in self.best.routes.items() if one not in (way.parked, way.departs)}
+            # by identity: cvxpy gives == another meaning
+            own = (way.parked.id, way.departs.id)
+            others = {one: value for one, value in self.best.routes.items() if one.id not in own}
             try:
                 self._problem.relax(others)
             except (InfeasibleError, SolverTroubleError):
