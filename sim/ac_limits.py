@@ -20,6 +20,7 @@ class Excess:
     ----------
     v_low_pu, v_high_pu : below the lower and above the upper voltage limit [pu]
     loading : above the limit of the loading, as a share of the rating
+    reserved : what the limit of the loading leaves free of the rating, as a share of it
     held : buses whose voltage no controller changes, the slack buses
     unsolved : networks without a power flow
     """
@@ -27,6 +28,7 @@ class Excess:
     v_low_pu: Float[np.ndarray, " bus"]
     v_high_pu: Float[np.ndarray, " bus"]
     loading: Float[np.ndarray, " branch"]
+    reserved: Float[np.ndarray, " branch"]
     held: Bool[np.ndarray, " bus"]
     unsolved: int
 
@@ -93,6 +95,7 @@ class AcLimits:
             v_low_pu=_beyond(self._low - flow.v_pu, self._v_tolerance),
             v_high_pu=_beyond(flow.v_pu - self._high, self._v_tolerance),
             loading=_beyond(flow.loading - self._loading, self._loading_tolerance),
+            reserved=np.maximum(1.0 - self._loading, 0.0),
             held=self._held,
             unsolved=int(np.isnan(flow.import_mw).sum()),
         )
@@ -101,10 +104,12 @@ class AcLimits:
 def corrected(correction: Correction | None, excess: Excess, plan: Plan) -> Correction:
     """Return what is asked after ``plan``: what it was asked itself, and what AC broke in spite of it; read-only."""
     low, high = (np.where(excess.held, 0.0, one) for one in (excess.v_low_pu, excess.v_high_pu))
-    rating = excess.loading.copy()
+    rating = np.zeros_like(excess.loading)
     if correction is not None:
         low, high = low + correction.v_low_pu, high + correction.v_high_pu
-        rating += correction.rating
+        rating = correction.rating
+    # a plant has ratings, and no limits below them
+    rating = np.where(excess.loading > 0, np.maximum(rating + excess.loading, excess.reserved), rating)
     rating = np.minimum(rating, 1.0)
     for one in (low, high, rating):
         one.setflags(write=False)
