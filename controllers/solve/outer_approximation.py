@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from controllers.solve.conic import ConicAnswer, solve_conic
 from controllers.solve.decompose import Decomposition, decompose
-from controllers.solve.errors import InfeasibleError, SolverTroubleError
+from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from controllers.solve.form import ConicForm
 from controllers.solve.master import Master
 from controllers.solve.options import Answer, SolveOptions
@@ -56,8 +56,8 @@ class _Search:
                 if answer.y is not None:
                     self.master.add(*self.parts.ray_planes(answer.y))
                 answer = self.parts.follow_nearby(decisions, _STEEP * max(self.steepness, 1e-6))
-        except SolverTroubleError:
-            # a plane the fewer; no statement rests on it
+        except (SolverTroubleError, UnboundedError):
+            # a plane the fewer; no statement rests on it. The root had a bound: only rounding says there is none
             return
         if answer.x is not None and answer.y is not None:
             self.master.add(*self.parts.cost_planes(answer.y, answer.x))
@@ -73,7 +73,7 @@ class _Search:
         fixed[self.form.integer] = whole
         try:
             answer = solve_conic(self.form, fixed)
-        except SolverTroubleError:
+        except (SolverTroubleError, UnboundedError):
             # nothing is known of this assignment: it stays open, and the bound stays valid
             return
         self.learn(answer)
