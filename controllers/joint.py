@@ -117,10 +117,10 @@ class Joint(Controller):
                 pass
             else:
                 return self._read(task, solved, kept.decided_at)
-        solved = self._honest(task, self._routes)
-        if observation.previous_plan is None:
-            solved = self._settled(task, margins, solved)
-        return self._read(task, solved, observation.step)
+        if observation.previous_plan is None and self._settings.scenario is not Scenario.DETERMINISTIC:
+            margins = self._first_margins(task, margins)
+            task = replace(task, options=self._options(observation, forecast, margins))
+        return self._read(task, self._honest(task, self._routes), observation.step)
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -183,20 +183,15 @@ class Joint(Controller):
             return replace(found, outcome=replace(found.outcome, ended=words), kept_limits=False)
         return least
 
-    def _settled(self, task: Task, margins: Margins, solved: SolvedMess) -> SolvedMess:
-        """Take the margins again where the first plan operates the networks, and keep the larger ones."""
-        plan = self._read(task, solved, task.observation.step)
-        again = self._margins(task.observation, task.forecast, plan)
-        larger = Margins(np.maximum(margins.upper, again.upper), np.maximum(margins.lower, again.lower))
-        options = self._options(task.observation, task.forecast, larger)
+    def _first_margins(self, task: Task, margins: Margins) -> Margins:
+        """Margins where the networks operate when trucks stay, for want of a last plan."""
+        options = self._options(task.observation, task.forecast, margins)
+        one = replace(task, options=options)
         try:
-            found = self._honest(replace(task, options=options), lambda one: self._power(one, plan.destination))
+            solved = self._honest(one, lambda at_rest: self._power(at_rest, self._at_hand(task.observation)))
         except (InfeasibleError, SolverTroubleError):
-            return solved
-        # larger margins leave fewer plans: what bounded them before still does
-        bound = min(solved.outcome.bound, found.outcome.objective)
-        seconds = solved.outcome.seconds + found.outcome.seconds
-        return replace(found, outcome=replace(found.outcome, bound=bound, seconds=seconds))
+            return margins
+        return self._margins(task.observation, task.forecast, self._read(one, solved, task.observation.step))
 
     # --------------------------------------------------------------------------------------------------------- routes
 

@@ -48,11 +48,10 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon t
     for k, terminal in enumerate(link.terminals):
         power = cp.vstack([p[:, k], q[:, k]])
         share = np.ones(horizon) if available is None else available[:, k]
+        # implied by the cone; as plain rows they bound linear relaxations, and vanish with the share
+        most = terminal.s_max_mva * share
+        constraints += [p[:, k] <= most, p[:, k] >= -most, q[:, k] <= most, q[:, k] >= -most]
         constraints.append(cp.SOC(share, power / terminal.s_max_mva, axis=0))
-        out = np.flatnonzero(share == 0)
-        if len(out):
-            # implied by the cone, which has no interior there; as plain rows a solver takes them out first
-            constraints += [p[out, k] == 0, q[out, k] == 0]
         if terminal.loss_coefficient > 0:
             constraints.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
         else:
