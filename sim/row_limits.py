@@ -12,8 +12,8 @@ from controllers.contract import Forecast, Link, Observation, Plan, Plant
 from sim.agents import Setpoint, StepConditions, StoreState, step_link
 from sim.agents.storage import clip_to_limits
 
-_ROUNDING_MW = 1e-9
-"""a setpoint that is cut by less is as planned"""
+_ROUNDING_MW = 1e-6
+"""a setpoint that is cut by less is as planned: solvers meet limits to about this much"""
 
 
 def device_bus(plant: Plant, plan: Plan, observation: Observation) -> Int[np.ndarray, " device"]:
