@@ -16,7 +16,7 @@ from controllers.blocks.fixed_route import on_route, route_values, stretched
 from controllers.blocks.following import followed
 from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.solved_mess import CONE_GAP, SolvedMess, Task, plan_of, solve_mess
+from controllers.blocks.solved_mess import MADE_UP_MW, SolvedMess, Task, plan_of, solve_mess
 from controllers.contract import (
     Controller,
     ControllerSettings,
@@ -120,7 +120,7 @@ class MessExact(Controller):
             if self._settings.on_infeasible == "raise":
                 raise
             return self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
-        if solved.cone_gap > CONE_GAP and self._settings.on_infeasible == "relax":
+        if mess_plan.open_cones_mw(self.plant, solved.built) > MADE_UP_MW and self._settings.on_infeasible == "relax":
             # only losses that do not exist keep the limits
             honest = self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
             return honest if honest.cone_gap < solved.cone_gap else solved
@@ -138,7 +138,7 @@ class MessExact(Controller):
     ) -> SolvedMess:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
         first = self._once(observation, forecast, wanted, until, keep, relaxed, 0.0)
-        if first.cone_gap <= CONE_GAP:
+        if mess_plan.open_cones_mw(self.plant, first.built) <= MADE_UP_MW:
             return first
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         route = mess_plan.destinations(first.built, observation)
@@ -149,7 +149,7 @@ class MessExact(Controller):
             if tried.cone_gap < best.cone_gap:
                 bound = min(first.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
-            if best.cone_gap <= CONE_GAP or time.perf_counter() > until:
+            if mess_plan.open_cones_mw(self.plant, best.built) <= MADE_UP_MW or time.perf_counter() > until:
                 break
         return best
 

@@ -203,6 +203,12 @@ def cone_gap(flow: BranchFlow) -> float:
     return float(np.max(gap, initial=0.0))
 
 
+def made_up(feeder: Feeder, flow: BranchFlow) -> float:
+    """Return the largest ``|z| (ℓ - (p² + q²)/w)`` of a solved flow: power lost on paper only [pu]."""
+    through = (flow.p_series.value**2 + flow.q_series.value**2) / np.maximum(flow.w_parent.value, 1e-6)
+    return float(np.max(np.hypot(feeder.r_pu, feeder.x_pu) * (flow.i_sq.value - through), initial=0.0))
+
+
 def _product_above_squares(a: cp.Expression, b: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Constraint:
     """``a b ≥ p² + q²`` with a, b ≥ 0, entry by entry."""
     flat = [cp.vec(one, order="F") for one in (a, b, p, q)]

@@ -123,6 +123,17 @@ def cone_gap(built: MessModel) -> float:
     return max(distflow.cone_gap(flow) for flow in built.flows)
 
 
+def open_cones_mw(plant: Plant, built: MessModel) -> float:
+    """Most power that an open cone makes up in a branch, ``|z| (ℓ - (p² + q²)/w)`` [MW].
+
+    A gap says little where the impedance is next to nothing; this is what it does to the flow.
+    """
+    return max(
+        feeder.base_mva * distflow.made_up(feeder, flow)
+        for feeder, flow in zip(plant.feeders, built.flows, strict=True)
+    )
+
+
 def loss_slack_mw(plant: Plant, built: MessModel, observation: Observation) -> float:
     """Largest converter loss that the plan counts on beyond the true one, over links and stores [MW].
 

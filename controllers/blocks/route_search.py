@@ -81,8 +81,8 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
     if best is None:
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
-    ended = "gap reached" if search.within(bound) else "time limit"
     cost = best.outcome.objective
+    ended = "gap reached" if cost - bound <= task.asked.tolerance(cost) else "time limit"
     return replace(best.outcome, bound=min(bound, cost), ended=ended, seconds=time.perf_counter() - began)
 
 

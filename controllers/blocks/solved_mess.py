@@ -13,15 +13,15 @@ from controllers.blocks import mess_plan
 from controllers.blocks.mess import MessModel, mess_model
 from controllers.blocks.mess_parts import MessOptions
 from controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Status
-from controllers.solve import SolveOptions
+from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
 
-CONE_GAP = 1e-6
-"""a plan with a larger cone gap is no power flow [pu²]"""
+MADE_UP_MW = 1e-5
+"""a plan in which the open cone of a branch makes up more power is no power flow [MW]"""
 _LOSS_MW = 1e-6
 """a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
 _LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
-_LOSS_PRICES = (1.0, 10.0, 100.0)
+_LOSS_PRICES = (0.01, 0.1, 1.0, 10.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
 
 
@@ -97,20 +97,24 @@ def close_cones(task: Task, first: SolvedMess, run: Run) -> SolvedMess:
     best, seconds = first, first.outcome.seconds
     dear = max(float(np.abs(task.forecast.buy_price).max()), 1.0)
     for price in _LOSS_PRICES:
-        if _open(task, best) <= 1.0 or time.perf_counter() > task.until:
+        if openness(task, best) <= 1.0 or time.perf_counter() > task.until:
             break
-        tried = solve_mess(replace(task, options=replace(task.options, loss_price=price * dear)), run)
+        try:
+            tried = solve_mess(replace(task, options=replace(task.options, loss_price=price * dear)), run)
+        except (InfeasibleError, SolverTroubleError):
+            # the plan at hand is still one
+            break
         seconds += tried.outcome.seconds
-        if _open(task, tried) < _open(task, best):
+        if openness(task, tried) < openness(task, best):
             bound = min(first.outcome.bound, tried.outcome.objective)
             best = replace(tried, outcome=replace(tried.outcome, bound=bound))
     return replace(best, outcome=replace(best.outcome, seconds=seconds))
 
 
-def _open(task: Task, solved: SolvedMess) -> float:
-    """How far the cones of flows and converters are open, in what is tolerated."""
+def openness(task: Task, solved: SolvedMess) -> float:
+    """How far the cones of flows and converters are open, in what is tolerated; above 1 it is no power flow."""
     loss = mess_plan.loss_slack_mw(task.plant, solved.built, task.observation)
-    return max(solved.cone_gap / CONE_GAP, loss / _LOSS_MW)
+    return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / _LOSS_MW)
 
 
 def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Plan:
@@ -130,7 +134,7 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     missing = max((float(one.value.max(initial=0.0)) for one in built.slack), default=0.0)
     if built.slack:
         faults.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
-    if solved.cone_gap > CONE_GAP:
+    if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
         faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
     if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:
         faults.append(f"counts on {loss:.3g} MW of converter loss that does not occur")

@@ -137,7 +137,7 @@ def stored_energy(
 
 
 def energy_floors(
-    stored: StoredEnergy, at: Int[np.ndarray, " floor"], least_mwh: float, short: cp.Variable | float = 0.0
+    stored: StoredEnergy, at: Int[np.ndarray, " floor"], least_mwh: float, short: cp.Variable | np.ndarray | float = 0.0
 ) -> list[cp.Constraint]:
     """Ask for an energy at the end of days and of the horizon; ``short`` is what may be missing (floor,) [MWh]."""
     return [stored.energy[at] >= least_mwh - short] if len(at) else []
