@@ -228,6 +228,7 @@ class Observation:
     v_pu : bus voltages of the last step, NaN at the first step and after a diverged power flow [pu]
     p_branch_mw, q_branch_mvar : branch flows of the last step at the parent end, NaN likewise [MW, Mvar]
     previous_plan : the plan of the last step, ``None`` at the first
+    capacity : share of its rated energy that each store could hold in the last step; ``None``: all of it
     correction : what AC asks of this step's plan beside its own margins; ``None`` when a step's first plan is asked for
     """
 
@@ -242,6 +243,7 @@ class Observation:
     p_branch_mw: Float[np.ndarray, " branch"]
     q_branch_mvar: Float[np.ndarray, " branch"]
     previous_plan: Plan | None = None
+    capacity: Float[np.ndarray, " storage"] | None = None
     correction: Correction | None = None
 
 

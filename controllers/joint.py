@@ -14,12 +14,21 @@ from pydantic import Field, model_validator
 from controllers.blocks import mess_plan
 from controllers.blocks.chance import Margins
 from controllers.blocks.fixed_route import route_values, stretched, transit_after
+from controllers.blocks.held_power import solve_held
 from controllers.blocks.margin_settings import MarginMaker, MarginSettings
 from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
 from controllers.blocks.route_search import search_routes
 from controllers.blocks.setpoint_flow import device_injections, power_flow
-from controllers.blocks.solved_mess import SolvedMess, Task, close_cones, plan_of, solve_mess
+from controllers.blocks.solved_mess import (
+    SolvedMess,
+    Task,
+    close_cones,
+    missed_words,
+    openness,
+    plan_of,
+    solve_mess,
+)
 from controllers.blocks.voltage_margins import Scenario
 from controllers.contract import (
     Controller,
@@ -35,8 +44,6 @@ from controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTrou
 
 _ROOMS = (1e-6, 1e-5, 1e-4)
 """added to what has to be missed of a limit, the next where a solver finds no room [pu², MWh]"""
-_LEAST_SECONDS = 0.05
-"""what a solve is given at least [s]"""
 _MEMORY = "joint"
 
 
@@ -111,7 +118,7 @@ class Joint(Controller):
         kept = self._kept(observation)
         if kept is not None:
             try:
-                solved = self._honest(task, lambda one: self._power(one, kept.wanted))
+                solved = self._power(task, kept.wanted)
             except InfeasibleError:
                 # the routes no longer lead anywhere: decide anew, now
                 pass
@@ -172,23 +179,25 @@ class Joint(Controller):
         except InfeasibleError as hopeless:
             raise InfeasibleError(f"no plan, even where limits may be missed: {hopeless}") from trouble
         missed = [np.maximum(one.value, 0.0) for one in least.built.slack]
+        words = missed_words(least.built)
         for room in _ROOMS:
             options = replace(task.options, allowed=tuple(one + room for one in missed))
             try:
                 found = solve_for(replace(task, options=options))
             except (InfeasibleError, SolverTroubleError):
                 continue
-            most = max(float(one.max(initial=0.0)) for one in missed)
-            words = f"{found.outcome.ended}; no plan keeps every limit; missed by at most {most:.3g} (pu² or MWh)"
-            return replace(found, outcome=replace(found.outcome, ended=words), kept_limits=False)
+            if openness(task, found) <= 1.0:
+                ended = f"{found.outcome.ended}; {words}"
+                return replace(found, outcome=replace(found.outcome, ended=ended), kept_limits=False)
         return least
 
     def _first_margins(self, task: Task, margins: Margins) -> Margins:
         """Margins where the networks operate when trucks stay, for want of a last plan."""
-        options = self._options(task.observation, task.forecast, margins)
+        options = replace(self._options(task.observation, task.forecast, margins), carried=False)
         one = replace(task, options=options)
+        wanted = stretched(self._at_hand(task.observation), task.forecast.steps)
         try:
-            solved = self._honest(one, lambda at_rest: self._power(at_rest, self._at_hand(task.observation)))
+            solved = solve_mess(one, lambda built: self._held(one, built, wanted))
         except (InfeasibleError, SolverTroubleError):
             return margins
         return self._margins(task.observation, task.forecast, self._read(one, solved, task.observation.step))
@@ -216,13 +225,17 @@ class Joint(Controller):
             return observation.station[None, :]
         return previous.destination[1:]
 
+    def _held(self, task: Task, built: MessModel, wanted: Int[np.ndarray, "horizon truck"]) -> SolverOutcome:
+        held = route_values(self.plant, built, task.observation, wanted)
+        return solve_held(Problem(built.model), built, held, task.asked_in_time())
+
     def _power(self, task: Task, wanted: Int[np.ndarray, "row truck"]) -> SolvedMess:
         """Plan the power for given routes."""
         task = replace(task, options=replace(task.options, carried=False))
+        rows = stretched(wanted, task.forecast.steps)
 
         def run(built: MessModel) -> SolverOutcome:
-            held = route_values(self.plant, built, task.observation, stretched(wanted, built.horizon))
-            return Problem(built.model).solve(task.asked_in_time(), held=held)
+            return self._held(task, built, rows)
 
         return close_cones(task, solve_mess(task, run), run)
 
@@ -230,20 +243,16 @@ class Joint(Controller):
         """Decide about routes and power."""
         if not self.plant.trucks:
             return self._power(task, self._at_hand(task.observation))
+        hand = stretched(self._at_hand(task.observation), task.forecast.steps)
 
         def run(built: MessModel) -> SolverOutcome:
-            hand = stretched(self._at_hand(task.observation), built.horizon)
             tries = [route_values(self.plant, built, task.observation, hand)]
             return search_routes(Problem(built.model), built, task, tries)
 
         first = solve_mess(task, run)
         wanted = mess_plan.destinations(first.built, task.observation)
-
-        def keep(built: MessModel) -> SolverOutcome:
-            held = route_values(self.plant, built, task.observation, wanted)
-            return Problem(built.model).solve(task.asked_in_time(), held=held)
-
-        return close_cones(replace(task, options=replace(task.options, carried=False)), first, keep)
+        lean = replace(task, options=replace(task.options, carried=False))
+        return close_cones(lean, first, lambda built: self._held(lean, built, wanted))
 
     def _read(self, task: Task, solved: SolvedMess, decided_at: int) -> Plan:
         """Turn the solution into a plan that remembers its routes."""

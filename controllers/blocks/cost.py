@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cvxpy as cp
@@ -24,11 +24,13 @@ class EnergyCost:
     per_step : (horizon,) [currency]
     constraints : how import and export are told apart
     binaries : where that needs a choice
+    guesses : likely values of those, from a solved relaxation
     """
 
     per_step: cp.Expression
     constraints: list[cp.Constraint]
     binaries: list[cp.Variable]
+    guesses: list[tuple[cp.Variable, Callable[[], np.ndarray]]]
 
 
 def energy_cost(
@@ -54,19 +56,20 @@ def energy_cost(
     horizon = len(price)
     bent = price * (1 - export_ratio)
     if not np.any(bent):
-        return EnergyCost(step_h * cp.multiply(price, import_mw), [], [])
+        return EnergyCost(step_h * cp.multiply(price, import_mw), [], [], [])
     bought, sold = cp.Variable(horizon), cp.Variable(horizon)
     constraints: list[cp.Constraint] = [bought - sold == import_mw, bought >= 0, sold >= 0]
     binaries: list[cp.Variable] = []
+    guesses: list[tuple[cp.Variable, Callable[[], np.ndarray]]] = []
     choose = np.flatnonzero(bent < 0)
     if len(choose):
         buys = cp.Variable(len(choose))
         limit = largest_mw[choose]
         constraints += [bought[choose] <= cp.multiply(limit, buys), sold[choose] <= cp.multiply(limit, 1 - buys)]
         binaries.append(buys)
-    return EnergyCost(
-        step_h * (cp.multiply(price, bought) - export_ratio * cp.multiply(price, sold)), constraints, binaries
-    )
+        guesses.append((buys, lambda: (import_mw.value[choose] >= 0).astype(float)))
+    paid = step_h * (cp.multiply(price, bought) - export_ratio * cp.multiply(price, sold))
+    return EnergyCost(paid, constraints, binaries, guesses)
 
 
 def grid_cost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cvxpy as cp
 import numpy as np
@@ -14,10 +15,12 @@ from controllers.blocks import storage as stores
 from controllers.blocks.carried_energy import carried_energy
 from controllers.blocks.link import LinkPower, links_in_service
 from controllers.blocks.mess_networks import mess_networks
-from controllers.blocks.mess_parts import MessOptions, Parts, StoreModel
+from controllers.blocks.mess_parts import Guess, MessOptions, Parts, StoreModel
 from controllers.contract import Forecast, Observation, Plant, Storage, Truck
 from controllers.solve import Model
 
+_UNUSED = 1e-6
+"""a truck used for a smaller share of its ratings is not used"""
 _SHORT_PRICE = 100.0
 """energy missing at the end of a day costs this many times the highest price, where it may be missing at all"""
 
@@ -39,7 +42,8 @@ class MessModel:
     cost_per_step : without income, penalties and the price of losses (horizon,) [currency]
     penalty : for what is missing of limits, where relaxed [currency]
     bound_correction : what the price of losses can add to the cost of any plan [currency]
-    slack : what is missing of limits, where relaxed
+    slack, misses : what is missing of limits, where relaxed, and what each is
+    guesses : likely values of the binaries other than routes, from a solved relaxation
     """
 
     model: Model
@@ -57,6 +61,8 @@ class MessModel:
     penalty: cp.Expression
     bound_correction: float
     slack: tuple[cp.Variable, ...]
+    misses: tuple[str, ...]
+    guesses: tuple[Guess, ...]
 
 
 def truck_stations(truck: Truck, here: int) -> tuple[int, ...]:
@@ -147,6 +153,8 @@ def mess_model(
         penalty=penalty,
         bound_correction=correction,
         slack=tuple(parts.slack),
+        misses=tuple(parts.misses),
+        guesses=tuple(parts.guesses),
     )
 
 
@@ -211,10 +219,16 @@ def _truck(
         begin = stations.index(int(observation.station[index])), arrives
         parts.constraints += carried_energy(truck.storage, plant.step_h, start, way, at, *begin)
     parts.binaries += [*way.binaries, *driving.binaries]
+    # a day on which a truck is used a little is a day of use
+    parts.guesses += [(used, partial(_in_use, used)) for used in driving.binaries]
     parts.costs.append(driving.per_step)
     buses = tuple(int(plant.station_bus[station]) for station in stations)
     model = _energy(plant, observation, forecast, truck.storage, index, buses, at, total, parts)
     return model, way, driving.binaries[0] if driving.binaries else None
+
+
+def _in_use(used: cp.Variable) -> np.ndarray:
+    return (used.value > _UNUSED).astype(float)
 
 
 def _energy(
@@ -230,7 +244,8 @@ def _energy(
 ) -> StoreModel:
     """Give a store its energy and its wear."""
     start = float(observation.energy_mwh[index])
-    stored = stores.stored_energy(store, plant.step_h, start, total, forecast.holds(index))
+    before = 1.0 if observation.capacity is None else float(observation.capacity[index])
+    stored = stores.stored_energy(store, plant.step_h, start, total, forecast.holds(index), before)
     parts.constraints += stored.constraints
     parts.costs.append(costs.wear_cost(store.cost_per_mwh_charged, total.charge, plant.step_h))
     return StoreModel(store, buses, at, total, stored)
@@ -254,7 +269,12 @@ def _limits(
     one_way, choices = stores.one_way(store, one.total, guarded)
     parts.constraints += one_way
     parts.binaries += choices
+    at = np.flatnonzero(guarded)
+    parts.guesses += [
+        (choice, lambda: (one.total.charge.value[at] >= one.total.discharge.value[at]).astype(float))
+        for choice in choices
+    ]
     for step, soc in soc_due(plant, observation.step, day, options, store).items():
-        short = parts.give((1,), _SHORT_PRICE * dear, options)
+        short = parts.give((1,), _SHORT_PRICE * dear, options, "energy due [MWh]")
         least = soc * store.energy_mwh * float(forecast.holds(index)[step - 1])
         parts.constraints += stores.energy_floors(one.stored, np.array([step]), least, short)

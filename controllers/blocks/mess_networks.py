@@ -48,7 +48,10 @@ def mess_networks(
     for feeder, buses, branches in zip(plant.feeders, plant.bus_slices, plant.branch_slices, strict=True):
         base = feeder.base_mva
         flow = distflow.branch_flow(feeder, p_bus[:, buses] / base, q_bus[:, buses] / base)
-        excess = [parts.give((horizon, 1), _EXCESS_PRICE * dear * plant.step_h, options) for _ in range(2)]
+        excess = [
+            parts.give((horizon, 1), _EXCESS_PRICE * dear * plant.step_h, options, what)
+            for what in ("squared voltage [pu²]", "squared current [pu²]")
+        ]
         taken = None if options.taken is None else options.taken[:, branches]
         parts.constraints += [
             *flow.constraints,
@@ -68,6 +71,7 @@ def mess_networks(
         )
         parts.constraints += energy.constraints
         parts.binaries += energy.binaries
+        parts.guesses += energy.guesses
         parts.costs.append(energy.per_step)
         grid = [*flow.constraints, *energy.constraints]
         parts.follows |= {one for part in grid for one in part.variables()} - decided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cvxpy as cp
@@ -58,6 +59,10 @@ class StoreModel:
     stored: stores.StoredEnergy
 
 
+Guess = tuple[cp.Variable, Callable[[], np.ndarray]]
+"""Binaries, and how to read likely values of them out of a solved relaxation."""
+
+
 @dataclass(eq=False)
 class Parts:
     """Collects what the blocks contribute."""
@@ -67,12 +72,21 @@ class Parts:
     costs: list[cp.Expression] = field(default_factory=list)
     penalties: list[cp.Expression] = field(default_factory=list)
     loss_prices: list[cp.Expression] = field(default_factory=list)
+    guesses: list[Guess] = field(default_factory=list)
     slack: list[cp.Variable] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
     follows: set[cp.Variable] = field(default_factory=set)
     given: int = 0
 
-    def give(self, shape: tuple[int, ...], price: float, options: MessOptions) -> cp.Variable | np.ndarray | float:
-        """Return a slack variable at a price, what is allowed of it, or 0 where nothing may be missing."""
+    def give(
+        self, shape: tuple[int, ...], price: float, options: MessOptions, what: str
+    ) -> cp.Variable | np.ndarray | float:
+        """Return a slack variable at a price, what is allowed of it, or 0 where nothing may be missing.
+
+        Parameters
+        ----------
+        what : what is missing where it is not zero, and in which unit
+        """
         if options.allowed is not None:
             self.given += 1
             return options.allowed[self.given - 1]
@@ -81,5 +95,6 @@ class Parts:
         slack = cp.Variable(shape)
         self.constraints.append(slack >= 0)
         self.slack.append(slack)
+        self.misses.append(what)
         self.penalties.append(price * cp.sum(slack))
         return slack

@@ -209,7 +209,8 @@ def _batteries(
         store = battery.storage
         power = stores.storage_power(store, horizon, available=forecast.available(index))
         start = float(observation.energy_mwh[index])
-        stored = stores.stored_energy(store, plant.step_h, start, power, forecast.holds(index))
+        before = 1.0 if observation.capacity is None else float(observation.capacity[index])
+        stored = stores.stored_energy(store, plant.step_h, start, power, forecast.holds(index), before)
         parts.constraints += [*power.constraints, *stored.constraints]
         parts.constraints += stores.cycle_limit(store, plant.step_h, power, day, float(observation.cycles_today[index]))
         if one_way is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from controllers.blocks.fixed_route import way_begins
+from controllers.blocks.held_power import solve_held
 from controllers.blocks.mess import MessModel, trips_left
 from controllers.blocks.routing import Route
 from controllers.blocks.solved_mess import Task
@@ -109,7 +110,7 @@ class _Search:
             return
         self._known.add(key)
         try:
-            outcome = self._problem.solve(self._task.asked_in_time(), held=routes)
+            outcome = solve_held(self._problem, self._built, routes, self._task.asked_in_time())
         except (InfeasibleError, SolverTroubleError):
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:

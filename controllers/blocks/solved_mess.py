@@ -19,6 +19,8 @@ MADE_UP_MW = 1e-5
 """a plan in which the open cone of a branch makes up more power is no power flow [MW]"""
 _LOSS_MW = 1e-6
 """a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
+_MISSED = 1e-7
+"""less than this of a limit is rounding [pu², MWh]"""
 _LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
 _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0)
@@ -117,6 +119,15 @@ def openness(task: Task, solved: SolvedMess) -> float:
     return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / _LOSS_MW)
 
 
+def missed_words(built: MessModel) -> str:
+    """Say by how much a solved model that may miss limits misses each kind of them."""
+    most: dict[str, float] = {}
+    for what, one in zip(built.misses, built.slack, strict=True):
+        most[what] = max(most.get(what, 0.0), float(one.value.max(initial=0.0)))
+    listed = ", ".join(f"{what} by {value:.3g}" for what, value in most.items() if value > _MISSED)
+    return f"no plan keeps every limit; missed at most: {listed or 'nothing beyond rounding'}"
+
+
 def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Plan:
     """Turn a solved model into a plan.
 
@@ -131,9 +142,8 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     objective = float(prediction.cost.sum() + built.penalty.value)
     bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
     faults = []
-    missing = max((float(one.value.max(initial=0.0)) for one in built.slack), default=0.0)
     if built.slack:
-        faults.append(f"no plan keeps every limit; missed by at most {missing:.3g} (pu² or MWh)")
+        faults.append(missed_words(built))
     if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
         faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
     if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:

@@ -109,6 +109,7 @@ def stored_energy(
     energy_start_mwh: float,
     power: StoragePower,
     holds: Float[np.ndarray, " horizon"] | None = None,
+    held_before: float = 1.0,
 ) -> StoredEnergy:
     """Carry the energy from step to step, within the window [A, eq. 37; B, §2.2].
 
@@ -118,12 +119,13 @@ def stored_energy(
     ----------
     holds : share of the rated energy that it can hold in each step, all of it when not given. Where the share falls
         the energy falls with it; where it rises, room is added
+    held_before : the share in the step before the first
     """
     horizon = power.charge.shape[0]
     energy = cp.Variable(horizon + 1)
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
     share = np.ones(horizon) if holds is None else holds
-    keeps = np.append(1.0, np.minimum(share[1:] / share[:-1], 1.0))
+    keeps = np.ones(horizon) if holds is None else np.minimum(holds / np.append(held_before, holds[:-1]), 1.0)
     held = energy_start_mwh * np.cumprod(keeps)
     low = np.minimum(store.soc_min * store.energy_mwh * share, held)
     high = np.maximum(store.soc_max * store.energy_mwh * share, held)

@@ -102,6 +102,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
             p_branch_mw=_reals(in_order(inputs["P_line[MW]"])),
             q_branch_mvar=_reals(in_order(inputs["Q_line[MVar]"])),
             previous_plan=self._previous,
+            capacity=_reals(state["capacity"]) if "capacity" in state else None,
         )
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:

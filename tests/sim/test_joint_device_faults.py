@@ -130,7 +130,7 @@ def test_energy_that_a_lost_truck_owes_is_said_to_be_missing_and_stops_nothing_e
     owed = 0.8 * 2.0 - rows(done, "T1", "energy_mwh")[leaves]
     assert owed > 0.5
     later = step.loc[leaves + 1 :, "solver_ended"]
-    assert later.str.contains(f"missed by at most {owed:.3g}", regex=False).all()
+    assert later.str.contains(f"energy due [MWh] by {owed:.3g}", regex=False).all()
     assert set(step.loc[leaves + 1 :, "solver_status"]) == {"feasible"}
     assert done.summary["solver"]["fallbacks"] == 0
     assert done.summary["fleet"]["soc_end_by_device"]["bess"] >= 0.5 - 1e-6

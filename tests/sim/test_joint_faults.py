@@ -106,7 +106,7 @@ def test_limits_that_no_plan_keeps_are_missed_by_less_than_idling_does(tmp_path:
     done = run_case(tmp_path, "time.horizon_steps=4", load_2=SPIKE)
     step = done.table("step")
     assert_safe(done, idle=idle_in_spike)
-    missed = step["solver_ended"].str.contains("no plan keeps every limit; missed by at most")
+    missed = step["solver_ended"].str.contains("no plan keeps every limit; missed at most")
     assert np.flatnonzero(missed).tolist() == [3, 4, 5, 6]
     assert set(step.loc[missed, "solver_status"]) == {"feasible"}
     assert fallbacks(done) == {}
