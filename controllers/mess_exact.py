@@ -16,6 +16,7 @@ from controllers.blocks.fixed_route import on_route, route_values, stretched
 from controllers.blocks.following import followed
 from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
+from controllers.blocks.route_search import search_routes
 from controllers.blocks.solved_mess import MADE_UP_MW, SolvedMess, Task, plan_of, solve_mess
 from controllers.contract import (
     Controller,
@@ -27,7 +28,7 @@ from controllers.contract import (
     SolverOutcome,
 )
 from controllers.shifting import first_steps
-from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
+from controllers.solve import InfeasibleError, Method, Model, Problem, SolveOptions, solve
 
 _LOSS_PRICES = (1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
@@ -170,10 +171,13 @@ class MessExact(Controller):
             if keep and wanted is not None:
                 held = on_route(self.plant, built, observation, stretched(wanted, built.horizon))
                 model = replace(model, constraints=[*model.constraints, *held])
-            left = max(until - time.perf_counter(), _LEAST_SECONDS)
-            return self._run(model, left, [] if keep else self._starts(built, observation, wanted))
+            starts = [] if keep else self._starts(built, observation, wanted)
+            if self._settings.method is Method.OUTER_APPROXIMATION and built.routes and not keep:
+                return search_routes(Problem(model), built, task, starts)
+            return self._run(model, max(until - time.perf_counter(), _LEAST_SECONDS), starts)
 
-        return solve_mess(self._task(observation, forecast, until, relaxed, loss_price), run)
+        task = self._task(observation, forecast, max(until, time.perf_counter() + _LEAST_SECONDS), relaxed, loss_price)
+        return solve_mess(task, run)
 
     def _task(
         self,
