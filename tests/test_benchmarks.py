@@ -21,3 +21,6 @@ def test_benchmarks_run_in_small_and_what_they_compare_agrees():
     assert len(costs) == 2
     assert abs(costs[0] - costs[1]) <= 1e-2 * costs[0]
     assert "ours / power-grid-model alone" in done.stdout
+    cost, bound = re.findall(r"closed loop cost ([0-9.]+) USD, bound ([0-9.]+) \(certified\)", done.stdout)[0]
+    assert abs(float(cost) - float(bound)) <= 0.01 * float(bound)
+    assert len(re.findall(r"routes (?:decided|kept) +[0-9]+ steps", done.stdout)) == 4
