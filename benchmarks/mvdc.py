@@ -22,13 +22,14 @@ import scipy.sparse as sp
 
 from controllers.blocks.chance import Norm, wasserstein_margin
 from controllers.blocks.error_map import ErrorMap
+from controllers.blocks.error_settings import plant_errors
 from controllers.blocks.mvdc import SquaredLimits, mvdc_model
 from controllers.blocks.sensitivities import voltage_response
 from controllers.blocks.setpoint_flow import device_injections
-from controllers.blocks.uncertainty import Purpose
+from controllers.blocks.uncertainty import ErrorModel, Purpose
 from controllers.blocks.voltage_margins import operating_point
 from controllers.contract import Forecast
-from controllers.mvdc_drcc import MvdcDrcc
+from controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
 from controllers.sample_plants import at_start
 from controllers.solve import solve
 from sim.ac_power_grid_model import PowerGridModelEngine
@@ -49,6 +50,7 @@ class Setting:
     forecast: Forecast
     sources: ErrorMap
     sensitivity: np.ndarray
+    errors: ErrorModel
 
 
 def setting(steps: int, **options: object) -> Setting:
@@ -65,7 +67,9 @@ def setting(steps: int, **options: object) -> Setting:
         voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
         for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
     ]
-    return Setting(case, controller, forecast, sources, np.concatenate(of_networks, axis=1))
+    assert isinstance(controller.settings, MvdcDrccSettings)
+    _, errors = plant_errors(plant, controller.settings.errors)
+    return Setting(case, controller, forecast, sources, np.concatenate(of_networks, axis=1), errors)
 
 
 def limits(given: Setting) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +152,7 @@ def plans(steps: int, rounds: int) -> float:
 def formulations(steps: int, sizes: tuple[int, ...]) -> dict[int, float]:
     """Print both formulations side by side; returns how many times faster the margins are."""
     given = setting(steps)
-    drawn = given.controller._model.draw(max(sizes), steps, seed=0, purpose=Purpose.IN_SAMPLE)
+    drawn = given.errors.draw(max(sizes), steps, seed=0, purpose=Purpose.IN_SAMPLE)
     by_margins(given, drawn[:5])
     ratios = {}
     print(f"chance constraints of {steps} steps: margins in closed form, and every sample in the problem (Clarabel)")
@@ -171,7 +175,7 @@ def judging(days: int, loop: int) -> dict[str, float]:
     plant, forecast = given.case.plant, given.forecast
     plan = given.controller.plan(at_start(plant), forecast)
     p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
-    errors = given.controller._model
+    errors = given.errors
     judged = reliability(
         plant, forecast, p, q, given.sources, errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
     )
