@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -11,24 +10,13 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field, model_validator
 
-from controllers.blocks import mess_plan
 from controllers.blocks.chance import Margins
 from controllers.blocks.fixed_route import route_values, stretched, transit_after
-from controllers.blocks.held_power import solve_held
 from controllers.blocks.margin_settings import MarginMaker, MarginSettings
-from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.route_search import search_routes
+from controllers.blocks.route_and_power import plan_nearest, plan_power, plan_routes
 from controllers.blocks.setpoint_flow import device_injections, power_flow
-from controllers.blocks.solved_mess import (
-    SolvedMess,
-    Task,
-    close_cones,
-    missed_words,
-    openness,
-    plan_of,
-    solve_mess,
-)
+from controllers.blocks.solved_mess import SolvedMess, Task, plan_of
 from controllers.blocks.voltage_margins import Scenario
 from controllers.contract import (
     Controller,
@@ -37,13 +25,10 @@ from controllers.contract import (
     Observation,
     Plan,
     Plant,
-    SolverOutcome,
 )
 from controllers.shifting import shifted
-from controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError
+from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
 
-_ROOMS = (1e-6, 1e-5, 1e-4)
-"""added to what has to be missed of a limit, the next where a solver finds no room [pu², MWh]"""
 _MEMORY = "joint"
 
 
@@ -116,18 +101,34 @@ class Joint(Controller):
         margins = self._margins(observation, forecast)
         task = Task(self.plant, observation, forecast, self._options(observation, forecast, margins), asked, until)
         kept = self._kept(observation)
-        if kept is not None:
-            try:
-                solved = self._power(task, kept.wanted)
-            except InfeasibleError:
-                # the routes no longer lead anywhere: decide anew, now
-                pass
-            else:
-                return self._read(task, solved, kept.decided_at)
-        if observation.previous_plan is None and self._settings.scenario is not Scenario.DETERMINISTIC:
+        if kept is None and observation.previous_plan is None and wish.scenario is not Scenario.DETERMINISTIC:
             margins = self._first_margins(task, margins)
             task = replace(task, options=self._options(observation, forecast, margins))
-        return self._read(task, self._honest(task, self._routes), observation.step)
+        return self._keep(task, kept) if kept is not None else self._decide(task)
+
+    def _keep(self, task: Task, kept: _Kept) -> Plan:
+        """Plan the power for routes decided before; where they cannot keep all limits, look whether others do."""
+        try:
+            return self._read(task, plan_power(task, kept.wanted), kept)
+        except InfeasibleError:
+            pass
+        try:
+            return self._read(task, self._routes(task))
+        except (InfeasibleError, SolverTroubleError) as error:
+            if self._settings.on_infeasible == "raise":
+                raise
+            nearest = plan_nearest(task, kept.wanted, lambda one: plan_power(one, kept.wanted), error)
+            return self._read(task, nearest, kept)
+
+    def _decide(self, task: Task) -> Plan:
+        """Decide about routes and power; miss limits only where nothing else is left."""
+        try:
+            return self._read(task, self._routes(task))
+        except (InfeasibleError, SolverTroubleError) as error:
+            # trouble, too, is mostly a problem with no or hardly any room
+            if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
+                raise
+            return self._read(task, plan_nearest(task, self._at_hand(task.observation), self._routes, error))
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -164,43 +165,14 @@ class Joint(Controller):
             taken=taken,
         )
 
-    def _honest(self, task: Task, solve_for: Callable[[Task], SolvedMess]) -> SolvedMess:
-        """Solve; where no plan keeps all limits, miss them by the least that the routes at hand make possible."""
-        try:
-            return solve_for(task)
-        except (InfeasibleError, SolverTroubleError) as error:
-            # trouble, too, is mostly a problem with no or hardly any room
-            if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
-                raise
-            trouble = error
-        wanted = self._at_hand(task.observation)
-        try:
-            least = self._power(replace(task, options=replace(task.options, relaxed=True)), wanted)
-        except InfeasibleError as hopeless:
-            raise InfeasibleError(f"no plan, even where limits may be missed: {hopeless}") from trouble
-        missed = [np.maximum(one.value, 0.0) for one in least.built.slack]
-        words = missed_words(least.built)
-        for room in _ROOMS:
-            options = replace(task.options, allowed=tuple(one + room for one in missed))
-            try:
-                found = solve_for(replace(task, options=options))
-            except (InfeasibleError, SolverTroubleError):
-                continue
-            if openness(task, found) <= 1.0:
-                ended = f"{found.outcome.ended}; {words}"
-                return replace(found, outcome=replace(found.outcome, ended=ended), kept_limits=False)
-        return least
-
     def _first_margins(self, task: Task, margins: Margins) -> Margins:
         """Margins where the networks operate when trucks stay, for want of a last plan."""
-        options = replace(self._options(task.observation, task.forecast, margins), carried=False)
-        one = replace(task, options=options)
-        wanted = stretched(self._at_hand(task.observation), task.forecast.steps)
+        one = replace(task, options=self._options(task.observation, task.forecast, margins))
         try:
-            solved = solve_mess(one, lambda built: self._held(one, built, wanted))
+            solved = plan_power(one, self._at_hand(task.observation))
         except (InfeasibleError, SolverTroubleError):
             return margins
-        return self._margins(task.observation, task.forecast, self._read(one, solved, task.observation.step))
+        return self._margins(task.observation, task.forecast, self._read(one, solved))
 
     # --------------------------------------------------------------------------------------------------------- routes
 
@@ -225,39 +197,17 @@ class Joint(Controller):
             return observation.station[None, :]
         return previous.destination[1:]
 
-    def _held(self, task: Task, built: MessModel, wanted: Int[np.ndarray, "horizon truck"]) -> SolverOutcome:
-        held = route_values(self.plant, built, task.observation, wanted)
-        return solve_held(Problem(built.model), built, held, task.asked_in_time())
-
-    def _power(self, task: Task, wanted: Int[np.ndarray, "row truck"]) -> SolvedMess:
-        """Plan the power for given routes."""
-        task = replace(task, options=replace(task.options, carried=False))
-        rows = stretched(wanted, task.forecast.steps)
-
-        def run(built: MessModel) -> SolverOutcome:
-            return self._held(task, built, rows)
-
-        return close_cones(task, solve_mess(task, run), run)
-
     def _routes(self, task: Task) -> SolvedMess:
         """Decide about routes and power."""
-        if not self.plant.trucks:
-            return self._power(task, self._at_hand(task.observation))
         hand = stretched(self._at_hand(task.observation), task.forecast.steps)
+        if not self.plant.trucks:
+            return plan_power(task, hand)
+        return plan_routes(task, lambda built: [route_values(self.plant, built, task.observation, hand)])
 
-        def run(built: MessModel) -> SolverOutcome:
-            tries = [route_values(self.plant, built, task.observation, hand)]
-            return search_routes(Problem(built.model), built, task, tries)
-
-        first = solve_mess(task, run)
-        wanted = mess_plan.destinations(first.built, task.observation)
-        lean = replace(task, options=replace(task.options, carried=False))
-        return close_cones(lean, first, lambda built: self._held(lean, built, wanted))
-
-    def _read(self, task: Task, solved: SolvedMess, decided_at: int) -> Plan:
+    def _read(self, task: Task, solved: SolvedMess, kept: _Kept | None = None) -> Plan:
         """Turn the solution into a plan that remembers its routes."""
-        step = task.observation.step
-        notes = () if decided_at == step else (f"the bound is for the routes decided at step {decided_at}",)
+        decided_at = task.observation.step if kept is None else kept.decided_at
+        notes = () if kept is None else (f"the bound is for the routes decided at step {decided_at}",)
         expected = transit_after(solved.built, task.observation)
         memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": expected.tolist()}}
         return plan_of(task, solved, memory, notes)

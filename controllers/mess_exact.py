@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -11,13 +10,12 @@ import cvxpy as cp
 import numpy as np
 from pydantic import Field
 
-from controllers.blocks import mess_plan
-from controllers.blocks.fixed_route import on_route, route_values, stretched
+from controllers.blocks.fixed_route import route_values, stretched
 from controllers.blocks.following import followed
 from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.route_search import search_routes
-from controllers.blocks.solved_mess import MADE_UP_MW, SolvedMess, Task, plan_of, solve_mess
+from controllers.blocks.route_and_power import plan_nearest, plan_power, plan_routes
+from controllers.blocks.solved_mess import SolvedMess, Task, openness, plan_of
 from controllers.contract import (
     Controller,
     ControllerSettings,
@@ -25,10 +23,9 @@ from controllers.contract import (
     Observation,
     Plan,
     Plant,
-    SolverOutcome,
 )
 from controllers.shifting import first_steps
-from controllers.solve import InfeasibleError, Method, Model, Problem, SolveOptions, solve
+from controllers.solve import InfeasibleError, Method, SolveOptions
 
 _LOSS_PRICES = (1.0, 10.0, 100.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
@@ -85,122 +82,52 @@ class MessExact(Controller):
             where no plan keeps all limits and ``on_infeasible`` is ``raise``.
         UnboundedError, SolverTroubleError
         """
-        until = time.perf_counter() + self._settings.time_limit_s
         previous = observation.previous_plan
         wanted = None if previous is None or previous.steps < 2 else previous.destination[1:]
-        planned_at = None if previous is None else previous.memory.get(_MEMORY)
-        if (
-            wanted is not None
-            and planned_at is not None
-            and observation.step - planned_at < self._settings.replan_every
-        ):
+        planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
+        hand = observation.station[None, :] if wanted is None else wanted
+        due = planned_at is None or observation.step - planned_at >= self._settings.replan_every
+        if wanted is not None and planned_at is not None and not due:
             if self._settings.in_between == "follow" and previous is not None:
                 memory = {_MEMORY: planned_at}
                 return followed(self.plant, observation, forecast, self._options(), previous, memory)
-            kept = first_steps(forecast, min(forecast.steps, len(wanted)))
+            kept = self._task(observation, first_steps(forecast, min(forecast.steps, len(wanted))))
             try:
-                plan = self._read(
-                    observation, kept, self._solve(observation, kept, wanted, until, keep=True), planned_at
-                )
+                return self._read(kept, plan_power(kept, wanted), planned_at)
             except InfeasibleError:
                 # the old routes no longer lead anywhere: decide anew, now
                 pass
-            else:
-                ended = f"{plan.solver.ended}; the bound is for the routes decided at step {planned_at}"
-                return replace(plan, solver=replace(plan.solver, ended=ended))
-        return self._read(observation, forecast, self._decide(observation, forecast, wanted, until), observation.step)
+        task = self._task(observation, forecast)
 
-    def _decide(
-        self, observation: Observation, forecast: Forecast, wanted: np.ndarray | None, until: float
-    ) -> SolvedMess:
-        """Decide about routes and power; miss limits only where nothing else is left, in half the time again."""
-        again = 0.5 * self._settings.time_limit_s
+        def decide(one: Task) -> SolvedMess:
+            if not due and one.options.allowed is not None:
+                return plan_power(one, hand)
+            return plan_routes(one, lambda built: self._starts(built, observation, wanted))
+
         try:
-            solved = self._solve(observation, forecast, wanted, until)
-        except InfeasibleError:
+            solved = decide(task)
+            if openness(task, solved) > 1.0 and self._settings.on_infeasible == "relax":
+                raise InfeasibleError("only losses that do not exist keep the limits")
+        except InfeasibleError as error:
             if self._settings.on_infeasible == "raise":
                 raise
-            return self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
-        if mess_plan.open_cones_mw(self.plant, solved.built) > MADE_UP_MW and self._settings.on_infeasible == "relax":
-            # only losses that do not exist keep the limits
-            honest = self._solve(observation, forecast, wanted, max(until, time.perf_counter() + again), relaxed=True)
-            return honest if honest.cone_gap < solved.cone_gap else solved
-        return solved
+            again = 0.5 * self._settings.time_limit_s
+            late = replace(task, until=max(task.until, time.perf_counter() + again))
+            solved = plan_nearest(late, hand, decide, error)
+        if planned_at is None or due or solved.kept_limits:
+            planned_at = observation.step
+        return self._read(task, solved, planned_at)
 
-    def _solve(
-        self,
-        observation: Observation,
-        forecast: Forecast,
-        wanted: np.ndarray | None,
-        until: float,
-        *,
-        keep: bool = False,
-        relaxed: bool = False,
-    ) -> SolvedMess:
-        """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
-        first = self._once(observation, forecast, wanted, until, keep, relaxed, 0.0)
-        if mess_plan.open_cones_mw(self.plant, first.built) <= MADE_UP_MW:
-            return first
-        dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
-        route = mess_plan.destinations(first.built, observation)
-        best = first
-        tries = [(True, price * dear) for price in _LOSS_PRICES] + ([] if keep else [(False, _LOSS_PRICES[-1] * dear)])
-        for keep_route, price in tries:
-            tried = self._once(observation, forecast, route, until, keep_route, relaxed, price)
-            if tried.cone_gap < best.cone_gap:
-                bound = min(first.outcome.bound, tried.outcome.objective)
-                best = replace(tried, outcome=replace(tried.outcome, bound=bound))
-            if mess_plan.open_cones_mw(self.plant, best.built) <= MADE_UP_MW or time.perf_counter() > until:
-                break
-        return best
+    def _task(self, observation: Observation, forecast: Forecast) -> Task:
+        wish = self._settings
+        asked = SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs)
+        until = time.perf_counter() + wish.time_limit_s
+        return Task(self.plant, observation, forecast, self._options(), asked, until)
 
-    def _once(
-        self,
-        observation: Observation,
-        forecast: Forecast,
-        wanted: np.ndarray | None,
-        until: float,
-        keep: bool,
-        relaxed: bool,
-        loss_price: float,
-    ) -> SolvedMess:
-        """Build and solve, for the wanted routes only where they are kept."""
-
-        def run(built: MessModel) -> SolverOutcome:
-            model = built.model
-            if keep and wanted is not None:
-                held = on_route(self.plant, built, observation, stretched(wanted, built.horizon))
-                model = replace(model, constraints=[*model.constraints, *held])
-            starts = [] if keep else self._starts(built, observation, wanted)
-            if self._settings.method is Method.OUTER_APPROXIMATION and built.routes and not keep:
-                return search_routes(Problem(model), built, task, starts)
-            return self._run(model, max(until - time.perf_counter(), _LEAST_SECONDS), starts)
-
-        task = self._task(observation, forecast, max(until, time.perf_counter() + _LEAST_SECONDS), relaxed, loss_price)
-        return solve_mess(task, run)
-
-    def _task(
-        self,
-        observation: Observation,
-        forecast: Forecast,
-        until: float = np.inf,
-        relaxed: bool = False,
-        loss_price: float = 0.0,
-    ) -> Task:
-        asked = SolveOptions(gap=self._settings.gap, gap_abs=self._settings.gap_abs)
-        return Task(self.plant, observation, forecast, self._options(relaxed, loss_price), asked, until)
-
-    def _options(self, relaxed: bool = False, loss_price: float = 0.0) -> MessOptions:
+    def _options(self) -> MessOptions:
         wish = self._settings
         at_horizon = wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None
-        return MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store", relaxed, loss_price)
-
-    def _run(
-        self, model: Model, time_limit_s: float, starts: Sequence[Mapping[cp.Variable, np.ndarray]]
-    ) -> SolverOutcome:
-        wish = self._settings
-        options = SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs, time_limit_s=time_limit_s)
-        return solve(model, options, starts)
+        return MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store")
 
     def _starts(
         self, built: MessModel, observation: Observation, wanted: np.ndarray | None
@@ -224,6 +151,8 @@ class MessExact(Controller):
             starts.append(stay | {used: np.zeros(used.shape) for used in flat})
         return starts
 
-    def _read(self, observation: Observation, forecast: Forecast, solved: SolvedMess, planned_at: int) -> Plan:
+    def _read(self, task: Task, solved: SolvedMess, planned_at: int) -> Plan:
         """Turn the solution into a plan."""
-        return plan_of(self._task(observation, forecast), solved, {_MEMORY: planned_at})
+        kept = planned_at != task.observation.step
+        notes = (f"the bound is for the routes decided at step {planned_at}",) if kept else ()
+        return plan_of(task, solved, {_MEMORY: planned_at}, notes)
