@@ -1,0 +1,224 @@
+"""Devices out of service, derated, or with fewer strings: in the blocks and in plans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from carrying_case import IDLE, PRICE, carrying
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controllers.blocks import storage as stores
+from controllers.blocks.link import link_power, links_in_service
+from controllers.contract import Forecast, Link, Observation, Plan, Plant, Storage, Terminal
+from controllers.mess_exact import MessExact, MessExactSettings
+from controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
+from controllers.sample_plants import at_start, look_ahead, read_only, two_feeders
+from controllers.solve import InfeasibleError, Model, solve
+
+STORE = Storage(2.0, 1.0, 1.25, 0.8, 0.5, 0.0, 0.1, 0.9, 0.5, 0.5, float("inf"), 3.0)
+SHARE = np.array([1.0, 0.5, 0.0, 0.2])
+Case = tuple[Plant, Observation, Forecast]
+
+
+# --------------------------------------------------------------------------------------------------------------- blocks
+
+
+def test_power_is_bounded_by_the_share_of_the_rating_in_service() -> None:
+    power = stores.storage_power(STORE, 4, available=SHARE)
+    solve(Model(-cp.sum(power.p), power.constraints))
+    np.testing.assert_allclose(power.p.value, SHARE, atol=1e-6)
+    solve(Model(cp.sum(power.p), power.constraints))
+    np.testing.assert_allclose(power.p.value, -SHARE, atol=1e-6)
+    solve(Model(-cp.sum(power.p + power.q), power.constraints))
+    np.testing.assert_allclose(np.hypot(power.p.value, power.q.value), 1.25 * SHARE, atol=1e-5)
+
+
+@pytest.mark.parametrize("z", [0.0, 1.0])
+def test_a_truck_gives_what_is_in_service_where_it_is(z: float) -> None:
+    present = cp.Variable(4)
+    power = stores.storage_power(STORE, 4, present, SHARE)
+    solve(Model(-cp.sum(power.p), [*power.constraints, present == z]))
+    np.testing.assert_allclose(power.p.value, z * SHARE, atol=1e-6)
+
+
+def energy_under(holds: np.ndarray, start: float, charge: float = 0.0, before: float = 1.0) -> np.ndarray:
+    """Energy of the store by the end of every step, with as much of it as can be."""
+    power = stores.storage_power(STORE, len(holds))
+    stored = stores.stored_energy(STORE, 1.0, start, power, holds, before)
+    asked = [power.charge <= charge, power.discharge == 0, power.q == 0]
+    solve(
+        Model(-cp.sum(stored.energy) + 1e-3 * cp.sum(power.charge), [*power.constraints, *stored.constraints, *asked])
+    )
+    return stored.energy.value
+
+
+def test_lost_strings_take_what_they_hold_with_them_and_come_back_empty() -> None:
+    """1.2 MWh, half of the strings out for two steps."""
+    found = energy_under(np.array([1.0, 0.5, 0.5, 1.0, 1.0]), 1.2)
+    np.testing.assert_allclose(found, [1.2, 1.2, 0.6, 0.6, 0.6, 0.6], atol=1e-6)
+
+
+def test_what_was_lost_before_the_first_step_is_not_lost_again() -> None:
+    holds = np.full(3, 0.5)
+    np.testing.assert_allclose(energy_under(holds, 0.6, before=0.5), [0.6] * 4, atol=1e-6)
+    np.testing.assert_allclose(energy_under(holds, 1.2, before=1.0), [1.2, 0.6, 0.6, 0.6], atol=1e-6)
+    np.testing.assert_allclose(energy_under(np.ones(2), 0.6, before=0.5), [0.6] * 3, atol=1e-6)
+
+
+def test_the_window_is_that_of_what_is_left() -> None:
+    """0.8 MWh an hour are stored, up to 90 % of 2 MWh, of 1 MWh, of 2 MWh again."""
+    found = energy_under(np.array([1.0, 1.0, 0.5, 1.0, 1.0]), 0.6, charge=1.0)
+    np.testing.assert_allclose(found, [0.6, 1.4, 1.8, 0.9, 1.7, 1.8], atol=1e-5)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**6))
+def test_a_battery_that_rests_is_always_within_what_it_can_hold(seed: int) -> None:
+    """Whatever strings come and go: the window shrinks with the energy, so that resting stays possible."""
+    rng = np.random.default_rng(seed)
+    holds, start = rng.uniform(0.2, 1.0, 6), 2.0 * float(rng.uniform(0.0, 1.0))
+    found = energy_under(holds, start)
+    assert (np.diff(found) <= 1e-7).all()
+    expected = start * np.cumprod(np.minimum(holds / np.append(1.0, holds[:-1]), 1.0))
+    np.testing.assert_allclose(found[1:], expected, atol=1e-6)
+
+
+LINK = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.03), Terminal("L-2", 1, 1, 1.0, 0.03)), 0)
+
+
+def test_a_link_gives_what_its_weaker_end_can() -> None:
+    """The end that gives 0.5 MW loses 0.015; the other, of which half is left, takes just 0.5."""
+    there = np.array([[1.0, 1.0], [0.5, 1.0], [1.0, 0.5], [0.0, 1.0], [1.0, 0.0]])
+    power = link_power(LINK, 5, there)
+    cost = 1e-3 * cp.sum(power.loss) - cp.sum(power.p[:, 1])
+    solve(Model(cost, [*power.constraints, power.q == 0]))
+    whole = 0.97 / 1.03
+    np.testing.assert_allclose(power.p.value[:, 1], [whole, 0.5 * whole, 0.5, 0.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(power.p.value[3:, 0], 0.0, atol=1e-6)
+
+
+def test_reactive_power_of_an_end_is_that_of_its_own_share() -> None:
+    there = np.array([[0.0, 0.4]])
+    power = link_power(LINK, 1, there)
+    solve(Model(-cp.sum(power.q), power.constraints))
+    assert power.q.value[0, 0] == pytest.approx(0.0, abs=1e-6)
+    # its converter's loss has to come from its own network
+    q = 0.4 / np.hypot(1.0, 0.03)
+    assert power.q.value[0, 1] == pytest.approx(q, abs=1e-3)
+
+
+def test_links_take_their_own_columns_of_what_is_available() -> None:
+    """Devices of the sample: a truck, two batteries, two terminals."""
+    sample = two_feeders(step_s=3600)
+    there = np.ones((3, 5))
+    there[:, :3] = 0.0
+    there[1, 4] = 0.0
+    forecast = replace(look_ahead(sample, 0, 3), availability=there)
+    (power,) = links_in_service(sample.plant, forecast)
+    solve(Model(-cp.sum(power.p[:, 1]), [*power.constraints, power.q == 0]))
+    np.testing.assert_allclose(power.p.value[:, 1], [0.5 * 0.98 / 1.02, 0.0, 0.5 * 0.98 / 1.02], atol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------------------- controllers
+
+
+def evening(horizon: int = 6) -> Case:
+    """The dear evening of two feeders with a truck, two batteries and a link."""
+    sample = two_feeders(step_s=3600)
+    return sample.plant, replace(at_start(sample.plant), step=8), look_ahead(sample, 8, horizon)
+
+
+def equipped(case: Case, **shares: np.ndarray) -> Case:
+    plant, observation, forecast = case
+    return plant, observation, read_only(replace(forecast, **shares))
+
+
+def by_links(case: Case) -> Plan:
+    plant, observation, forecast = case
+    return MvdcDrcc(plant, MvdcDrccSettings(scenario="deterministic")).plan(observation, forecast)
+
+
+def by_trucks(case: Case) -> Plan:
+    plant, observation, forecast = case
+    return MessExact(plant, MessExactSettings(gap=1e-5)).plan(observation, forecast)
+
+
+@pytest.mark.parametrize("planned", [by_links, by_trucks])
+def test_no_plan_asks_for_what_is_out_of_service(planned) -> None:
+    case = evening()
+    there = np.random.default_rng(4).choice([0.0, 0.3, 1.0], (6, 5))
+    plan, whole = planned(equipped(case, availability=there)), planned(case)
+    asked = np.hypot(plan.p_mw, plan.q_mvar)
+    assert (asked <= case[0].device_s_max_mva * there + 1e-5).all()
+    assert not asked[there == 0.0].any()
+    assert plan.solver.objective >= whole.solver.objective - 1e-3
+    # the shares bind: whole, more was asked for
+    assert (np.hypot(whole.p_mw, whole.q_mvar) > case[0].device_s_max_mva * there + 1e-3).any()
+
+
+@pytest.mark.parametrize("planned", [by_links, by_trucks])
+def test_nothing_in_service_is_the_cost_of_doing_nothing(planned) -> None:
+    plant, observation, _ = case = evening()
+    rest = np.zeros((6, plant.n_device))
+    plan = planned(equipped(case, availability=rest))
+    np.testing.assert_array_equal(plan.p_mw, rest)
+    np.testing.assert_array_equal(plan.q_mvar, rest)
+    np.testing.assert_array_equal(plan.destination, np.repeat(observation.station[None, :], 6, axis=0))
+
+
+@pytest.mark.parametrize("planned", [by_links, by_trucks])
+def test_all_of_everything_is_no_share_given(planned) -> None:
+    case = evening()
+    whole = equipped(case, availability=np.ones((6, 5)), capacity=np.ones((6, 3)))
+    assert planned(whole).solver.objective == pytest.approx(planned(case).solver.objective, abs=1e-3)
+
+
+@pytest.mark.parametrize("planned", [by_links, by_trucks])
+def test_batteries_keep_to_the_window_of_the_strings_left(planned) -> None:
+    """Half of the strings of B2, a store without converter loss, fail at the start of step 2."""
+    case = evening()
+    holds = np.ones((6, 3))
+    holds[2:, 2] = 0.5
+    plan = planned(equipped(case, capacity=holds))
+    store, energy = case[0].storages[2], float(case[1].energy_mwh[2])
+    for step in range(6):
+        p = plan.p_mw[step, 2]
+        energy = energy * (0.5 if step == 2 else 1.0) + max(-0.95 * p, 0.0) - max(p, 0.0) / 0.95
+        assert -1e-5 <= energy <= store.energy_mwh * holds[step, 2] + 1e-5
+
+
+def test_energy_due_is_that_of_the_strings_left() -> None:
+    """B1 is to end at half of 1 MWh; of half of its strings a quarter is asked, and not to be had from nothing."""
+    plant, observation, forecast = evening(1)
+    energy = np.array([1.0, 0.25, 0.6])
+    holds = np.array([[1.0, 0.5, 1.0]])
+    still = np.zeros((1, 5))
+    seen = replace(observation, energy_mwh=energy, capacity=holds[0])
+    kept = by_links((plant, seen, read_only(replace(forecast, capacity=holds, availability=still))))
+    assert not kept.p_mw.any()
+    with pytest.raises(InfeasibleError, match="B1 misses the energy"):
+        by_links((plant, replace(seen, capacity=np.ones(3)), read_only(replace(forecast, availability=still))))
+
+
+def test_a_truck_whose_battery_is_out_still_drives() -> None:
+    """By hand: 1 MWh on board at A; its battery fails for the hour in which it drives, which it costs nothing."""
+    plant, observation, forecast = carrying(horizon=3, trip=10.0)
+    seen = replace(observation, energy_mwh=np.array([1.0]))
+    out = np.array([[0.0], [1.0], [0.0]])
+    plan = by_trucks((plant, seen, read_only(replace(forecast, availability=out))))
+    assert plan.destination.tolist() == [[1], [1], [1]]
+    np.testing.assert_allclose(plan.p_mw[:, 0], [0.0, 1.0, 0.0], atol=1e-5)
+    assert plan.solver.objective == pytest.approx(3 * IDLE - PRICE + 10.0, abs=0.1)
+
+
+def test_a_truck_that_loses_strings_on_the_road_brings_what_is_left() -> None:
+    plant, observation, forecast = carrying(horizon=3, trip=10.0)
+    seen = replace(observation, energy_mwh=np.array([1.0]))
+    holds = np.array([[1.0], [0.4], [0.4]])
+    plan = by_trucks((plant, seen, read_only(replace(forecast, capacity=holds))))
+    assert plan.p_mw[:, 0].sum() == pytest.approx(0.4, abs=1e-5)
+    assert plan.solver.objective == pytest.approx(3 * IDLE - 0.4 * PRICE + 10.0, abs=0.1)
