@@ -110,8 +110,10 @@ class Joint(Controller):
         """Plan the power for routes decided before; where they cannot keep all limits, look whether others do."""
         try:
             return self._read(task, plan_power(task, kept.wanted), kept)
-        except InfeasibleError:
-            pass
+        except (InfeasibleError, SolverTroubleError):
+            # trouble, too, is mostly a problem with no or hardly any room
+            if time.perf_counter() > task.until:
+                raise
         try:
             return self._read(task, self._routes(task))
         except (InfeasibleError, SolverTroubleError) as error:
@@ -125,7 +127,6 @@ class Joint(Controller):
         try:
             return self._read(task, self._routes(task))
         except (InfeasibleError, SolverTroubleError) as error:
-            # trouble, too, is mostly a problem with no or hardly any room
             if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
                 raise
             return self._read(task, plan_nearest(task, self._at_hand(task.observation), self._routes, error))
