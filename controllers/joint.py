@@ -11,12 +11,13 @@ from jaxtyping import Int
 from pydantic import Field, model_validator
 
 from controllers.blocks.chance import Margins
+from controllers.blocks.finite_forecast import refuse_nonfinite
 from controllers.blocks.fixed_route import route_values, stretched, transit_after
 from controllers.blocks.margin_settings import MarginMaker, MarginSettings
 from controllers.blocks.mess_parts import MessOptions
 from controllers.blocks.route_and_power import plan_nearest, plan_power, plan_routes
 from controllers.blocks.setpoint_flow import device_injections, power_flow
-from controllers.blocks.solved_mess import SolvedMess, Task, plan_of
+from controllers.blocks.solved_mess import SolvedMess, Task, openness, plan_of
 from controllers.blocks.voltage_margins import Scenario
 from controllers.contract import (
     Controller,
@@ -30,6 +31,7 @@ from controllers.shifting import shifted
 from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
 
 _MEMORY = "joint"
+_ONLY_ON_PAPER = "only losses that do not exist keep the limits"
 
 
 class JointSettings(MarginSettings):
@@ -90,9 +92,10 @@ class Joint(Controller):
         InfeasibleError
             where no plan keeps all limits and ``on_infeasible`` is ``raise``.
         ControllerError
-            where the networks have no power flow under the forecast.
+            where the forecast is not finite, or the networks have no power flow under it.
         UnboundedError, SolverTroubleError
         """
+        refuse_nonfinite(forecast)
         wish = self._settings
         until = time.perf_counter() + wish.time_limit_s
         nothing = np.zeros((forecast.steps, self.plant.n_device))
@@ -109,13 +112,18 @@ class Joint(Controller):
     def _keep(self, task: Task, kept: _Kept) -> Plan:
         """Plan the power for routes decided before; where they cannot keep all limits, look whether others do."""
         try:
-            return self._read(task, plan_power(task, kept.wanted), kept)
+            solved = plan_power(task, kept.wanted)
+            if self._honest(task, solved):
+                return self._read(task, solved, kept)
         except (InfeasibleError, SolverTroubleError):
             # trouble, too, is mostly a problem with no or hardly any room
             if time.perf_counter() > task.until:
                 raise
         try:
-            return self._read(task, self._routes(task))
+            solved = self._routes(task)
+            if not self._honest(task, solved):
+                raise InfeasibleError(_ONLY_ON_PAPER)
+            return self._read(task, solved)
         except (InfeasibleError, SolverTroubleError) as error:
             if self._settings.on_infeasible == "raise":
                 raise
@@ -125,11 +133,18 @@ class Joint(Controller):
     def _decide(self, task: Task) -> Plan:
         """Decide about routes and power; miss limits only where nothing else is left."""
         try:
-            return self._read(task, self._routes(task))
+            solved = self._routes(task)
+            if not self._honest(task, solved):
+                raise InfeasibleError(_ONLY_ON_PAPER)
+            return self._read(task, solved)
         except (InfeasibleError, SolverTroubleError) as error:
             if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
                 raise
             return self._read(task, plan_nearest(task, self._at_hand(task.observation), self._routes, error))
+
+    def _honest(self, task: Task, solved: SolvedMess) -> bool:
+        """Whether a plan is a power flow, or nothing better is wanted."""
+        return openness(task, solved) <= 1.0 or self._settings.on_infeasible == "raise"
 
     # --------------------------------------------------------------------------------------------------------- limits
 

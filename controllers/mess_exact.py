@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 from pydantic import Field
 
+from controllers.blocks.finite_forecast import refuse_nonfinite
 from controllers.blocks.fixed_route import route_values, stretched
 from controllers.blocks.following import followed
 from controllers.blocks.mess import MessModel
@@ -27,10 +28,6 @@ from controllers.contract import (
 from controllers.shifting import first_steps
 from controllers.solve import InfeasibleError, Method, SolveOptions
 
-_LOSS_PRICES = (1.0, 10.0, 100.0)
-"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
-_LEAST_SECONDS = 1.0
-"""what a solve is given when the time is used up; the routes tried first then still give a plan [s]"""
 _MEMORY = "mess_exact"
 
 
@@ -80,8 +77,11 @@ class MessExact(Controller):
         ------
         InfeasibleError
             where no plan keeps all limits and ``on_infeasible`` is ``raise``.
+        ControllerError
+            where the forecast is not finite.
         UnboundedError, SolverTroubleError
         """
+        refuse_nonfinite(forecast)
         previous = observation.previous_plan
         wanted = None if previous is None or previous.steps < 2 else previous.destination[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)

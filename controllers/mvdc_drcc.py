@@ -12,6 +12,7 @@ from pydantic import Field
 
 from controllers.blocks import mvdc_plan
 from controllers.blocks.chance import Margins
+from controllers.blocks.finite_forecast import refuse_nonfinite
 from controllers.blocks.margin_settings import MarginMaker, MarginSettings
 from controllers.blocks.mvdc import MvdcModel, SquaredLimits, mvdc_model, squared_limits
 from controllers.blocks.setpoint_flow import device_injections, power_flow
@@ -111,7 +112,7 @@ class MvdcDrcc(Controller):
             where the forecast is not finite, or no plan keeps all limits; the message names the tightest bus and step.
         UnboundedError, SolverTroubleError
         """
-        _refuse_nonfinite(forecast)
+        refuse_nonfinite(forecast)
         rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
         if self._settings.scenario is Scenario.NONE:
             nothing = np.zeros((forecast.steps, self.plant.n_device))
@@ -122,7 +123,7 @@ class MvdcDrcc(Controller):
         settled = self._settle(observation, forecast)
         built = settled.solved.built
         p, q = mvdc_plan.setpoints(self.plant, built)
-        expected = mvdc_plan.expected(self.plant, built, observation, p, q)
+        expected = mvdc_plan.expected(self.plant, built, observation, p, q, forecast)
         outcome = self._outcome(observation, settled)
         if settled.solved.flow is not None:
             expected = settled.solved.flow
@@ -311,13 +312,3 @@ def _changes(before: Margins, after: Margins) -> tuple[float, float]:
 
 def _larger(before: Margins, after: Margins) -> Margins:
     return Margins(np.maximum(before.upper, after.upper), np.maximum(before.lower, after.lower))
-
-
-def _refuse_nonfinite(forecast: Forecast) -> None:
-    wrong = [
-        name
-        for name in ("load_p_mw", "load_q_mvar", "generation_mw", "buy_price", "congestion")
-        if not np.isfinite(getattr(forecast, name)).all()
-    ]
-    if wrong:
-        raise ControllerError(f"the forecast's {', '.join(wrong)} is not finite; correct the profiles")

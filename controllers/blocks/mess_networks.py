@@ -81,10 +81,11 @@ def mess_networks(
         flows.append(flow)
         imports.append(import_mw)
         losses.append(loss_mw)
-    if np.any(loss_price) and links:
-        # batteries' converters are dear enough where energy is: what they lose is missing later
+    if np.any(loss_price):
         parts.loss_prices += [plant.step_h * (loss_price @ cp.sum(power.loss, axis=1)) for power in links]
-        rated = sum(one.s_max_mva * one.loss_coefficient for one in plant.terminals)
+        parts.loss_prices += [plant.step_h * (loss_price @ one.stored.loss) for one in models]
+        rated = sum(one.s_max_mva * one.loss_coefficient for one in plant.terminals) if links else 0.0
+        rated += sum(one.s_max_mva * one.loss_coefficient for one in plant.storages)
         correction += plant.step_h * float(loss_price.sum() * rated)
     return flows, imports, losses, correction
 

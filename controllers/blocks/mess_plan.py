@@ -10,7 +10,7 @@ from controllers.blocks import storage as stores
 from controllers.blocks.link import loss_slack_mw as link_slack
 from controllers.blocks.mess import MessModel
 from controllers.blocks.mess_parts import StoreModel
-from controllers.contract import Observation, Plant, Prediction
+from controllers.contract import Forecast, Observation, Plant, Prediction
 
 _NOTHING = 1e-6
 """smaller powers are the solver's noise [MW]"""
@@ -60,15 +60,27 @@ def energies(
     observation: Observation,
     p: Float[np.ndarray, "horizon device"],
     q: Float[np.ndarray, "horizon device"],
+    forecast: Forecast | None = None,
 ) -> Float[np.ndarray, "horizon+1 storage"]:
-    """Energy of every store under given power, by the plain law and without a window [A, eq. 37] [MWh]."""
+    """Energy of every store under given power, by the plain law and without a window [A, eq. 37] [MWh].
+
+    Parameters
+    ----------
+    forecast : tells of capacity that gets lost with what it holds
+    """
     energy = np.zeros((len(p) + 1, len(plant.storages)))
     energy[0] = observation.energy_mwh
     for index, store in enumerate(plant.storages):
         charge, discharge = np.maximum(-p[:, index], 0.0), np.maximum(p[:, index], 0.0)
         gain = store.eta_charge * charge - discharge / store.eta_discharge
         loss = store.loss_coefficient * np.hypot(p[:, index], q[:, index])
-        energy[1:, index] = energy[0, index] + plant.step_h * np.cumsum(gain - loss)
+        moved = plant.step_h * (gain - loss)
+        if forecast is None or forecast.capacity is None:
+            energy[1:, index] = energy[0, index] + np.cumsum(moved)
+            continue
+        before = 1.0 if observation.capacity is None else float(observation.capacity[index])
+        for step, share in enumerate(stores.kept_share(forecast.holds(index), before)):
+            energy[step + 1, index] = share * energy[step, index] + moved[step]
     return energy
 
 
@@ -99,6 +111,7 @@ def expected(
     observation: Observation,
     p: Float[np.ndarray, "horizon device"],
     q: Float[np.ndarray, "horizon device"],
+    forecast: Forecast | None = None,
 ) -> Prediction:
     """What the plan expects of the grid and the stores; wear is counted on the netted charging power."""
     cost = built.cost_per_step.value.copy()
@@ -113,7 +126,7 @@ def expected(
         q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
         import_mw=np.stack([one.value for one in built.import_mw], axis=1),
         losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
-        energy_mwh=energies(plant, observation, p, q),
+        energy_mwh=energies(plant, observation, p, q, forecast),
         cost=cost,
     )
 

@@ -12,7 +12,7 @@ from controllers.blocks import storage as stores
 from controllers.blocks.link import loss_slack_mw
 from controllers.blocks.mess_plan import energies, within_ratings
 from controllers.blocks.mvdc import MvdcModel, SquaredLimits
-from controllers.contract import Observation, Plant, Prediction
+from controllers.contract import Forecast, Observation, Plant, Prediction
 
 _MISSED = 3e-6
 """less than this of a limit is noise of the solver [pu, pu² of current, MWh]"""
@@ -42,6 +42,7 @@ def expected(
     observation: Observation,
     p: Float[np.ndarray, "horizon device"],
     q: Float[np.ndarray, "horizon device"],
+    forecast: Forecast | None = None,
 ) -> Prediction:
     """What the plan expects of the grid and the stores; energies follow the true converter loss."""
     cost = built.cost_per_step.value.copy()
@@ -55,7 +56,7 @@ def expected(
         q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
         import_mw=np.stack([one.value for one in built.import_mw], axis=1),
         losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
-        energy_mwh=energies(plant, observation, p, q),
+        energy_mwh=energies(plant, observation, p, q, forecast),
         cost=cost,
     )
 

@@ -106,6 +106,8 @@ def plan_nearest(
         except (InfeasibleError, SolverTroubleError):
             continue
         if openness(task, found) <= 1.0:
+            if not words:
+                return found
             ended = f"{found.outcome.ended}; {words}"
             return replace(found, outcome=replace(found.outcome, ended=ended), kept_limits=False)
     return least

@@ -80,6 +80,8 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
             if best is None or exact.objective <= best.outcome.objective:
                 best = _Best({}, exact, problem.point)
     if best is None:
+        if time.perf_counter() > task.until:
+            raise SolverTroubleError("no plan was found in time; allow more")
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
     cost = best.outcome.objective
@@ -96,6 +98,10 @@ class _Search:
         self.best: _Best | None = None
         self.better = True
 
+    @property
+    def _left_s(self) -> float:
+        return self._task.asked_in_time().time_limit_s
+
     def within(self, bound: float) -> bool:
         """Whether the best plan is as near to a bound as asked for."""
         if self.best is None:
@@ -105,7 +111,8 @@ class _Search:
 
     def evaluate(self, routes: dict[cp.Variable, np.ndarray]) -> None:
         """Plan the power for whole routes."""
-        key = b"".join(np.round(one).astype(np.int8).tobytes() for one in routes.values())
+        by_id = sorted(routes.items(), key=lambda item: item[0].id)
+        key = b"".join(np.round(values).astype(np.int8).tobytes() for _, values in by_id)
         if key in self._known:
             return
         self._known.add(key)
@@ -124,7 +131,7 @@ class _Search:
             held = held | self._likeliest(truck)
             if any(other.parked not in held for other in self._built.routes):
                 try:
-                    self._problem.relax(held)
+                    self._problem.relax(held, self._left_s)
                 except (InfeasibleError, SolverTroubleError):
                     return
         self.evaluate(held)
@@ -139,7 +146,7 @@ class _Search:
             own = (way.parked.id, way.departs.id)
             others = {one: value for one, value in self.best.routes.items() if one.id not in own}
             try:
-                self._problem.relax(others)
+                self._problem.relax(others, self._left_s)
             except (InfeasibleError, SolverTroubleError):
                 continue
             self.dive(others)

@@ -73,6 +73,6 @@ def power_flow(
         q_branch_mvar=flow.imag,
         import_mw=np.stack(imports, axis=1),
         losses_mw=np.stack(losses, axis=1),
-        energy_mwh=energies(plant, observation, p, q),
+        energy_mwh=energies(plant, observation, p, q, forecast),
         cost=cost + plant.step_h * np.maximum(-p[:, : len(wear)], 0.0) @ wear,
     )

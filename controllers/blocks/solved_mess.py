@@ -120,12 +120,12 @@ def openness(task: Task, solved: SolvedMess) -> float:
 
 
 def missed_words(built: MessModel) -> str:
-    """Say by how much a solved model that may miss limits misses each kind of them."""
+    """Say by how much a solved model that may miss limits misses each kind of them; nothing where it keeps them."""
     most: dict[str, float] = {}
     for what, one in zip(built.misses, built.slack, strict=True):
         most[what] = max(most.get(what, 0.0), float(one.value.max(initial=0.0)))
     listed = ", ".join(f"{what} by {value:.3g}" for what, value in most.items() if value > _MISSED)
-    return f"no plan keeps every limit; missed at most: {listed or 'nothing beyond rounding'}"
+    return f"no plan keeps every limit; missed at most: {listed}" if listed else ""
 
 
 def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Plan:
@@ -138,12 +138,12 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     plant, observation, asked = task.plant, task.observation, task.asked
     built, outcome = solved.built, solved.outcome
     p, q = mess_plan.setpoints(plant, built)
-    prediction = mess_plan.expected(plant, built, observation, p, q)
+    prediction = mess_plan.expected(plant, built, observation, p, q, task.forecast)
     objective = float(prediction.cost.sum() + built.penalty.value)
     bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
     faults = []
-    if built.slack:
-        faults.append(missed_words(built))
+    if words := missed_words(built):
+        faults.append(words)
     if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
         faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
     if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:

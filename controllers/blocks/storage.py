@@ -125,7 +125,7 @@ def stored_energy(
     energy = cp.Variable(horizon + 1)
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
     share = np.ones(horizon) if holds is None else holds
-    keeps = np.ones(horizon) if holds is None else np.minimum(holds / np.append(held_before, holds[:-1]), 1.0)
+    keeps = np.ones(horizon) if holds is None else kept_share(holds, held_before)
     held = energy_start_mwh * np.cumprod(keeps)
     low = np.minimum(store.soc_min * store.energy_mwh * share, held)
     high = np.maximum(store.soc_max * store.energy_mwh * share, held)
@@ -136,6 +136,12 @@ def stored_energy(
         constraints.append(cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0))
     constraints.append(energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss))
     return StoredEnergy(energy, loss, constraints)
+
+
+def kept_share(holds: Float[np.ndarray, " horizon"], held_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
+    """Share of its energy that a battery keeps at the start of each step, where it can hold less than before."""
+    before = np.append(held_before, holds[:-1])
+    return np.minimum(np.divide(holds, before, out=np.ones(len(holds)), where=before > 0), 1.0)
 
 
 def energy_floors(
