@@ -107,13 +107,11 @@ def following(case: Case, plan: Plan, **seen: Any) -> Case:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 def test_it_keeps_what_every_controller_promises() -> None:
     assert_conforms("joint", {"scenario": "deterministic", "gap_of_saving": 0.3, "time_limit_s": 60.0}, steps=2)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 def test_it_keeps_what_every_controller_promises_with_margins() -> None:
     assert_conforms("joint", {"gap_of_saving": 0.3, "time_limit_s": 60.0}, steps=3)
 

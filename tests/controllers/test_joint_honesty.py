@@ -1,0 +1,101 @@
+"""What plans of the joint controller rest on exists: flows, losses, capacity, numbers; and its notes are true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from carrying_case import carrying
+from test_joint import EXACT, controller, corrected, equipped, joint, trade, within
+from test_route_search import task
+
+from controllers.blocks.fixed_route import route_values
+from controllers.blocks.mess import mess_model
+from controllers.blocks.mess_parts import MessOptions
+from controllers.blocks.route_search import _Search
+from controllers.blocks.setpoint_flow import device_injections
+from controllers.blocks.voltage_margins import operating_point
+from controllers.contract import ControllerError
+from controllers.mess_exact import MessExact
+from controllers.solve import Problem
+
+
+def test_a_corrected_plan_says_that_its_bound_is_for_the_routes_kept() -> None:
+    case = trade(0)
+    plan = joint(case, **EXACT)
+    stays = replace(plan, destination=np.zeros_like(plan.destination))
+    mended = joint(corrected(case, stays), **EXACT)
+    assert mended.solver.objective > plan.solver.objective + 1.0
+    assert "the bound is for the routes" in mended.solver.ended
+
+
+def test_the_prediction_of_a_store_knows_the_strings_it_loses() -> None:
+    holds = np.ones((6, 2))
+    holds[3:, 1] = 0.5
+    plan = joint(equipped(trade(0), capacity=holds), **EXACT)
+    assert plan.prediction is not None
+    assert plan.prediction.energy_mwh[4:, 1].max() <= 0.45 + 1e-5
+
+
+def test_a_store_that_can_hold_nothing_for_a_while_gives_nothing_then() -> None:
+    holds = np.ones((6, 2))
+    holds[2:4, 1] = 0.0
+    plan = joint(equipped(trade(0), capacity=holds), **EXACT)
+    assert not plan.p_mw[3, 1].any()
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
+def test_negative_prices_leave_no_false_converter_loss_in_batteries(ratio: float) -> None:
+    plan = joint(trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0), **EXACT)
+    assert "does not occur" not in plan.solver.ended
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
+def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: float) -> None:
+    plant, observation, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
+    plan = controller(MessExact, replace(plant, links=()), time_limit_s=20.0).plan(observation, forecast)
+    assert "no plan keeps every limit" not in plan.solver.ended
+    assert "does not occur" not in plan.solver.ended
+
+
+def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
+    plant, observation, forecast = carrying(horizon=4, trip=5.0, trucks=2)
+    observation = replace(observation, energy_mwh=np.array([1.0, 0.0]), trips_today=np.array([1, 1]))
+    built = mess_model(plant, observation, forecast, MessOptions())
+    search = _Search(Problem(built.model), built, task((plant, observation, forecast)))
+
+    def evaluate(targets: list[int], order: list[int]) -> float:
+        values = route_values(plant, built, observation, np.array([targets] * 4))
+        ways = [built.routes[truck] for truck in order]
+        search.evaluate({one: values[one] for way in ways for one in (way.parked, way.departs)})
+        assert search.best is not None
+        return search.best.outcome.objective
+
+    poor = evaluate([0, 1], [0, 1])
+    # the other truck first, as where one of them reconsiders
+    assert evaluate([1, 0], [1, 0]) < poor - 1.0
+
+
+@pytest.mark.parametrize("name", ["congestion", "buy_price", "load_p_mw", "generation_mw", "load_q_mvar"])
+def test_a_forecast_that_is_not_a_number_is_refused(name: str) -> None:
+    plant, observation, forecast = trade(0)
+    value = getattr(forecast, name).copy()
+    value.flat[0] = np.nan
+    with pytest.raises(ControllerError, match=f"{name} is not finite"):
+        joint((plant, observation, replace(forecast, **{name: value})), **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("seed", "horizon", "ratio", "cheaper", "low"), [(617418, 3, 1.2, 0.0, 0.995), (534441, 4, 0.25, 60.0, 0.99)]
+)
+def test_an_upper_voltage_limit_is_not_kept_by_losses_that_do_not_exist(
+    seed: int, horizon: int, ratio: float, cheaper: float, low: float
+) -> None:
+    case = within(trade(seed, horizon, ratio, cheaper), low, 1.003)
+    plant, _, forecast = case
+    plan = joint(case, **EXACT)
+    assert "not a power flow" not in plan.solver.ended
+    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.destination)
+    v = np.abs(operating_point(plant, p - forecast.net_load_mw(plant), q - forecast.load_q_mvar))
+    assert v.max() <= 1.003 + 2e-5
