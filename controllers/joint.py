@@ -44,7 +44,7 @@ class JointSettings(MarginSettings):
     doing nothing"""
     gap_abs: Annotated[float, Field(ge=0)] = 1.0
     """the same in currency, for horizons in which there is little to save"""
-    time_limit_s: Annotated[float, Field(gt=0)] = 10.0
+    time_limit_s: Annotated[float, Field(gt=0)] = 30.0
     """time for a plan [s]; the best plan found by then is returned with its gap"""
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
@@ -104,7 +104,9 @@ class Joint(Controller):
         margins = self._margins(observation, forecast)
         task = Task(self.plant, observation, forecast, self._options(observation, forecast, margins), asked, until)
         kept = self._kept(observation)
-        if kept is None and observation.previous_plan is None and wish.scenario is not Scenario.DETERMINISTIC:
+        previous = observation.previous_plan
+        nothing_left = previous is None or shifted(previous) is None
+        if nothing_left and wish.scenario is not Scenario.DETERMINISTIC:
             margins = self._first_margins(task, margins)
             task = replace(task, options=self._options(observation, forecast, margins))
         return self._keep(task, kept) if kept is not None else self._decide(task)
@@ -127,6 +129,7 @@ class Joint(Controller):
         except (InfeasibleError, SolverTroubleError) as error:
             if self._settings.on_infeasible == "raise":
                 raise
+            task = self._with_more_time(task)
             nearest = plan_nearest(task, kept.wanted, lambda one: plan_power(one, kept.wanted), error)
             return self._read(task, nearest, kept)
 
@@ -138,9 +141,16 @@ class Joint(Controller):
                 raise InfeasibleError(_ONLY_ON_PAPER)
             return self._read(task, solved)
         except (InfeasibleError, SolverTroubleError) as error:
-            if self._settings.on_infeasible == "raise" or time.perf_counter() > task.until:
+            timed_out = isinstance(error, SolverTroubleError) and time.perf_counter() > task.until
+            if self._settings.on_infeasible == "raise" or timed_out:
                 raise
+            task = self._with_more_time(task)
             return self._read(task, plan_nearest(task, self._at_hand(task.observation), self._routes, error))
+
+    def _with_more_time(self, task: Task) -> Task:
+        """To miss limits by the least may take half the time again."""
+        until = time.perf_counter() + 0.5 * self._settings.time_limit_s
+        return replace(task, until=max(task.until, until))
 
     def _honest(self, task: Task, solved: SolvedMess) -> bool:
         """Whether a plan is a power flow, or nothing better is wanted."""
@@ -222,8 +232,13 @@ class Joint(Controller):
 
     def _read(self, task: Task, solved: SolvedMess, kept: _Kept | None = None) -> Plan:
         """Turn the solution into a plan that remembers its routes."""
-        decided_at = task.observation.step if kept is None else kept.decided_at
-        notes = () if kept is None else (f"the bound is for the routes decided at step {decided_at}",)
+        step = decided_at = task.observation.step
+        notes: tuple[str, ...] = ()
+        if kept is not None:
+            decided_at, notes = kept.decided_at, (f"the bound is for the routes decided at step {kept.decided_at}",)
+        elif solved.routes_given:
+            # nothing was decided: the next step has to
+            decided_at, notes = step - self._settings.replan_routes, ("the bound is for the routes at hand",)
         expected = transit_after(solved.built, task.observation)
         memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": expected.tolist()}}
         return plan_of(task, solved, memory, notes)

@@ -114,7 +114,7 @@ class MessExact(Controller):
             again = 0.5 * self._settings.time_limit_s
             late = replace(task, until=max(task.until, time.perf_counter() + again))
             solved = plan_nearest(late, hand, decide, error)
-        if planned_at is None or due or solved.kept_limits:
+        if not solved.routes_given:
             planned_at = observation.step
         return self._read(task, solved, planned_at)
 
@@ -151,8 +151,12 @@ class MessExact(Controller):
             starts.append(stay | {used: np.zeros(used.shape) for used in flat})
         return starts
 
-    def _read(self, task: Task, solved: SolvedMess, planned_at: int) -> Plan:
+    def _read(self, task: Task, solved: SolvedMess, planned_at: int | None) -> Plan:
         """Turn the solution into a plan."""
-        kept = planned_at != task.observation.step
-        notes = (f"the bound is for the routes decided at step {planned_at}",) if kept else ()
+        notes: tuple[str, ...] = ()
+        if planned_at is None:
+            # nothing was decided: the next step has to
+            planned_at, notes = task.observation.step - self._settings.replan_every, ("the bound is for staying",)
+        elif solved.routes_given:
+            notes = (f"the bound is for the routes decided at step {planned_at}",)
         return plan_of(task, solved, {_MEMORY: planned_at}, notes)

@@ -180,6 +180,11 @@ class ControllerHost:
             attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
             fallback = Fallback.NONE
             failure = f"step {observation.step}: {note}" if note else ""
+            if attempt.excess.unsolved and self._on_failure is not OnFailure.STOP:
+                instead, other, _ = self._fall_back(observation, forecast)
+                if instead.excess.rank < attempt.excess.rank:
+                    attempt, fallback = instead, other
+                    failure = f"step {observation.step}: AC has no solution under its plan on the forecast"
         else:
             failure = f"step {observation.step}: {failure}"
             if self._on_failure is OnFailure.STOP:

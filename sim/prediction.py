@@ -89,13 +89,19 @@ def predict_row(plant: Plant, flow: RowFlow, observation: Observation, forecast:
         q_branch_mvar=flow.q_branch_mvar[None],
         import_mw=flow.import_mw[None],
         losses_mw=flow.losses_mw[None],
-        energy_mwh=np.stack([observation.energy_mwh, _energy_after(plant, flow, observation)]),
+        energy_mwh=np.stack([observation.energy_mwh, _energy_after(plant, flow, observation, forecast)]),
         cost=np.array([price * (value.sum() * plant.step_h)]),
     )
 
 
-def _energy_after(plant: Plant, flow: RowFlow, observation: Observation) -> Float[np.ndarray, " storage"]:
+def _energy_after(
+    plant: Plant, flow: RowFlow, observation: Observation, forecast: Forecast
+) -> Float[np.ndarray, " storage"]:
     energy = observation.energy_mwh.copy()
+    if forecast.capacity is not None:
+        # what a store can no longer hold is gone
+        before = np.ones(len(energy)) if observation.capacity is None else observation.capacity
+        energy = energy * np.minimum(forecast.capacity[0] / before, 1.0)
     for i, storage in enumerate(plant.storages):
         p, q = flow.p_mw[i], flow.q_mvar[i]
         gain = storage.eta_charge * max(-p, 0.0) - max(p, 0.0) / storage.eta_discharge

@@ -66,7 +66,8 @@ def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: F
         if not (there[i] and left > 0 and held > 0):
             continue
         derated = replace(storage, p_max_mw=left * storage.p_max_mw, s_max_mva=left * storage.s_max_mva)
-        energy = min(float(observation.energy_mwh[i]), held * storage.energy_mwh)
+        before = 1.0 if observation.capacity is None else float(observation.capacity[i])
+        energy = min(held / before, 1.0) * float(observation.energy_mwh[i])
         state = StoreState(energy, float(observation.cycles_today[i]), held)
         p[i], q[i], _ = clip_to_limits(derated, state, float(plan.p_mw[0, i]), float(plan.q_mvar[0, i]), plant.step_h)
     for link, own in _links(plant):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controllers.blocks.mess import MessModel
+from controllers.blocks.solved_mess import Task
 from controllers.contract import SolverOutcome
-from controllers.solve import InfeasibleError, Problem, SolveOptions, Values
+from controllers.solve import InfeasibleError, Problem, SolverTroubleError, Values
 
 _TIGHT = 0.01
 """share of the saving that power is planned to, where it needs integers"""
 
 
-def solve_held(problem: Problem, built: MessModel, held: Values, asked: SolveOptions) -> SolverOutcome:
+def solve_held(problem: Problem, built: MessModel, held: Values, task: Task) -> SolverOutcome:
     """Minimise for given routes, and set the values of the model's variables; the bound is for these routes.
 
     Without other binaries that is one cone program. Others, as negative prices need them, are read out of the
@@ -27,14 +28,20 @@ def solve_held(problem: Problem, built: MessModel, held: Values, asked: SolveOpt
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     if not built.guesses:
-        return problem.solve(asked, held=held)
-    asked = replace(asked, gap_of_saving=min(asked.gap_of_saving, _TIGHT))
-    relaxed = problem.relax(held, asked.time_limit_s)
+        return problem.solve(task.asked_in_time(), held=held)
+    task = replace(task, asked=replace(task.asked, gap_of_saving=min(task.asked.gap_of_saving, _TIGHT)))
+    relaxed = problem.relax(held, task.asked_in_time().time_limit_s)
     guessed = {**held, **{binaries: read() for binaries, read in built.guesses}}
     try:
-        found = problem.solve(asked, held=guessed)
-    except InfeasibleError:
-        return problem.solve(asked, held=held)
-    if found.objective - relaxed.bound <= asked.tolerance(found.objective):
-        return replace(found, bound=min(relaxed.bound, found.objective))
-    return problem.solve(asked, starts=[guessed], held=held)
+        found = problem.solve(task.asked_in_time(), held=guessed)
+    except (InfeasibleError, SolverTroubleError):
+        return problem.solve(task.asked_in_time(), held=held)
+    found = replace(found, bound=min(relaxed.bound, found.objective))
+    if found.objective - found.bound <= task.asked.tolerance(found.objective):
+        return found
+    point = problem.point
+    try:
+        return problem.solve(task.asked_in_time(), starts=[guessed], held=held)
+    except (InfeasibleError, SolverTroubleError):
+        problem.show(point)
+        return found

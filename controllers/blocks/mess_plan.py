@@ -101,8 +101,12 @@ def _overflows(plant: Plant, one: StoreModel, start_mwh: float, loss_mw: Float[n
     """Whether a store that nets charging and discharging would leave its window under given converter losses."""
     net = one.total.charge.value - one.total.discharge.value
     gain = one.store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / one.store.eta_discharge
-    energy = start_mwh + plant.step_h * np.cumsum(gain - loss_mw)
-    return bool(np.max(energy) > max(one.store.soc_max * one.store.energy_mwh, start_mwh) + 1e-6)
+    energy = start_mwh
+    for keeps, moved, most in zip(one.stored.keeps, plant.step_h * (gain - loss_mw), one.stored.most, strict=True):
+        energy = keeps * energy + moved
+        if energy > most + 1e-6:
+            return True
+    return False
 
 
 def expected(

@@ -38,9 +38,9 @@ def plan_power(task: Task, wanted: Int[np.ndarray, "row truck"]) -> SolvedMess:
 
     def run(built: MessModel) -> SolverOutcome:
         held = route_values(task.plant, built, task.observation, rows)
-        return solve_held(Problem(built.model), built, held, task.asked_in_time())
+        return solve_held(Problem(built.model), built, held, task)
 
-    return close_cones(task, solve_mess(task, run), run)
+    return replace(close_cones(task, solve_mess(task, run), run), routes_given=bool(task.plant.trucks))
 
 
 def plan_routes(task: Task, tries: Callable[[MessModel], Sequence[Values]]) -> SolvedMess:
@@ -69,7 +69,7 @@ def plan_routes(task: Task, tries: Callable[[MessModel], Sequence[Values]]) -> S
 
     def keep(built: MessModel) -> SolverOutcome:
         held = route_values(task.plant, built, task.observation, rows)
-        return solve_held(Problem(built.model), built, held, task.asked_in_time())
+        return solve_held(Problem(built.model), built, held, task)
 
     return close_cones(lean, first, keep)
 
@@ -78,6 +78,8 @@ def plan_nearest(
     task: Task, at_hand: Int[np.ndarray, "row truck"], attempt: Callable[[Task], SolvedMess], trouble: Exception
 ) -> SolvedMess:
     """Plan where no plan keeps all limits: miss them by the least that the routes at hand make possible.
+
+    The least is that of the sum over steps, networks and stores, each kind at its own price.
 
     Parameters
     ----------
@@ -106,8 +108,7 @@ def plan_nearest(
         except (InfeasibleError, SolverTroubleError):
             continue
         if openness(task, found) <= 1.0:
-            if not words:
-                return found
-            ended = f"{found.outcome.ended}; {words}"
+            said = words or f"limits were widened by {room:g} (pu², MWh) to find it"
+            ended = f"{found.outcome.ended}; {said}"
             return replace(found, outcome=replace(found.outcome, ended=ended), kept_limits=False)
     return least

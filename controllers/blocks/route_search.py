@@ -67,15 +67,17 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
         search.dive({})
     while search.better and not search.within(bound) and time.perf_counter() < task.until:
         search.reconsider()
-    best = search.best
+    best, ended = search.best, "time limit"
     if not search.within(bound) and time.perf_counter() < task.until:
         starts = [] if best is None else [best.routes]
         try:
             exact = problem.solve(task.asked_in_time(), starts=starts)
-        except (InfeasibleError, SolverTroubleError):
+        except (InfeasibleError, SolverTroubleError) as trouble:
             if best is None:
                 raise
+            ended = str(trouble)
         else:
+            ended = exact.ended
             bound = max(bound, exact.bound)
             if best is None or exact.objective <= best.outcome.objective:
                 best = _Best({}, exact, problem.point)
@@ -85,7 +87,7 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
     cost = best.outcome.objective
-    ended = "gap reached" if cost - bound <= task.asked.tolerance(cost) else "time limit"
+    ended = "gap reached" if cost - bound <= task.asked.tolerance(cost) else ended
     return replace(best.outcome, bound=min(bound, cost), ended=ended, seconds=time.perf_counter() - began)
 
 
@@ -117,7 +119,7 @@ class _Search:
             return
         self._known.add(key)
         try:
-            outcome = solve_held(self._problem, self._built, routes, self._task.asked_in_time())
+            outcome = solve_held(self._problem, self._built, routes, self._task)
         except (InfeasibleError, SolverTroubleError):
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:

@@ -60,12 +60,16 @@ class SolvedMess:
     outcome : objective and bound are what the plan costs, without any price of losses
     cone_gap : largest of any branch and step [pu²]
     kept_limits : no limit was widened
+    routes_given : the routes were given, and the bound is for them
+    wasteful : a store charges and discharges at once and, netted, would hold more than it can
     """
 
     built: MessModel
     outcome: SolverOutcome
     cone_gap: float
     kept_limits: bool = True
+    routes_given: bool = False
+    wasteful: bool = False
 
 
 Run = Callable[[MessModel], SolverOutcome]
@@ -76,17 +80,25 @@ def solve_mess(task: Task, run: Run) -> SolvedMess:
     """Build and solve; forbid charging while discharging where it turns out to pay."""
     one_way = np.zeros((task.forecast.steps, len(task.plant.storages)), dtype=bool)
     seconds = 0.0
+    solved: SolvedMess | None = None
     while True:
         built = mess_model(task.plant, task.observation, task.forecast, task.options, one_way)
-        outcome = run(built)
+        try:
+            outcome = run(built)
+        except (InfeasibleError, SolverTroubleError):
+            if solved is None:
+                raise
+            # the plan at hand is one, though a wasteful one
+            return solved
         seconds += outcome.seconds
-        waste = mess_plan.wasteful(task.plant, built, task.observation) & ~one_way
-        if not waste.any() or time.perf_counter() > task.until:
-            break
+        waste = mess_plan.wasteful(task.plant, built, task.observation)
+        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
+        bound = min(outcome.bound - built.bound_correction, paid)
+        outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
+        solved = SolvedMess(built, outcome, mess_plan.cone_gap(built), wasteful=bool(waste.any()))
+        if not (waste & ~one_way).any() or time.perf_counter() > task.until:
+            return solved
         one_way = one_way | waste
-    paid = float(built.cost_per_step.value.sum() + built.penalty.value)
-    bound = min(outcome.bound - built.bound_correction, paid)
-    return SolvedMess(built, replace(outcome, objective=paid, bound=bound, seconds=seconds), mess_plan.cone_gap(built))
 
 
 def close_cones(task: Task, first: SolvedMess, run: Run) -> SolvedMess:
@@ -144,6 +156,8 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     faults = []
     if words := missed_words(built):
         faults.append(words)
+    if solved.wasteful:
+        faults.append("a store charges while it discharges, or it would overflow")
     if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
         faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
     if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:

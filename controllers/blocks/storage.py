@@ -96,11 +96,15 @@ class StoredEnergy:
     loss : converter loss (horizon,) [MW]
     short : energy by which each floor is missed (floor,) [MWh], 0 unless `energy_floors` was told otherwise
     constraints : recursion, window
+    most : most that it may hold at the end of each step [MWh]
+    keeps : share of its energy that it keeps at the start of each step
     """
 
     energy: cp.Variable
     loss: cp.Expression
     constraints: list[cp.Constraint]
+    most: Float[np.ndarray, " horizon"]
+    keeps: Float[np.ndarray, " horizon"]
 
 
 def stored_energy(
@@ -118,7 +122,7 @@ def stored_energy(
     Parameters
     ----------
     holds : share of the rated energy that it can hold in each step, all of it when not given. Where the share falls
-        the energy falls with it; where it rises, room is added
+        the energy falls with it; where it rises, room is added, and the least to be held rises with it
     held_before : the share in the step before the first
     """
     horizon = power.charge.shape[0]
@@ -135,7 +139,7 @@ def stored_energy(
         loss = cp.Variable(horizon)
         constraints.append(cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0))
     constraints.append(energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss))
-    return StoredEnergy(energy, loss, constraints)
+    return StoredEnergy(energy, loss, constraints, high, keeps)
 
 
 def kept_share(holds: Float[np.ndarray, " horizon"], held_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
