@@ -285,7 +285,7 @@ def test_a_previous_plan_that_breaks_limits_less_than_idling_is_followed() -> No
         (0.5, 1.0, 5.0, 1.5),  # of 3 MW
         (0.0, 1.0, 5.0, 0.0),
         (1.0, 1.0, 2.0, 1.0),  # down to 1 MWh
-        (1.0, 0.5, 2.0, 1.5),  # down to 0.5 MWh
+        (1.0, 0.5, 2.0, 0.5),  # half of it is lost, the rest goes down to 0.5 MWh
         (1.0, 1.0, 0.5, 0.0),
     ],
 )
