@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from carrying_case import carrying
-from test_joint import EXACT, controller, corrected, equipped, joint, trade, within
+from joint_case import EXACT, controller, corrected, equipped, joint, trade, within
 from test_route_search import task
 
 from controllers.blocks.fixed_route import route_values
