@@ -7,8 +7,8 @@ from enum import StrEnum
 from time import perf_counter
 
 import numpy as np
-from jaxtyping import Float
 
+from controllers.blocks.finite_forecast import parts_not_finite
 from controllers.contract import (
     Controller,
     ControllerError,
@@ -28,16 +28,6 @@ from sim.row_limits import supplied_row
 
 # solvers meet limits to about this much; the agents clip the rest
 LIMIT_TOLERANCE = 1e-6
-_FORECAST = (
-    "load_p_mw",
-    "load_q_mvar",
-    "generation_mw",
-    "buy_price",
-    "sell_price",
-    "congestion",
-    "availability",
-    "capacity",
-)
 
 
 class Fallback(StrEnum):
@@ -122,15 +112,6 @@ def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
         if int(station) not in truck.stations
     ]
     return faults
-
-
-def parts_not_finite(forecast: Forecast) -> list[str]:
-    """Name what of a forecast is not finite."""
-    return [name for name in _FORECAST if not _finite(getattr(forecast, name))]
-
-
-def _finite(values: Float[np.ndarray, "*axes"] | None) -> bool:
-    return values is None or bool(np.isfinite(values).all())
 
 
 class ControllerHost:
