@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench lint types imports setup clean
+.PHONY: demo test check golden bench lint types imports setup clean
 
 setup: $(READY)
 
@@ -36,6 +36,10 @@ check: lint types imports
 
 test: lint types imports
 	$(BIN)/pytest -n auto -q
+
+# replaces the golden results of tests/golden by today's; for results that are meant to change, and a look at the diff
+golden: $(READY)
+	$(BIN)/python tests/golden/rewrite.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

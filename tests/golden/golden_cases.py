@@ -1,0 +1,205 @@
+"""Golden cases: read their table, run them, compare their figures.
+
+A figure is a scalar with a dotted name: ``cost.grid`` of the summary, ``step.3.objective`` of the record.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim import Run, load_run, run, validate
+
+HERE = Path(__file__).parent
+Figures = dict[str, Any]
+Allowed = Callable[[str, float], float]
+"""how far a figure of this name may lie from this golden value"""
+
+_TABLE = tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))
+_TOLERANCES: dict[str, float] = _TABLE.pop("tolerances")
+_RESIDUALS = ("balance_error_rel_max", "plan_vs_ac.")
+_REPLAYED = ("cost.", "grid.", "fleet.")
+"""figures that a plan decides, whoever made it"""
+_MONEY = ("cost.", "step.", "regret.run_cost", "regret.foresight_cost", "regret.cost", "solver.gap_abs_max")
+"""figures of an optimised run in its currency"""
+_COUNTS = ("status", "config", "controller", "currency", "steps", "step_s", "seed", "grid.violations")
+_COUNTS += ("grid.diverged_steps", "solver.failures", "solver.fallbacks")
+"""figures of an optimised run that are the same in every optimum"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenCase:
+    """A row of ``cases.toml``, which says what its keys mean."""
+
+    name: str
+    config: str
+    controller: str | None = None
+    set: tuple[str, ...] = ()
+    steps: int | None = None
+    validate: str | None = None
+    replay: str | None = None
+    resume_at: int | None = None
+    regret: bool = False
+    golden: str | None = None
+    money: float | None = None
+    slow: bool = False
+
+    def where(self) -> str | Path:
+        """Return the config: a file in this folder, or a shipped one by its name."""
+        own = HERE / self.config
+        return own if own.is_file() else self.config
+
+    def play(self, out: Path) -> tuple[Run, Figures]:
+        """Run the case into a directory; return the run, read from there, and all its figures."""
+        if self.validate is not None:
+            verdict = validate(HERE / self.validate, self.where(), overrides=self.set, steps=self.steps, out=out)
+            found = verdict.as_json()
+            return verdict.run, figures({key: found[key] for key in ("feasible", "violations", "shortfalls")}) | (
+                summary_figures(load_run(out))
+            )
+        controller, overrides = self.controller, self.set
+        if self.replay is not None:
+            controller, overrides = "replay", (*self.set, f"controller.file='{HERE / self.replay}'")
+        if self.resume_at is not None:
+            run(self.where(), controller=controller, overrides=overrides, steps=self.resume_at, out=out)
+        run(
+            self.where(),
+            controller=controller,
+            overrides=overrides,
+            steps=self.steps,
+            out=out,
+            resume=self.resume_at is not None,
+            regret=self.regret,
+        )
+        done = load_run(out)
+        found = summary_figures(done)
+        if self.money is not None:
+            found = {key: found[key] for key in found if key in _COUNTS or key.startswith((*_REPLAYED, *_MONEY))}
+            found |= step_figures(done)
+        return done, found
+
+    def replay_plan(self, plan: Path, out: Path) -> Figures:
+        """Return the figures of a replay of a plan in the reality of the case."""
+        reality = [one for one in self.set if not one.startswith("controller.")]
+        verdict = validate(plan, self.where(), overrides=reality, steps=self.steps, out=out)
+        return replayed(summary_figures(verdict.run))
+
+    def allowed(self) -> Allowed:
+        """Return the tolerances of the case."""
+        return exactly if self.money is None else lambda key, golden: self.money or 0.0
+
+    def compared(self, golden: Figures) -> Figures:
+        """Return those of the golden figures that a run of the case must have: of an optimiser not every one."""
+        if self.money is None:
+            return golden
+        return {key: golden[key] for key in golden if key in _COUNTS or key.startswith(_MONEY)}
+
+
+def exactly(key: str, golden: float) -> float:
+    """Tolerance of exact figures."""
+    relative = _TOLERANCES["residuals" if key.startswith(_RESIDUALS) else "figures"]
+    return relative * max(1.0, abs(golden))
+
+
+CASES = [GoldenCase(name=name, **row | {"set": tuple(row.get("set", ()))}) for name, row in _TABLE.items()]
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def figures(content: Any, name: str = "") -> Figures:
+    """Return nested data as scalars with dotted names, without times taken and texts made of figures."""
+    if isinstance(content, Mapping):
+        inner: Iterable[tuple[Any, Any]] = content.items()
+    elif isinstance(content, list):
+        inner = enumerate(content)
+    else:
+        return {name: content}
+    found: Figures = {}
+    for key, one in inner:
+        if "seconds" not in str(key) and key != "says":
+            found |= figures(one, f"{name}.{key}" if name else str(key))
+    return found
+
+
+def summary_figures(done: Run) -> Figures:
+    """Return the figures of a summary."""
+    return figures(done.summary)
+
+
+def step_figures(done: Run) -> Figures:
+    """Return objective and bound of every step in which an optimum was sought, which are those with a bound."""
+    steps = done.table("step")
+    sought = steps[steps["bound"].notna()]
+    return {
+        f"step.{step}.{name}": float(value)
+        for name in ("objective", "bound")
+        for step, value in zip(sought["step"], sought[name], strict=True)
+    }
+
+
+def replayed(golden: Figures) -> Figures:
+    """Return those figures that a replay of the plan must have."""
+    return {key: golden[key] for key in golden if key.startswith(_REPLAYED)}
+
+
+# ----------------------------------------------------------------------------------------------------------- comparison
+
+
+def differences(name: str, golden: Figures, found: Figures, allowed: Allowed) -> list[str]:
+    """Say which golden figures were not found, or not within their tolerance; further figures may be there."""
+    said = []
+    for key, value in golden.items():
+        if key not in found:
+            said.append(f"{name}: {key}: golden {value!r}, found none")
+            continue
+        tolerance = allowed(key, value) if isinstance(value, float) else 0.0
+        if not _same(value, found[key], tolerance):
+            said.append(f"{name}: {key}: golden {value!r}, found {found[key]!r}, tolerance {tolerance:.3g}")
+    return said
+
+
+def plan_differences(name: str, golden: Path, found: Path) -> list[str]:
+    """Say where two plans differ: in rows, devices and stations at all, in powers beyond their tolerance."""
+    expected, rows = _rows(golden), _rows(found)
+    if len(expected) != len(rows):
+        return [f"{name}: plan.csv: golden {len(expected)} rows, found {len(rows)}"]
+    return [
+        line
+        for number, (one, other) in enumerate(zip(expected, rows, strict=True), start=2)
+        for line in differences(f"{name}: plan.csv line {number}", one, other, exactly)
+    ]
+
+
+def _same(golden: Any, found: Any, tolerance: float) -> bool:
+    if isinstance(golden, float) and isinstance(found, int | float):
+        return abs(found - golden) <= tolerance
+    return bool(golden == found)
+
+
+def _rows(plan: Path) -> list[Figures]:
+    with plan.open(encoding="utf-8", newline="") as file:
+        return [row | {key: float(row[key]) for key in ("p_mw", "q_mvar")} for row in csv.DictReader(file)]
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def golden_figures(case: GoldenCase) -> Figures:
+    """Read the golden figures of a case."""
+    found: Figures = json.loads(figures_file(case).read_text(encoding="utf-8"))
+    return found
+
+
+def figures_file(case: GoldenCase) -> Path:
+    """Where the golden figures of a case are."""
+    return HERE / f"{case.golden or case.name}.json"
+
+
+def plan_file(case: GoldenCase) -> Path:
+    """Where the golden plan of a case is."""
+    return HERE / f"{case.golden or case.name}.csv"
