@@ -23,13 +23,15 @@ from golden_cases import (
     replayed,
 )
 
-
-def cases(*, optimised: bool) -> list[object]:
-    wanted = [case for case in CASES if (case.money is not None) == optimised]
-    return [pytest.param(case, id=case.name, marks=[pytest.mark.slow] * case.slow) for case in wanted]
+EXACT = [case for case in CASES if case.money is None]
+OPTIMISED = [case for case in CASES if case.money is not None]
 
 
-@pytest.mark.parametrize("case", cases(optimised=False))
+def runs(cases: list[GoldenCase]) -> list[object]:
+    return [pytest.param(case, id=case.name, marks=[pytest.mark.slow] * case.slow) for case in cases]
+
+
+@pytest.mark.parametrize("case", runs(EXACT))
 def test_an_exact_run_has_its_golden_figures_and_plan(case: GoldenCase, tmp_path: Path) -> None:
     done, found = case.play(tmp_path / "run")
     said = differences(case.name, golden_figures(case), found, exactly)
@@ -37,7 +39,7 @@ def test_an_exact_run_has_its_golden_figures_and_plan(case: GoldenCase, tmp_path
     assert not said, "\n".join(said)
 
 
-@pytest.mark.parametrize("case", cases(optimised=True))
+@pytest.mark.parametrize("case", runs(OPTIMISED))
 def test_an_optimised_run_costs_what_its_golden_run_costs_and_its_plan_replays_to_that(
     case: GoldenCase, tmp_path: Path
 ) -> None:
@@ -48,7 +50,7 @@ def test_an_optimised_run_costs_what_its_golden_run_costs_and_its_plan_replays_t
     assert not said, "\n".join(said)
 
 
-@pytest.mark.parametrize("case", cases(optimised=True))
+@pytest.mark.parametrize("case", OPTIMISED, ids=lambda case: case.name)
 def test_a_golden_plan_of_an_optimiser_replays_to_its_golden_figures(case: GoldenCase, tmp_path: Path) -> None:
     again = case.replay_plan(plan_file(case), tmp_path / "run")
     said = differences(case.name, replayed(golden_figures(case)), again, exactly)
