@@ -80,7 +80,7 @@ def test_what_is_no_finite_number_is_no_golden_figure(found: object) -> None:
 def test_what_depends_on_the_machine_or_on_the_order_of_keys_is_not_compared() -> None:
     one = {"solver": {"calls": 2, "seconds_max": 0.1}, "violations": [{"step": 3, "says": "step 3: …"}]}
     other = {"violations": [{"step": 3, "says": "…"}], "solver": {"seconds_max": 0.2, "calls": 2}}
-    assert figures(one) == figures(other) == {"solver.calls": 2, "violations.0.step": 3}
+    assert figures(one) == figures(other) == {"solver.calls": 2, "violations.count": 1, "violations.0.step": 3}
 
 
 def test_a_plan_differs_by_a_power_a_station_or_a_row(tmp_path: Path) -> None:
