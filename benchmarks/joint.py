@@ -31,7 +31,7 @@ from sim.runner import Run, run
 PARTS = ("2dn", "3dn", "certify", "loop")
 STEPS_3DN = 24
 """six hours: six decisions about routes, at the horizons that take longest; a day takes minutes"""
-SMALL = ("time.steps=8", "time.horizon_steps=8", "controller.time_limit_s=2.0")
+SMALL = ("time.steps=8", "time.horizon_steps=8", "controller.time_limit_s=3600.0")
 PERFECT = "forecast.kind=perfect"
 LITTLE = 0.1
 """steps that save less than this share of what the first plan does are left out where gaps are shares of savings"""

@@ -21,7 +21,7 @@ _LOSS_MW = 1e-6
 """a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
 _MISSED = 1e-7
 """less than this of a limit is rounding [pu², MWh]"""
-_LEAST_SECONDS = 0.05
+LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
 _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0)
 """prices of losses, in highest energy prices, tried in turn to close an open cone"""
@@ -48,7 +48,7 @@ class Task:
 
     def asked_in_time(self) -> SolveOptions:
         """What is asked, in the time that is left."""
-        return replace(self.asked, time_limit_s=max(self.until - time.perf_counter(), _LEAST_SECONDS))
+        return replace(self.asked, time_limit_s=max(self.until - time.perf_counter(), LEAST_SECONDS))
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ class SolveOptions:
     gap_abs : absolute gap at which to stop [currency]
     gap_of_saving : gap as a share of what the point saves over ``reference`` at which to stop
     reference : cost to save over [currency]
-    time_limit_s : time after which the best point found is returned, with its gap [s]
+    time_limit_s : time after which the best point found is returned, with its gap; none by default [s]
     """
 
     method: Method = Method.OUTER_APPROXIMATION
@@ -37,7 +37,7 @@ class SolveOptions:
     gap_abs: float = 1e-6
     gap_of_saving: float = 0.0
     reference: float = float("nan")
-    time_limit_s: float = 60.0
+    time_limit_s: float = float("inf")
 
     def tolerance(self, objective: float) -> float:
         """Return the gap in the unit of the objective at which to stop."""

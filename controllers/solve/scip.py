@@ -31,7 +31,7 @@ def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np
     model.setParam("numerics/feastol", _FEASIBILITY)
     model.setParam("limits/gap", options.gap)
     model.setParam("limits/absgap", options.gap_abs)
-    model.setParam("limits/time", options.time_limit_s)
+    model.setParam("limits/time", min(options.time_limit_s, model.infinity()))
     for start in starts:
         _suggest(model, columns, entries, form, start)
     model.optimize()

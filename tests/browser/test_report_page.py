@@ -25,7 +25,7 @@ def test_every_picture_of_the_report_is_drawn(tmp_path):
     options += ["--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1200,4000", "--virtual-time-budget=5000"]
     assert BROWSER is not None, "no chromium on this machine"
     dumped = subprocess.run(
-        [BROWSER, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=120
+        [BROWSER, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=1800
     ).stdout
     drawn = {one: dumped.count(f'class="{one}') for one in ("main-svg", "trace bars", "trace scatter")}
     plots = re.findall(r'id="plot-([a-z-]+)"', dumped)

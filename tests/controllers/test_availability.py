@@ -139,12 +139,12 @@ def equipped(case: Case, **shares: np.ndarray) -> Case:
 
 def by_links(case: Case) -> Plan:
     plant, observation, forecast = case
-    return MvdcDrcc(plant, MvdcDrccSettings(scenario="deterministic")).plan(observation, forecast)
+    return MvdcDrcc(plant, MvdcDrccSettings(scenario="deterministic", time_limit_s=3600.0)).plan(observation, forecast)
 
 
 def by_trucks(case: Case) -> Plan:
     plant, observation, forecast = case
-    return MessExact(plant, MessExactSettings(gap=1e-5)).plan(observation, forecast)
+    return MessExact(plant, MessExactSettings(gap=1e-5, time_limit_s=3600.0)).plan(observation, forecast)
 
 
 @pytest.mark.parametrize("planned", [by_links, by_trucks])

@@ -54,7 +54,7 @@ def test_negative_prices_leave_no_false_converter_loss_in_batteries(ratio: float
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
 def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: float) -> None:
     plant, observation, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
-    plan = controller(MessExact, replace(plant, links=()), time_limit_s=20.0).plan(observation, forecast)
+    plan = controller(MessExact, replace(plant, links=())).plan(observation, forecast)
     assert "no plan keeps every limit" not in plan.solver.ended
     assert "does not occur" not in plan.solver.ended
 

@@ -89,7 +89,7 @@ def surplus_here_load_there(trip_steps: int = 2, steps: int = 16) -> Sample:
 
 
 def two_stage(plant: Plant, **options) -> MessTwoStage:
-    return MessTwoStage(plant, MessTwoStageSettings(**{"iterations": QUICK} | options))
+    return MessTwoStage(plant, MessTwoStageSettings(**{"iterations": QUICK, "time_limit_s": 3600.0} | options))
 
 
 def day_ahead(sample: Sample, **options) -> tuple[Observation, Forecast, Plan]:
@@ -113,7 +113,7 @@ def transits(sample: Sample, plan: Plan) -> np.ndarray:
 
 
 def test_it_conforms() -> None:
-    found = check_controller("mess_two_stage", {"iterations": 2, "gap": 0.02}, steps=3)
+    found = check_controller("mess_two_stage", {"iterations": 2, "gap": 0.02, "time_limit_s": 3600.0}, steps=3)
     assert [str(one) for one in found if not one.passed] == []
 
 
@@ -302,7 +302,8 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() ->
 @pytest.mark.slow
 def test_the_published_day_in_closed_loop_beats_the_rules_and_stays_below_the_exact_bound(tmp_path) -> None:
     """879.19 USD is the bound of an independent model; the rules end at 627.90 USD in AC."""
-    done = run("three_bus", controller="mess_two_stage", out=tmp_path / "run").summary
+    ample = ["controllers.mess_two_stage.time_limit_s=3600.0"]
+    done = run("three_bus", controller="mess_two_stage", overrides=ample, out=tmp_path / "run").summary
     rules = run("three_bus", controller="rules", out=tmp_path / "rules").summary
     profit = done["cost"]["profit"]
     assert rules["cost"]["profit"] + 1.0 < profit <= 879.19
@@ -321,7 +322,7 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     """ieee33 with trips; at rest the truck would let the voltage fall below its limit in the evening."""
     case = build_case(load_config(find_config("trucks_ieee33")))
     seen, ahead = at_start(case.plant), case.forecaster.at(0)
-    plan = MessTwoStage(case.plant, MessTwoStageSettings(iterations=100, gap=5e-3)).plan(seen, ahead)
+    plan = two_stage(case.plant, iterations=100, gap=5e-3).plan(seen, ahead)
     feeder = case.plant.feeders[0]
     idle = Judge(case.plant, seen, ahead, MessOptions()).judge(
         Judge(case.plant, seen, ahead, MessOptions()).carry_out(

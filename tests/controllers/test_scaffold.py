@@ -26,7 +26,7 @@ def test_the_written_controller_passes_its_own_test_in_a_folder_of_its_own(tmp_p
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1800,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

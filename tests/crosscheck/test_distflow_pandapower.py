@@ -16,7 +16,7 @@ from sim.config_file import find_config, load_config
 def test_plan_for_ieee33_is_an_ac_power_flow_with_both_limits_kept() -> None:
     case = build_case(load_config(find_config("trucks_ieee33")))
     plant, forecast = case.plant, case.forecaster.at(0)
-    plan = MessExact(plant, MessExactSettings(gap=1e-2)).plan(at_start(plant), forecast)
+    plan = MessExact(plant, MessExactSettings(gap=1e-2, time_limit_s=3600.0)).plan(at_start(plant), forecast)
     feeder = plant.feeders[0]
     p, q = -forecast.net_load_mw(plant), -forecast.load_q_mvar
     for step, station in enumerate(plan.destination[:, 0]):

@@ -149,6 +149,7 @@ outage = "day.silence"
 
 [controller]
 use = "joint"
+time_limit_s = 3600.0
 replan_routes = 4
 gap_of_saving = 0.35
 samples = 10

@@ -244,7 +244,7 @@ def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
         """)
     )
     arguments = [sys.executable, "-c", WATCH_MEMORY, str(config), str(tmp_path / "run")]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=900, check=True)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=3600, check=True)
     early, middle, late = (int(word) for word in done.stdout.split())
     # a step is 33 buses and 32 lines of some eight figures each: kept as Python numbers, 3,500 of them would be 50 MB
     # and more; DuckDB fills a buffer of at most 48 MB while its file grows (`sim.records`)

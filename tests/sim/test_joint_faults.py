@@ -19,7 +19,7 @@ class Hurried(Joint):
     '''Has no time in two steps.'''
 
     def plan(self, observation, forecast):
-        limit = 1e-6 if observation.step in (1, 2) else 60.0
+        limit = 1e-6 if observation.step in (1, 2) else 3600.0
         self._settings = self.settings.model_copy(update={"time_limit_s": limit})
         return super().plan(observation, forecast)
 
@@ -72,18 +72,19 @@ def test_where_time_allows_no_plan_the_last_one_is_followed_until_there_is_time_
     assert done.summary["grid"]["violations"] == 0
 
 
-def test_without_time_to_search_routes_there_is_a_plan_short_of_its_proof(tmp_path: Path) -> None:
+def test_without_time_to_search_routes_there_is_a_plan_short_of_its_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No search is begun; what has to be solved all the same has all the time it needs."""
+    monkeypatch.setattr("controllers.blocks.solved_mess.LEAST_SECONDS", 3600.0)
     done = run_case(tmp_path, "controller.time_limit_s=1e-6", "controller.gap_of_saving=0.05")
     step = done.table("step")
     assert_safe(done)
-    # a busy machine may not find even that in a step
-    own = step[step["fallback"] == ""]
-    assert step.loc[step["fallback"] != "", "failure"].str.contains("no plan was found within").all()
-    assert len(own) > 0
-    decided = own[~own["solver_ended"].str.contains("the bound is for the routes")]
-    # the bound is unknown where not even the relaxation was solved
-    assert not (decided["gap_abs"] <= 0).any()
-    assert done.summary["solver"]["calls"] == len(own)
+    assert fallbacks(done) == {}
+    decided = step[~step["solver_ended"].str.contains("the bound is for the routes")]
+    assert (decided["gap_abs"] > 0).all()
+    assert decided["solver_ended"].str.contains("time limit").any()
+    assert done.summary["solver"]["calls"] == len(step)
 
 
 # ---------------------------------------------------------------------------------------- no plan keeps all limits

@@ -14,6 +14,7 @@ NOON = [
     "time.start=2017-07-01T10:00:00",
     "time.steps=6",
     "controller.gap=1e-2",
+    "controller.time_limit_s=3600.0",
     'trucks.T1.station="PV"',
     "forecast.errors.price.relative_std=0.3",
 ]
