@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import Any
 
 from networks.faults import no_such
 from networks.feeder import Feeder
+from networks.net_json import PACKAGES, foreign_parts
 from networks.network import Network
 
 
@@ -23,16 +25,24 @@ class SpecError(Exception):
 
 
 def network_of_json(path: Path) -> Network:
-    """Read a pandapower net from JSON, as ``pandapower.to_json`` writes it."""
+    """Read a pandapower net from JSON, as ``pandapower.to_json`` writes it; nothing that it names is run."""
     import pandapower as pp
 
     _check_file(path)
     try:
-        net = pp.from_json(str(path))
+        text = path.read_text(encoding="utf-8")
+        foreign = foreign_parts(text)
+        net = None if foreign else pp.from_json(io.StringIO(text))
     except Exception as error:
         raise SpecError(
             f"{path.name} cannot be read as a pandapower net ({_words(error)}); write it with pandapower.to_json"
         ) from error
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise SpecError(
+            f"{path.name} names {shown}; a net file may hold objects of {', '.join(PACKAGES)} only: to read others is "
+            "to run their code; leave them out, or build the net in a function given as package.module:function"
+        )
     if not isinstance(net, pp.pandapowerNet):
         raise SpecError(f"{path.name} holds no pandapower net; write it with pandapower.to_json(net, path)")
     return _read(net, path.stem, str(path))
