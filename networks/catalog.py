@@ -109,10 +109,10 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
         read = partial(network_of_json, base_dir / spec)
     elif spec.endswith(".m"):
         read = partial(network_of_matpower, base_dir / spec)
-    elif colon and module_or_file == "simbench":
-        read = partial(network_of_simbench, function)
-    elif colon:
+    elif names_code(spec):
         read = partial(network_of_function, module_or_file, function, base_dir)
+    elif colon:
+        read = partial(network_of_simbench, function)
     else:
         read = partial(_refuse, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}")
     try:
@@ -120,6 +120,12 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
     except SpecError as error:
         place = (spec if source is None else source, key)
         raise InputError(Fault(*place, str(error))) from error
+
+
+def names_code(spec: str) -> bool:
+    """Whether reading the network that a spec names runs a module or file that it names."""
+    module_or_file, colon, _ = spec.rpartition(":")
+    return bool(colon) and module_or_file != "simbench" and not spec.endswith((".json", ".m"))
 
 
 def _refuse(message: str) -> Network:

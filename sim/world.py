@@ -14,12 +14,14 @@ from typing import Any
 
 import mosaik
 from loguru import logger
+from mosaik_api_v3.connection import RemoteException
 
+from networks.catalog import CATALOGUE
 from sim.adapters.fleet import initial_state
 from sim.adapters.grid import GRID_RESULTS
 from sim.adapters.recorder import LiveState
 from sim.case import Case
-from sim.config import SimulatorConfig
+from sim.config import NetworkConfig, SimulatorConfig
 from sim.records import Recorder
 
 _SIMULATORS = {
@@ -182,8 +184,7 @@ def _assemble(
     (fleet,) = agents.Fleet.create(1)
     grids = [
         grid.Grid(
-            network=network.feeder if remote["Grid"].connect else network.name,
-            base_dir=str(case.loaded.base_dir),
+            network=_name_elsewhere(network) if remote["Grid"].connect else network.name,
             nominal=False,
             ac_engine=config.grid.ac_engine.value,
             slack_v_pu=feeder.slack_v_pu,
@@ -192,6 +193,9 @@ def _assemble(
         )
         for network, feeder in zip(config.networks, plant.feeders, strict=True)
     ]
+    for one, network, feeder in zip(grids, config.networks, plant.feeders, strict=True):
+        if tuple(bus.extra_info["name"] for bus in _of_type(one, "Bus")) != feeder.bus_names:
+            raise ValueError(f"the grid simulator has another net as {network.name} than the config; give it the same")
     (record,) = writer.Recorder.create(1)
 
     world.connect(roads, fleet, "congestion")
@@ -219,6 +223,13 @@ def _assemble(
     world.connect(fleet, record, "state", "outcomes")
 
 
+def _name_elsewhere(network: NetworkConfig) -> str:
+    """What a grid simulator elsewhere knows a network by: files and functions go by their names in the config."""
+    if network.feeder not in CATALOGUE and network.name in CATALOGUE:
+        raise ValueError(f"the network {network.name} is not that of the catalogue; give it another name in the config")
+    return network.feeder if network.feeder in CATALOGUE else network.name
+
+
 def _of_type(entity: Any, *types: str) -> list[Any]:
     """Children of the given types, type after type, in the order of their numbers."""
     return [
@@ -232,7 +243,10 @@ def _of_type(entity: Any, *types: str) -> list[Any]:
 def _reason(error: BaseException, errors: list[str]) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "; ".join(["a remote simulator closed its connection", *errors])
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, RemoteException):
+        said = f"{error.source}: {error.remote_type}: {error.remote_msg}"
+    else:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return "; ".join([said, *errors])
 
 

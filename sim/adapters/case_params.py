@@ -2,19 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from networks.catalog import names_code
 from networks.faults import Fault, InputError
 from sim.case import Case, case_without_controller
-from sim.config_file import config_of_document
+from sim.config_document import Loc
+from sim.config_file import config_of_document, configs_dir
+from sim.loaded_config import LoadedConfig
+
+_WAY = "start the simulator with --allow {}"
 
 
-def case_of_params(params: Mapping[str, Any]) -> Case:
-    """Return the case that a simulator was given: itself, or the document it is made from."""
-    if "case" in params:
+@dataclass(frozen=True)
+class Allowed:
+    """What a config from another process may name.
+
+    Attributes
+    ----------
+    places : files, and folders with all files in them, that may be read
+    code : what may be run, as ``package.module:name`` or ``/path/file.py:name``
+    """
+
+    places: tuple[Path, ...] = ()
+    code: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_options(cls, given: Iterable[str]) -> Allowed:
+        """Tell files and folders from code; raises `InputError` for what is neither."""
+        places, code, faults = [configs_dir().resolve()], set(), []
+        for one in given:
+            place, colon, name = one.rpartition(":")
+            if Path(one).exists():
+                places.append(Path(one).resolve())
+            elif colon and place and name.isidentifier():
+                code.add(_code(one))
+            else:
+                wrong = "no such file or folder, and no package.module:name or path/file.py:name"
+                faults.append(Fault("--allow", one, f"{wrong}; correct it"))
+        if faults:
+            raise InputError(faults)
+        return cls(tuple(places), frozenset(code))
+
+    def check(self, loaded: LoadedConfig, *, controller: bool) -> None:
+        """Raise `InputError` with all that a config names and may not; ``controller``: its controller is built, too."""
+        config, faults = loaded.config, []
+        specs: list[tuple[Loc, str]] = [
+            (("networks", i, "feeder"), one.feeder) for i, one in enumerate(config.networks) if names_code(one.feeder)
+        ]
+        use = config.controller.use
+        if controller and (":" in use or use.endswith(".py")):
+            specs.append((("controller", "use"), use))
+        for loc, spec in specs:
+            if _code(spec) not in self.code:
+                faults.append(loaded.fault(loc, f"is code that may not run here; {_WAY.format(spec)}"))
+        # settings of controllers that are not built are not read
+        unread = ("controllers",) if controller else ("controller", "controllers")
+        used = {key: value for key, value in loaded.document.items() if key not in unread}
+        for file in sorted({(loaded.base_dir / text).resolve() for text in _texts(used) if _is_there(text)}):
+            if not any(file.is_relative_to(place) for place in self.places):
+                message = f"is a file that may not be read here; {_WAY.format('and the file or its folder')}"
+                faults.append(Fault(str(loaded.path), str(file), message))
+        if faults:
+            raise InputError(faults)
+
+
+def _code(spec: str) -> str:
+    """A spec with the path of its file, if it has one, absolute."""
+    place, _, name = spec.rpartition(":")
+    return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else spec
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a document but its keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _is_there(text: str) -> bool:
+    """Whether a text is the path of something that can be read; pipes and devices can."""
+    try:
+        return Path(text).exists() and not Path(text).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def case_of_params(params: Mapping[str, Any], allowed: Allowed | None = None, *, controller: bool = False) -> Case:
+    """Return the case that a simulator was given: itself, or the document it is made from.
+
+    Parameters
+    ----------
+    allowed : what the document may name; anything where it is ``None``, as in the process of the scenario itself. A
+        document from elsewhere is read in the simulator's own working folder.
+
+    controller : its controller will be built
+
+    Raises
+    ------
+    InputError
+    """
+    if "case" in params and allowed is None:
         return params["case"]
     if "document" not in params:
         raise InputError(Fault("simulator", "case", "give a case, or a config document and its base_dir"))
-    return case_without_controller(config_of_document(params["document"], Path(params.get("base_dir", "."))))
+    base_dir = Path(params.get("base_dir", ".")) if allowed is None else Path.cwd()
+    loaded = config_of_document(params["document"], base_dir)
+    if allowed is not None:
+        allowed.check(loaded, controller=controller)
+    return case_without_controller(loaded)

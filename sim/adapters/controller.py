@@ -14,9 +14,9 @@ import numpy as np
 from controllers.contract import Observation, Plan
 from controllers.plan_json import plan_from_json, plan_to_json
 from sim.ac_limits import AcLimits
-from sim.adapters.case_params import case_of_params
+from sim.adapters.case_params import Allowed, case_of_params
 from sim.adapters.fleet import in_order
-from sim.adapters.serve import serve
+from sim.adapters.serve import serve_case
 from sim.case import Case
 from sim.host import ControllerHost, Dispatch
 
@@ -37,8 +37,9 @@ META: dict[str, Any] = {
 class ControllerSimulator(mosaik_api_v3.Simulator):
     """Runs a controller in the closed loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Allowed | None = None) -> None:
         super().__init__(META)
+        self._allowed = allowed
         self._case: Case
         self._host: ControllerHost
         self._previous: Plan | None = None
@@ -48,7 +49,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case; ``clip`` leaves setpoints beyond ratings to the agents; resume with ``previous_plan``."""
-        self._case = case_of_params(params)
+        self._case = case_of_params(params, self._allowed, controller=True)
         case, config = self._case, self._case.loaded.config
         self._host = ControllerHost(
             case.plant,
@@ -148,4 +149,4 @@ def _integers(values: list[int]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    serve(ControllerSimulator, "controller host")
+    serve_case(ControllerSimulator, "controller host")

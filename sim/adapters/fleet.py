@@ -16,8 +16,8 @@ from typing import Any
 import mosaik_api_v3
 
 from controllers.contract import Plant
-from sim.adapters.case_params import case_of_params
-from sim.adapters.serve import serve
+from sim.adapters.case_params import Allowed, case_of_params
+from sim.adapters.serve import serve_case
 from sim.agents import (
     Outcome,
     Setpoint,
@@ -89,8 +89,9 @@ def _state(trucks: list[TruckState], batteries: list[StoreState]) -> dict[str, l
 class FleetSimulator(mosaik_api_v3.Simulator):
     """Moves all devices by one step."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Allowed | None = None) -> None:
         super().__init__(META)
+        self._allowed = allowed
         self._case: Case
         self._first_step = 0
         self._trucks: list[TruckState] = []
@@ -101,7 +102,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case, and the ``state`` that the devices start in."""
-        self._case = case_of_params(params)
+        self._case = case_of_params(params, self._allowed)
         self._first_step = int(params.get("first_step", 0))
         state = params.get("state") or initial_state(self._case.plant)
         stores = [
@@ -275,4 +276,4 @@ def _setpoint(inputs: dict[str, Any], eid: str) -> Setpoint:
 
 
 if __name__ == "__main__":
-    serve(FleetSimulator, "truck, battery and link simulator")
+    serve_case(FleetSimulator, "truck, battery and link simulator")

@@ -10,15 +10,18 @@ Entity ids count through all networks of the simulator (``Bus-0``, ``Bus-1``, â€
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mosaik_api_v3
 import numpy as np
 
-from networks.catalog import load_network
+from networks.catalog import CATALOGUE, load_network
+from networks.faults import Fault, InputError, no_such
+from networks.network import Network
 from sim.ac_grid import AcGrid, AcSolution
-from sim.adapters.serve import serve
+from sim.adapters.serve import arguments, serve
 from sim.config import AcEngine, GridConfig
 
 _INPUTS = ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "Q_gen[MVar]"]
@@ -129,19 +132,26 @@ class _Member:
 
 
 class GridSimulator(mosaik_api_v3.Simulator):
-    """AC power flow of any number of networks as a mosaik simulator."""
+    """AC power flow of any number of networks as a mosaik simulator.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    listed : networks besides those of the catalogue that may be asked for; any that can be read where it is ``None``
+    """
+
+    def __init__(self, listed: Mapping[str, Network] | None = None) -> None:
         super().__init__(META)
+        self._listed = listed
         self._members: list[_Member] = []
         self._member_of: dict[str, _Member] = {}
         self._step_size = 0
-        self._networks: Any = None
+        self._networks: Mapping[str, Network] = listed or {}
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take ``step_size`` in units of the time resolution, and optionally networks that are loaded already."""
         self._step_size = int(params.get("step_size", 900))
-        self._networks = params.get("networks")
+        if self._listed is None:
+            self._networks = params.get("networks") or {}
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
@@ -165,9 +175,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
         tolerance_mva: float = 1e-8,
         max_iterations: int = 20,
     ) -> dict[str, Any]:
-        given = (self._networks or {}).get(network)
         settings = GridConfig(ac_engine=AcEngine(ac_engine), tolerance_mva=tolerance_mva, max_iterations=max_iterations)
-        grid = AcGrid(given or load_network(network, Path(base_dir)), settings, slack_v_pu)
+        grid = AcGrid(self._network(network, base_dir), settings, slack_v_pu)
         last = self._members[-1] if self._members else None
         member = _Member(
             f"Grid-{len(self._members)}",
@@ -203,6 +212,14 @@ class GridSimulator(mosaik_api_v3.Simulator):
         children.append({"eid": external, "type": "ExternalGrid", "rel": [bus_ids[feeder.slack]]})
         return {"eid": member.eid, "type": "Grid", "rel": [], "children": children}
 
+    def _network(self, name: str, base_dir: str) -> Network:
+        if name in self._networks:
+            return self._networks[name]
+        if self._listed is not None and name not in CATALOGUE:
+            there = no_such("network listed at the simulator's start", name, [*self._listed, *CATALOGUE])
+            raise InputError(Fault("AC grid simulator", name, f"{there}; start it with --network {name}=FILE"))
+        return load_network(name, Path(base_dir))
+
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Solve all networks with the injections connected to them."""
         per_bus: dict[str, dict[int, dict[str, Any]]] = {member.eid: {} for member in self._members}
@@ -232,5 +249,33 @@ class GridSimulator(mosaik_api_v3.Simulator):
         return data
 
 
+def read_listed(given: Sequence[str]) -> dict[str, Network]:
+    """Read networks given as ``NAME=FILE`` or as ``NAME`` alone; raises `InputError` with all that are wrong."""
+    read: dict[str, Network] = {}
+    faults: list[Fault] = []
+    for one in given:
+        name, _, spec = one.partition("=")
+        try:
+            read[name] = load_network(spec or name, Path(), "--network", one)
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return read
+
+
+def _main() -> None:
+    parser = arguments("AC grid simulator")
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="NAME[=FILE]",
+        help="a network that the other side may ask for by this name, and where it is read from, as a config has it "
+        "under feeder; may be given again. Those of the catalogue need not be listed",
+    )
+    serve(parser, lambda options: GridSimulator(read_listed(options.network)))
+
+
 if __name__ == "__main__":
-    serve(GridSimulator, "AC grid simulator")
+    _main()
