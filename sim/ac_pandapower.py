@@ -68,7 +68,7 @@ class PandapowerEngine:
             trafo_model="t",
             voltage_depend_loads=False,  # the reader refuses such loads
             lightsim2grid=True,
-            numba=True,
+            numba=False,  # it would compile for seconds what recycling builds once
         )
         self._start = self._net._ppc["bus"][:, [VM, VA]].copy() if solved else None
         return solved
