@@ -11,8 +11,6 @@ from jaxtyping import Complex, Float
 from networks.admittance import branch_flows, bus_injections
 from networks.feeder import Feeder
 from networks.network import Network
-from sim.ac_pandapower import PandapowerEngine
-from sim.ac_power_grid_model import PowerGridModelEngine
 from sim.config import AcEngine, GridConfig
 
 
@@ -71,9 +69,14 @@ class AcGrid:
             network = replace(network, feeder=replace(network.feeder, slack_v_pu=float(slack_v_pu)))
         self.feeder: Feeder = network.feeder
         self._engine: Engine
+        # the package of the engine in use only: pandapower takes seconds to import
         if settings.ac_engine is AcEngine.PANDAPOWER:
+            from sim.ac_pandapower import PandapowerEngine
+
             self._engine = PandapowerEngine(network, settings.tolerance_mva, settings.max_iterations)
         else:
+            from sim.ac_power_grid_model import PowerGridModelEngine
+
             # its tolerance is a change of voltage, not a mismatch of power; its own default is tight
             self._engine = PowerGridModelEngine(network.feeder, max_iterations=settings.max_iterations)
         feeder = self.feeder

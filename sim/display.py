@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sim.adapters.recorder import LiveState
 from sim.averages import Group
 from sim.config import Config
+from sim.live_state import LiveState
 from sim.run_directory import Run
 
 # section, label, path in summary.json, format; {c} is the currency
@@ -66,7 +66,6 @@ _ROWS = (
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
 )
 
-_WIDEST = 10_000
 
 
 def figure(summary: Mapping[str, Any], path: str) -> Any:
@@ -128,12 +127,6 @@ def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
 def _shown(value: float | int | str, form: str) -> str:
     """Format a figure; the mean of a count need not be whole."""
     return format(value, ",.2f" if form == "d" and isinstance(value, float) else form)
-
-
-def print_table(table: Table) -> None:
-    """Print a table on stdout, wider than the terminal rather than with figures cut off."""
-    needed = Console(width=_WIDEST).measure(table).minimum
-    Console(highlight=False, width=max(needed, Console().width)).print(table)
 
 
 @contextmanager

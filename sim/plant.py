@@ -14,7 +14,6 @@ from networks.catalog import load_network
 from networks.faults import Fault, InputError, no_such
 from networks.feeder import Feeder
 from networks.network import Network
-from networks.road_graph import load_road_graph
 from networks.roads import DistanceMatrix, Roads, matrix_from_rows
 from sim.config import Config, LoadConfig, NetworkConfig
 from sim.config_devices import StorageConfig
@@ -224,6 +223,9 @@ class _Builder:
             if missing is not None:
                 self.faults.append(missing)
                 return None
+            # networkx only where there is a graph
+            from networks.road_graph import load_road_graph
+
             try:
                 return load_road_graph(
                     self.loaded.base_dir / roads.graph,

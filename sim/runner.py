@@ -16,9 +16,9 @@ import duckdb
 
 from controllers.plan_file import PLAN_HEADER
 from networks.faults import Fault, InputError
-from sim.adapters.recorder import LiveState
 from sim.case import Case, build_case
 from sim.config_file import load_config, write_config
+from sim.live_state import LiveState
 from sim.loaded_config import LoadedConfig
 from sim.manifest import input_hashes, versions
 from sim.metrics import RunFacts, summarise

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from networks.faults import Fault, InputError
-from sim.adapters.recorder import LiveState
 from sim.config_file import load_config
+from sim.live_state import LiveState
 from sim.loaded_config import LoadedConfig
 from sim.metrics import Violation
 from sim.run_directory import Run, open_results

@@ -19,9 +19,9 @@ from mosaik_api_v3.connection import RemoteException
 from networks.catalog import CATALOGUE
 from sim.adapters.fleet import initial_state
 from sim.adapters.grid import GRID_RESULTS
-from sim.adapters.recorder import LiveState
 from sim.case import Case
 from sim.config import NetworkConfig, SimulatorConfig
+from sim.live_state import LiveState
 from sim.records import Recorder
 
 _SIMULATORS = {

@@ -1,41 +1,87 @@
-"""What a process does before it starts: nothing is compiled, and nothing is imported that the command has no use for."""
+"""What a process does before it starts: it compiles nothing, and imports nothing that the command has no use for."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-_NUMBA_FUNCTIONS = """
+SIMULATE = {"pandapower", "numba", "lightsim2grid", "power_grid_model", "mosaik", "mosaik_api_v3", "networkx"}
+SOLVE = {"cvxpy", "clarabel", "highspy", "pyscipopt", "pymoo"}
+SCIPY = {"scipy.signal", "scipy.optimize", "scipy.stats"}
+SHOW = {"matplotlib", "plotly"}
+STORE = {"duckdb", "h5py"}
+HEAVY = SIMULATE | SOLVE | SCIPY | SHOW | STORE
+
+_RUN = """
+import json, sys
+from sim.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0
+"""
+_MODULES = "import json, sys\nprint()\nprint(json.dumps(list(sys.modules)))\n"
+_COMPILED = """
 from numba.core.dispatcher import Dispatcher
-for name, module in list(sys.modules.items()):
-    if name.startswith("pandapower"):
-        found = [one for one in vars(module).values() if isinstance(one, Dispatcher)]
-        seen = seen + len(found)
-        compiled |= {one.__name__ for one in found if one.signatures}
+modules = [module for name, module in list(sys.modules.items()) if name.startswith("pandapower")]
+functions = [one for module in modules for one in vars(module).values() if isinstance(one, Dispatcher)]
+found = {one.__name__: len(one.signatures) for one in functions}
+print()
+print(json.dumps(found))
 """
 
 
-def after(arguments: list[str], then: str, folder: Path) -> str:
-    """Run the command in a process of its own, then ``then``; return what that prints on its last line."""
-    code = f"import sys\nfrom sim.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0\n{then}"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=600, cwd=folder
-    )
+def said_at_the_end(code: str, folder: Path, *arguments: str) -> list[str] | dict[str, int]:
+    """Run code in a process of its own, and read the JSON on its last line."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def heavy_imports_of(folder: Path, *arguments: str) -> set[str]:
+    return HEAVY & set(said_at_the_end(_RUN + _MODULES, folder, *arguments))
 
 
 @pytest.fixture(scope="module")
-def idle_day(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return ["run", "three_bus", "--controller", "idle", "--out", str(tmp_path_factory.mktemp("idle") / "run")]
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("startup")
 
 
-def test_a_run_has_numba_compile_nothing_of_pandapower(idle_day: list[str], tmp_path: Path) -> None:
-    then = f"compiled, seen = set(), 0{_NUMBA_FUNCTIONS}print(seen, *sorted(compiled))"
-    seen, *compiled = after([*idle_day, "--steps", "3"], then, tmp_path).split()
-    assert int(seen) > 5  # numba is there, and pandapower would use it
-    # whatever it is asked, pandapower uses this one, and keeps it compiled on disk from the first process on
-    assert set(compiled) <= {"_python_set_elements_oos"}
+@pytest.fixture(scope="module")
+def imported_by_an_idle_run(folder: Path) -> set[str]:
+    return heavy_imports_of(folder, "run", "three_bus", "--controller", "idle", "--steps", "3", "--out", "run")
+
+
+def test_an_idle_run_has_numba_compile_nothing_of_pandapower(folder: Path) -> None:
+    arguments = ("run", "three_bus", "--controller", "idle", "--steps", "3", "--out", "compiled")
+    signatures = said_at_the_end(_RUN + _COMPILED, folder, *arguments)
+    assert "gen_Ybus" in signatures  # numba is there, and pandapower would have it compile
+    # whatever it is asked, pandapower uses this one; it keeps it on disk, compiled, from the first process on
+    assert {name for name, count in signatures.items() if count} <= {"_python_set_elements_oos"}
+
+
+def test_an_idle_run_imports_what_it_simulates_with_and_nothing_else(
+    folder: Path, imported_by_an_idle_run: set[str]
+) -> None:
+    # pandapower itself imports what draws and fits where that is installed, whoever asks
+    with_pandapower = HEAVY & set(said_at_the_end(f"import pandapower\n{_MODULES}", folder))
+    assert imported_by_an_idle_run - with_pandapower == {"mosaik", "mosaik_api_v3", "duckdb"}
+    assert not with_pandapower & (SOLVE | STORE)
+
+
+def test_a_report_imports_what_draws_and_no_simulator(folder: Path, imported_by_an_idle_run: set[str]) -> None:
+    assert heavy_imports_of(folder, "report", "run") == {"plotly", "duckdb"}
+
+
+@pytest.mark.parametrize("arguments", [("list", "networks"), ("list", "configs"), ("check", "three_bus")])
+def test_what_only_reads_configs_imports_nothing_heavy(folder: Path, arguments: tuple[str, ...]) -> None:
+    assert heavy_imports_of(folder, *arguments) == set()
+
+
+def test_a_list_of_controllers_imports_the_controllers_and_no_simulator(folder: Path) -> None:
+    assert heavy_imports_of(folder, "list", "controllers") <= SOLVE | SCIPY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from sim.adapters.fleet import in_order
 from sim.case import Case
+from sim.live_state import LiveState
 from sim.records import Recorder, StepRecord
 
 META: dict[str, Any] = {
@@ -19,31 +19,6 @@ META: dict[str, Any] = {
     "type": "time-based",
     "models": {"Recorder": {"public": True, "params": [], "any_inputs": True, "attrs": []}},
 }
-
-
-@dataclass(frozen=True)
-class LiveState:
-    """What the progress display shows of a step.
-
-    Attributes
-    ----------
-    step : steps done
-    v_min_pu, v_max_pu : lowest and highest voltage of the step [pu]
-    import_mw : drawn from the grid above by all networks [MW]
-    phases : where each truck is
-    soc : state of charge of each store
-    fallbacks : steps so far in which the controller was replaced
-    diverged : steps so far whose power flow diverged
-    """
-
-    step: int
-    v_min_pu: float
-    v_max_pu: float
-    import_mw: float
-    phases: tuple[str, ...]
-    soc: tuple[float, ...]
-    fallbacks: int
-    diverged: int
 
 
 class RecorderSimulator(mosaik_api_v3.Simulator):

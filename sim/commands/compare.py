@@ -7,8 +7,8 @@ from pathlib import Path
 
 from networks.faults import Fault, InputError
 from sim.averages import grouped
-from sim.commands.run import print_json
-from sim.display import mean_table, print_table, run_table
+from sim.commands.output import print_json, print_table
+from sim.display import mean_table, run_table
 from sim.exit_codes import DONE
 from sim.run_directory import Run, load_run
 

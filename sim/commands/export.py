@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.commands.run import print_json
+from sim.commands.output import print_json
 from sim.exit_codes import DONE
 from sim.export import export_run
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from networks.faults import Fault, InputError, no_such
-from sim.commands.run import print_json
-from sim.display import print_table
+from sim.commands.output import print_json, print_table
 from sim.exit_codes import DONE
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from sim.commands.output import print_json, print_table
 from sim.config_file import load_config
-from sim.display import live_progress, print_table, run_table
+from sim.display import live_progress, run_table
 from sim.exit_codes import DONE, FAILED
 from sim.run_directory import SUMMARY, Run, load_run, read_json
 from sim.runner import ForesightFailedError, RunFailedError, RunInterruptedError
@@ -90,8 +88,3 @@ def print_run(done: Run) -> None:
         console.print("[red]no regret[/red]: ", end="")
         console.print(done.summary["regret"]["failure"], markup=False)
     console.print(f"results: {done.directory}", markup=False)
-
-
-def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table as Grid
 
-from sim.commands.run import print_json
+from sim.commands.output import print_json
 from sim.commands.study_loop import loop_study_command
 from sim.display import study_progress
 from sim.exit_codes import DONE, FAILED

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from sim.commands.run import print_json
-from sim.display import print_table, study_progress
+from sim.commands.output import print_json, print_table
+from sim.display import study_progress
 from sim.exit_codes import DONE, FAILED
 from sim.study_loop import LoopResult, run_loop_study
 from sim.study_loop_config import load_loop_study

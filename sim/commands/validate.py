@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.commands.run import print_json, report_failure, report_interrupt
-from sim.display import live_progress, print_table, run_table
+from sim.commands.output import print_json, print_table
+from sim.commands.run import report_failure, report_interrupt
+from sim.display import live_progress, run_table
 from sim.exit_codes import DONE, NOT_SO
 from sim.runner import RunFailedError, RunInterruptedError
 from sim.validation import Verdict, judge, replaying

@@ -12,7 +12,8 @@ from scipy.stats import kstest, truncnorm
 from controllers.contract import Forecast, Generator, Plant
 from networks.feeder import plain_feeder
 from sim.config import ErrorConfig, ForecastConfig, ForecastErrors, ForecastKind
-from sim.forecasts import Forecaster, corrected, draw_errors, measured_rows, stream
+from sim.forecast_errors import draw_errors, stream
+from sim.forecasts import Forecaster, corrected, measured_rows
 from sim.profiles import Conditions
 
 PERFECT = ForecastConfig()

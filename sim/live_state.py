@@ -1,0 +1,30 @@
+"""What the progress display shows; apart from the recorder, so that showing figures needs no simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What the progress display shows of a step.
+
+    Attributes
+    ----------
+    step : steps done
+    v_min_pu, v_max_pu : lowest and highest voltage of the step [pu]
+    import_mw : drawn from the grid above by all networks [MW]
+    phases : where each truck is
+    soc : state of charge of each store
+    fallbacks : steps so far in which the controller was replaced
+    diverged : steps so far whose power flow diverged
+    """
+
+    step: int
+    v_min_pu: float
+    v_max_pu: float
+    import_mw: float
+    phases: tuple[str, ...]
+    soc: tuple[float, ...]
+    fallbacks: int
+    diverged: int
