@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("loop", "mess", "mvdc", "joint")
+NAMES = ("startup", "loop", "mess", "mvdc", "joint")
 
 
 def main() -> None:
