@@ -1,6 +1,7 @@
 """The command ``gridferry``: arguments in, exit codes out. Each command lives in `sim.commands`.
 
-Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run failed.
+Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run failed or was interrupted; 4 a defect of
+ours.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 
 from networks.faults import InputError
-from sim.exit_codes import BAD_INPUT, DONE, FAILED
+from sim.exit_codes import BAD_INPUT, DEFECT, DONE, FAILED
 
 # networks of tens of buses gain nothing from threads inside a matrix product, and lose much when the cores are busy;
 # numpy reads this when it is first imported, which the commands do
@@ -66,6 +67,9 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="With --resume: go on although files or versions have changed.")
+    ] = False,
     regret: Annotated[
         bool, typer.Option("--regret", help="Run again with foresight, and say what it would have saved.")
     ] = False,
@@ -75,7 +79,9 @@ def run(
     from sim.commands.run import run_command
 
     raise typer.Exit(
-        run_command(config, controller, settings or [], seed, steps, out, resume, overwrite, regret, as_json)
+        run_command(
+            config, controller, settings or [], seed, steps, out, resume, overwrite, accept_changes, regret, as_json
+        )
     )
 
 
@@ -203,6 +209,22 @@ def main(arguments: list[str] | None = None) -> None:
         if len(error.faults) > 1:
             errors.print(f"{len(error.faults)} faults", markup=False)
         sys.exit(BAD_INPUT)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        _report_defect(error)
+        sys.exit(DEFECT)
+
+
+def _report_defect(error: BaseException) -> None:
+    """Say in one line what exception nobody expected, and where its traceback is."""
+    from sim.defects import keep_traceback, said_of
+
+    # of a run it is in its directory already
+    kept = getattr(error, "traceback", None)
+    said = said_of(error) if kept is None else str(error)
+    line = f"{said}: a defect of GridFerry; please report it with {kept or keep_traceback(error)}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
 
 if __name__ == "__main__":

@@ -5,4 +5,6 @@ NOT_SO = 1
 """the thing asked about is not so: a limit broken, a check failed"""
 BAD_INPUT = 2
 FAILED = 3
-"""the run failed; the results so far are kept"""
+"""the run failed or was interrupted; the results so far are kept"""
+DEFECT = 4
+"""an exception that nobody expected, a defect of ours; stderr says in one line where its traceback is"""

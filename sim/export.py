@@ -7,10 +7,13 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from networks.faults import Fault, InputError, no_such
 from sim.records import INFO_TABLES, TABLES
-from sim.run_directory import make_folder, open_results
+from sim.run_directory import EXPORT, make_folder, open_results
+
+_HDF5 = "results.h5"
 
 
 class Format(StrEnum):
@@ -42,7 +45,7 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
     """
     if to not in list(Format):
         raise InputError(Fault("gridferry export", "--format", f'"{to}": {no_such("format", to, list(Format))}'))
-    target = Path(out) if out is not None else Path(directory) / "export"
+    target = Path(out) if out is not None else Path(directory) / EXPORT
     tables = [*TABLES, *INFO_TABLES]
     with open_results(Path(directory)) as connection:
         make_folder(target, "--out")
@@ -51,10 +54,19 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
         return [_copy(connection, table, target / f"{table}.{to}", Format(to)) for table in tables]
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:
+def export_names() -> list[str]:
+    """Names of all files that an export may write."""
+    return [f"{table}.{to}" for table in (*TABLES, *INFO_TABLES) for to in (Format.CSV, Format.PARQUET)] + [_HDF5]
+
+
+def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:
+    """Write a table by way of a database of our own: that of the results may reach no other file."""
     options = "FORMAT CSV, HEADER" if to is Format.CSV else "FORMAT PARQUET"
     name = str(path).replace("'", "''")
-    connection.execute(f"COPY (SELECT * FROM \"{table}\" ORDER BY rowid) TO '{name}' ({options})")
+    rows = results.sql(f'SELECT * FROM "{table}" ORDER BY rowid')
+    with duckdb.connect() as own, pa.RecordBatchReader.from_stream(rows) as batches:
+        own.register("rows", batches)
+        own.execute(f"COPY (SELECT * FROM rows) TO '{name}' ({options})")
     return path
 
 
@@ -64,7 +76,7 @@ def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path
     except ImportError:
         message = "needs the package h5py; install gridferry[hdf5], or export csv or parquet"
         raise InputError(Fault("gridferry export", "--format", message)) from None
-    path = target / "results.h5"
+    path = target / _HDF5
     with h5py.File(path, "w") as file:
         for table in tables:
             group = file.create_group(table)

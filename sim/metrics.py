@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -90,18 +89,17 @@ def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int
     return [Violation(*row) for row in rows]
 
 
-def summarise(database: Path, facts: RunFacts) -> dict[str, Any]:
+def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
     """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        return {
-            "cost": _cost(connection, facts),
-            "grid": _grid(connection, facts),
-            "plan_vs_ac": _plan_vs_ac(connection),
-            "dispatch": _dispatch(connection),
-            "fleet": _fleet(connection),
-            "solver": _solver(connection),
-            "balance_error_rel_max": _balance(connection, facts),
-        }
+    return {
+        "cost": _cost(connection, facts),
+        "grid": _grid(connection, facts),
+        "plan_vs_ac": _plan_vs_ac(connection),
+        "dispatch": _dispatch(connection),
+        "fleet": _fleet(connection),
+        "solver": _solver(connection),
+        "balance_error_rel_max": _balance(connection, facts),
+    }
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, float] | None = None) -> list[Any]:

@@ -1,15 +1,17 @@
 """The run's record: DuckDB tables keyed by step and entity, written in transactions while the run goes on.
 
-A step is kept in memory until its batch is full; then the batch and the checkpoint to resume from are committed
-together. So memory does not grow with the length of the run, and a run that is killed keeps every batch committed.
+A step is kept in memory until its batch is full or becoming 5 s old; then the batch and the checkpoint to resume from
+are committed together. So memory does not grow with the length of the run, and a run that is killed keeps every batch
+committed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import duckdb
@@ -18,8 +20,11 @@ import pyarrow as pa
 
 from controllers.contract import Plant
 
+# a database made by somebody else must reach no other file, as its views could
+CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False, "lock_configuration": True}
 # what is written is not read again while the run goes on: without a bound DuckDB keeps all of it in memory
-_BOUNDED: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "48MB", "threads": 1}
+_BOUNDED = {"memory_limit": "48MB", "threads": 1, **CLOSED}
+_FLUSH_S = 5.0
 
 _TEXT, _INT, _REAL, _FLAG = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
 
@@ -168,7 +173,8 @@ class Recorder:
     plant : names of networks, buses and branches come from it
     network_names : names of the networks, in the plant's order
     loading_max_percent : loading limit of each network [%]
-    flush_steps : steps committed in one transaction
+    flush_steps : the most steps committed in one transaction
+    clock : tells the time [s]
     """
 
     def __init__(
@@ -178,9 +184,12 @@ class Recorder:
         network_names: Sequence[str],
         loading_max_percent: Sequence[float],
         flush_steps: int,
+        clock: Callable[[], float] = monotonic,
     ):
         self._connection = duckdb.connect(str(path), config=_BOUNDED)
         self._flush_steps = flush_steps
+        self._clock = clock
+        self._committed = self._added = clock()
         self._pending: list[StepRecord] = []
         self._labels = {
             "bus": _labels(network_names, [feeder.bus_names for feeder in plant.feeders], "bus"),
@@ -201,9 +210,11 @@ class Recorder:
             self._insert(table, _rows(rows, INFO_TABLES[table]))
 
     def add(self, record: StepRecord) -> None:
-        """Take one step; commit when the batch is full."""
+        """Take one step; commit when the batch is full, or would be 5 s old after another step as long as this."""
         self._pending.append(record)
-        if len(self._pending) >= self._flush_steps:
+        now = self._clock()
+        lasted, self._added = now - self._added, now
+        if len(self._pending) >= self._flush_steps or now - self._committed + lasted > _FLUSH_S:
             self.flush()
 
     def flush(self) -> None:
@@ -235,6 +246,7 @@ class Recorder:
             connection.execute("ROLLBACK")
             raise
         self._pending = []
+        self._committed = self._clock()
 
     def close(self) -> None:
         """Commit what is pending and close the database."""
@@ -277,6 +289,12 @@ def other_columns(connection: duckdb.DuckDBPyConnection) -> list[str]:
         for table, columns in {**TABLES, **INFO_TABLES}.items()
         if table in found and list(columns) != found[table]
     ]
+
+
+def views(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Views that stand where a run has tables; what they show is not what was recorded."""
+    found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    return sorted({name for (name,) in found} & {*TABLES, *INFO_TABLES, "checkpoint"})
 
 
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:

@@ -11,9 +11,6 @@ from sim.config_file import complete
 from sim.loaded_config import LoadedConfig
 from sim.run_directory import Run, open_results
 
-FORESIGHT = "foresight"
-"""Folder of the run with foresight, in the run's directory."""
-
 _CONTROLLED = ("grid", "truck", "ess", "res")
 _SAME_INCOME = 1e-9
 

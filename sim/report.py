@@ -13,9 +13,8 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from sim.display import figure_rows
-from sim.run_directory import Run, beside, load_run, open_results
+from sim.run_directory import REPORT, Run, in_one_piece, load_run, open_results
 
-REPORT = "report.html"
 _SHOWN = 200
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d2733 }
@@ -31,9 +30,8 @@ def write_report(directory: str | Path) -> Path:
     """Write ``report.html`` into a run directory and return its path; raises `InputError` where it is none."""
     run = load_run(directory)
     path = run.directory / REPORT
-    target = beside(path)
-    target.write_text(page(run), encoding="utf-8")
-    target.replace(path)
+    with in_one_piece(path) as target:
+        target.write_text(page(run), encoding="utf-8")
     return path
 
 

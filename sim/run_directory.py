@@ -14,13 +14,19 @@ import pandas as pd
 
 from networks.faults import Fault, InputError
 from sim.metrics import RunFacts, Violation, violations
-from sim.records import TABLES
+from sim.records import CLOSED, TABLES, views
+from sim.run_lock import refuse_in_use
 
 DATABASE = "results.duckdb"
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
 PLAN = "plan.csv"
 CONFIG = "config.toml"
+REPORT = "report.html"
+EXPORT = "export"
+"""folder of exported tables"""
+FORESIGHT = "foresight"
+"""folder of the run with foresight"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Run:
 def load_run(directory: str | Path) -> Run:
     """Open a run directory; raises `InputError` if it is none."""
     folder = Path(directory)
+    refuse_in_use(folder)
     parts: dict[str, dict[str, Any]] = {}
     for name, keys in ((SUMMARY, ("status", "config", "controller", "currency", "grid")), (MANIFEST, ("facts",))):
         parts[name] = read_json(folder / name)
@@ -87,19 +94,34 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_results(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the results of a run for reading; raises `InputError` where they are missing, in use or no database."""
+    """Open the results of a run for reading, and nothing else that the database may name.
+
+    Raises
+    ------
+    InputError
+        where they are missing, in use, no database, or cannot be read as the results of a run.
+    """
+    refuse_in_use(directory)
     path = directory / DATABASE
     if not path.is_file():
         raise InputError(Fault(str(directory), DATABASE, "no such file; give a run directory"))
     try:
-        connection = duckdb.connect(str(path), read_only=True)
+        connection = duckdb.connect(str(path), read_only=True, config=CLOSED)
     except duckdb.Error as error:
         said = str(error).splitlines()[0]
         raise InputError(
             Fault(str(path), "", f"cannot be opened ({said}); wait for the run that writes it, or give another")
         ) from None
     with connection:
-        yield connection
+        try:
+            shown = views(connection)
+            if shown:
+                said = f"{', '.join(shown)}: a view where a run has a table; give another run directory"
+                raise InputError(Fault(str(path), "", said))
+            yield connection
+        except duckdb.Error as error:
+            said = f"cannot be read as the results of a run ({str(error).splitlines()[0]}); give another run directory"
+            raise InputError(Fault(str(path), "", said)) from error
 
 
 def make_folder(path: Path, key: str) -> None:
@@ -112,8 +134,16 @@ def make_folder(path: Path, key: str) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file in one piece: a run that is killed leaves the old one or the new one."""
+    with in_one_piece(path) as target:
+        target.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def in_one_piece(path: Path) -> Iterator[Path]:
+    """Give a path to write to beside a file, which it then replaces; a symbolic link is replaced, not followed."""
     target = beside(path)
-    target.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    target.unlink(missing_ok=True)
+    yield target
     target.replace(path)
 
 

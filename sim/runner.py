@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import signal
-import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,32 @@ from controllers.plan_file import PLAN_HEADER
 from networks.faults import Fault, InputError
 from sim.case import Case, build_case
 from sim.config_file import load_config, write_config
+from sim.defects import keep_traceback, said_of
+from sim.input_files import config_files, input_files
 from sim.live_state import LiveState
 from sim.loaded_config import LoadedConfig
-from sim.manifest import input_hashes, versions
+from sim.manifest import made_from
 from sim.metrics import RunFacts, summarise
-from sim.records import Recorder, other_columns, read_checkpoint
-from sim.regret import FORESIGHT, controlled_cost, regret_of, with_foresight
+from sim.records import CLOSED, Recorder
+from sim.regret import controlled_cost, regret_of, with_foresight
+from sim.resume import Resumption, resumption, unfinished
 from sim.run_directory import (
     CONFIG,
     DATABASE,
+    FORESIGHT,
     MANIFEST,
     PLAN,
     SUMMARY,
     Run,
-    beside,
+    in_one_piece,
     load_run,
-    make_folder,
-    open_results,
     read_json,
     write_json,
 )
-from sim.world import SimulationFailedError, Start, simulate
+from sim.run_lock import locked
+from sim.run_output import clear, new_directory, refuse_unusable
+from sim.run_signals import Interrupt, ending_signals
+from sim.world import SimulationFailedError, simulate
 
 __all__ = ["Run", "RunFailedError", "RunInterruptedError", "load_run", "run"]
 
@@ -55,8 +59,16 @@ class ForesightFailedError(RunFailedError):
     """The run came to its end, but not the one with foresight; both directories keep their results."""
 
 
+class RunDefectError(RunFailedError):
+    """An exception that nobody expected ended the run: a defect of ours, or of what was given to it in Python."""
+
+    def __init__(self, message: str, directory: Path, traceback: Path):
+        super().__init__(message, directory)
+        self.traceback = traceback
+
+
 class RunInterruptedError(KeyboardInterrupt):
-    """Ctrl-C during a run; what it had is in its directory, and ``resume`` goes on with it."""
+    """Ctrl-C, SIGTERM or SIGHUP during a run; what it had is in its directory, and ``resume`` goes on with it."""
 
     def __init__(self, directory: Path):
         super().__init__(f"interrupted; results so far: {directory}")
@@ -73,6 +85,7 @@ def run(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    accept_changes: bool = False,
     clip: bool = False,
     regret: bool = False,
     progress: Callable[[LiveState], None] | None = None,
@@ -86,7 +99,9 @@ def run(
     steps : simulate only the first steps of the run
     out : run directory; ``runs/<name>-<time>`` when not given
     resume : go on with the run in ``out`` (or with the newest unfinished one of this config) after its last checkpoint
-    overwrite : replace a run directory that exists
+    overwrite : replace the run in a directory that holds one; what no run has written stays there
+    accept_changes : with ``resume``: go on although input files or versions of packages have changed since; the
+        manifest then says under ``segments`` from which step on which hold
     clip : leave setpoints beyond ratings to the agents, which clip and report them, instead of refusing the plan
     regret : run again into ``foresight`` in the run directory, the controller being told what will really happen, and
         add to the summary what the run cost beyond that, see `sim.regret.regret_of`
@@ -98,37 +113,76 @@ def run(
         for anything wrong with the input; nothing has been written then.
     RunFailedError
         when the simulation stopped; its directory keeps the results so far. `ForesightFailedError` where only the run
-        with foresight did.
+        with foresight did, `RunDefectError` where an exception was not expected; it has the file of the traceback.
     RunInterruptedError
-        at Ctrl-C, after the step at hand; the directory keeps the results so far. A second Ctrl-C does not wait.
+        at Ctrl-C, SIGTERM or SIGHUP, after the step at hand; the directory keeps the results so far. A second signal
+        does not wait.
     """
     loaded = config if isinstance(config, LoadedConfig) else load_config(config, overrides, controller, seed)
     case = build_case(loaded)
     knowing = build_case(with_foresight(loaded)) if regret else None
     until = _until(case, steps)
-    directory = _directory(case, out, resume, overwrite, regret)
-    start = _start(case, directory, until) if resume else Start()
-    done = _run(case, directory, start, until, clip, progress)
-    return done if knowing is None else _with_regret(done, knowing, until, clip, resume, progress)
+    if resume and overwrite:
+        raise InputError(Fault("--overwrite", "", "contradicts --resume; give one of them"))
+    if accept_changes and not resume:
+        raise InputError(Fault("--accept-changes", "", "is for --resume; leave it out, or give both"))
+    if out is None:
+        directory = unfinished(loaded.config.name, regret) if resume else new_directory(loaded.config.name)
+    else:
+        directory = Path(out)
+    reads = config_files(loaded) | input_files(loaded)
+    foresight = directory / FORESIGHT
+    check = partial(refuse_unusable, directory, resume=resume, overwrite=overwrite, regret=regret, reads=reads)
+    check()
+    with ExitStack() as held:
+        interrupt = Interrupt(progress)
+        held.enter_context(ending_signals(interrupt.ask))
+        held.enter_context(locked(directory))
+        check()  # another may have written to it before it was locked
+        if regret:
+            held.enter_context(locked(foresight))
+        elif overwrite and foresight.is_dir() and not foresight.is_symlink():
+            with locked(foresight):  # nobody writes to what is removed
+                pass
+        begin = resumption(case, directory, until, accept_changes) if resume else Resumption()
+        then = None
+        if knowing is not None:
+            goes_on = resume and (foresight / CONFIG).is_file()
+            then = resumption(knowing, foresight, until, accept_changes) if goes_on else Resumption()
+        try:
+            if not resume:
+                clear(directory)
+            done = _run(case, directory, begin, until, clip, interrupt)
+            if knowing is None or then is None:
+                return done
+            return _with_regret(done, knowing, then, until, clip, interrupt)
+        except (InputError, RunFailedError, OSError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # such as a full disk
+            raise RunFailedError(said_of(error), directory) from error
+        except BaseException as error:
+            raise _defect(error, directory) from error
 
 
-def _with_regret(
-    done: Run,
-    knowing: Case,
-    until: int,
-    clip: bool,
-    resume: bool,
-    progress: Callable[[LiveState], None] | None,
-) -> Run:
+def _defect(error: BaseException, directory: Path) -> RunDefectError:
+    """Keep the traceback of an exception that nobody expected; the manifest says that the run failed by it."""
+    said, manifest = said_of(error), directory / MANIFEST
+    if manifest.is_file():
+        write_json(manifest, read_json(manifest) | {"status": "failed", "ended": _now(), "failure": said})
+    return RunDefectError(said, directory, keep_traceback(error, directory))
+
+
+def _with_regret(done: Run, knowing: Case, begin: Resumption, until: int, clip: bool, interrupt: Interrupt) -> Run:
     """Run the case with foresight, unless it has been, and add the regret to a run's summary."""
-    directory = done.directory / FORESIGHT
     found: dict[str, Any] = {"run_cost": controlled_cost(done.summary)}
     try:
-        start = _start(knowing, directory, until) if resume and (directory / CONFIG).is_file() else Start()
-        found = regret_of(done, _run(knowing, directory, start, until, clip, progress))
+        found = regret_of(done, _run(knowing, done.directory / FORESIGHT, begin, until, clip, interrupt))
     except RunInterruptedError:
         found["failure"] = "interrupted in the run with foresight"
         raise RunInterruptedError(done.directory) from None
+    except RunDefectError as error:
+        found["failure"] = f"the run with foresight failed: {error}"
+        raise
     except RunFailedError as error:
         found["failure"] = f"the run with foresight failed: {error}"
         raise ForesightFailedError(found["failure"], done.directory) from error
@@ -146,123 +200,8 @@ def _until(case: Case, steps: int | None) -> int:
     return steps
 
 
-def _directory(case: Case, out: str | Path | None, resume: bool, overwrite: bool, regret: bool) -> Path:
-    if resume and overwrite:
-        raise InputError(Fault("--overwrite", "", "contradicts --resume; give one of them"))
-    name = case.loaded.config.name
-    if out is None:
-        if resume:
-            return _unfinished(name, regret)
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        return Path("runs") / f"{name.replace(' ', '-')}-{stamp}"
-    directory = Path(out)
-    try:
-        there = directory.exists()
-        holds = sorted(one.name for one in directory.iterdir()) if there else []
-    except NotADirectoryError:
-        raise InputError(Fault("--out", str(directory), "exists and is no run directory; choose another")) from None
-    except (OSError, ValueError) as error:
-        raise InputError(Fault("--out", str(directory), f"cannot be used ({error}); choose another")) from None
-    if resume:
-        if MANIFEST not in holds:
-            raise InputError(Fault("--resume", str(directory), "no run to go on with; leave --resume out to start one"))
-    elif holds:
-        if MANIFEST not in holds:
-            raise InputError(Fault("--out", str(directory), "exists and is no run directory; choose another"))
-        if not overwrite:
-            ways = "choose another, or --resume to go on with it, or --overwrite to replace it"
-            raise InputError(Fault("--out", str(directory), f"holds a run; {ways}"))
-        shutil.rmtree(directory)
-    return directory
-
-
-def _unfinished(name: str, regret: bool) -> Path:
-    """Directory of the newest run of a config that has not come to its end, or whose run with foresight has not."""
-    found = [(path, read_json(path)) for path in sorted(Path("runs").glob(f"*/{MANIFEST}"))]
-    waiting = [
-        (str(manifest.get("started")), path.parent)
-        for path, manifest in found
-        if manifest.get("name") == name
-        and (manifest.get("status") != "completed" or (regret and _foresight_waits(path.parent / FORESIGHT)))
-    ]
-    if not waiting:
-        raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
-    return max(waiting)[1]
-
-
-def _foresight_waits(directory: Path) -> bool:
-    manifest = directory / MANIFEST
-    return manifest.is_file() and read_json(manifest).get("status") != "completed"
-
-
-def _start(case: Case, directory: Path, until: int) -> Start:
-    before = load_config(directory / CONFIG)
-    if before.config != case.loaded.config:
-        message = "the config is not the one this run was started with; run it into a new directory"
-        raise InputError(Fault("--resume", str(directory), message))
-    if not (directory / DATABASE).is_file():
-        return Start()
-    with open_results(directory) as connection:
-        other = other_columns(connection)
-        if other:
-            message = f"was recorded by another version ({'; '.join(other)}); run it into a new directory"
-            raise InputError(Fault("--resume", str(directory), message))
-        checkpoint = read_checkpoint(connection)
-    if checkpoint is None:
-        return Start()
-    step, state = checkpoint
-    if step > until:
-        raise InputError(
-            Fault("--resume", str(directory), f"has {step} steps already, more than the {until} asked for")
-        )
-    return Start(step, state)
-
-
-class _Interrupt:
-    """Turns Ctrl-C into the end of the run after the step at hand, so that no transaction is torn.
-
-    Outside the main thread, where signals do not arrive, it does nothing.
-    """
-
-    def __init__(self, steps: int, progress: Callable[[LiveState], None] | None):
-        self.steps = steps
-        self.asked = False
-        self._progress = progress
-        self._before: Any = None
-
-    def __enter__(self) -> _Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def after_step(self, live: LiveState) -> None:
-        """Show the progress, then stop if that was asked for."""
-        self.steps = live.step
-        if self._progress is not None:
-            self._progress(live)
-        if self.asked:
-            raise KeyboardInterrupt
-
-
-def _run(
-    case: Case,
-    directory: Path,
-    start: Start,
-    until: int,
-    clip: bool,
-    progress: Callable[[LiveState], None] | None,
-) -> Run:
-    config = case.loaded.config
-    make_folder(directory, "--out")
+def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool, interrupt: Interrupt) -> Run:
+    config, start = case.loaded.config, begin.start
     facts = RunFacts(
         step_h=case.plant.step_h,
         export_price_ratio=case.plant.export_price_ratio,
@@ -275,76 +214,78 @@ def _run(
         "seed": config.seed,
         "started": _now(),
         "resumed_at_step": start.step or None,
-        "versions": versions(),
-        "inputs": input_hashes(case.loaded),
+        **made_from(case.loaded),
+        **({"segments": begin.segments} if begin.segments else {}),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "facts": vars(facts),
     }
     write_json(directory / MANIFEST, manifest)
-    write_config(case.loaded.document, directory / CONFIG)
+    with in_one_piece(directory / CONFIG) as path:
+        write_config(case.loaded.document, path)
     failure = ""
-    with _Interrupt(start.step, progress) as interrupt:
-        recorder = Recorder(
-            directory / DATABASE,
-            case.plant,
-            case.network_names,
-            [network.loading_max_percent for network in config.networks],
-            config.record.flush_steps,
-        )
-        try:
-            if start.step < until:
-                simulate(case, recorder, start=start, until_step=until, clip=clip, progress=interrupt.after_step)
-        except SimulationFailedError as error:
-            failure = str(error)
-        except KeyboardInterrupt:
-            interrupt.asked = True
-        finally:
-            recorder.close()
-        interrupted = interrupt.asked and interrupt.steps < until
+    unexpected: BaseException | None = None
+    recorder = Recorder(
+        directory / DATABASE,
+        case.plant,
+        case.network_names,
+        [network.loading_max_percent for network in config.networks],
+        config.record.flush_steps,
+    )
+    try:
+        if start.step < until:
+            simulate(case, recorder, start=start, until_step=until, clip=clip, progress=interrupt.after_step)
+    except SimulationFailedError as error:
+        failure = str(error)
+        unexpected = error.unexpected
+    except KeyboardInterrupt:
+        interrupt.asked = True
+    finally:
+        recorder.close()
+    with duckdb.connect(str(directory / DATABASE), read_only=True, config=CLOSED) as connection:
+        steps = _steps(connection)
+        interrupted = interrupt.asked and steps < until
         if interrupted:
-            failure = f"interrupted after {interrupt.steps} of {until} steps"
-        summary = _summary(case, directory, facts, failure)
-        _write_plan(directory)
-        write_json(directory / SUMMARY, summary)
-        manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
-        write_json(directory / MANIFEST, manifest)
+            failure = f"interrupted after {steps} of {until} steps"
+        summary = _head(case, steps, failure) | summarise(connection, facts)
+        _write_plan(connection, directory)
+    write_json(directory / SUMMARY, summary)
+    manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
+    write_json(directory / MANIFEST, manifest)
     if interrupted:
         raise RunInterruptedError(directory)
+    if unexpected is not None:
+        raise RunDefectError(failure, directory, keep_traceback(unexpected, directory)) from unexpected
     if failure:
         raise RunFailedError(failure, directory)
     return Run(directory, summary, manifest)
 
 
-def _summary(case: Case, directory: Path, facts: RunFacts, failure: str) -> dict[str, Any]:
+def _steps(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute("SELECT count(*) FROM step").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _head(case: Case, steps: int, failure: str) -> dict[str, Any]:
     config = case.loaded.config
-    with duckdb.connect(str(directory / DATABASE), read_only=True) as connection:
-        row = connection.execute("SELECT count(*) FROM step").fetchone()
     head = {
         "status": "failed" if failure else "completed",
         "config": config.name,
         "controller": config.controller.use,
-        "steps": int(row[0]) if row else 0,
+        "steps": steps,
         "step_s": case.plant.step_s,
         "seed": config.seed,
         "currency": config.currency,
     }
-    if failure:
-        head["failure"] = failure
-    return head | summarise(directory / DATABASE, facts)
+    return head | ({"failure": failure} if failure else {})
 
 
-def _write_plan(directory: Path) -> None:
+def _write_plan(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
     """Write the setpoints that were dispatched, so that they can be validated anywhere; numbers read back exactly."""
-    target = beside(directory / PLAN)
-    with (
-        duckdb.connect(str(directory / DATABASE), read_only=True) as connection,
-        target.open("w", encoding="utf-8", newline="\n") as file,
-    ):
+    with in_one_piece(directory / PLAN) as target, target.open("w", encoding="utf-8", newline="\n") as file:
         file.write(PLAN_HEADER)
         found = connection.execute('SELECT step, device, p_mw, q_mvar, station FROM "plan" ORDER BY step, rowid')
         while batch := found.fetchmany(10_000):
             file.writelines(f"{step},{name},{p!r},{q!r},{station or ''}\n" for step, name, p, q, station in batch)
-    target.replace(directory / PLAN)
 
 
 def _now() -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +21,7 @@ from sim.case import Case, build_case
 from sim.config_file import load_config
 from sim.monte_carlo import reliability
 from sim.study_config import Study, TableConfig, load_study, overrides
+from sim.study_workers import worker_pool
 
 
 @dataclass(frozen=True)
@@ -227,15 +227,10 @@ def _outcomes(jobs: list[Job], workers: int) -> Iterator[tuple[Job, Figures | st
     if workers == 1:
         yield from ((job, evaluate(job)) for job in jobs)
         return
-    # the AC engine has threads, which a forked process does not survive
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers, finish_step=False) as pool:
         pending = {pool.submit(evaluate, job): job for job in jobs}
-        try:
-            for one in as_completed(pending):
-                yield pending[one], one.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for one in as_completed(pending):
+            yield pending[one], one.result()
 
 
 def _gathered(outcomes: list[Figures | str]) -> Figures | str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.run_directory import make_folder, write_json
+from sim.adapters.recorder import LiveState
+from sim.run_directory import write_json
+from sim.run_lock import locked
+from sim.run_signals import ending_signals, raise_interrupt
 from sim.runner import RunInterruptedError
 from sim.study_config import overrides
 from sim.study_loop_config import LoopStudy, load_loop_study
 from sim.study_loop_figures import RowFigures, RunFigures, figures_of_row
 from sim.study_loop_jobs import Job, Outcome, make
+from sim.study_workers import told_to_end, worker_pool
 
 STUDY = "study.json"
 
@@ -55,6 +57,11 @@ class LoopResult:
     def failed(self) -> bool:
         """Whether any run failed."""
         return any(one.figures is None for row in self.rows for one in row.runs)
+
+    @property
+    def defects(self) -> list[Outcome]:
+        """Runs that an exception ended that nobody expected."""
+        return [one for row in self.rows for one in row.runs if one.defect]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values; figures without meaning are left out."""
@@ -104,13 +111,12 @@ def run_loop_study(
     Raises
     ------
     InputError
-        for anything wrong with the study or its config; nothing has been run then.
+        for anything wrong with the study or its config, and where another process runs it; nothing has been run then.
     RunInterruptedError, KeyboardInterrupt
-        at Ctrl-C, after the steps at hand; the same call goes on.
+        at Ctrl-C, SIGTERM or SIGHUP, after the steps at hand; the same call goes on. A second signal does not wait.
     """
     loaded = study if isinstance(study, LoopStudy) else load_loop_study(study)
     directory = Path("runs") / loaded.config.name.replace(" ", "-") if out is None else Path(out)
-    make_folder(directory, "--out" if out is not None else "runs")
     jobs = {
         (number, seed): Job(
             config=loaded.case,
@@ -125,13 +131,16 @@ def run_loop_study(
         for number, row in enumerate(loaded.config.rows)
     }
     done: dict[Job, Outcome] = {}
-    for job, outcome in _outcomes(list(jobs.values()), workers):
-        done[job] = outcome
-        if progress is not None:
-            progress(len(done), len(jobs))
-    rows = [tuple(done[jobs[number, seed]] for seed in loaded.seeds) for number in range(len(loaded.rows))]
-    result = LoopResult(loaded, directory, _rows(loaded, rows))
-    write_json(directory / STUDY, result.as_json())
+    outcomes = closing(_outcomes(list(jobs.values()), workers))
+    key = "--out" if out is not None else "runs"
+    with ending_signals(raise_interrupt), locked(directory, key), outcomes as coming:
+        for job, outcome in coming:
+            done[job] = outcome
+            if progress is not None:
+                progress(len(done), len(jobs))
+        rows = [tuple(done[jobs[number, seed]] for seed in loaded.seeds) for number in range(len(loaded.rows))]
+        result = LoopResult(loaded, directory, _rows(loaded, rows))
+        write_json(directory / STUDY, result.as_json())
     return result
 
 
@@ -145,25 +154,19 @@ def _rows(study: LoopStudy, outcomes: list[tuple[Outcome, ...]]) -> tuple[LoopRo
     )
 
 
-def _outcomes(jobs: list[Job], workers: int) -> Iterator[tuple[Job, Outcome]]:
+def _outcomes(jobs: list[Job], workers: int) -> Generator[tuple[Job, Outcome], None, None]:
     if workers == 1:
         yield from ((job, make(job)) for job in jobs)
         return
-    # a forked process would not survive the threads of this one
-    context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(workers, mp_context=context, initializer=_heed_interrupts) as pool:
+    with _one_thread(), worker_pool(workers, finish_step=True) as pool:
         pending = {pool.submit(_make_in_worker, job): job for job in jobs}
-        try:
-            for one in as_completed(pending):
-                job = pending[one]
-                try:
-                    yield job, one.result()
-                except BrokenProcessPool:
-                    said = "its process was killed (short of memory?); give fewer workers and run the study again"
-                    yield job, Outcome(job.seed, job.directory, None, said)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for one in as_completed(pending):
+            job = pending[one]
+            try:
+                yield job, one.result()
+            except BrokenProcessPool:
+                said = "its process was killed (short of memory?); give fewer workers and run the study again"
+                yield job, Outcome(job.seed, job.directory, None, said)
 
 
 @contextmanager
@@ -181,27 +184,16 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_interrupted = False
-"""Whether Ctrl-C, which reaches all processes, has reached this worker."""
-
-
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, _note_interrupt)
-
-
-def _note_interrupt(number: int, frame: object) -> None:
-    global _interrupted
-    _interrupted = True
-
-
 def _make_in_worker(job: Job) -> Outcome:
-    global _interrupted
-    if not _interrupted:
-        try:
-            return make(job)
-        except RunInterruptedError:
-            _interrupted = True
+    if not told_to_end():
+        with suppress(RunInterruptedError):
+            return make(job, _stop_if_told)
     return Outcome(job.seed, job.directory, None, "interrupted")
+
+
+def _stop_if_told(live: LiveState) -> None:
+    if told_to_end():
+        raise KeyboardInterrupt
 
 
 def _run_json(one: Outcome) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 from networks.faults import InputError
+from sim.adapters.recorder import LiveState
 from sim.config_file import load_config
+from sim.defects import keep_traceback, said_of
 from sim.loaded_config import LoadedConfig
-from sim.manifest import input_hashes, versions
+from sim.manifest import changes
 from sim.metrics import RunFacts
 from sim.records import other_columns, read_checkpoint
 from sim.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
-from sim.runner import RunFailedError, run
+from sim.runner import RunDefectError, RunFailedError, run
 from sim.study_loop_figures import RunFigures, figures_of_run
 
 
@@ -50,6 +53,7 @@ class Outcome:
     figures : ``None`` where it failed
     failure : why there are none
     reused : whether it had been made before
+    defect : whether an exception that nobody expected is why there are none
     """
 
     seed: int
@@ -57,10 +61,16 @@ class Outcome:
     figures: RunFigures | None
     failure: str = ""
     reused: bool = False
+    defect: bool = False
 
 
-def make(job: Job) -> Outcome:
-    """Make a run, go on with it, or take it as it is; an outcome without figures says why it failed."""
+def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outcome:
+    """Make a run, go on with it, or take it as it is; an outcome without figures says why it failed.
+
+    Parameters
+    ----------
+    progress : called after every step, as by `sim.runner.run`
+    """
     try:
         loaded = load_config(job.config, job.settings, job.controller, job.seed)
         way = _way(job, loaded)
@@ -68,10 +78,19 @@ def make(job: Job) -> Outcome:
             made = load_run(job.directory)
         else:
             resume, overwrite = way is _Way.RESUME, way is _Way.REPLACE
-            made = run(loaded, steps=job.steps, out=job.directory, resume=resume, overwrite=overwrite)
+            made = run(
+                loaded, steps=job.steps, out=job.directory, resume=resume, overwrite=overwrite, progress=progress
+            )
         return Outcome(job.seed, job.directory, figures_of_run(made), reused=way is _Way.REUSE)
+    except RunDefectError as error:
+        return Outcome(job.seed, job.directory, None, f"{error}; traceback: {error.traceback}", defect=True)
     except (RunFailedError, InputError) as error:
         return Outcome(job.seed, job.directory, None, str(error))
+    except OSError:
+        raise
+    except Exception as error:
+        said = f"{said_of(error)}; traceback: {keep_traceback(error)}"
+        return Outcome(job.seed, job.directory, None, said, defect=True)
 
 
 class _Way(Enum):
@@ -97,7 +116,7 @@ def _way(job: Job, loaded: LoadedConfig) -> _Way:
 
 def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig) -> bool:
     """Whether a run was made from the same config and files by the same versions."""
-    if manifest.get("versions") != versions() or not (directory / CONFIG).is_file():
+    if "segments" in manifest or not (directory / CONFIG).is_file():
         return False
     if set(manifest.get("facts", {})) != {one.name for one in fields(RunFacts)}:
         return False
@@ -105,10 +124,7 @@ def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig)
         before = load_config(directory / CONFIG).config
     except InputError:  # written by an earlier version: it can be neither used nor gone on with
         return False
-    # the config file itself may differ in what does not matter, as comments
-    itself = str(loaded.path)
-    files, now = manifest.get("inputs", {}), input_hashes(loaded)
-    return before == loaded.config and {**files, itself: ""} == {**now, itself: ""}
+    return before == loaded.config and not changes(manifest, loaded)
 
 
 def _recorded_steps(directory: Path) -> int | None:

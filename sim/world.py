@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import mosaik
 from loguru import logger
 from mosaik_api_v3.connection import RemoteException
 
 from networks.catalog import CATALOGUE
+from networks.faults import InputError
 from sim.adapters.fleet import initial_state
 from sim.adapters.grid import GRID_RESULTS
 from sim.case import Case
 from sim.config import NetworkConfig, SimulatorConfig
+from sim.host import ControllerStoppedError
 from sim.live_state import LiveState
 from sim.records import Recorder
 
@@ -35,7 +38,16 @@ _FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
 
 
 class SimulationFailedError(RuntimeError):
-    """The simulation stopped before its last step."""
+    """The simulation stopped before its last step.
+
+    Attributes
+    ----------
+    unexpected : the exception behind it, where it is none that a run may fail by
+    """
+
+    def __init__(self, message: str, unexpected: BaseException | None = None):
+        super().__init__(message)
+        self.unexpected = unexpected
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def simulate(
                     watch.cancel()
                     _end_tasks(world)
         except (Exception, asyncio.CancelledError) as error:
-            raise SimulationFailedError(_reason(error, errors)) from error
+            raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
     if seen.steps != until_step:
         # mosaik logs the failure of a remote simulator and returns as if all were well
         said = "; ".join(errors) or "a simulator closed its connection"
@@ -238,6 +250,13 @@ def _of_type(entity: Any, *types: str) -> list[Any]:
         for child in sorted(entity.children, key=lambda one: int(one.eid.rpartition("-")[2]))
         if child.type == kind
     ]
+
+
+def _expected(error: BaseException) -> bool:
+    """Whether an exception says that a controller, a file or a remote simulator failed, not that the code is wrong."""
+    from_mosaik = type(error).__module__.partition(".")[0] in ("mosaik", "mosaik_api_v3", "asyncio")
+    known = (ControllerStoppedError, InputError, OSError, EOFError, duckdb.IOException, duckdb.OutOfMemoryException)
+    return from_mosaik or isinstance(error, known)
 
 
 def _reason(error: BaseException, errors: list[str]) -> str:

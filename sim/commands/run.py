@@ -12,10 +12,12 @@ from sim.config_file import load_config
 from sim.display import live_progress, run_table
 from sim.exit_codes import DONE, FAILED
 from sim.run_directory import SUMMARY, Run, load_run, read_json
-from sim.runner import ForesightFailedError, RunFailedError, RunInterruptedError
+from sim.run_signals import interruptible
+from sim.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
 from sim.runner import run as run_case
 
 
+@interruptible
 def run_command(
     config: str,
     controller: str | None,
@@ -25,6 +27,7 @@ def run_command(
     out: Path | None,
     resume: bool,
     overwrite: bool,
+    accept_changes: bool,
     regret: bool,
     as_json: bool,
 ) -> int:
@@ -34,8 +37,17 @@ def run_command(
     try:
         with live_progress(loaded.config, steps, errors) as progress:
             done = run_case(
-                loaded, steps=steps, out=out, resume=resume, overwrite=overwrite, regret=regret, progress=progress
+                loaded,
+                steps=steps,
+                out=out,
+                resume=resume,
+                overwrite=overwrite,
+                accept_changes=accept_changes,
+                regret=regret,
+                progress=progress,
             )
+    except RunDefectError:
+        raise
     except ForesightFailedError as failed:
         if not as_json:
             print_run(load_run(failed.directory))
@@ -67,7 +79,7 @@ def _report(message: str, directory: Path, as_json: bool, kept: bool) -> int:
     errors.print(message, markup=False)
     if kept:
         errors.print(f"results so far: {directory}", markup=False)
-    if as_json:
+    if as_json and (directory / SUMMARY).is_file():
         print_json(read_json(directory / SUMMARY) | ({"directory": str(directory)} if kept else {}))
     return FAILED
 

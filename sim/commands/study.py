@@ -9,6 +9,7 @@ from sim.commands.output import print_json
 from sim.commands.study_loop import loop_study_command
 from sim.display import study_progress
 from sim.exit_codes import DONE, FAILED
+from sim.run_signals import interruptible
 from sim.study import Table, run_study
 from sim.study_compare import METRICS, agreements, as_json, published_figures
 from sim.study_config import Study, StudyKind, find_study, load_study, study_kind
@@ -16,6 +17,7 @@ from sim.study_config import Study, StudyKind, find_study, load_study, study_kin
 _JUDGED = "reliability: voltages of all buses in AC; ratings of lines are not judged"
 
 
+@interruptible
 def study_command(name: str, workers: int, overwrite: bool, as_json_wanted: bool) -> int:
     """Run a study of either kind and print its figures."""
     if study_kind(find_study(name)) is StudyKind.CLOSED_LOOP:

@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 
 from sim.commands.output import print_json, print_table
 from sim.display import study_progress
-from sim.exit_codes import DONE, FAILED
+from sim.exit_codes import DEFECT, DONE, FAILED
 from sim.study_loop import LoopResult, run_loop_study
 from sim.study_loop_config import load_loop_study
 from sim.study_loop_figures import RowFigures
@@ -33,6 +33,10 @@ def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) 
         print_json(result.as_json())
     else:
         _print(result)
+    for one in result.defects:
+        errors.print(f"{one.failure}: a defect of GridFerry; please report it with that file", markup=False)
+    if result.defects:
+        return DEFECT
     return FAILED if result.failed else DONE
 
 

@@ -10,14 +10,17 @@ from rich.console import Console
 
 from sim.commands.output import print_json, print_table
 from sim.commands.run import report_failure, report_interrupt
+from sim.defects import keep_traceback
 from sim.display import live_progress, run_table
 from sim.exit_codes import DONE, NOT_SO
-from sim.runner import RunFailedError, RunInterruptedError
+from sim.run_signals import interruptible
+from sim.runner import RunDefectError, RunFailedError, RunInterruptedError
 from sim.validation import Verdict, judge, replaying
 
 _SHOWN = 20
 
 
+@interruptible
 def validate_command(
     plan: Path,
     config: str,
@@ -34,6 +37,10 @@ def validate_command(
         try:
             with live_progress(loaded.config, steps, Console(stderr=True)) as progress:
                 verdict = judge(loaded, steps=steps, out=directory, overwrite=overwrite, progress=progress)
+        except RunDefectError as defect:
+            if out is None:
+                defect.traceback = keep_traceback(defect)
+            raise
         except RunFailedError as failed:
             return report_failure(failed, as_json, kept=out is not None)
         except RunInterruptedError as interrupted:
