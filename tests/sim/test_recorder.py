@@ -22,10 +22,8 @@ class Clock:
 
 def record(step: int) -> StepRecord:
     """A step of the three-bus feeder of which nothing is known."""
-    unknown = {
-        name: {key: [float("nan")] * width for key in columns}
-        for name, columns, width in (("bus", BUS_COLUMNS, 3), ("line", LINE_COLUMNS, 2), ("network", NETWORK_COLUMNS, 1))
-    }
+    tables = (("bus", BUS_COLUMNS, 3), ("line", LINE_COLUMNS, 2), ("network", NETWORK_COLUMNS, 1))
+    unknown = {name: {key: [float("nan")] * width for key in columns} for name, columns, width in tables}
     return StepRecord(step=step, **unknown, device=[], plan=[], row={}, checkpoint={})
 
 
