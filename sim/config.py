@@ -283,7 +283,7 @@ class RecordConfig(Part):
     """What is written down, and how often."""
 
     flush_steps: Annotated[int, Field(gt=0)] = 96
-    """the most steps in one transaction; a killed run loses at most these, or those of the last 5 s where they are fewer"""
+    """the most steps in one transaction; a killed run loses at most these, or fewer, those of 5 s"""
 
 
 class Config(Part):
