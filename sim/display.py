@@ -67,7 +67,6 @@ _ROWS = (
 )
 
 
-
 def figure(summary: Mapping[str, Any], path: str) -> Any:
     """Return the figure at a dotted path of a summary; ``None`` where it has no meaning."""
     value: Any = summary

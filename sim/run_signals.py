@@ -11,8 +11,8 @@ from typing import Any, ParamSpec
 
 from rich.console import Console
 
-from sim.adapters.recorder import LiveState
 from sim.exit_codes import FAILED
+from sim.live_state import LiveState
 
 P = ParamSpec("P")
 

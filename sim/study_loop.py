@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.adapters.recorder import LiveState
+from sim.live_state import LiveState
 from sim.run_directory import write_json
 from sim.run_lock import locked
 from sim.run_signals import ending_signals, raise_interrupt

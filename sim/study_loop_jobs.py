@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from networks.faults import InputError
-from sim.adapters.recorder import LiveState
 from sim.config_file import load_config
 from sim.defects import keep_traceback, said_of
+from sim.live_state import LiveState
 from sim.loaded_config import LoadedConfig
 from sim.manifest import changes
 from sim.metrics import RunFacts

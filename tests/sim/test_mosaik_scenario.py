@@ -246,8 +246,8 @@ networks.dn1.feeder = "trap.py:net"
     port = free_port()
     process = remote(module, port)
     said = refusal(tmp_path / "mine.toml", [f'simulators.{name}.connect="127.0.0.1:{port}"'], tmp_path / "refused")
-    assert f"networks[0].feeder = \"{code}:net\": is code that may not run here; start the simulator with" in said
-    asked = f"controller.use = \"{code}:Mine\": is code that may not run here" in said
+    assert f'networks[0].feeder = "{code}:net": is code that may not run here; start the simulator with' in said
+    asked = f'controller.use = "{code}:Mine": is code that may not run here' in said
     assert asked == (name == "controller")  # agents need no controller
     assert f"{tmp_path / 'day.csv'}: is a file that may not be read here" in said
     assert not ran_in(process)
