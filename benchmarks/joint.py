@@ -21,12 +21,12 @@ import clarabel
 import numpy as np
 import pandas as pd
 
-from controllers.contract import Correction
-from controllers.sample_plants import at_start
-from sim.case import build_case
-from sim.config_file import load_config
-from sim.regret import controlled_cost
-from sim.runner import Run, run
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.contract import Correction
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.loop.regret import controlled_cost
+from gridferry.sim.loop.runner import Run, run
 
 PARTS = ("2dn", "3dn", "certify", "loop")
 STEPS_3DN = 24

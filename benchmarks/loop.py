@@ -24,9 +24,9 @@ import pandas as pd
 from pandapower.control import ConstControl
 from pandapower.timeseries import DFData, OutputWriter, run_timeseries
 
-from networks.catalog import load_network
-from sim.pandapower_net import net_of_feeder
-from sim.runner import run
+from gridferry.networks.catalog import load_network
+from gridferry.sim.grid.pandapower_net import net_of_feeder
+from gridferry.sim.loop.runner import run
 
 STEPS = 960
 STEP_S = 90

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from controllers.contract import Forecast, Observation, Plan
-from controllers.mess_exact import MessExact, MessExactSettings
-from controllers.rehearsal import after
-from controllers.sample_plants import Sample, at_start, look_ahead
-from controllers.solve import Method
-from sim.case import build_case
-from sim.config_file import find_config, load_config
+from gridferry.controllers.conformance.dry_run import after
+from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead
+from gridferry.controllers.contract import Forecast, Observation, Plan
+from gridferry.controllers.mess_exact import MessExact, MessExactSettings
+from gridferry.controllers.solve import Method
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.reading import find_config
 
 LIMIT_S = 300.0
 

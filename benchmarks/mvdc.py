@@ -20,23 +20,23 @@ import numpy as np
 import pandapower as pp
 import scipy.sparse as sp
 
-from controllers.blocks.chance import Norm, wasserstein_margin
-from controllers.blocks.error_map import ErrorMap
-from controllers.blocks.error_settings import plant_errors
-from controllers.blocks.mvdc import SquaredLimits, mvdc_model
-from controllers.blocks.sensitivities import voltage_response
-from controllers.blocks.setpoint_flow import device_injections
-from controllers.blocks.uncertainty import ErrorModel, Purpose
-from controllers.blocks.voltage_margins import operating_point
-from controllers.contract import Forecast
-from controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
-from controllers.sample_plants import at_start
-from controllers.solve import solve
-from sim.ac_power_grid_model import PowerGridModelEngine
-from sim.case import Case, build_case
-from sim.config_file import load_config
-from sim.monte_carlo import reliability
-from sim.pandapower_net import net_of_feeder
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.contract import Forecast
+from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
+from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
+from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.solve import solve
+from gridferry.controllers.uncertainty.error_map import ErrorMap
+from gridferry.controllers.uncertainty.error_model import ErrorModel, Purpose
+from gridferry.controllers.uncertainty.error_settings import plant_errors
+from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
+from gridferry.controllers.uncertainty.sensitivities import voltage_response
+from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.sim.case.case import Case, build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.grid.pandapower_net import net_of_feeder
+from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
+from gridferry.sim.study.monte_carlo import reliability
 
 BETA, RADIUS = 0.05, 0.003
 

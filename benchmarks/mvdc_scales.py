@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from scipy.optimize import brentq
 
-from sim.config_file import find_config
-from sim.study import Figures, Job, evaluate
+from gridferry.sim.config.reading import find_config
+from gridferry.sim.study.day_ahead import Figures, Job, evaluate
 
 LOSS_KWH, COST = 3490.90, 132.86
 

@@ -14,7 +14,7 @@ import time
 from statistics import median
 
 YARDSTICK = "import pandapower"
-_COMMAND = ["-m", "sim.cli"]
+_COMMAND = ["-m", "gridferry.sim.cli"]
 
 
 def processes(folder: str, smoke: bool) -> dict[str, list[str]]:

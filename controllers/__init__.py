@@ -1,6 +1,56 @@
 """Controllers: what turns measurements and forecasts into plans.
 
-`controllers.contract` says what a controller is given and returns, `controllers.registry` finds one by name or path,
-`controllers.conformance` checks one, `controllers.scaffold` writes a new one. Every controller has a file of its own,
-assembled from the functions of `controllers.blocks`; controllers never import one another.
+A plug-in author needs the names below, which are those of `gridferry.controllers.contract`. Every controller of ours
+has a file of its own in this folder; `gridferry.controllers.registry` finds one by name or path, and
+`gridferry.controllers.conformance` tries whether one keeps the contract. Controllers never import one another.
 """
+
+from gridferry.controllers.contract import (
+    Battery,
+    Controller,
+    ControllerError,
+    ControllerSettings,
+    Correction,
+    Forecast,
+    Generator,
+    Labour,
+    Link,
+    Mileage,
+    Observation,
+    Plan,
+    Plant,
+    Prediction,
+    SolverOutcome,
+    Station,
+    Status,
+    Storage,
+    Terminal,
+    Truck,
+    TruckCost,
+    hold,
+)
+
+__all__ = [
+    "Battery",
+    "Controller",
+    "ControllerError",
+    "ControllerSettings",
+    "Correction",
+    "Forecast",
+    "Generator",
+    "Labour",
+    "Link",
+    "Mileage",
+    "Observation",
+    "Plan",
+    "Plant",
+    "Prediction",
+    "SolverOutcome",
+    "Station",
+    "Status",
+    "Storage",
+    "Terminal",
+    "Truck",
+    "TruckCost",
+    "hold",
+]

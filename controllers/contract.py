@@ -1,7 +1,7 @@
 """The contract between a controller and the closed loop: what it is given, what it returns, how it fails.
 
-Axes are ``(sample, horizon, entity)``; the order of buses and devices is the plant's (`controllers.plant`). Injection
-into the grid is positive. Arrays arrive read-only.
+Axes are ``(sample, horizon, entity)``; the order of buses and devices is the plant's
+(`gridferry.controllers.plant`). Injection into the grid is positive. Arrays arrive read-only.
 """
 
 from __future__ import annotations
@@ -16,19 +16,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
-from controllers.plant import (
-    Battery,
-    Generator,
-    Labour,
-    Link,
-    Mileage,
-    Plant,
-    Station,
-    Storage,
-    Terminal,
-    Truck,
-    TruckCost,
-)
+from gridferry.controllers.devices.link import Link, Terminal
+from gridferry.controllers.devices.storage import Battery, Storage
+from gridferry.controllers.devices.truck import Labour, Mileage, Station, Truck, TruckCost
+from gridferry.controllers.plant import Generator, Plant
 
 __all__ = [
     "Battery",

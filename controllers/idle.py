@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controllers.contract import Controller, Forecast, Observation, Plan, hold
+from gridferry.controllers.contract import Controller, Forecast, Observation, Plan, hold
 
 
 class Idle(Controller):

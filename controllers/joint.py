@@ -10,16 +10,7 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field, model_validator
 
-from controllers.blocks.chance import Margins
-from controllers.blocks.finite_forecast import refuse_nonfinite
-from controllers.blocks.fixed_route import route_values, stretched, transit_after
-from controllers.blocks.margin_settings import MarginMaker, MarginSettings
-from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.route_and_power import plan_nearest, plan_power, plan_routes
-from controllers.blocks.setpoint_flow import device_injections, power_flow
-from controllers.blocks.solved_mess import SolvedMess, Task, openness, plan_of
-from controllers.blocks.voltage_margins import Scenario
-from controllers.contract import (
+from gridferry.controllers.contract import (
     Controller,
     ControllerSettings,
     Forecast,
@@ -27,8 +18,17 @@ from controllers.contract import (
     Plan,
     Plant,
 )
-from controllers.shifting import shifted
-from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.solution import SolvedMess, Task, openness, plan_of
+from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
+from gridferry.controllers.plans.shifting import shifted
+from gridferry.controllers.routes.fixed_routes import route_values, stretched, transit_after
+from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
+from gridferry.controllers.schedule.setpoint_flow import device_injections, power_flow
+from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
+from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
+from gridferry.controllers.uncertainty.margins import Margins
+from gridferry.controllers.uncertainty.voltage_margins import Scenario
 
 _MEMORY = "joint"
 _ONLY_ON_PAPER = "only losses that do not exist keep the limits"

@@ -10,14 +10,7 @@ import cvxpy as cp
 import numpy as np
 from pydantic import Field
 
-from controllers.blocks.finite_forecast import refuse_nonfinite
-from controllers.blocks.fixed_route import route_values, stretched
-from controllers.blocks.following import followed
-from controllers.blocks.mess import MessModel
-from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.route_and_power import plan_nearest, plan_power, plan_routes
-from controllers.blocks.solved_mess import SolvedMess, Task, openness, plan_of
-from controllers.contract import (
+from gridferry.controllers.contract import (
     Controller,
     ControllerSettings,
     Forecast,
@@ -25,8 +18,15 @@ from controllers.contract import (
     Plan,
     Plant,
 )
-from controllers.shifting import first_steps
-from controllers.solve import InfeasibleError, Method, SolveOptions
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.solution import SolvedMess, Task, openness, plan_of
+from gridferry.controllers.model.storage_dispatch import MessModel
+from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
+from gridferry.controllers.plans.shifting import first_steps
+from gridferry.controllers.routes.fixed_routes import route_values, stretched
+from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
+from gridferry.controllers.schedule.continuation import followed
+from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
 
 _MEMORY = "mess_exact"
 

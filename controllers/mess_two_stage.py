@@ -10,13 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from controllers.blocks import mess_plan
-from controllers.blocks.appraisal import Judge, Schedules
-from controllers.blocks.fixed_route import on_route
-from controllers.blocks.mess import MessModel, mess_model
-from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.scheduled_periods import ScheduledPeriods
-from controllers.contract import (
+from gridferry.controllers.contract import (
     Controller,
     ControllerError,
     ControllerSettings,
@@ -27,9 +21,15 @@ from controllers.contract import (
     SolverOutcome,
     Status,
 )
-from controllers.shifting import first_steps
-from controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
-from controllers.solve.swarm import SwarmOptions, swarm
+from gridferry.controllers.model import storage_plan as mess_plan
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
+from gridferry.controllers.plans.shifting import first_steps
+from gridferry.controllers.routes.fixed_routes import on_route
+from gridferry.controllers.schedule.ac_evaluation import Judge, Schedules
+from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
+from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
+from gridferry.controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
 
 _CONE_GAP = 1e-6
 """a first stage with a larger cone gap is no power flow [pu²]"""

@@ -10,14 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from controllers.blocks import mvdc_plan
-from controllers.blocks.chance import Margins
-from controllers.blocks.finite_forecast import refuse_nonfinite
-from controllers.blocks.margin_settings import MarginMaker, MarginSettings
-from controllers.blocks.mvdc import MvdcModel, SquaredLimits, mvdc_model, squared_limits
-from controllers.blocks.setpoint_flow import device_injections, power_flow
-from controllers.blocks.voltage_margins import Ambiguity, Scenario
-from controllers.contract import (
+from gridferry.controllers.contract import (
     Controller,
     ControllerError,
     ControllerSettings,
@@ -29,7 +22,14 @@ from controllers.contract import (
     SolverOutcome,
     Status,
 )
-from controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError, solve
+from gridferry.controllers.model import link_plan as mvdc_plan
+from gridferry.controllers.model.link_dispatch import MvdcModel, SquaredLimits, mvdc_model, squared_limits
+from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
+from gridferry.controllers.schedule.setpoint_flow import device_injections, power_flow
+from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError, solve
+from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
+from gridferry.controllers.uncertainty.margins import Margins
+from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario
 
 _CONE_GAP = 1e-6
 """a plan with a larger cone gap is no power flow [pu²]"""

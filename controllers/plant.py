@@ -7,135 +7,17 @@ stand in one order everywhere: trucks, batteries, link terminals.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from networks.feeder import Feeder
-from networks.roads import Roads
-
-
-@dataclass(frozen=True)
-class Storage:
-    """What limits a battery, on a truck or not [A, eqs. 37-41; B, §2.2].
-
-    ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
-
-    Attributes
-    ----------
-    energy_mwh : rated energy [MWh]
-    p_max_mw : largest charging and discharging power, at the grid's side [MW]
-    s_max_mva : converter rating, ``P² + Q² ≤ S²`` [MVA]
-    eta_charge, eta_discharge : efficiencies η_ch, η_dh
-    loss_coefficient : converter loss A [MW per MVA], drawn from the store
-    soc_min, soc_max : window of the state of charge
-    soc_initial : state of charge at the start of the run
-    soc_end_min : least state of charge at the end of every day; ``None`` where it is free
-    cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
-    cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
-    """
-
-    energy_mwh: float
-    p_max_mw: float
-    s_max_mva: float
-    eta_charge: float
-    eta_discharge: float
-    loss_coefficient: float
-    soc_min: float
-    soc_max: float
-    soc_initial: float
-    soc_end_min: float | None
-    cycles_max_per_day: float
-    cost_per_mwh_charged: float
-
-
-class Mileage(StrEnum):
-    """Kilometres that a trip is charged for."""
-
-    LEG = "leg"
-    LONGEST_LEG = "longest_leg"
-
-
-class Labour(StrEnum):
-    """Hours that labour is charged for."""
-
-    TRAVEL = "travel"
-    FLAT_IF_USED = "flat_if_used"
-
-
-@dataclass(frozen=True)
-class TruckCost:
-    """What driving costs [A, eq. 28].
-
-    Attributes
-    ----------
-    fuel_per_km : fuel rate [currency/km]
-    labour_per_h : labour rate [currency/h]
-    mileage : charge each trip's own leg, or the longest leg for every trip (as published)
-    labour : charge the hours in transit (steps of transit, installation included), or ``flat_hours`` on every day on
-        which the truck drives or its battery is used (as published)
-    flat_hours : hours charged under ``flat_if_used`` [h/day]
-    """
-
-    fuel_per_km: float
-    labour_per_h: float
-    mileage: Mileage
-    labour: Labour
-    flat_hours: float
-
-
-@dataclass(frozen=True)
-class Station:
-    """A bus where trucks can connect; ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-
-
-@dataclass(frozen=True)
-class Truck:
-    """A battery on a truck (MESS); ``stations`` are the indices of the stations it may use."""
-
-    name: str
-    storage: Storage
-    stations: tuple[int, ...]
-    initial_station: int
-    trips_max_per_day: int
-    cost: TruckCost
-
-
-@dataclass(frozen=True)
-class Battery:
-    """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-    storage: Storage
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """One converter of an MVDC link: ``P² + Q² ≤ S²``, loss ``A √(P² + Q²)`` [B, §2.1]."""
-
-    name: str
-    network: int
-    bus: int
-    s_max_mva: float
-    loss_coefficient: float
-
-
-@dataclass(frozen=True)
-class Link:
-    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the one that holds the DC voltage."""
-
-    name: str
-    terminals: tuple[Terminal, ...]
-    balancing: int
+from gridferry.controllers.devices.link import Link, Terminal
+from gridferry.controllers.devices.storage import Battery, Storage
+from gridferry.controllers.devices.truck import Station, Truck
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.roads.travel import Roads
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from controllers.contract import Controller, ControllerError, ControllerSettings, Plant
-from controllers.settings import read_settings
-from networks.faults import Fault, InputError, no_such
+from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, Plant
+from gridferry.controllers.settings import read_settings
+from gridferry.networks.faults import Fault, InputError, no_such
 
 GROUP = "gridferry.controllers"
 """Entry-point group of installed plug-ins."""
 
 BUILT_IN: Mapping[str, str] = {
-    "idle": "controllers.idle:Idle",
-    "rules": "controllers.rules:Rules",
-    "replay": "controllers.replay:Replay",
-    "mess_exact": "controllers.mess_exact:MessExact",
-    "mess_two_stage": "controllers.mess_two_stage:MessTwoStage",
-    "joint": "controllers.joint:Joint",
-    "mvdc_drcc": "controllers.mvdc_drcc:MvdcDrcc",
+    "idle": "gridferry.controllers.idle:Idle",
+    "rules": "gridferry.controllers.rules:Rules",
+    "replay": "gridferry.controllers.replay:Replay",
+    "mess_exact": "gridferry.controllers.mess_exact:MessExact",
+    "mess_two_stage": "gridferry.controllers.mess_two_stage:MessTwoStage",
+    "joint": "gridferry.controllers.joint:Joint",
+    "mvdc_drcc": "gridferry.controllers.mvdc_drcc:MvdcDrcc",
 }
 """Our own controllers, as declared in pyproject.toml; a plug-in cannot take one of these names."""
 
@@ -145,7 +145,7 @@ def _load(target: str, spec: str, base_dir: Path | None) -> type[Controller]:
     if found is None:
         raise _fault(spec, f"{no_such('class', class_name, _controllers_in(module))} in {place}")
     if not (inspect.isclass(found) and issubclass(found, Controller)):
-        raise _fault(spec, f"{class_name} is no controller; derive it from controllers.contract.Controller")
+        raise _fault(spec, f"{class_name} is no controller; derive it from gridferry.controllers.contract.Controller")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise _fault(spec, f"{class_name} is abstract; it still has to define {missing}")

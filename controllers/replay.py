@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from controllers.contract import Controller, ControllerSettings, Forecast, Observation, Plan, Plant
-from controllers.plan_file import read_plan
-from controllers.settings import ConfigPath
+from gridferry.controllers.contract import Controller, ControllerSettings, Forecast, Observation, Plan, Plant
+from gridferry.controllers.plans.plan_file import read_plan
+from gridferry.controllers.settings import ConfigPath
 
 
 class Replay(Controller):

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from controllers.contract import (
+from gridferry.controllers.contract import (
     Controller,
     ControllerError,
     ControllerSettings,
@@ -25,8 +25,8 @@ from controllers.contract import (
     Plan,
     Plant,
 )
-from controllers.store_rule import Prices, StoreRule
-from networks.feeder import Feeder
+from gridferry.controllers.store_rule import Prices, StoreRule
+from gridferry.networks.feeder import Feeder
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import Fault, InputError, no_such
 
 S = TypeVar("S", bound=BaseModel)
 

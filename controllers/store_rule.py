@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from controllers.contract import Storage
+from gridferry.controllers.contract import Storage
 
 # energies below this are none: rounding of sums over a day, in MWh
 _NONE_MWH = 1e-9

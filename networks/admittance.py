@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Complex, Float
 
-from networks.faults import Fault, InputError
-from networks.feeder import Feeder
+from gridferry.networks.faults import Fault, InputError
+from gridferry.networks.feeder import Feeder
 
 
 @dataclass(frozen=True, eq=False)

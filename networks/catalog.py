@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from networks.faults import Fault, InputError, no_such
-from networks.feeder import Feeder
-from networks.net_sources import (
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.network import Network
+from gridferry.networks.published import TieSwitch, published_feeder, published_ties, three_bus
+from gridferry.networks.readers.sources import (
     SpecError,
     network_of_function,
     network_of_json,
     network_of_matpower,
     network_of_simbench,
 )
-from networks.network import Network
-from networks.published import TieSwitch, published_feeder, published_ties, three_bus
 
 _WAYS = "or give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:CODE, or package.module:function"
 

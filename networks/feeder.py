@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import Fault, InputError, no_such
 
 
 @dataclass(frozen=True, eq=False)

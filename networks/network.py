@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from networks.feeder import Feeder
+from gridferry.networks.feeder import Feeder
 
 
 @dataclass(frozen=True, eq=False)

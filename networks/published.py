@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from networks.feeder import Feeder, plain_feeder
+from gridferry.networks.feeder import Feeder, plain_feeder
 
 DATA = Path(__file__).parent / "data"
 

@@ -1,6 +1,6 @@
 """Closed-loop co-simulation: config, mosaik simulators, world, records, metrics, command line.
 
-``from sim import run, load_run`` gives a notebook what the command line gives a terminal.
+``from gridferry.sim import run, load_run`` gives a notebook what the command line gives a terminal.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.run_directory import Run, load_run
-    from sim.runner import RunFailedError, run
-    from sim.validation import Verdict, validate
+    from gridferry.sim.loop.runner import RunFailedError, run
+    from gridferry.sim.loop.validation import Verdict, validate
+    from gridferry.sim.results.run_directory import Run, load_run
 
 __all__ = ["Run", "RunFailedError", "Verdict", "load_run", "run", "validate"]
 
 _HOMES = {
-    "Run": "sim.run_directory",
-    "load_run": "sim.run_directory",
-    "RunFailedError": "sim.runner",
-    "run": "sim.runner",
-    "Verdict": "sim.validation",
-    "validate": "sim.validation",
+    "Run": "gridferry.sim.results.run_directory",
+    "load_run": "gridferry.sim.results.run_directory",
+    "RunFailedError": "gridferry.sim.loop.runner",
+    "run": "gridferry.sim.loop.runner",
+    "Verdict": "gridferry.sim.loop.validation",
+    "validate": "gridferry.sim.loop.validation",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command ``gridferry``: arguments in, exit codes out. Each command lives in `sim.commands`.
+"""The command ``gridferry``: arguments in, exit codes out. Each command lives in `gridferry.sim.commands`.
 
 Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run failed or was interrupted; 4 a defect of
 ours.
@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from networks.faults import InputError
-from sim.exit_codes import BAD_INPUT, DEFECT, DONE, FAILED
+from gridferry.networks.faults import InputError
+from gridferry.sim.exit_codes import BAD_INPUT, DEFECT, DONE, FAILED
 
 # networks of tens of buses gain nothing from threads inside a matrix product, and lose much when the cores are busy;
 # numpy reads this when it is first imported, which the commands do
@@ -76,7 +76,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Co-simulate a config in closed loop and say how the plan compared with the AC grid."""
-    from sim.commands.run import run_command
+    from gridferry.sim.commands.run import run_command
 
     raise typer.Exit(
         run_command(
@@ -99,7 +99,7 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Replay a schedule made anywhere; exit 0 if it is AC-feasible, 1 if it violates a limit."""
-    from sim.commands.validate import validate_command
+    from gridferry.sim.commands.validate import validate_command
 
     raise typer.Exit(validate_command(plan, config, settings or [], steps, out, overwrite, as_json))
 
@@ -112,7 +112,7 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Put variants of a config side by side: plans judged by AC Monte Carlo, or closed-loop runs seed by seed."""
-    from sim.commands.study import study_command
+    from gridferry.sim.commands.study import study_command
 
     raise typer.Exit(study_command(study, workers, overwrite, as_json))
 
@@ -124,7 +124,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put runs side by side, one column per run, or one per config and controller with the means."""
-    from sim.commands.compare import compare_command
+    from gridferry.sim.commands.compare import compare_command
 
     raise typer.Exit(compare_command(runs, mean, as_json))
 
@@ -135,7 +135,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write a run as one HTML page, report.html in its directory, that can be read and sent anywhere."""
-    from sim.commands.report import report_command
+    from gridferry.sim.commands.report import report_command
 
     raise typer.Exit(report_command(run_directory, show))
 
@@ -146,7 +146,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List what there is to use."""
-    from sim.commands.listing import list_command
+    from gridferry.sim.commands.listing import list_command
 
     raise typer.Exit(list_command(what, as_json))
 
@@ -157,7 +157,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say all that is wrong with a config or a controller, with file, key and the likely fix."""
-    from sim.commands.check import check_command
+    from gridferry.sim.commands.check import check_command
 
     raise typer.Exit(check_command(what, as_json))
 
@@ -165,7 +165,7 @@ def check(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the config, for editors."""
-    from sim.config_schema import config_schema
+    from gridferry.sim.config.json_schema import config_schema
 
     print(json.dumps(config_schema(), indent=2))
 
@@ -178,7 +178,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the tables of a run for other tools."""
-    from sim.commands.export import export_command
+    from gridferry.sim.commands.export import export_command
 
     raise typer.Exit(export_command(run_directory, to, out, as_json))
 
@@ -189,7 +189,7 @@ def new_controller(
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")] = Path(),
 ) -> None:
     """Write a working plug-in controller and its test."""
-    from sim.commands.new import new_controller_command
+    from gridferry.sim.commands.new import new_controller_command
 
     raise typer.Exit(new_controller_command(name, folder))
 
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report_defect(error: BaseException) -> None:
     """Say in one line what exception nobody expected, and where its traceback is."""
-    from sim.defects import keep_traceback, said_of
+    from gridferry.sim.results.defects import keep_traceback, said_of
 
     # of a run it is in its directory already
     kept = getattr(error, "traceback", None)

@@ -3,14 +3,15 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from cases import REPOSITORY
 
 
 @pytest.mark.slow
 def test_benchmarks_run_in_small_and_what_they_compare_agrees():
-    root = Path(__file__).parents[1]
+    root = REPOSITORY
     command = [sys.executable, "-m", "benchmarks", "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600, cwd=root)
     assert done.returncode == 0, done.stderr

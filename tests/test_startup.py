@@ -18,7 +18,7 @@ HEAVY = SIMULATE | SOLVE | SCIPY | SHOW | STORE
 
 _RUN = """
 import json, sys
-from sim.cli import main
+from gridferry.sim.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit as end:

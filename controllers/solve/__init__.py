@@ -1,9 +1,9 @@
 """The one place that solves: cone programs and mixed-integer cone programs behind one call."""
 
-from controllers.solve.dispatch import solve_form
-from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
-from controllers.solve.options import Method, SolveOptions
-from controllers.solve.problem import Model, Problem, Relaxed, Values, solve
+from gridferry.controllers.solve.dispatch import solve_form
+from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.options import Method, SolveOptions
+from gridferry.controllers.solve.problem import Model, Problem, Relaxed, Values, solve
 
 __all__ = [
     "InfeasibleError",

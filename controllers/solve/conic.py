@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from controllers.solve.errors import SolverTroubleError, UnboundedError
-from controllers.solve.form import ConicForm
-from controllers.solve.reduce import reduce_form
+from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.reduce import reduce_form
 
 _ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
 """gap and feasibility asked of Clarabel, and its static regularisation; the next where one ends in numerical trouble"""

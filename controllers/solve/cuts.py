@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from controllers.solve.form import ConicForm
+from gridferry.controllers.solve.form import ConicForm
 
 _SAME = 1e-4
 """tangents whose directions differ by less are one tangent"""

@@ -16,8 +16,8 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 
-from controllers.solve.conic import ConicAnswer, solve_conic
-from controllers.solve.form import ConicForm
+from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
+from gridferry.controllers.solve.form import ConicForm
 
 _RESIDUE = 1e-6
 """a ray whose product with a block's own columns is larger, relative to its own size, makes no plane"""

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from controllers.solve.conic import solve_conic
-from controllers.solve.errors import InfeasibleError
-from controllers.solve.form import ConicForm
-from controllers.solve.options import Answer, Method, SolveOptions
-from controllers.solve.outer_approximation import solve_outer_approximation
-from controllers.solve.presolve import presolve
-from controllers.solve.scip import solve_scip
+from gridferry.controllers.solve.conic import solve_conic
+from gridferry.controllers.solve.errors import InfeasibleError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.options import Answer, Method, SolveOptions
+from gridferry.controllers.solve.outer_approximation import solve_outer_approximation
+from gridferry.controllers.solve.presolve import presolve
+from gridferry.controllers.solve.scip import solve_scip
 
 
 def solve_form(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controllers.contract import ControllerError
+from gridferry.controllers.contract import ControllerError
 
 
 class InfeasibleError(ControllerError):

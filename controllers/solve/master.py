@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from controllers.solve.cuts import TangentCuts, heads_nonnegative
-from controllers.solve.errors import SolverTroubleError
-from controllers.solve.form import ConicForm
-from controllers.solve.reduce import reduce_form
+from gridferry.controllers.solve.cuts import TangentCuts, heads_nonnegative
+from gridferry.controllers.solve.errors import SolverTroubleError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.reduce import reduce_form
 
 _HIGHS: dict[str, object] = {
     "output_flag": False,

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float
 
-from controllers.contract import SolverOutcome, Status
+from gridferry.controllers.contract import SolverOutcome, Status
 
 
 class Method(StrEnum):

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from controllers.solve.conic import ConicAnswer, solve_conic
-from controllers.solve.decompose import Decomposition, decompose
-from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
-from controllers.solve.form import ConicForm
-from controllers.solve.master import Master
-from controllers.solve.options import Answer, SolveOptions
+from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
+from gridferry.controllers.solve.decompose import Decomposition, decompose
+from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.master import Master
+from gridferry.controllers.solve.options import Answer, SolveOptions
 
 _LEAST_VIOLATION = 1e-9
 """cones violated by less at a point of HiGHS get no plane there"""

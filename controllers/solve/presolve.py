@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from controllers.solve.errors import InfeasibleError
-from controllers.solve.form import ConicForm
-from controllers.solve.reduce import reduce_form
+from gridferry.controllers.solve.errors import InfeasibleError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.reduce import reduce_form
 
 _WHOLE = 1e-6
 """a pinned integer may be this far from a whole number"""

@@ -9,13 +9,13 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from controllers.contract import SolverOutcome
-from controllers.solve.conic import solve_conic
-from controllers.solve.dispatch import solve_form
-from controllers.solve.errors import InfeasibleError
-from controllers.solve.form import conic_form, read_back, write_in
-from controllers.solve.options import SolveOptions
-from controllers.solve.presolve import presolve
+from gridferry.controllers.contract import SolverOutcome
+from gridferry.controllers.solve.conic import solve_conic
+from gridferry.controllers.solve.dispatch import solve_form
+from gridferry.controllers.solve.errors import InfeasibleError
+from gridferry.controllers.solve.form import conic_form, read_back, write_in
+from gridferry.controllers.solve.options import SolveOptions
+from gridferry.controllers.solve.presolve import presolve
 
 Values = Mapping[cp.Variable, np.ndarray]
 """Values of some variables."""

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from controllers.solve.form import ConicForm
+from gridferry.controllers.solve.form import ConicForm
 
 _FIXED = 1e-10
 """bounds closer than this fix a column"""

@@ -9,11 +9,11 @@ import numpy as np
 import pyscipopt
 from jaxtyping import Float
 
-from controllers.solve.conic import solve_conic
-from controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
-from controllers.solve.form import ConicForm
-from controllers.solve.options import Answer, SolveOptions
-from controllers.solve.reduce import reduce_form
+from gridferry.controllers.solve.conic import solve_conic
+from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.options import Answer, SolveOptions
+from gridferry.controllers.solve.reduce import reduce_form
 
 _FEASIBILITY = 1e-8
 """how far SCIP may violate a row or cone; its own 1e-6 lets losses of small branches vanish"""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from networks.catalog import names_code
-from networks.faults import Fault, InputError
-from sim.case import Case, case_without_controller
-from sim.config_document import Loc
-from sim.config_file import config_of_document, configs_dir
-from sim.loaded_config import LoadedConfig
+from gridferry.networks.catalog import names_code
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.case.case import Case, case_without_controller
+from gridferry.sim.config.document import Loc
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.reading import config_of_document, configs_dir
 
 _WAY = "start the simulator with --allow {}"
 

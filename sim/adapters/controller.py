@@ -11,14 +11,14 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from controllers.contract import Observation, Plan
-from controllers.plan_json import plan_from_json, plan_to_json
-from sim.ac_limits import AcLimits
-from sim.adapters.case_params import Allowed, case_of_params
-from sim.adapters.fleet import in_order
-from sim.adapters.serve import serve_case
-from sim.case import Case
-from sim.host import ControllerHost, Dispatch
+from gridferry.controllers.contract import Observation, Plan
+from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
+from gridferry.sim.adapters.case_params import Allowed, case_of_params
+from gridferry.sim.adapters.fleet import in_order
+from gridferry.sim.adapters.serve import serve_case
+from gridferry.sim.case.case import Case
+from gridferry.sim.host.ac_limits import AcLimits
+from gridferry.sim.host.host import ControllerHost, Dispatch
 
 META: dict[str, Any] = {
     "api_version": "3.0",

@@ -15,10 +15,8 @@ from typing import Any
 
 import mosaik_api_v3
 
-from controllers.contract import Plant
-from sim.adapters.case_params import Allowed, case_of_params
-from sim.adapters.serve import serve_case
-from sim.agents import (
+from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import (
     Outcome,
     Setpoint,
     StepConditions,
@@ -31,7 +29,9 @@ from sim.agents import (
     step_truck,
     travel_under,
 )
-from sim.case import Case
+from gridferry.sim.adapters.case_params import Allowed, case_of_params
+from gridferry.sim.adapters.serve import serve_case
+from gridferry.sim.case.case import Case
 
 _SETPOINT = ["P_set[MW]", "Q_set[MVar]", "destination"]
 _POWER = ["P[MW]", "Q[MVar]"]

@@ -17,12 +17,12 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from networks.catalog import CATALOGUE, load_network
-from networks.faults import Fault, InputError, no_such
-from networks.network import Network
-from sim.ac_grid import AcGrid, AcSolution
-from sim.adapters.serve import arguments, serve
-from sim.config import AcEngine, GridConfig
+from gridferry.networks.catalog import CATALOGUE, load_network
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.network import Network
+from gridferry.sim.adapters.serve import arguments, serve
+from gridferry.sim.config.schema import AcEngine, GridConfig
+from gridferry.sim.grid.ac_grid import AcGrid, AcSolution
 
 _INPUTS = ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "Q_gen[MVar]"]
 _BUS_RESULTS = ["P[MW]", "Q[MVar]", "Vm[pu]", "Va[deg]"]

@@ -12,8 +12,8 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from sim.adapters.case_params import case_of_params
-from sim.case import Case
+from gridferry.sim.adapters.case_params import case_of_params
+from gridferry.sim.case.case import Case
 
 META: dict[str, Any] = {
     "api_version": "3.0",

@@ -9,10 +9,10 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from sim.adapters.fleet import in_order
-from sim.case import Case
-from sim.live_state import LiveState
-from sim.records import Recorder, StepRecord
+from gridferry.sim.adapters.fleet import in_order
+from gridferry.sim.case.case import Case
+from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.records import Recorder, StepRecord
 
 META: dict[str, Any] = {
     "api_version": "3.0",

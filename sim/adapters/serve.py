@@ -1,4 +1,4 @@
-"""Run one of our simulators as a process of its own: ``python -m sim.adapters.grid [HOST:]PORT``.
+"""Run one of our simulators as a process of its own: ``python -m gridferry.sim.adapters.grid [HOST:]PORT``.
 
 Where a mosaik waits at that address (it started the process with ``cmd``), the simulator connects to it; where nobody
 does, it waits there itself until a mosaik connects (``connect = "host:port"`` in a config). Whoever connects is not
@@ -19,9 +19,9 @@ from typing import Any
 
 import mosaik_api_v3
 
-from networks.faults import InputError
-from sim.adapters.case_params import Allowed
-from sim.exit_codes import BAD_INPUT
+from gridferry.networks.faults import InputError
+from gridferry.sim.adapters.case_params import Allowed
+from gridferry.sim.exit_codes import BAD_INPUT
 
 _LOOPBACK = "127.0.0.1"
 

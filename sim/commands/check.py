@@ -6,12 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from controllers.registry import available
-from networks.faults import Fault, InputError, no_such
-from sim.case import build_case
-from sim.commands.output import print_json
-from sim.config_file import find_config, list_configs, load_config
-from sim.exit_codes import DONE, NOT_SO
+from gridferry.controllers.registry import available
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.commands.output import print_json
+from gridferry.sim.config.reading import find_config, list_configs
+from gridferry.sim.exit_codes import DONE, NOT_SO
 
 
 def check_command(what: str, as_json: bool) -> int:
@@ -62,7 +63,7 @@ def _check_controller(what: str, as_json: bool) -> int:
             message = no_such("config or controller", what, [*configs, *names])
             raise InputError(Fault("gridferry check", what, f"{message}; or give the path of a file"))
     # the suite, with its plants and all they need, only where a controller is checked
-    from controllers.conformance import check_controller
+    from gridferry.controllers.conformance.suite import check_controller
 
     findings = check_controller(what)
     passed = all(one.passed for one in findings)

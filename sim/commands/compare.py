@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from networks.faults import Fault, InputError
-from sim.averages import grouped
-from sim.commands.output import print_json, print_table
-from sim.display import mean_table, run_table
-from sim.exit_codes import DONE
-from sim.run_directory import Run, load_run
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.exit_codes import DONE
+from gridferry.sim.results.averages import grouped
+from gridferry.sim.results.display import mean_table, run_table
+from gridferry.sim.results.run_directory import Run, load_run
 
 
 def compare_command(directories: Sequence[Path], mean: bool, as_json: bool) -> int:

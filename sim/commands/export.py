@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.commands.output import print_json
-from sim.exit_codes import DONE
-from sim.export import export_run
+from gridferry.sim.commands.output import print_json
+from gridferry.sim.exit_codes import DONE
+from gridferry.sim.results.export import export_run
 
 
 def export_command(directory: Path, to: str, out: Path | None, as_json: bool) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from networks.faults import Fault, InputError, no_such
-from sim.commands.output import print_json, print_table
-from sim.exit_codes import DONE
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.exit_codes import DONE
 
 
 def list_command(what: str, as_json: bool) -> int:
@@ -28,18 +28,18 @@ def list_command(what: str, as_json: bool) -> int:
 
 
 def _networks() -> list[dict[str, str]]:
-    from networks.catalog import CATALOGUE
+    from gridferry.networks.catalog import CATALOGUE
 
     return [{"name": name, "description": entry.description} for name, entry in CATALOGUE.items()]
 
 
 def _controllers() -> list[dict[str, str]]:
-    from controllers.registry import available
+    from gridferry.controllers.registry import available
 
     return [{"name": one.name, "summary": one.summary, "origin": one.origin} for one in available()]
 
 
 def _configs() -> list[dict[str, str]]:
-    from sim.config_file import list_configs
+    from gridferry.sim.config.reading import list_configs
 
     return [{"name": name, "title": title, "path": str(path)} for name, title, path in list_configs()]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from controllers.scaffold import new_controller
-from sim.exit_codes import DONE
+from gridferry.controllers.conformance.scaffold import new_controller
+from gridferry.sim.exit_codes import DONE
 
 
 def new_controller_command(name: str, folder: Path) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.exit_codes import DONE
-from sim.report import write_report
+from gridferry.sim.exit_codes import DONE
+from gridferry.sim.results.report import write_report
 
 
 def report_command(directory: Path, show: bool) -> int:

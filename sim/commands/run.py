@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.commands.output import print_json, print_table
-from sim.config_file import load_config
-from sim.display import live_progress, run_table
-from sim.exit_codes import DONE, FAILED
-from sim.run_directory import SUMMARY, Run, load_run, read_json
-from sim.run_signals import interruptible
-from sim.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
-from sim.runner import run as run_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.exit_codes import DONE, FAILED
+from gridferry.sim.loop.run_signals import interruptible
+from gridferry.sim.loop.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
+from gridferry.sim.loop.runner import run as run_case
+from gridferry.sim.results.display import live_progress, run_table
+from gridferry.sim.results.run_directory import SUMMARY, Run, load_run, read_json
 
 
 @interruptible

@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table as Grid
 
-from sim.commands.output import print_json
-from sim.commands.study_loop import loop_study_command
-from sim.display import study_progress
-from sim.exit_codes import DONE, FAILED
-from sim.run_signals import interruptible
-from sim.study import Table, run_study
-from sim.study_compare import METRICS, agreements, as_json, published_figures
-from sim.study_config import Study, StudyKind, find_study, load_study, study_kind
+from gridferry.sim.commands.output import print_json
+from gridferry.sim.commands.study_loop import loop_study_command
+from gridferry.sim.exit_codes import DONE, FAILED
+from gridferry.sim.loop.run_signals import interruptible
+from gridferry.sim.results.display import study_progress
+from gridferry.sim.study.config import Study, StudyKind, find_study, load_study, study_kind
+from gridferry.sim.study.day_ahead import Table, run_study
+from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures
 
 _JUDGED = "reliability: voltages of all buses in AC; ratings of lines are not judged"
 

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from sim.commands.output import print_json, print_table
-from sim.display import study_progress
-from sim.exit_codes import DEFECT, DONE, FAILED
-from sim.study_loop import LoopResult, run_loop_study
-from sim.study_loop_config import load_loop_study
-from sim.study_loop_figures import RowFigures
+from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.exit_codes import DEFECT, DONE, FAILED
+from gridferry.sim.results.display import study_progress
+from gridferry.sim.study.closed_loop import LoopResult, run_loop_study
+from gridferry.sim.study.closed_loop_config import load_loop_study
+from gridferry.sim.study.closed_loop_figures import RowFigures
 
 _JUDGED = (
     "cost: grid + truck + ess + res; saving: over the first row; ±: standard deviation of the paired differences\n"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sim.commands.output import print_json, print_table
-from sim.commands.run import report_failure, report_interrupt
-from sim.defects import keep_traceback
-from sim.display import live_progress, run_table
-from sim.exit_codes import DONE, NOT_SO
-from sim.run_signals import interruptible
-from sim.runner import RunDefectError, RunFailedError, RunInterruptedError
-from sim.validation import Verdict, judge, replaying
+from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.commands.run import report_failure, report_interrupt
+from gridferry.sim.exit_codes import DONE, NOT_SO
+from gridferry.sim.loop.run_signals import interruptible
+from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
+from gridferry.sim.loop.validation import Verdict, judge, replaying
+from gridferry.sim.results.defects import keep_traceback
+from gridferry.sim.results.display import live_progress, run_table
 
 _SHOWN = 20
 

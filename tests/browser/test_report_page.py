@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from sim.report import write_report
-from sim.runner import run
+from gridferry.sim.loop.runner import run
+from gridferry.sim.results.report import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 # CI sets this, so that a missing browser is a failure there and not a test left out

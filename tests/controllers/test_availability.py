@@ -7,17 +7,17 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
-from carrying_case import IDLE, PRICE, carrying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.blocks import storage as stores
-from controllers.blocks.link import link_power, links_in_service
-from controllers.contract import Forecast, Link, Observation, Plan, Plant, Storage, Terminal
-from controllers.mess_exact import MessExact, MessExactSettings
-from controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
-from controllers.sample_plants import at_start, look_ahead, read_only, two_feeders
-from controllers.solve import InfeasibleError, Model, solve
+from cases.carrying import IDLE, PRICE, carrying
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, two_feeders
+from gridferry.controllers.contract import Forecast, Link, Observation, Plan, Plant, Storage, Terminal
+from gridferry.controllers.mess_exact import MessExact, MessExactSettings
+from gridferry.controllers.model import storage as stores
+from gridferry.controllers.model.link import link_power, links_in_service
+from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
+from gridferry.controllers.solve import InfeasibleError, Model, solve
 
 STORE = Storage(2.0, 1.0, 1.25, 0.8, 0.5, 0.0, 0.1, 0.9, 0.5, 0.5, float("inf"), 3.0)
 SHARE = np.array([1.0, 0.5, 0.0, 0.2])

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joint_case import ERRORS, EXACT, Case, controller, joint, trade, within
 
-from controllers.blocks.mess import mess_model
-from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.setpoint_flow import device_injections
-from controllers.blocks.voltage_margins import operating_point
-from controllers.conformance import assert_conforms
-from controllers.contract import (
+from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
+from gridferry.controllers.conformance.suite import assert_conforms
+from gridferry.controllers.contract import (
     Status,
 )
-from controllers.joint import Joint
-from controllers.mess_exact import MessExact
-from controllers.mvdc_drcc import MvdcDrcc
-from controllers.sample_plants import at_start, look_ahead, two_feeders
-from controllers.solve import InfeasibleError, Method, SolveOptions, solve
-from networks.faults import InputError
+from gridferry.controllers.joint import Joint
+from gridferry.controllers.mess_exact import MessExact
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.mvdc_drcc import MvdcDrcc
+from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
+from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.networks.faults import InputError
 
 
 @pytest.mark.slow

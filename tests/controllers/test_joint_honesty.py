@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from carrying_case import carrying
-from joint_case import EXACT, controller, corrected, equipped, joint, trade, within
 from test_route_search import task
 
-from controllers.blocks.fixed_route import route_values
-from controllers.blocks.mess import mess_model
-from controllers.blocks.mess_parts import MessOptions
-from controllers.blocks.route_search import _Search
-from controllers.blocks.setpoint_flow import device_injections
-from controllers.blocks.voltage_margins import operating_point
-from controllers.contract import ControllerError
-from controllers.mess_exact import MessExact
-from controllers.solve import Problem
+from cases.carrying import carrying
+from cases.joint_trade import EXACT, controller, corrected, equipped, joint, trade, within
+from gridferry.controllers.contract import ControllerError
+from gridferry.controllers.mess_exact import MessExact
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.routes.diving import _Search
+from gridferry.controllers.routes.fixed_routes import route_values
+from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.solve import Problem
+from gridferry.controllers.uncertainty.voltage_margins import operating_point
 
 
 def test_a_corrected_plan_says_that_its_bound_is_for_the_routes_kept() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from joint_case import EXACT, equipped, joint, trade
+
+from cases.joint_trade import EXACT, equipped, joint, trade
 
 
 def test_what_is_out_of_service_gets_no_setpoint() -> None:

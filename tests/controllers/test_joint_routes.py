@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from joint_case import EXACT, Case, controller, corrected, following, joint, trade
 
-from controllers.contract import (
+from cases.joint_trade import EXACT, Case, controller, corrected, following, joint, trade
+from gridferry.controllers.contract import (
     Plan,
 )
-from controllers.joint import Joint
-from controllers.plan_json import plan_from_json, plan_to_json
+from gridferry.controllers.joint import Joint
+from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 
 
 def decided_at(plan: Plan) -> int:

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controllers.contract import Battery, Forecast, Labour, Observation, Plant, Status, Storage
-from controllers.mess_exact import MessExact, MessExactSettings
-from controllers.rehearsal import rehearse
-from controllers.sample_plants import Sample, at_start, look_ahead, no_devices, two_feeders
-from controllers.solve import InfeasibleError, Method
-from networks.sweep import solve_sweep
-from sim.case import build_case
-from sim.config_file import find_config, load_config
+from gridferry.controllers.conformance.dry_run import rehearse
+from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, no_devices, two_feeders
+from gridferry.controllers.contract import Battery, Forecast, Labour, Observation, Plant, Status, Storage
+from gridferry.controllers.mess_exact import MessExact, MessExactSettings
+from gridferry.controllers.solve import InfeasibleError, Method
+from gridferry.networks.power_flow import solve_sweep
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.reading import find_config
 
 
 def day_of(config: str) -> Sample:

@@ -7,11 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controllers.blocks.appraisal import Judge
-from controllers.blocks.mess import mess_model
-from controllers.blocks.mess_parts import MessOptions
-from controllers.conformance import check_controller
-from controllers.contract import (
+from gridferry.controllers.conformance.dry_run import after, rehearse
+from gridferry.controllers.conformance.sample_plants import (
+    Sample,
+    at_start,
+    look_ahead,
+    read_only,
+    three_bus,
+    two_feeders,
+)
+from gridferry.controllers.conformance.suite import check_controller
+from gridferry.controllers.contract import (
     ControllerError,
     Forecast,
     Generator,
@@ -25,15 +31,17 @@ from controllers.contract import (
     Truck,
     TruckCost,
 )
-from controllers.mess_two_stage import MessTwoStage, MessTwoStageSettings
-from controllers.rehearsal import after, rehearse
-from controllers.sample_plants import Sample, at_start, look_ahead, read_only, three_bus, two_feeders
-from controllers.solve import SolveOptions, solve
-from networks.feeder import plain_feeder
-from networks.roads import DistanceMatrix
-from sim.case import build_case
-from sim.config_file import find_config, load_config
-from sim.runner import run
+from gridferry.controllers.mess_two_stage import MessTwoStage, MessTwoStageSettings
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.schedule.ac_evaluation import Judge
+from gridferry.controllers.solve import SolveOptions, solve
+from gridferry.networks.feeder import plain_feeder
+from gridferry.networks.roads.travel import DistanceMatrix
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.reading import find_config
+from gridferry.sim.loop.runner import run
 
 QUICK = 20
 

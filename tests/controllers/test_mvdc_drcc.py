@@ -10,20 +10,20 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from controllers.blocks.chance import Norm, wasserstein_margin
-from controllers.blocks.error_settings import ErrorSettings, plant_errors
-from controllers.blocks.mvdc import SquaredLimits, mvdc_model
-from controllers.blocks.sensitivities import voltage_response
-from controllers.blocks.setpoint_flow import device_injections
-from controllers.blocks.uncertainty import Purpose
-from controllers.blocks.voltage_margins import operating_point
-from controllers.conformance import assert_conforms
-from controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Status
-from controllers.mvdc_drcc import MvdcDrcc
-from controllers.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
-from controllers.settings import read_settings
-from controllers.solve import InfeasibleError, Model, solve
-from networks.faults import InputError
+from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
+from gridferry.controllers.conformance.suite import assert_conforms
+from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Status
+from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
+from gridferry.controllers.mvdc_drcc import MvdcDrcc
+from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.settings import read_settings
+from gridferry.controllers.solve import InfeasibleError, Model, solve
+from gridferry.controllers.uncertainty.error_model import Purpose
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
+from gridferry.controllers.uncertainty.sensitivities import voltage_response
+from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.networks.faults import InputError
 
 ERRORS = {"load_std": 0.08, "generation_std": 0.2}
 

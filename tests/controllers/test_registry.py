@@ -11,21 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controllers import registry
-from controllers.contract import Controller, ControllerError
-from controllers.idle import Idle
-from controllers.plan_file import PLAN_HEADER
-from controllers.registry import BUILT_IN, GROUP, available, find_controller, make_controller
-from controllers.replay import Replay
-from controllers.sample_plants import at_start, look_ahead, three_bus
-from networks.faults import InputError
+from cases import REPOSITORY
+from gridferry.controllers import registry
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus
+from gridferry.controllers.contract import Controller, ControllerError
+from gridferry.controllers.idle import Idle
+from gridferry.controllers.plans.plan_file import PLAN_HEADER
+from gridferry.controllers.registry import BUILT_IN, GROUP, available, find_controller, make_controller
+from gridferry.controllers.replay import Replay
+from gridferry.networks.faults import InputError
 
 PLUGIN = '''
 """A plug-in."""
 from __future__ import annotations
 from typing import Annotated
 from pydantic import Field
-from controllers.contract import Controller, ControllerError, ControllerSettings, hold
+from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, hold
 
 class Mine(Controller):
     """Mine does little."""
@@ -69,13 +70,13 @@ def said(spec: str, base_dir: Path | None = None) -> str:
 
 
 def test_our_own_controllers_are_those_declared_in_pyproject() -> None:
-    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     assert declared["project"]["entry-points"][GROUP] == dict(BUILT_IN)
 
 
 def test_a_built_in_name_and_its_dotted_path_are_the_same_class() -> None:
     assert find_controller("idle") is Idle
-    assert find_controller("controllers.idle:Idle") is Idle
+    assert find_controller("gridferry.controllers.idle:Idle") is Idle
 
 
 def test_every_listed_built_in_controller_loads_and_says_what_it_does() -> None:
@@ -118,8 +119,8 @@ def test_an_installed_plug_in_is_found_by_name_but_cannot_take_ours(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = [
-        EntryPoint("theirs", "controllers.idle:Idle", GROUP),
-        EntryPoint("rules", "controllers.idle:Idle", GROUP),
+        EntryPoint("theirs", "gridferry.controllers.idle:Idle", GROUP),
+        EntryPoint("rules", "gridferry.controllers.idle:Idle", GROUP),
         EntryPoint("broken", "no_such_package.module:Thing", GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == GROUP else [])

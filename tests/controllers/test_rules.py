@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from controllers.contract import ControllerError, Forecast, Observation, Plant, Storage
-from controllers.rehearsal import rehearse
-from controllers.rules import Rules
-from controllers.sample_plants import Sample, at_start, look_ahead, no_devices, three_bus, two_feeders
-from networks.roads import DistanceMatrix
-
-REPOSITORY = Path(__file__).parents[2]
+from cases import REPOSITORY
+from gridferry.controllers.conformance.dry_run import rehearse
+from gridferry.controllers.conformance.sample_plants import (
+    Sample,
+    at_start,
+    look_ahead,
+    no_devices,
+    three_bus,
+    two_feeders,
+)
+from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plant, Storage
+from gridferry.controllers.rules import Rules
+from gridferry.networks.roads.travel import DistanceMatrix
 
 
 def published_day() -> Sample:

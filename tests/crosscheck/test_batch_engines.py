@@ -11,12 +11,12 @@ import pandapower.networks
 import pandas as pd
 import pytest
 
-import networks
-from networks.admittance import bus_injections
-from networks.feeder import Feeder, plain_feeder
-from networks.pandapower_reader import network_of_net
-from networks.sweep import solve_sweep
-from sim.ac_power_grid_model import PowerGridModelEngine
+from gridferry import networks
+from gridferry.networks.admittance import bus_injections
+from gridferry.networks.feeder import Feeder, plain_feeder
+from gridferry.networks.power_flow import solve_sweep
+from gridferry.networks.readers.pandapower import network_of_net
+from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
 
 DATA = Path(networks.__file__).parent / "data"
 

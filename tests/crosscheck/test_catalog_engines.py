@@ -9,10 +9,10 @@ import pandapower as pp
 import pandas as pd
 import pytest
 
-from networks.catalog import CATALOGUE, load_network
-from networks.published import DATA
-from sim.ac_power_grid_model import PowerGridModelEngine
-from sim.pandapower_net import net_of_feeder
+from gridferry.networks.catalog import CATALOGUE, load_network
+from gridferry.networks.published import DATA
+from gridferry.sim.grid.pandapower_net import net_of_feeder
+from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
 
 FIGURES = pd.read_csv(DATA / "feeders.csv").set_index("name")
 

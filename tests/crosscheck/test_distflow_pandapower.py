@@ -6,10 +6,11 @@ import numpy as np
 import pandapower as pp
 import pytest
 
-from controllers.mess_exact import MessExact, MessExactSettings
-from controllers.sample_plants import at_start
-from sim.case import build_case
-from sim.config_file import find_config, load_config
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.mess_exact import MessExact, MessExactSettings
+from gridferry.sim.case.case import build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.reading import find_config
 
 
 @pytest.mark.slow

@@ -12,13 +12,13 @@ import numpy as np
 import pandapower as pp
 import pytest
 
-from controllers.contract import Link, Terminal
-from networks.admittance import bus_injections
-from networks.catalog import load_network
-from networks.feeder import Feeder
-from networks.sweep import solve_sweep
-from sim.agents.link import step_link
-from sim.agents.transition import Setpoint, StepConditions
+from gridferry.controllers.contract import Link, Terminal
+from gridferry.controllers.devices.link import step_link
+from gridferry.controllers.devices.transition import Setpoint, StepConditions
+from gridferry.networks.admittance import bus_injections
+from gridferry.networks.catalog import load_network
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.power_flow import solve_sweep
 
 LOSS = 0.02
 ENDS = (17, 32)

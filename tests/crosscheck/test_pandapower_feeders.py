@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from networks.admittance import branch_flows
-from networks.catalog import load_network
-from networks.faults import InputError
-from networks.feeder import Feeder
-from networks.network import Network
-from networks.pandapower_reader import network_of_net
-from sim.ac_power_grid_model import PowerGridModelEngine
+from gridferry.networks.admittance import branch_flows
+from gridferry.networks.catalog import load_network
+from gridferry.networks.faults import InputError
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.network import Network
+from gridferry.networks.readers.pandapower import network_of_net
+from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
 
 
 def pi_model_voltages(feeder: Feeder) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim import Run, load_run, run, validate
+from gridferry.sim import Run, load_run, run, validate
 
 HERE = Path(__file__).parent
 Figures = dict[str, Any]

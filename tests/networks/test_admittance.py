@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from networks.admittance import admittance, branch_flows, bus_injections
-from networks.faults import InputError
-from networks.feeder import Feeder, plain_feeder
+from gridferry.networks.admittance import admittance, branch_flows, bus_injections
+from gridferry.networks.faults import InputError
+from gridferry.networks.feeder import Feeder, plain_feeder
 
 
 def three_buses(**changes: object) -> Feeder:

@@ -10,11 +10,11 @@ import pandapower as pp
 import pandas as pd
 import pytest
 
-from networks.admittance import bus_injections
-from networks.catalog import CATALOGUE, load_network, tie_switches
-from networks.faults import InputError
-from networks.published import DATA
-from networks.sweep import solve_sweep
+from gridferry.networks.admittance import bus_injections
+from gridferry.networks.catalog import CATALOGUE, load_network, tie_switches
+from gridferry.networks.faults import InputError
+from gridferry.networks.power_flow import solve_sweep
+from gridferry.networks.published import DATA
 
 FIGURES = pd.read_csv(DATA / "feeders.csv").set_index("name")
 
@@ -37,7 +37,7 @@ def test_feeder_has_the_published_size_totals_and_losses(name: str) -> None:
 
 def test_closing_the_ties_and_opening_the_published_optimum_gives_the_published_loss() -> None:
     """ieee33 after reconfiguration, by a dense nodal solution of the meshed-then-opened graph."""
-    from networks.feeder import plain_feeder
+    from gridferry.networks.feeder import plain_feeder
 
     feeder = load_network("ieee33", Path()).feeder
     z_base = feeder.base_kv[0] ** 2 / feeder.base_mva
@@ -140,7 +140,7 @@ def test_json_files_and_python_files_give_the_net_they_hold(tmp_path: Path) -> N
     (tmp_path / "nets.py").write_text(
         "import pandapower as pp\n"
         "from pathlib import Path\n"
-        "from networks.catalog import load_network\n"
+        "from gridferry.networks.catalog import load_network\n"
         "def net():\n    return pp.from_json(str(Path(__file__).parent / 'grid.json'))\n"
         "def feeder():\n    return load_network('ieee33', Path()).feeder\n"
     )

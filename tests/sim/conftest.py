@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim import cli
+from gridferry.sim import cli
 
 
 @pytest.fixture

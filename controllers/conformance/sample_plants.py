@@ -1,0 +1,224 @@
+"""Small plants, days and observations to try a controller on, built from figures in the code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from gridferry.controllers.contract import (
+    Battery,
+    Forecast,
+    Generator,
+    Labour,
+    Link,
+    Mileage,
+    Observation,
+    Plant,
+    Station,
+    Storage,
+    Terminal,
+    Truck,
+    TruckCost,
+)
+from gridferry.networks.feeder import Feeder, plain_feeder
+from gridferry.networks.roads.travel import DistanceMatrix
+
+T = TypeVar("T", Forecast, Observation)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A plant with one day that happens to it.
+
+    Attributes
+    ----------
+    name : for messages
+    plant : the plant
+    day : load, generation, prices and congestion of every step of the run
+    """
+
+    name: str
+    plant: Plant
+    day: Forecast
+
+
+def samples() -> tuple[Sample, ...]:
+    """Return one plant with a truck, one with every kind of device on two feeders, and one without any device.
+
+    Steps are long and days short, so that controllers that solve large problems can be tried too.
+    """
+    return three_bus(step_s=1800), two_feeders(step_s=3600), no_devices()
+
+
+def three_bus(step_s: int = 600) -> Sample:
+    """One day of three buses in a row, a station at each, PV, wind and one truck (the published case's figures)."""
+    feeder = plain_feeder(
+        "three_bus",
+        base_mva=10.0,
+        base_kv=16.0,
+        bus_names=("1", "2", "3"),
+        p_load_mw=np.array([0.0, 2.0, 1.5]),
+        q_load_mvar=np.array([0.0, 0.5, 0.4]),
+        from_bus=np.array([0, 1]),
+        to_bus=np.array([1, 2]),
+        r_ohm=np.array([0.256, 0.384]),
+        x_ohm=np.array([0.512, 0.64]),
+        v_min_pu=0.95,
+        v_max_pu=1.05,
+    )
+    km = np.array([[0.0, 16.87, 19.92], [16.87, 0.0, 16.83], [19.92, 16.83, 0.0]])
+    storage = Storage(6.381, 3.25, 3.25, 0.75, 0.75, 0.0, 0.2, 0.8, 0.5, 0.5, 1.0, 15.0)
+    plant = Plant(
+        feeders=(feeder,),
+        stations=tuple(Station(f"S{bus + 1}", 0, bus) for bus in range(3)),
+        trucks=(Truck("T1", storage, (0, 1, 2), 0, 3, TruckCost(0.4, 10.0, Mileage.LEG, Labour.TRAVEL, 8.0)),),
+        batteries=(),
+        links=(),
+        generators=(Generator("pv", "pv", 0, 1, 128.0), Generator("wind", "wind", 0, 2, 128.0)),
+        roads=DistanceMatrix(("S1", "S2", "S3"), km, speed_km_h=40.0, install_min=5.0),
+        step_s=step_s,
+        steps=86400 // step_s,
+        horizon_steps=86400 // step_s,
+        first_step_of_day=0,
+        export_price_ratio=1.0,
+        currency="USD",
+    )
+    return Sample("three buses, one truck", plant, _day(plant))
+
+
+def two_feeders(step_s: int = 900) -> Sample:
+    """Two feeders with a link of two terminals, a battery in each, a truck for three of four stations; 30 hours."""
+    plant = Plant(
+        feeders=(_line("dn1"), _line("dn2")),
+        stations=(Station("S1", 0, 0), Station("S2", 0, 3), Station("S3", 1, 4), Station("S4", 1, 6)),
+        trucks=(
+            Truck(
+                "T1",
+                Storage(2.0, 0.8, 0.9, 0.92, 0.93, 0.01, 0.1, 0.9, 0.5, 0.5, 1.5, 5.0),
+                (0, 1, 3),
+                1,
+                4,
+                TruckCost(0.3, 8.0, Mileage.LEG, Labour.TRAVEL, 8.0),
+            ),
+        ),
+        batteries=(
+            Battery("B1", 0, 2, Storage(1.0, 0.5, 0.5, 1.0, 1.0, 0.02, 0.1, 0.9, 0.5, 0.5, float("inf"), 0.0)),
+            Battery("B2", 1, 6, Storage(1.5, 0.4, 0.5, 0.95, 0.95, 0.0, 0.0, 1.0, 0.4, None, 2.0, 3.0)),
+        ),
+        links=(Link("L1", (Terminal("L1-1", 0, 3, 0.5, 0.02), Terminal("L1-2", 1, 6, 0.5, 0.02)), 0),),
+        generators=(Generator("pv1", "pv", 0, 3, 0.0), Generator("wind2", "wind", 1, 6, 0.0)),
+        roads=DistanceMatrix(
+            ("S1", "S2", "S3", "S4"),
+            np.array([[0.0, 3.0, 9.0, 12.0], [3.0, 0.0, 8.0, 10.0], [9.0, 8.0, 0.0, 4.0], [12.0, 10.0, 4.0, 0.0]]),
+            speed_km_h=30.0,
+            install_min=5.0,
+        ),
+        step_s=step_s,
+        steps=30 * 3600 // step_s,
+        horizon_steps=86400 // step_s,
+        first_step_of_day=6 * 3600 // step_s,
+        export_price_ratio=0.8,
+        currency="USD",
+    )
+    return Sample("two feeders, link, batteries, truck", plant, _day(plant))
+
+
+def no_devices() -> Sample:
+    """One feeder and nothing to control."""
+    plant = Plant(
+        feeders=(_line("dn1"),),
+        stations=(),
+        trucks=(),
+        batteries=(),
+        links=(),
+        generators=(),
+        roads=None,
+        step_s=3600,
+        steps=24,
+        horizon_steps=24,
+        first_step_of_day=0,
+        export_price_ratio=1.0,
+        currency="USD",
+    )
+    return Sample("no devices", plant, _day(plant))
+
+
+def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:
+    """Return the perfect forecast from ``step`` on, ``horizon`` steps or what is left of the run; read-only."""
+    rows = slice(step, step + horizon)
+    day = sample.day
+    return read_only(
+        Forecast(
+            load_p_mw=day.load_p_mw[rows].copy(),
+            load_q_mvar=day.load_q_mvar[rows].copy(),
+            generation_mw=day.generation_mw[rows].copy(),
+            buy_price=day.buy_price[rows].copy(),
+            sell_price=day.sell_price[rows].copy(),
+            congestion=day.congestion[rows].copy(),
+        )
+    )
+
+
+def at_start(plant: Plant) -> Observation:
+    """Return what is measured before the first step: initial energies and positions, nothing used; read-only."""
+    return read_only(
+        Observation(
+            step=0,
+            energy_mwh=np.array([one.energy_mwh * one.soc_initial for one in plant.storages]),
+            station=np.array([truck.initial_station for truck in plant.trucks], dtype=np.int64),
+            transit_steps=np.zeros(len(plant.trucks), dtype=np.int64),
+            trips_today=np.zeros(len(plant.trucks), dtype=np.int64),
+            cycles_today=np.zeros(len(plant.storages)),
+            used_today=np.zeros(len(plant.trucks), dtype=np.int64),
+            v_pu=np.full(plant.n_bus, np.nan),
+            p_branch_mw=np.full(plant.n_branch, np.nan),
+            q_branch_mvar=np.full(plant.n_branch, np.nan),
+        )
+    )
+
+
+def read_only(given: T) -> T:
+    """Return it with its arrays read-only, as the loop gives them to a controller."""
+    for value in vars(given).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    return given
+
+
+def _day(plant: Plant) -> Forecast:
+    """A cheap night and a dear evening, PV at noon, wind at night, busy roads in the afternoon."""
+    hour = ((plant.first_step_of_day + np.arange(plant.steps)) % plant.steps_per_day + 0.5) * plant.step_h
+    factor = 0.65 - 0.35 * np.cos(2 * np.pi * (hour - 4.0) / 24.0)
+    output = {
+        "pv": 0.5 * np.maximum(0.0, np.sin(np.pi * (hour - 6.0) / 12.0)),
+        "wind": 0.8 + 0.4 * np.cos(2 * np.pi * hour / 24.0),
+    }
+    columns = [output[generator.kind] for generator in plant.generators]
+    return read_only(
+        Forecast(
+            load_p_mw=factor[:, None] * np.concatenate([feeder.p_load_mw for feeder in plant.feeders]),
+            load_q_mvar=factor[:, None] * np.concatenate([feeder.q_load_mvar for feeder in plant.feeders]),
+            generation_mw=np.stack(columns, axis=1) if columns else np.zeros((plant.steps, 0)),
+            buy_price=110.0 - 85.0 * np.cos(2 * np.pi * (hour - 5.0) / 24.0),
+            sell_price=np.full(plant.steps, 80.0),
+            congestion=2.0 + 15.0 * np.exp(-(((hour - 17.0) / 2.0) ** 2)),
+        )
+    )
+
+
+def _line(name: str) -> Feeder:
+    loads = np.array([0.0, 0.3, 0.2, 0.4])
+    return plain_feeder(
+        name,
+        base_mva=1.0,
+        base_kv=12.66,
+        bus_names=("1", "2", "3", "4"),
+        p_load_mw=loads,
+        q_load_mvar=0.4 * loads,
+        from_bus=np.array([0, 1, 2]),
+        to_bus=np.array([1, 2, 3]),
+        r_ohm=np.array([0.4, 0.5, 0.6]),
+        x_ohm=np.array([0.3, 0.4, 0.4]),
+    )

@@ -1,0 +1,290 @@
+"""A battery's step: the energy it moves, and what its limits leave of a setpoint.
+
+    E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch        [A, eq. 37; B, §2.2]
+
+Limits take from a setpoint in this order:
+
+1. P by the largest power and the converter's rating,
+2. P by the cycles left of the day,
+3. P by the window of energy, so that the step ends on the bound; the loss is that of the Q which step 4 leaves,
+4. Q by what the rating leaves beside P,
+5. Q by the window of energy, where its loss alone would empty the store.
+
+P and Q only ever shrink towards 0. A store outside its window may stay where it is, but gets no further out.
+
+A derated store has its power and its converter's rating times the availability. Where strings drop out, the share of
+the rated energy that can be held falls: what they held is lost at the start of the step, in proportion, so that the
+others keep their state of charge. Strings that come back are empty. The window is of the energy that can be held;
+cycles are counted against the rated energy, as wear and warranties are.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+
+from gridferry.controllers.devices.transition import (
+    NEGLIGIBLE_MW,
+    Clip,
+    Outcome,
+    Phase,
+    Setpoint,
+    StepConditions,
+    reactive_within,
+    refuse_nonfinite,
+)
+
+_ROUNDING = 16 * sys.float_info.epsilon
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What limits a battery, on a truck or not [A, eqs. 37-41; B, §2.2].
+
+    ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
+
+    Attributes
+    ----------
+    energy_mwh : rated energy [MWh]
+    p_max_mw : largest charging and discharging power, at the grid's side [MW]
+    s_max_mva : converter rating, ``P² + Q² ≤ S²`` [MVA]
+    eta_charge, eta_discharge : efficiencies η_ch, η_dh
+    loss_coefficient : converter loss A [MW per MVA], drawn from the store
+    soc_min, soc_max : window of the state of charge
+    soc_initial : state of charge at the start of the run
+    soc_end_min : least state of charge at the end of every day; ``None`` where it is free
+    cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
+    cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
+    """
+
+    energy_mwh: float
+    p_max_mw: float
+    s_max_mva: float
+    eta_charge: float
+    eta_discharge: float
+    loss_coefficient: float
+    soc_min: float
+    soc_max: float
+    soc_initial: float
+    soc_end_min: float | None
+    cycles_max_per_day: float
+    cost_per_mwh_charged: float
+
+
+@dataclass(frozen=True)
+class Battery:
+    """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
+
+    name: str
+    network: int
+    bus: int
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """A store at the start of a step.
+
+    Attributes
+    ----------
+    energy_mwh : stored energy [MWh]
+    cycles_today : cycles since local midnight, of the rated energy
+    capacity : share of the rated energy that it could hold in the step before
+    """
+
+    energy_mwh: float
+    cycles_today: float = 0.0
+    capacity: float = 1.0
+
+
+def initial_store(storage: Storage, capacity: float = 1.0) -> StoreState:
+    """Return the state in which a run begins: the initial state of charge, of what the store can hold."""
+    return StoreState(storage.soc_initial * storage.energy_mwh * capacity, capacity=capacity)
+
+
+def step_store(
+    name: str, storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions
+) -> tuple[StoreState, Outcome]:
+    """Do what the setpoint asks as far as the limits allow.
+
+    Raises
+    ------
+    ValueError
+        for a setpoint that is not finite.
+    """
+    refuse_nonfinite(name, setpoint)
+    if conditions.availability <= 0:
+        return rest(storage, state, setpoint, conditions, Clip.OUT_OF_SERVICE)
+    left = _strings(state, conditions)
+    derated = _derated(storage, conditions.availability)
+    p, q, clips = clip_to_limits(derated, left, setpoint.p_mw, setpoint.q_mvar, conditions.step_h)
+    return _move(storage, state, setpoint, conditions, p, q, clips)
+
+
+def rest(
+    storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions, why: Clip
+) -> tuple[StoreState, Outcome]:
+    """Give no power, whatever is asked."""
+    asked = max(abs(setpoint.p_mw), abs(setpoint.q_mvar))
+    return _move(storage, state, setpoint, conditions, 0.0, 0.0, (why,) if asked > NEGLIGIBLE_MW else ())
+
+
+def _derated(storage: Storage, availability: float) -> Storage:
+    if availability >= 1:
+        return storage
+    return replace(storage, p_max_mw=availability * storage.p_max_mw, s_max_mva=availability * storage.s_max_mva)
+
+
+def _strings(state: StoreState, conditions: StepConditions) -> StoreState:
+    """Return the store with the strings it has in this step."""
+    if conditions.capacity == state.capacity:
+        return state
+    kept = min(conditions.capacity / state.capacity, 1.0)
+    return StoreState(kept * state.energy_mwh, state.cycles_today, conditions.capacity)
+
+
+def _move(
+    storage: Storage,
+    state: StoreState,
+    setpoint: Setpoint,
+    conditions: StepConditions,
+    p: float,
+    q: float,
+    clips: tuple[Clip, ...],
+) -> tuple[StoreState, Outcome]:
+    step_h = conditions.step_h
+    charge, discharge = max(-p, 0.0), max(p, 0.0)
+    into = storage.eta_charge * charge
+    out = discharge / storage.eta_discharge
+    converter = storage.loss_coefficient * math.hypot(p, q)
+    left = _strings(state, conditions)
+    low, high = _window(storage, left)
+    # the clip lands on the bound up to rounding
+    energy = min(max(left.energy_mwh + step_h * (into - out - converter), low), high)
+    cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * (into + out)
+    cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
+    outcome = Outcome(
+        p_mw=p,
+        q_mvar=q,
+        shortfall_mwh=step_h * abs(setpoint.p_mw - p),
+        charged_mwh=step_h * charge,
+        discharged_mwh=step_h * discharge,
+        loss_mwh=step_h * ((charge - into) + (out - discharge) + converter) + (state.energy_mwh - left.energy_mwh),
+        clips=clips,
+        energy_mwh=energy,
+        cycles_today=cycles,
+        wear_cost=storage.cost_per_mwh_charged * step_h * charge,
+        phase=Phase.FIXED,
+    )
+    return StoreState(energy, 0.0 if conditions.ends_day else cycles, left.capacity), outcome
+
+
+def clip_to_limits(
+    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float
+) -> tuple[float, float, tuple[Clip, ...]]:
+    """Reduce a setpoint to what the limits allow; returns P, Q and the reasons. A feasible one passes unchanged."""
+    clips: list[Clip] = []
+    p = _within(p_asked, min(storage.p_max_mw, storage.s_max_mva), Clip.RATING, clips)
+    p = _within(p, _cycle_limit(storage, state, step_h, p), Clip.CYCLES, clips)
+    q = reactive_within(storage.s_max_mva, p, q_asked)
+    if _inside(storage, state, p, q, step_h):
+        if abs(q - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+            clips.append(Clip.RATING)
+        return p, q, tuple(clips)
+    return _clip_to_window(storage, state, p, q_asked, step_h, clips)
+
+
+def _within(p: float, limit: float, why: Clip, clips: list[Clip]) -> float:
+    if abs(p) <= limit:
+        return p
+    if abs(p) - limit > NEGLIGIBLE_MW:
+        clips.append(why)
+    return math.copysign(limit, p)
+
+
+def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -> float:
+    """Largest power in the direction of ``p`` that the cycles left allow [MW] [A, eq. 38]."""
+    if math.isinf(storage.cycles_max_per_day):
+        return math.inf
+    left = max(storage.cycles_max_per_day - state.cycles_today, 0.0) * 2 * storage.energy_mwh / step_h
+    return left / storage.eta_charge if p < 0 else left * storage.eta_discharge
+
+
+def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
+    """Least and largest energy at the end of a step [MWh]; as states of charge they are not beyond the limits."""
+    held = state.capacity * storage.energy_mwh
+    low, high = storage.soc_min * held, storage.soc_max * held
+    # a product divided by its factor can come out one bit further than it went in
+    if low / held < storage.soc_min:
+        low = math.nextafter(low, math.inf)
+    if high / held > storage.soc_max:
+        high = math.nextafter(high, 0.0)
+    return min(low, state.energy_mwh), max(high, state.energy_mwh)
+
+
+def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: float) -> bool:
+    """Whether the step ends inside the window, up to rounding."""
+    gain = -storage.eta_charge * p if p < 0 else -p / storage.eta_discharge
+    energy = state.energy_mwh + step_h * (gain - storage.loss_coefficient * math.hypot(p, q))
+    low, high = _window(storage, state)
+    slack = _ROUNDING * (high + step_h * storage.s_max_mva)
+    return low - slack <= energy <= high + slack
+
+
+def _clip_to_window(
+    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float, clips: list[Clip]
+) -> tuple[float, float, tuple[Clip, ...]]:
+    """End the step on the bound that ``p_asked`` and its Q would break."""
+    s_max, loss = storage.s_max_mva, storage.loss_coefficient
+    low, high = _window(storage, state)
+    q_size = abs(q_asked)
+    spare, room = (state.energy_mwh - low) / step_h, (high - state.energy_mwh) / step_h
+    charge = max(-p_asked, 0.0)
+    apparent = min(math.hypot(p_asked, q_size), s_max)
+    if storage.eta_charge * charge - loss * apparent > room:
+        p = -min(_fullest_charge(storage.eta_charge, loss, q_size, s_max, room), charge)
+        return _clipped(p_asked, q_asked, p, reactive_within(s_max, p, q_asked), s_max, Clip.ENERGY_FULL, clips)
+    if p_asked > 0:
+        p = min(_emptying_discharge(1 / storage.eta_discharge, loss, q_size, s_max, spare), p_asked)
+        most = spare / loss if p == 0 and loss > 0 else math.inf
+    elif (own := (storage.eta_charge * charge + spare) / loss if loss > 0 else math.inf) >= charge:
+        p, most = p_asked, math.sqrt((own - charge) * (own + charge))
+    else:
+        # the converter loses more than the store gains: only where A > η_ch
+        p, most = -min(spare / (loss - storage.eta_charge), charge), 0.0
+    q = reactive_within(s_max, p, q_asked)
+    q = math.copysign(min(abs(q), most), q_asked)
+    return _clipped(p_asked, q_asked, p, q, s_max, Clip.ENERGY_EMPTY, clips)
+
+
+def _clipped(
+    p_asked: float, q_asked: float, p: float, q: float, s_max: float, why: Clip, clips: list[Clip]
+) -> tuple[float, float, tuple[Clip, ...]]:
+    beside = reactive_within(s_max, p, q_asked)
+    if abs(beside - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+        clips.append(Clip.RATING)
+    if max(abs(p - p_asked), abs(q - beside)) > NEGLIGIBLE_MW:
+        clips.append(why)
+    return p, q, tuple(clips)
+
+
+def _emptying_discharge(c: float, loss: float, q: float, s_max: float, spare: float) -> float:
+    """Solve ``c P + A min(√(P² + q²), S) = spare`` for P ≥ 0; 0 where the loss alone is more [MW]."""
+    if loss * min(q, s_max) >= spare:
+        return 0.0
+    at_rating = (spare - loss * s_max) / c
+    if at_rating > 0 and math.hypot(at_rating, q) >= s_max:
+        return at_rating
+    # the smaller root of (c² - A²) P² - 2 c spare P + spare² - A² q² = 0, in the form that does not cancel
+    root = math.sqrt(spare * spare + (c - loss) * (c + loss) * q * q)
+    return (spare - loss * q) * (spare + loss * q) / (c * spare + loss * root)
+
+
+def _fullest_charge(eta: float, loss: float, q: float, s_max: float, room: float) -> float:
+    """Solve ``η P - A min(√(P² + q²), S) = room`` for P > 0 [MW]."""
+    at_rating = (room + loss * s_max) / eta
+    if eta <= loss or math.hypot(at_rating, q) >= s_max:
+        return at_rating
+    root = math.sqrt(room * room + (eta - loss) * (eta + loss) * q * q)
+    return (room * eta + loss * root) / ((eta - loss) * (eta + loss))

@@ -1,0 +1,227 @@
+"""DistFlow with the second-order cone: the branch flow of a radial feeder, for every step of a horizon.
+
+A branch is an ideal transformer, a π section and an ideal transformer (`gridferry.networks.feeder.Feeder`).
+With ``w = v / tap²`` the squared voltages at the ends of the section and ``p, q`` the flow into it at the parent's end:
+
+    p_s = p - g_i w_i,   q_s = q + b_i w_i                  into the series impedance
+    ℓ w_i ≥ p_s² + q_s²                                     the cone; equality is the power flow   [A, eqs. 10-12, 35]
+    w_j = w_i - 2 (r p_s + x q_s) + (r² + x²) ℓ
+    p_j = p_s - r ℓ - g_j w_j,   q_j = q_s - x ℓ + b_j w_j  out of the section at the child's end
+
+A plain line has no shunts and taps of 1, so that ``p_s = p`` and ``w = v``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from gridferry.networks.feeder import Feeder
+
+
+@dataclass(frozen=True, eq=False)
+class BranchFlow:
+    """Flow of one feeder over the horizon, in per unit of its base.
+
+    Attributes
+    ----------
+    v_sq : squared voltage of every bus (horizon, bus) [pu²]
+    p, q : flow into every branch at its parent's end (horizon, branch) [pu]
+    p_series, q_series : flow into its series impedance (horizon, branch) [pu]
+    i_sq : squared current of the series impedance (horizon, branch) [pu²]
+    w_parent, w_child : squared voltages at the ends of the π section (horizon, branch) [pu²]
+    p_child, q_child : flow out of every branch into its child bus (horizon, branch) [pu]
+    p_import, q_import : drawn from the grid above at the slack bus (horizon,) [pu]
+    losses : active power lost in branches and shunts (horizon,) [pu]
+    constraints : what ties them together
+    """
+
+    v_sq: cp.Expression
+    p: cp.Expression
+    q: cp.Expression
+    p_series: cp.Expression
+    q_series: cp.Expression
+    i_sq: cp.Expression
+    w_parent: cp.Expression
+    w_child: cp.Expression
+    p_child: cp.Expression
+    q_child: cp.Expression
+    p_import: cp.Expression
+    q_import: cp.Expression
+    losses: cp.Expression
+    constraints: list[cp.Constraint]
+
+
+def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expression) -> BranchFlow:
+    """Relate the injections at the buses to flows and voltages, without any limit.
+
+    Parameters
+    ----------
+    p_injection, q_injection : net injection (generation + devices - load) of every bus (horizon, bus) [pu]
+    """
+    horizon = p_injection.shape[0]
+    v_sq = cp.Variable((horizon, feeder.n_bus), name="v_sq")
+    p = cp.Variable((horizon, feeder.n_branch), name="p")
+    q = cp.Variable((horizon, feeder.n_branch), name="q")
+    i_sq = cp.Variable((horizon, feeder.n_branch), name="i_sq")
+    p_import, q_import = cp.Variable(horizon, name="p_import"), cp.Variable(horizon, name="q_import")
+
+    w_parent = v_sq @ _at(feeder.parent, feeder, 1.0 / feeder.tap_parent**2).T
+    w_child = v_sq @ _at(feeder.child, feeder, 1.0 / feeder.tap_child**2).T
+    p_series = p - _scaled(w_parent, feeder.g_parent_pu)
+    q_series = q + _scaled(w_parent, feeder.b_parent_pu)
+    p_child = p_series - _scaled(i_sq, feeder.r_pu) - _scaled(w_child, feeder.g_child_pu)
+    q_child = q_series - _scaled(i_sq, feeder.x_pu) + _scaled(w_child, feeder.b_child_pu)
+    losses = cp.sum(p - p_child, axis=1)
+    if feeder.g_shunt_pu.any():
+        losses = losses + v_sq @ feeder.g_shunt_pu
+    flow = BranchFlow(
+        v_sq=v_sq,
+        p=p,
+        q=q,
+        p_series=p_series,
+        q_series=q_series,
+        i_sq=i_sq,
+        w_parent=w_parent,
+        w_child=w_child,
+        p_child=p_child,
+        q_child=q_child,
+        p_import=p_import,
+        q_import=q_import,
+        losses=losses,
+        constraints=[],
+    )
+    flow.constraints.extend(
+        [
+            *power_balance(feeder, flow, p_injection, q_injection),
+            *voltage_drop(feeder, flow),
+            *current_cone(flow),
+            v_sq[:, feeder.slack] == feeder.slack_v_pu**2,
+        ]
+    )
+    return flow
+
+
+def power_balance(
+    feeder: Feeder, flow: BranchFlow, p_injection: cp.Expression, q_injection: cp.Expression
+) -> list[cp.Constraint]:
+    """What arrives at a bus, is injected there or imported leaves through its branches and shunt [A, eqs. 6-9]."""
+    leaving, entering = _at(feeder.parent, feeder), _at(feeder.child, feeder)
+    at_slack = sp.csr_array(([1.0], ([0], [feeder.slack])), shape=(1, feeder.n_bus))
+    column = (flow.v_sq.shape[0], 1)
+    p_grid = cp.reshape(flow.p_import, column, order="C") @ at_slack
+    q_grid = cp.reshape(flow.q_import, column, order="C") @ at_slack
+    p_shunt = _scaled(flow.v_sq, feeder.g_shunt_pu)
+    q_shunt = -_scaled(flow.v_sq, feeder.b_shunt_pu)
+    return [
+        flow.p_child @ entering - flow.p @ leaving + p_injection + p_grid - p_shunt == 0,
+        flow.q_child @ entering - flow.q @ leaving + q_injection + q_grid - q_shunt == 0,
+    ]
+
+
+def voltage_drop(feeder: Feeder, flow: BranchFlow) -> list[cp.Constraint]:
+    """Tie the squared voltages at the two ends of every series impedance [A, eq. 10].
+
+    ``w_j = w_i - 2 (r p + x q) + (r² + x²) ℓ``
+    """
+    r, x = feeder.r_pu, feeder.x_pu
+    drop = 2 * (_scaled(flow.p_series, r) + _scaled(flow.q_series, x)) - _scaled(flow.i_sq, r**2 + x**2)
+    return [flow.w_child == flow.w_parent - drop]
+
+
+def current_cone(flow: BranchFlow) -> list[cp.Constraint]:
+    """Relax ``ℓ w = p² + q²`` to ``‖(2p, 2q, ℓ - w)‖ ≤ ℓ + w`` [A, eq. 35]."""
+    return [_product_above_squares(flow.i_sq, flow.w_parent, flow.p_series, flow.q_series)]
+
+
+def voltage_limits(
+    feeder: Feeder,
+    flow: BranchFlow,
+    low_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
+    high_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
+    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
+) -> list[cp.Constraint]:
+    """Keep every voltage but the slack's within its limits, less margins [A, eq. 13].
+
+    Parameters
+    ----------
+    low_pu, high_pu : kept from the lower and from the upper limit [pu]
+    excess : squared voltage by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
+    """
+    others = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
+    below, above = (
+        np.broadcast_to(np.asarray(one, dtype=float), flow.v_sq.shape)[:, others] for one in (low_pu, high_pu)
+    )
+    low = np.maximum(feeder.v_min_pu[others] + below, 0.0) ** 2
+    high = np.maximum(feeder.v_max_pu[others] - above, 0.0) ** 2
+    give = excess @ np.ones((1, len(others))) if isinstance(excess, cp.Expression) else excess
+    v_sq = flow.v_sq[:, others]
+    return [v_sq >= low - give, v_sq <= high + give]
+
+
+def current_limits(
+    feeder: Feeder,
+    flow: BranchFlow,
+    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
+    taken: Float[np.ndarray, "horizon branch"] | None = None,
+) -> list[cp.Constraint]:
+    """Keep the current of every rated branch within its rating, at both ends of its π section.
+
+    Parameters
+    ----------
+    excess : squared current by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
+    taken : share taken off each rating
+    """
+    left = np.ones(flow.p.shape) if taken is None else 1.0 - taken
+    rated = np.isfinite(feeder.i_max_pu)
+    shunted = np.any([feeder.g_parent_pu, feeder.b_parent_pu, feeder.g_child_pu, feeder.b_child_pu], axis=0)
+    plain, charged = np.flatnonzero(rated & ~shunted), np.flatnonzero(rated & shunted)
+    constraints: list[cp.Constraint] = []
+    if len(plain):
+        give = excess @ np.ones((1, len(plain))) if isinstance(excess, cp.Expression) else excess
+        constraints.append(flow.i_sq[:, plain] <= (left[:, plain] * feeder.i_max_pu[plain]) ** 2 + give)
+    if len(charged):
+        # the ends carry the charging current too: |S|² ≤ I² w, with a current of its own for each end
+        give = excess @ np.ones((1, len(charged))) if isinstance(excess, cp.Expression) else excess
+        shape = (flow.v_sq.shape[0], len(charged))
+        for p, q, w in ((flow.p, flow.q, flow.w_parent), (flow.p_child, flow.q_child, flow.w_child)):
+            i_sq = cp.Variable(shape)
+            constraints += [
+                _product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged]),
+                i_sq <= (left[:, charged] * feeder.i_max_pu[charged]) ** 2 + give,
+            ]
+    return constraints
+
+
+def cone_gap(flow: BranchFlow) -> float:
+    """Return the largest ``ℓ w - p² - q²`` of a solved flow [pu²]; 0 is a power flow."""
+    gap = flow.i_sq.value * flow.w_parent.value - flow.p_series.value**2 - flow.q_series.value**2
+    return float(np.max(gap, initial=0.0))
+
+
+def made_up(feeder: Feeder, flow: BranchFlow) -> float:
+    """Return the largest ``|z| (ℓ - (p² + q²)/w)`` of a solved flow: power lost on paper only [pu]."""
+    through = (flow.p_series.value**2 + flow.q_series.value**2) / np.maximum(flow.w_parent.value, 1e-6)
+    return float(np.max(np.hypot(feeder.r_pu, feeder.x_pu) * (flow.i_sq.value - through), initial=0.0))
+
+
+def _product_above_squares(a: cp.Expression, b: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Constraint:
+    """``a b ≥ p² + q²`` with a, b ≥ 0, entry by entry."""
+    flat = [cp.vec(one, order="F") for one in (a, b, p, q)]
+    tails = cp.vstack([2 * flat[2], 2 * flat[3], flat[0] - flat[1]])
+    return cp.SOC(flat[0] + flat[1], tails, axis=0)
+
+
+def _at(bus: np.ndarray, feeder: Feeder, weight: Float[np.ndarray, " branch"] | None = None) -> sp.csr_array:
+    """Matrix (branch, bus) with the weight of each branch, or 1, at its bus."""
+    value = np.ones(len(bus)) if weight is None else weight
+    return sp.csr_array((value, (np.arange(len(bus)), bus)), shape=(len(bus), feeder.n_bus))
+
+
+def _scaled(expression: cp.Expression, factor: np.ndarray) -> cp.Expression:
+    """Multiply the columns of an expression by factors."""
+    return expression @ sp.diags_array(np.asarray(factor, dtype=float))

@@ -1,0 +1,106 @@
+"""How large flows and losses of a feeder can be at most, whatever the devices do."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gridferry.networks.feeder import Feeder
+
+
+@dataclass(frozen=True, eq=False)
+class LargestFlow:
+    """Limits that every power flow within the voltage limits keeps, in per unit.
+
+    Attributes
+    ----------
+    exchange : largest active power drawn from or fed to the grid above (horizon,) [pu]
+    losses : largest losses (horizon,) [pu]
+    """
+
+    exchange: Float[np.ndarray, " horizon"]
+    losses: Float[np.ndarray, " horizon"]
+
+
+def largest_flow(
+    feeder: Feeder,
+    p_reach: Float[np.ndarray, "horizon bus"],
+    q_reach: Float[np.ndarray, "horizon bus"],
+    v_low_pu: float,
+    *,
+    rated: bool = True,
+) -> LargestFlow:
+    """Add up what lies below every branch, leaves first, with the losses that it causes at the lowest voltage.
+
+    Parameters
+    ----------
+    p_reach, q_reach : largest magnitude of the net injection at every bus [pu]
+    v_low_pu : no voltage is lower [pu]
+    rated : currents keep their ratings
+    """
+    v_high_sq = max(float(feeder.v_max_pu.max()), feeder.slack_v_pu, 1.0) ** 2
+    p = p_reach + np.abs(feeder.g_shunt_pu) * v_high_sq
+    q = q_reach + np.abs(feeder.b_shunt_pu) * v_high_sq
+    losses = np.full(len(p), np.abs(feeder.g_shunt_pu).sum() * v_high_sq)
+    for branch in outward_order(feeder)[::-1]:
+        parent, child = feeder.parent[branch], feeder.child[branch]
+        w_high = v_high_sq / min(feeder.tap_parent[branch], feeder.tap_child[branch]) ** 2
+        w_low = v_low_pu**2 / max(feeder.tap_parent[branch], feeder.tap_child[branch]) ** 2
+        p_out = p[:, child] + abs(feeder.g_child_pu[branch]) * w_high
+        q_out = q[:, child] + abs(feeder.b_child_pu[branch]) * w_high
+        # seen from the child's end of the impedance, where the voltage is at least w_low
+        i_sq = np.minimum((p_out**2 + q_out**2) / w_low, _rating_sq(feeder, int(branch)) if rated else np.inf)
+        shunts = (abs(feeder.g_parent_pu[branch]) + abs(feeder.g_child_pu[branch])) * w_high
+        losses += feeder.r_pu[branch] * i_sq + shunts
+        p[:, parent] += p_out + feeder.r_pu[branch] * i_sq + abs(feeder.g_parent_pu[branch]) * w_high
+        q[:, parent] += q_out + abs(feeder.x_pu[branch]) * i_sq + abs(feeder.b_parent_pu[branch]) * w_high
+    return LargestFlow(p[:, feeder.slack], losses)
+
+
+def lowered_per_mw(feeders: Sequence[Feeder]) -> float:
+    """Most that a MW of losses that do not exist can lower a squared voltage [pu²/MW].
+
+    ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
+    """
+    most = 0.0
+    for feeder in feeders:
+        r_way, x_way = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
+        for branch in outward_order(feeder):
+            parent, child = feeder.parent[branch], feeder.child[branch]
+            r, x = feeder.r_pu[branch], feeder.x_pu[branch]
+            tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
+            if r > 0:
+                most = max(
+                    most, tap_sq * (r**2 + x**2 + 2 * (r_way[parent] * r + x_way[parent] * x)) / r / feeder.base_mva
+                )
+            r_way[child], x_way[child] = r_way[parent] + tap_sq * r, x_way[parent] + tap_sq * max(x, 0.0)
+    return most
+
+
+def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:
+    """Branches in an order in which every branch comes before those below it."""
+    below: list[list[int]] = [[] for _ in range(feeder.n_bus)]
+    for branch, parent in enumerate(feeder.parent):
+        below[parent].append(branch)
+    order: list[int] = []
+    queue = deque([feeder.slack])
+    while queue:
+        for branch in below[queue.popleft()]:
+            order.append(branch)
+            queue.append(int(feeder.child[branch]))
+    return np.array(order, dtype=np.int64)
+
+
+def _rating_sq(feeder: Feeder, branch: int) -> float:
+    """Squared rating of a plain branch; the series current of a charged one may exceed that of its ends."""
+    charged = (
+        feeder.b_parent_pu[branch]
+        or feeder.b_child_pu[branch]
+        or feeder.g_parent_pu[branch]
+        or feeder.g_child_pu[branch]
+    )
+    return np.inf if charged else float(feeder.i_max_pu[branch] ** 2)

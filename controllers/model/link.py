@@ -1,0 +1,83 @@
+"""An MVDC link over the horizon: converters that together take from the DC side what they give [B, §2.1].
+
+Σ_k (P_k + loss_k) = 0          over the terminals of a link, two or more
+loss_k ≥ A_k ‖(P_k, Q_k)‖       the cone; equality is the converter
+P_k² + Q_k² ≤ S_k²
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.contract import Forecast, Link, Plant
+
+
+@dataclass(frozen=True, eq=False)
+class LinkPower:
+    """Power of a link's terminals over the horizon.
+
+    Attributes
+    ----------
+    p, q : injection of every terminal into its network (horizon, terminal) [MW, Mvar]
+    loss : converter losses (horizon, terminal) [MW]
+    constraints : ratings, loss cones, balance
+    """
+
+    p: cp.Variable
+    q: cp.Variable
+    loss: cp.Variable
+    constraints: list[cp.Constraint]
+
+
+def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon terminal"] | None = None) -> LinkPower:
+    """Keep every terminal within its rating, and the link in balance.
+
+    The rating is counted in shares of itself, so that links of any size are scaled alike.
+
+    Parameters
+    ----------
+    available : share of the rating that is in service; all of it when not given
+    """
+    shape = (horizon, len(link.terminals))
+    p, q, loss = cp.Variable(shape), cp.Variable(shape), cp.Variable(shape)
+    constraints: list[cp.Constraint] = [cp.sum(p + loss, axis=1) == 0]
+    for k, terminal in enumerate(link.terminals):
+        power = cp.vstack([p[:, k], q[:, k]])
+        share = np.ones(horizon) if available is None else available[:, k]
+        # implied by the cone; as plain rows they bound linear relaxations, and vanish with the share
+        most = terminal.s_max_mva * share
+        constraints += [p[:, k] <= most, p[:, k] >= -most, q[:, k] <= most, q[:, k] >= -most]
+        constraints.append(cp.SOC(share, power / terminal.s_max_mva, axis=0))
+        if terminal.loss_coefficient > 0:
+            constraints.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
+        else:
+            constraints.append(loss[:, k] == 0)
+    return LinkPower(p, q, loss, constraints)
+
+
+def links_in_service(plant: Plant, forecast: Forecast) -> tuple[LinkPower, ...]:
+    """Return the power of every link of a plant, as far as its terminals are in service."""
+    powers, first = [], len(plant.storages)
+    for link in plant.links:
+        devices = range(first, first + len(link.terminals))
+        there = np.stack([forecast.available(device) for device in devices], axis=1)
+        powers.append(link_power(link, forecast.steps, there))
+        first = devices.stop
+    return tuple(powers)
+
+
+def converter_loss(
+    link: Link, p_mw: Float[np.ndarray, "horizon terminal"], q_mvar: Float[np.ndarray, "horizon terminal"]
+) -> Float[np.ndarray, "horizon terminal"]:
+    """Loss of every converter under given power, ``A √(P² + Q²)`` [MW]."""
+    return np.array([one.loss_coefficient for one in link.terminals]) * np.hypot(p_mw, q_mvar)
+
+
+def loss_slack_mw(link: Link, power: LinkPower) -> float:
+    """Largest converter loss that a solved link counts on beyond the true one [MW]; 0 where the cones are tight."""
+    true = converter_loss(link, power.p.value, power.q.value)
+    return float(np.max(power.loss.value - true, initial=0.0))

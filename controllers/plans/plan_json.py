@@ -1,0 +1,92 @@
+"""A plan as strict JSON and back, exactly: what travels between mosaik's simulators and is kept to resume a run.
+
+Numbers are JSON numbers; the ones JSON has no word for are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``,
+so that every JSON reader takes the text, and ``float`` (hence numpy) reads them back. `Plan.memory` passes unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gridferry.controllers.contract import Plan, Prediction, SolverOutcome, Status
+
+_PREDICTED = tuple(one.name for one in fields(Prediction))
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as dicts, lists, numbers and strings that ``json.dumps(..., allow_nan=False)`` accepts."""
+    solver = plan.solver
+    return {
+        "p_mw": _rows(plan.p_mw),
+        "q_mvar": _rows(plan.q_mvar),
+        "destination": plan.destination.tolist(),
+        "prediction": None if plan.prediction is None else _prediction_to_json(plan.prediction),
+        "solver": {
+            "status": solver.status.value,
+            "ended": solver.ended,
+            "objective": _number(solver.objective),
+            "bound": _number(solver.bound),
+            "gap": _number(solver.gap),
+            "cone_gap": _number(solver.cone_gap),
+            "seconds": _number(solver.seconds),
+            "reference": _number(solver.reference),
+        },
+        "memory": dict(plan.memory),
+    }
+
+
+def plan_from_json(data: dict[str, Any]) -> Plan:
+    """Return the plan that `plan_to_json` wrote, bit for bit; its arrays are read-only."""
+    solver = data["solver"]
+    prediction = data["prediction"]
+    destination: Int[np.ndarray, "horizon truck"] = np.array(data["destination"], dtype=np.int64)
+    destination.setflags(write=False)
+    return Plan(
+        p_mw=_array(data["p_mw"]),
+        q_mvar=_array(data["q_mvar"]),
+        destination=destination,
+        prediction=None
+        if prediction is None
+        else Prediction(**{name: _array(prediction[name]) for name in _PREDICTED}),
+        solver=SolverOutcome(
+            status=Status(solver["status"]),
+            ended=solver["ended"],
+            objective=float(solver["objective"]),
+            bound=float(solver["bound"]),
+            gap=float(solver["gap"]),
+            cone_gap=float(solver["cone_gap"]),
+            seconds=float(solver["seconds"]),
+            reference=float(solver["reference"]),
+        ),
+        memory=dict(data["memory"]),
+    )
+
+
+def _prediction_to_json(prediction: Prediction) -> dict[str, list[Any]]:
+    return {name: _rows(getattr(prediction, name)) for name in _PREDICTED}
+
+
+def _rows(values: Float[np.ndarray, "*axes"]) -> list[Any]:
+    rows: list[Any] = values.tolist()
+    return rows if np.isfinite(values).all() else _spelt(rows)
+
+
+def _spelt(rows: list[Any]) -> list[Any]:
+    return [_spelt(one) if isinstance(one, list) else _number(one) for one in rows]
+
+
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return float(value)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _array(rows: list[Any]) -> Float[np.ndarray, "*axes"]:
+    values: Float[np.ndarray, "*axes"] = np.array(rows, dtype=np.float64)
+    values.setflags(write=False)
+    return values

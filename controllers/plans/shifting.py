@@ -1,0 +1,50 @@
+"""Move plans and forecasts in time: what a plan made some steps ago says about the steps to come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gridferry.controllers.contract import Forecast, Plan, Prediction
+
+
+def shifted(plan: Plan, steps: int = 1) -> Plan | None:
+    """Return the rest of the plan after its first ``steps`` rows; ``None`` when nothing is left of it."""
+    if plan.steps <= steps:
+        return None
+    prediction = plan.prediction
+    if prediction is not None and len(prediction.v_pu) <= steps:
+        prediction = None  # what a host adds to a rule's plan covers its first row only
+    if prediction is not None:
+        prediction = Prediction(
+            v_pu=prediction.v_pu[steps:],
+            p_branch_mw=prediction.p_branch_mw[steps:],
+            q_branch_mvar=prediction.q_branch_mvar[steps:],
+            import_mw=prediction.import_mw[steps:],
+            losses_mw=prediction.losses_mw[steps:],
+            energy_mwh=prediction.energy_mwh[steps:],
+            cost=prediction.cost[steps:],
+        )
+    return replace(
+        plan,
+        p_mw=plan.p_mw[steps:],
+        q_mvar=plan.q_mvar[steps:],
+        destination=plan.destination[steps:],
+        prediction=prediction,
+    )
+
+
+def first_steps(forecast: Forecast, steps: int) -> Forecast:
+    """Return the first ``steps`` steps of a forecast."""
+    return replace(
+        forecast,
+        load_p_mw=forecast.load_p_mw[:steps],
+        load_q_mvar=forecast.load_q_mvar[:steps],
+        generation_mw=forecast.generation_mw[:steps],
+        buy_price=forecast.buy_price[:steps],
+        sell_price=forecast.sell_price[:steps],
+        congestion=forecast.congestion[:steps],
+        error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
+        error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
+        availability=None if forecast.availability is None else forecast.availability[:steps],
+        capacity=None if forecast.capacity is None else forecast.capacity[:steps],
+    )

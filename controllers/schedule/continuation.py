@@ -1,0 +1,47 @@
+"""Go on with a plan made earlier: what is left of it, as far as the measured state and the roads now allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.plans.shifting import first_steps
+from gridferry.controllers.schedule.ac_evaluation import Judge
+
+
+def followed(
+    plant: Plant,
+    observation: Observation,
+    forecast: Forecast,
+    options: MessOptions,
+    previous: Plan,
+    memory: Mapping[str, Any],
+) -> Plan:
+    """Return the rest of the last plan: a late truck drives on, stores keep to what is left of their limits.
+
+    Nothing is optimised; power is reduced where a limit of a store or the energy due at the end of the day asks for it,
+    and predicted by an exact power flow.
+
+    Parameters
+    ----------
+    options : voltage margin and end-of-horizon energy, as for the optimisation
+    previous : the plan of the last step, with at least two rows
+    memory : what the plan is to remember
+    """
+    left = min(previous.steps - 1, forecast.steps)
+    judge = Judge(plant, observation, first_steps(forecast, left), options)
+    rows = slice(1, left + 1)
+    rest = judge.carry_out(previous.destination[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
+    prediction, cone_gap = judge.predict(rest)
+    return Plan(
+        p_mw=rest.p_mw[0],
+        q_mvar=rest.q_mvar[0],
+        destination=rest.station[0],
+        prediction=prediction,
+        solver=SolverOutcome(
+            ended="follows the last decision", objective=float(prediction.cost.sum()), cone_gap=cone_gap
+        ),
+        memory=memory,
+    )

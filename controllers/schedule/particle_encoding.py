@@ -1,0 +1,139 @@
+"""The points that the published second stage searches: trips shifted in time, power tuned within scheduled periods.
+
+A period is a run of steps in which the first stage charges, or discharges, with the idle steps between them; it is
+widened by the largest shift, so that power can move along with the trip. A point has, truck after truck, the shift of
+every trip and the size of the power in every step of its periods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gridferry.controllers.schedule.itinerary import moved_trips, trip_steps
+
+_NOTHING = 1e-6
+"""smaller powers are none [MW]"""
+_ROUNDS_DOWN = 0.499
+"""added to the largest shift, so that a point is as likely to round to it as to any other"""
+
+
+@dataclass(frozen=True, eq=False)
+class ScheduledPeriods:
+    """The first stage's schedule, and what may be changed of it.
+
+    Attributes
+    ----------
+    station : where every truck is parked or driving to
+    start : where it is before
+    p_mw, q_mvar : injection of every device [MW, Mvar]
+    p_max_mw : largest power of every truck [MW]
+    shift_max : steps by which a trip may be shifted either way
+    """
+
+    station: Int[np.ndarray, "horizon truck"]
+    start: Int[np.ndarray, " truck"]
+    p_mw: Float[np.ndarray, "horizon device"]
+    q_mvar: Float[np.ndarray, "horizon device"]
+    p_max_mw: Float[np.ndarray, " truck"]
+    shift_max: int
+
+    @cached_property
+    def trips(self) -> tuple[Int[np.ndarray, " trip"], ...]:
+        """Steps in which the trips of every truck begin."""
+        return tuple(trip_steps(self.station[:, k], int(self.start[k])) for k in range(len(self.start)))
+
+    @cached_property
+    def direction(self) -> Int[np.ndarray, "horizon truck"]:
+        """-1 in periods of charging, +1 in periods of discharging, else 0."""
+        found = np.zeros(self.station.shape, dtype=np.int64)
+        for k in range(len(self.start)):
+            found[:, k] = periods(self.p_mw[:, k], self.shift_max)
+        return found
+
+    @cached_property
+    def _spans(self) -> tuple[tuple[slice, slice, Int[np.ndarray, " step"]], ...]:
+        """Of every truck: where its shifts and powers lie in a point, and the steps of the powers."""
+        spans, at = [], 0
+        for k, trips in enumerate(self.trips):
+            steps = np.flatnonzero(self.direction[:, k])
+            spans.append((slice(at, at + len(trips)), slice(at + len(trips), at + len(trips) + len(steps)), steps))
+            at += len(trips) + len(steps)
+        return tuple(spans)
+
+    @property
+    def size(self) -> int:
+        """Length of a point."""
+        return self._spans[-1][1].stop if self._spans else 0
+
+    @property
+    def box(self) -> tuple[Float[np.ndarray, " variable"], Float[np.ndarray, " variable"]]:
+        """Least and largest value of every variable."""
+        low, high = np.zeros(self.size), np.empty(self.size)
+        for k, (shifts, powers, _) in enumerate(self._spans):
+            high[shifts], high[powers] = self.shift_max + _ROUNDS_DOWN, self.p_max_mw[k]
+            low[shifts] = -high[shifts]
+        return low, high
+
+    def point(self, shift: tuple[Int[np.ndarray, " trip"], ...] | None = None) -> Float[np.ndarray, " variable"]:
+        """Return the first stage's schedule as a point, its trips shifted by given steps or not at all."""
+        x = np.zeros(self.size)
+        for k, (shifts, powers, steps) in enumerate(self._spans):
+            x[shifts] = 0.0 if shift is None else np.clip(shift[k], -self.shift_max, self.shift_max)
+            x[powers] = np.abs(self.p_mw[steps, k])
+        return x
+
+    def around(
+        self, start: Float[np.ndarray, " variable"], count: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, "point variable"]:
+        """Draw points: shifts anywhere within reach, powers those of ``start`` in one half, further and further from
+        them in the other.
+        """
+        low, high = self.box
+        drawn = low + (high - low) * rng.random((count, self.size))
+        far = np.maximum(np.linspace(-1.0, 1.0, count), 0.0)[:, None]
+        for _, powers, _ in self._spans:
+            drawn[:, powers] = start[powers] + far * (drawn[:, powers] - start[powers])
+        return drawn
+
+    def schedules(
+        self, x: Float[np.ndarray, "row variable"]
+    ) -> tuple[
+        Int[np.ndarray, "row horizon truck"],
+        Float[np.ndarray, "row horizon device"],
+        Float[np.ndarray, "row horizon device"],
+    ]:
+        """Return wanted stations, P and Q of points; reactive power stays where the truck still is as scheduled."""
+        rows = len(x)
+        station = np.repeat(self.station[None], rows, axis=0)
+        p, q = (np.repeat(one[None], rows, axis=0) for one in (self.p_mw, self.q_mvar))
+        for k, (shifts, powers, steps) in enumerate(self._spans):
+            by = np.rint(x[:, shifts]).astype(np.int64)
+            for row in range(rows):
+                station[row, :, k] = moved_trips(self.station[:, k], int(self.start[k]), by[row])
+            p[:, :, k] = 0.0
+            p[:, steps, k] = self.direction[steps, k] * x[:, powers]
+            q[:, :, k] *= station[:, :, k] == self.station[:, k]
+        return station, p, q
+
+
+def periods(p_mw: Float[np.ndarray, " horizon"], widened: int) -> Int[np.ndarray, " horizon"]:
+    """Direction of the period that each step is part of, 0 for none; idle steps go to the nearest period in reach."""
+    horizon = len(p_mw)
+    direction = np.sign(p_mw).astype(np.int64) * (np.abs(p_mw) > _NOTHING)
+    works = np.flatnonzero(direction)
+    if not len(works):
+        return direction
+    step = np.arange(horizon)
+    after = np.searchsorted(works, step, side="left")
+    before = np.searchsorted(works, step, side="right") - 1
+    to_next = np.where(after < len(works), works[np.minimum(after, len(works) - 1)] - step, horizon + widened)
+    to_last = np.where(before >= 0, step - works[np.maximum(before, 0)], horizon + widened)
+    following = direction[works[np.minimum(after, len(works) - 1)]]
+    preceding = direction[works[np.maximum(before, 0)]]
+    inside = (after < len(works)) & (before >= 0) & (following == preceding)
+    nearest = np.where(to_next < to_last, following, preceding)
+    return np.where(inside | (np.minimum(to_next, to_last) <= widened), nearest, 0)

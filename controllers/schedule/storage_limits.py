@@ -1,0 +1,170 @@
+"""Power that a store can keep to: what its window, its cycles and the energy due leave of what is wanted.
+
+Wanted power is only ever scaled towards zero, P and Q alike (what a step moves is proportional to both), except where
+the energy due at the end of a day would be missed: then the store charges, as late as it can. All in numpy, for many
+wanted schedules at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from gridferry.controllers.contract import Storage
+
+_ROUNDING = 1e-12
+"""differences of energy smaller than this share of the rated energy are none"""
+_MANY_CYCLES = 1e6
+"""no store does more cycles in a day"""
+
+
+@dataclass(frozen=True, eq=False)
+class StoreState:
+    """A store at the start of the horizon, and what is due of it.
+
+    Attributes
+    ----------
+    store : its limits
+    energy_mwh, cycles_today : measured [MWh, cycles]
+    due_mwh : least energy by the steps at whose start it is due, the horizon's length for its end [MWh]
+    """
+
+    store: Storage
+    energy_mwh: float
+    cycles_today: float
+    due_mwh: Mapping[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Power within every limit.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection [MW, Mvar]
+    energy_mwh : at the start of every step and at the end of the last [MWh]
+    short_mwh : the most by which energy due is missed, because it cannot be reached [MWh]
+    """
+
+    p_mw: Float[np.ndarray, "row horizon"]
+    q_mvar: Float[np.ndarray, "row horizon"]
+    energy_mwh: Float[np.ndarray, "row horizon+1"]
+    short_mwh: Float[np.ndarray, " row"]
+
+
+def keep_limits(
+    state: StoreState,
+    p_mw: Float[np.ndarray, "row horizon"],
+    q_mvar: Float[np.ndarray, "row horizon"],
+    present: Bool[np.ndarray, "row horizon"],
+    day: Int[np.ndarray, " horizon"],
+    step_h: float,
+) -> Kept:
+    """Bring wanted schedules within the limits of a store [A, eqs. 22, 37-41].
+
+    A store outside its window may stay where it is, but gets no further out. A schedule within the limits stays as it
+    is, up to rounding.
+
+    Parameters
+    ----------
+    p_mw, q_mvar : wanted injection [MW, Mvar]
+    present : whether the store is connected
+    day : number of the day of each step, from 0
+    """
+    store, horizon = state.store, len(day)
+    p, q = _within_rating(store, p_mw * present, q_mvar * present)
+    low = min(store.soc_min * store.energy_mwh, state.energy_mwh)
+    high = max(store.soc_max * store.energy_mwh, state.energy_mwh)
+    needed = _needed(state, present, day, step_h)
+    day_end = np.append(np.flatnonzero(np.diff(day)) + 1, horizon)
+    most = min(store.p_max_mw, store.s_max_mva)
+    gain = store.eta_charge - store.loss_coefficient
+    stored_share = max(gain, 0.0) / store.eta_charge
+    energy = np.empty((len(p), horizon + 1))
+    energy[:, 0] = state.energy_mwh
+    budget = np.zeros(len(p))
+    for step in range(horizon):
+        if step == 0 or day[step] != day[step - 1]:
+            budget[:] = _budget(store, state.cycles_today if step == 0 else 0.0)
+        now, least = energy[:, step], np.maximum(needed[:, step + 1], low)
+        change, moved = _change(store, p[:, step], q[:, step], step_h)
+        # cycles must be left to charge what the day's end still asks for
+        spare = stored_share * budget + now - needed[:, day_end[day[step]]]
+        share = np.minimum(1.0, _ratio(budget, moved))
+        share = np.minimum(share, _ratio(high - now, change))
+        share = np.minimum(share, _ratio(now - least, -change))
+        share = np.minimum(share, _ratio(spare, stored_share * moved - change, _ROUNDING * store.energy_mwh))
+        p[:, step] *= share
+        q[:, step] *= share
+        change, moved = share * change, share * moved
+        missing = needed[:, step + 1] - (now + change)
+        late = (missing > _ROUNDING * store.energy_mwh) & present[:, step]
+        if late.any() and gain > 0:
+            at_most = np.minimum(most, budget / (step_h * store.eta_charge))
+            charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
+            p[late, step], q[late, step] = _within_rating(store, -np.clip(charge, 0.0, at_most[late]), q[late, step])
+            change, moved = _change(store, p[:, step], q[:, step], step_h)
+        energy[:, step + 1] = now + change
+        budget -= moved
+    missed = [least - energy[:, at] for at, least in state.due_mwh.items()]
+    short = np.maximum(np.max(missed, axis=0), 0.0) if missed else np.zeros(len(p))
+    return Kept(p + 0.0, q + 0.0, energy, short)  # -0.0 becomes 0.0
+
+
+def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Limit P, then Q by what the rating leaves."""
+    most = min(store.p_max_mw, store.s_max_mva)
+    p = np.clip(p, -most, most)
+    room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    return p, np.clip(q, -room, room)
+
+
+def _change(store: Storage, p: np.ndarray, q: np.ndarray, step_h: float) -> tuple[np.ndarray, np.ndarray]:
+    """Energy gained in a step, and energy moved that counts for cycles [MWh]."""
+    into, out = store.eta_charge * np.maximum(-p, 0.0), np.maximum(p, 0.0) / store.eta_discharge
+    return step_h * (into - out - store.loss_coefficient * np.hypot(p, q)), step_h * (into + out)
+
+
+def _charge(store: Storage, gain_mw: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Solve ``η_ch P - A √(P² + Q²) = gain`` for P [MW]; where Q must then give way, the store gains more."""
+    eta, loss = store.eta_charge, store.loss_coefficient
+    square = (eta - loss) * (eta + loss)
+    return (eta * gain_mw + loss * np.sqrt(gain_mw**2 + square * q**2)) / square
+
+
+def _ratio(room: np.ndarray, taken: np.ndarray, rounding: float = 0.0) -> np.ndarray:
+    """Share of what is taken that there is room for; all of it where it fits."""
+    room = np.maximum(room, 0.0)
+    return np.divide(room, taken, out=np.ones_like(taken), where=taken > room + rounding)
+
+
+def _budget(store: Storage, cycles: float) -> float:
+    """Energy that the cycles left of a day let move in and out [MWh]."""
+    return min(max(store.cycles_max_per_day - cycles, 0.0), _MANY_CYCLES) * 2.0 * store.energy_mwh
+
+
+def _needed(
+    state: StoreState, present: Bool[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
+) -> Float[np.ndarray, "row horizon+1"]:
+    """Least energy at the start of every step from which what is due can still be charged; -inf where all can."""
+    store, horizon = state.store, len(day)
+    gain = max(store.eta_charge - store.loss_coefficient, 0.0)
+    per_step = step_h * gain * min(store.p_max_mw, store.s_max_mva)
+    in_a_day = _budget(store, 0.0) * gain / store.eta_charge
+    needed = np.full((len(present), horizon + 1), -np.inf)
+    later = np.full(len(present), -np.inf)
+    day_end = later
+    for step in range(horizon, -1, -1):
+        later = np.maximum(later, state.due_mwh.get(step, -np.inf))
+        begins_day = 0 < step < horizon and day[step] != day[step - 1]
+        if begins_day:
+            later = np.maximum(later, day_end - in_a_day)
+        if begins_day or step == horizon:
+            day_end = later
+        needed[:, step] = later
+        if step > 0:
+            later = later - per_step * present[:, step - 1]
+    return needed

@@ -1,0 +1,117 @@
+"""Voltage margins against forecast errors as a controller has them: settings, and the margins made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from gridferry.controllers.contract import ControllerError, ControllerSettings, Forecast, Plant
+from gridferry.controllers.uncertainty.error_model import Purpose
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.controllers.uncertainty.margins import Margins, Norm
+from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario, voltage_margins
+
+
+class MarginSettings(ControllerSettings):
+    """How forecast errors are met; a base of controllers' settings."""
+
+    scenario: Scenario = Scenario.DRCC
+    """``none`` (no device is used), ``deterministic``, ``robust`` or ``drcc``"""
+    confidence: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """share of cases in which every single bus-step limit is to hold, whatever the distribution in the ball"""
+    radius: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.003
+    """radius of the Wasserstein ball, in the unit of the relative errors"""
+    norm: Norm = Norm.ONE
+    """ground norm of the Wasserstein distance: ``"1"``, ``"2"`` or ``"inf"``"""
+    support: Literal["box", "unbounded"] = "box"
+    """whether the distributions in the ball keep to the errors' support"""
+    samples: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """number of error samples at the centre of the ball"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """seed of the samples"""
+    errors: ErrorSettings = ErrorSettings()
+    """sizes of the forecast errors, where the forecast brings no samples of its own"""
+    ageing_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """forecasts learn from what was just measured: an error τ ahead has ``√(1 - exp(-2 τ / ageing_h))`` of its full
+    size, as in a first-order process with that correlation time [h]; 0: its full size at once"""
+    secant: bool = True
+    """stretch the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
+
+
+class MarginMaker:
+    """Makes the margins of a plant."""
+
+    def __init__(self, plant: Plant, settings: MarginSettings):
+        self._plant, self._settings = plant, settings
+        self._map, model = plant_errors(plant, settings.errors)
+        # a day of samples: a step keeps its samples while the horizon recedes
+        day = plant.steps_per_day
+        self._day_samples = model.draw(settings.samples, day, seed=settings.seed, purpose=Purpose.IN_SAMPLE)
+        self._day_box = model.support(day)
+
+    def ambiguity(self, step: int, forecast: Forecast) -> Ambiguity:
+        """Return what is assumed of the errors over a horizon that begins at ``step``.
+
+        Raises
+        ------
+        ControllerError
+            where the forecast's own samples do not match the plant's sources of errors.
+        """
+        wish, sources = self._settings, len(self._map.sources)
+        if forecast.error_samples is not None:
+            samples = forecast.error_samples
+            if samples.shape[2] != sources or len(samples) == 0:
+                raise ControllerError(
+                    f"the forecast brings error samples of shape {samples.shape}; at least one sample of {sources} "
+                    f"sources is needed: {', '.join(self._map.sources)}"
+                )
+            given = forecast.error_support
+            box = np.stack([samples.min(axis=0), samples.max(axis=0)]) if given is None else given
+        else:
+            rows = (self._plant.step_of_day(step) + np.arange(forecast.steps)) % self._plant.steps_per_day
+            size = self._size(forecast.steps)[:, None]
+            samples, box = self._day_samples[:, rows] * size, self._day_box[:, rows] * size
+        return Ambiguity(
+            scenario=wish.scenario,
+            errors=self._map,
+            samples=samples,
+            box=box,
+            bounded=wish.support == "box",
+            confidence=wish.confidence,
+            radius=wish.radius,
+            norm=wish.norm,
+            secant=wish.secant,
+        )
+
+    def _size(self, horizon: int) -> Float[np.ndarray, " horizon"]:
+        """Size of the errors by how far ahead they are; the last step was measured."""
+        if self._settings.ageing_h == 0:
+            return np.ones(horizon)
+        ahead_h = self._plant.step_h * np.arange(1, horizon + 1)
+        return np.sqrt(1.0 - np.exp(-2.0 * ahead_h / self._settings.ageing_h))
+
+    def margins(
+        self,
+        forecast: Forecast,
+        ambiguity: Ambiguity,
+        p_device: Float[np.ndarray, "horizon bus"],
+        q_device: Float[np.ndarray, "horizon bus"],
+    ) -> Margins:
+        """Return the margins where devices inject as given [MW, Mvar].
+
+        Raises
+        ------
+        ControllerError
+            where there is no power flow to take sensitivities at.
+        """
+        if ambiguity.scenario is Scenario.DETERMINISTIC:
+            none = np.zeros((forecast.steps, self._plant.n_bus))
+            return Margins(upper=none, lower=none.copy())
+        p_bus, q_bus = p_device - forecast.net_load_mw(self._plant), q_device - forecast.load_q_mvar
+        try:
+            return voltage_margins(self._plant, forecast, p_bus, q_bus, ambiguity)
+        except ValueError as error:
+            raise ControllerError(f"no margins: {error}") from error

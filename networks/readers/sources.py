@@ -1,0 +1,145 @@
+"""Where networks come from besides the catalogue: pandapower and MATPOWER files, SimBench, and functions.
+
+pandapower is imported where it is needed: listing the catalogue should not wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gridferry.networks.faults import no_such
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.network import Network
+from gridferry.networks.readers.net_json import PACKAGES, foreign_parts
+
+
+class SpecError(Exception):
+    """What names the network is wrong, in words for the user; `gridferry.networks.catalog` adds where it was given."""
+
+
+def network_of_json(path: Path) -> Network:
+    """Read a pandapower net from JSON, as ``pandapower.to_json`` writes it; nothing that it names is run."""
+    import pandapower as pp
+
+    _check_file(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        foreign = foreign_parts(text)
+        net = None if foreign else pp.from_json(io.StringIO(text))
+    except Exception as error:
+        raise SpecError(
+            f"{path.name} cannot be read as a pandapower net ({_words(error)}); write it with pandapower.to_json"
+        ) from error
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise SpecError(
+            f"{path.name} names {shown}; a net file may hold objects of {', '.join(PACKAGES)} only: to read others is "
+            "to run their code; leave them out, or build the net in a function given as package.module:function"
+        )
+    if not isinstance(net, pp.pandapowerNet):
+        raise SpecError(f"{path.name} holds no pandapower net; write it with pandapower.to_json(net, path)")
+    return _read(net, path.stem, str(path))
+
+
+def network_of_matpower(path: Path) -> Network:
+    """Read a MATPOWER case file, version 2."""
+    from gridferry.networks.readers.matpower import net_of_case, read_case
+
+    _check_file(path)
+    source = str(path)
+    return _read(net_of_case(read_case(path, source), source), path.stem, source)
+
+
+def network_of_simbench(code: str) -> Network:
+    """Read a SimBench grid by its code, such as ``1-LV-rural1--0-sw``; needs the package ``simbench``."""
+    try:
+        import simbench
+    except ModuleNotFoundError as error:
+        if error.name != "simbench":
+            raise
+        raise SpecError(
+            "SimBench grids need the package simbench; install it with: pip install 'gridferry[simbench]'"
+        ) from error
+    known = simbench.collect_all_simbench_codes()
+    if code not in known:
+        raise SpecError(no_such("SimBench code", code, known))
+    return _read(simbench.get_simbench_net(code), code, f"simbench:{code}")
+
+
+def network_of_function(place: str, function: str, base_dir: Path) -> Network:
+    """Call a function without arguments that returns a pandapower net, a `Feeder` or a `Network`.
+
+    Parameters
+    ----------
+    place : a module's name, or the path of a ``.py`` file
+    function : its name there
+    base_dir : folder that a relative path starts from
+    """
+    spec = f"{place}:{function}"
+    if not place or not function.isidentifier():
+        raise SpecError(f'"{spec}": incomplete; write package.module:function or path/file.py:function')
+    module = _module_of_file(base_dir / place) if place.endswith(".py") else _module(place)
+    build = getattr(module, function, None)
+    if not callable(build):
+        there = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise SpecError(no_such(f"function in {place}", function, there))
+    try:
+        built = build()
+    except Exception as error:
+        raise SpecError(f'"{spec}" raised {_words(error)}; correct the function') from error
+    if isinstance(built, Network):
+        return built
+    if isinstance(built, Feeder):
+        return Network(built)
+    import pandapower as pp
+
+    if not isinstance(built, pp.pandapowerNet):
+        raise SpecError(f'"{spec}" returned a {type(built).__name__}; it must return a pandapower net or a Feeder')
+    return _read(built, function, spec)
+
+
+def _read(net: Any, name: str, source: str) -> Network:
+    from gridferry.networks.readers.pandapower import network_of_net
+
+    return network_of_net(net, name, source)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+        raise SpecError(no_such(f"file in {path.parent}", path.name, near))
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise SpecError(f'the module "{name}" cannot be imported ({_words(error)})') from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    _check_file(path)
+    # two files of the same name are two modules
+    name = f"_gridferry_network_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SpecError(f"{path.name} cannot be run ({_words(error)})") from error
+    return module

@@ -1,0 +1,1 @@
+"""Roads between the stations of trucks: distances, graphs and travel times."""

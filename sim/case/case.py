@@ -1,0 +1,149 @@
+"""A case: a config with everything it names read, checked and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gridferry.controllers.contract import Controller, ControllerError, Plant
+from gridferry.controllers.registry import find_controller, make_controller
+from gridferry.controllers.settings import read_settings
+from gridferry.networks.faults import Fault, InputError
+from gridferry.networks.network import Network
+from gridferry.sim.case.conditions import Conditions, Sure, build_conditions, profile_faults
+from gridferry.sim.case.forecasts import Forecaster
+from gridferry.sim.case.plant import build_plant
+from gridferry.sim.config.document import key_text
+from gridferry.sim.config.loaded import LoadedConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a run needs to know.
+
+    Attributes
+    ----------
+    loaded : the config
+    plant : what controllers see
+    networks : what the AC power flow is built from
+    forecaster : what happens, and what may be known of it
+    built : the controller; where it is ``None``, as with a simulator in another process, it is built when asked for
+    """
+
+    loaded: LoadedConfig
+    plant: Plant
+    networks: tuple[Network, ...]
+    forecaster: Forecaster
+    built: Controller | None = field(default=None, repr=False)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Load, generation, prices and traffic as they happen."""
+        return self.forecaster.realised
+
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """Names of the networks, in the order of ``plant.feeders``."""
+        return tuple(network.name for network in self.loaded.config.networks)
+
+    def controller(self) -> Controller:
+        """Return the config's controller; raises `InputError` for what is wrong with its settings."""
+        return self.built or _controller(self.loaded, self.plant)
+
+    def as_params(self) -> dict[str, Any]:
+        """Return what another process needs to build the same case, as JSON-able values."""
+        return {"document": _jsonable(self.loaded.document), "base_dir": str(self.loaded.base_dir)}
+
+
+def build_case(loaded: LoadedConfig) -> Case:
+    """Read what a config names and put it together, the controller too.
+
+    Raises
+    ------
+    InputError
+        with every fault: of the plant, of the profiles, of the controller's settings.
+    """
+    try:
+        case = case_without_controller(loaded)
+    except InputError:
+        raise InputError(case_faults(loaded)) from None
+    return replace(case, built=_controller(loaded, case.plant))
+
+
+def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
+    """Find all that is wrong with a config beyond its single values.
+
+    Parameters
+    ----------
+    sure : given for a repaired config: places that are not sure hold stand-ins, of which some checks tell nothing
+    """
+    faults: list[Fault] = []
+    plant: Plant | None = None
+    try:
+        plant = build_plant(loaded).plant
+    except InputError as error:
+        faults += error.faults
+    faults += profile_faults(loaded, sure or (lambda loc: True))
+    if plant is None or sure is not None:
+        if sure is None or sure(("controller", "use")):
+            faults += _settings_faults(loaded)
+    else:
+        try:
+            _controller(loaded, plant)
+        except InputError as error:
+            faults += error.faults
+    return list(dict.fromkeys(faults))
+
+
+def case_without_controller(loaded: LoadedConfig) -> Case:
+    """Put a config together for a simulator that needs no controller; raises `InputError` likewise."""
+    assembly = build_plant(loaded)
+    conditions = build_conditions(loaded, assembly.plant)
+    forecaster = Forecaster(assembly.plant, conditions, loaded.config.forecast, loaded.config.seed)
+    return Case(loaded, assembly.plant, assembly.networks, forecaster)
+
+
+def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
+    chosen = loaded.config.controller
+    try:
+        return make_controller(chosen.use, plant, chosen.settings(), str(loaded.path), base_dir=loaded.base_dir)
+    except InputError as error:
+        raise InputError(_at_origin(loaded, one) for one in error.faults) from error
+    except ControllerError as error:
+        raise InputError(loaded.fault(("controller", "use"), f"cannot serve this case: {error}")) from error
+
+
+def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
+    """Faults of the controller's settings where there is no plant to build it for."""
+    chosen = loaded.config.controller
+    try:
+        cls = find_controller(chosen.use, loaded.base_dir)
+    except InputError as error:
+        return [loaded.fault(("controller", "use"), one.message) for one in error.faults]
+    try:
+        read_settings(cls.Settings, chosen.settings(), str(loaded.path), "controller", loaded.base_dir)
+    except InputError as error:
+        return [_at_origin(loaded, one) for one in error.faults]
+    return []
+
+
+def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
+    """Name the file or setting that a controller's option came from, and the option's value."""
+    table, _, option = fault.key.partition(".")
+    if fault.source != str(loaded.path) or table != "controller":
+        return fault
+    loc = (table, option.partition(".")[0])
+    if fault.key == key_text(loc) and not fault.message.startswith(('"', repr(loaded.merged.value(loc)))):
+        return loaded.fault(loc, fault.message)
+    return replace(fault, source=loaded.merged.origin(loc))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(one) for one in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

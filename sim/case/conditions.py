@@ -1,0 +1,360 @@
+"""What really happens: load, generation, prices, traffic, outages of every step, from the config and its profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gridferry.controllers.contract import Plant
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.case.profile_table import ProfileTable, column_names, read_profile
+from gridferry.sim.case.profile_times import Clock
+from gridferry.sim.config.devices import StorageConfig
+from gridferry.sim.config.document import Loc
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.parts import ProfileColumn, Series
+from gridferry.sim.config.schema import Config, LoadConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What surrounds the devices in every step of the run; arrays are read-only.
+
+    Attributes
+    ----------
+    load_p_mw, load_q_mvar : loads of each bus, positive where they consume, less the fixed generation of the network's
+        source [MW, Mvar]
+    generation_mw : output of each generator [MW]
+    buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
+    congestion : state of the roads, in the unit of `Roads.congestion_unit`
+    availability : share of its rating that each device has; ``None``: all are whole in every step
+    capacity : share of its rated energy that each store can hold; ``None`` likewise
+    forecast_outage : no forecast arrives where it is above 0; ``None``: every one arrives
+    """
+
+    load_p_mw: Float[np.ndarray, "step bus"]
+    load_q_mvar: Float[np.ndarray, "step bus"]
+    generation_mw: Float[np.ndarray, "step generator"]
+    buy_price: Float[np.ndarray, " step"]
+    sell_price: Float[np.ndarray, " step"]
+    congestion: Float[np.ndarray, " step"]
+    availability: Float[np.ndarray, "step device"] | None = None
+    capacity: Float[np.ndarray, "step storage"] | None = None
+    forecast_outage: Float[np.ndarray, " step"] | None = None
+
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if value is not None:
+                value.setflags(write=False)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.buy_price)
+
+
+Sure = Callable[[Loc], bool]
+"""Whether a place of the config holds what the user wrote, and not what stands in for a faulty value."""
+
+
+def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
+    """Read the profiles that a config names, each file once, and evaluate its series for every step of the run.
+
+    Raises
+    ------
+    InputError
+        with everything that is wrong: unknown columns and buses, values that are missing or no numbers, negative loads
+        and generation, shares outside their range, times that are irregular or do not cover the run.
+    """
+    return _Composition(loaded, plant).conditions()
+
+
+def profile_faults(loaded: LoadedConfig, sure: Sure) -> list[Fault]:
+    """Find what is wrong with the profiles of a config whose plant cannot be built.
+
+    Parameters
+    ----------
+    sure : series and profiles that are not sure are passed over; without a sure clock only the columns are looked for
+    """
+    return _SeriesReader(loaded, sure).faults
+
+
+def reference_faults(loaded: LoadedConfig) -> list[Fault]:
+    """Find series that name no profile, and profiles whose file is not there."""
+    config = loaded.config
+    found = [_reference_fault(loaded, one) for one in _wanted(config)]
+    found += [file_fault(loaded, ("profiles", name, "file"), one.file) for name, one in config.profiles.items()]
+    return [one for one in found if one is not None]
+
+
+def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
+    """Say that a file is not there, with the nearest names; ``None`` where it is."""
+    path = loaded.base_dir / file
+    if path.is_file():
+        return None
+    near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    return loaded.fault(loc, no_such(f"file in {path.parent}", path.name, near))
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Values that a series may have: from ``low``, or ``above`` it, to ``high``; how to word what is outside."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    above: bool = False
+    outside_is: str = ""
+    meaning: str = ""
+    way: str = ""
+
+    def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
+        """Positions of the values that it may not have; of missing ones the table tells."""
+        low = values <= self.low if self.above else values < self.low
+        return np.flatnonzero(low | (values > self.high + _ROUNDING))
+
+
+_ROUNDING = 1e-9
+_ANY = _Range()
+_MAGNITUDE = _Range(0.0, np.inf, False, "negative", "it is a magnitude", "correct it or give a negative scale")
+_WAY = "correct it or give a scale (0.01 for percent)"
+_SHARE = _Range(0.0, 1.0, False, "outside [0, 1]", "it is the share of the rating that is in service", _WAY)
+_HELD = "it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)"
+_CAPACITY = _Range(0.0, 1.0, True, "outside (0, 1]", _HELD, _WAY)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A series of the config, and the values that it may have."""
+
+    loc: Loc
+    series: Series
+    range: _Range = _MAGNITUDE
+
+    @property
+    def place(self) -> Loc:
+        """Where the column, or the number, stands."""
+        return (*self.loc, "column") if isinstance(self.series, ProfileColumn) else self.loc
+
+
+def _wanted(config: Config) -> Iterator[_Wanted]:
+    for i, load in enumerate(config.loads):
+        for key in ("factor", "p_mw", "q_mvar"):
+            series = getattr(load, key)
+            if series is not None:
+                yield _Wanted(("loads", i, key), series, _ANY if key == "q_mvar" else _MAGNITUDE)
+    for i, generator in enumerate(config.generators):
+        yield _Wanted(("generators", i, "p_mw"), generator.p_mw)
+    yield _Wanted(("prices", "buy"), config.prices.buy, _ANY)
+    yield _Wanted(("prices", "sell"), config.prices.sell, _ANY)
+    if config.roads is not None:
+        yield _Wanted(("roads", "congestion"), config.roads.congestion)
+    stores: list[tuple[Loc, StorageConfig]] = [(("trucks", i), one) for i, one in enumerate(config.trucks)]
+    stores += [(("batteries", i), one) for i, one in enumerate(config.batteries)]
+    for loc, store in stores:
+        yield _Wanted((*loc, "availability"), store.availability, _SHARE)
+        yield _Wanted((*loc, "capacity"), store.capacity, _CAPACITY)
+    for i, link in enumerate(config.links):
+        yield _Wanted(("links", i, "availability"), link.availability, _SHARE)
+    yield _Wanted(("forecast", "outage"), config.forecast.outage)
+
+
+def _column(series: str | ProfileColumn) -> tuple[str, str]:
+    source, _, column = (series if isinstance(series, str) else series.column).partition(".")
+    return source, column
+
+
+def _reference_fault(loaded: LoadedConfig, wanted: _Wanted) -> Fault | None:
+    if not isinstance(wanted.series, (str, ProfileColumn)):
+        return None
+    source, column = _column(wanted.series)
+    if not source or not column:
+        return loaded.fault(wanted.place, 'expected "source.column", the source being a key of [profiles]')
+    if source not in loaded.config.profiles:
+        return loaded.fault(wanted.place, no_such("profile", source, loaded.config.profiles))
+    return None
+
+
+class _SeriesReader:
+    """Evaluates the series it can and notes what is wrong with the others.
+
+    Attributes
+    ----------
+    values : series by place, for every step of the run; zeros where there is a fault
+    faults : what is wrong
+    """
+
+    def __init__(self, loaded: LoadedConfig, sure: Sure):
+        self._loaded, self._config = loaded, loaded.config
+        self.faults: list[Fault] = reference_faults(loaded)
+        self._checked: set[tuple[str, str]] = set()
+        wanted = [one for one in _wanted(self._config) if sure(one.loc)]
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._tables = self._read_all(wanted, sure)
+        self.values = {one.loc: self._evaluate(one) for one in wanted}
+
+    def _read_all(self, wanted: list[_Wanted], sure: Sure) -> dict[str, ProfileTable]:
+        """Read the profiles that can be read; notes the faults of the others."""
+        columns: dict[str, list[str]] = {}
+        for one in wanted:
+            if isinstance(one.series, (str, ProfileColumn)):
+                source, column = _column(one.series)
+                columns.setdefault(source, []).append(column)
+        time = self._config.time
+        clock = Clock(time.start, time.step_s, time.steps)
+        on_time = all(sure(("time", key)) for key in ("start", "step_s", "steps"))
+        tables: dict[str, ProfileTable] = {}
+        for source, profile in self._config.profiles.items():
+            path = self._loaded.base_dir / profile.file
+            if source not in columns or not sure(("profiles", source)) or not path.is_file():
+                continue  # of files that are not there the references have told
+            try:
+                self._columns[source] = column_names(path)
+                if on_time:
+                    tables[source] = read_profile(path, profile.time, columns[source], clock)
+            except InputError as error:
+                self.faults += error.faults
+        return tables
+
+    def _note(self, loc: Loc, message: str) -> None:
+        self.faults.append(self._loaded.fault(loc, message))
+
+    def _evaluate(self, wanted: _Wanted) -> Float[np.ndarray, " step"]:
+        steps = self._config.time.steps
+        if isinstance(wanted.series, (str, ProfileColumn)):
+            values = self._from_profile(wanted, wanted.series)
+            return np.zeros(steps) if values is None else values
+        values = np.full(steps, float(wanted.series))
+        if len(wanted.range.outside(values[:1])):
+            self._note(wanted.loc, f"must not be {wanted.range.outside_is}; {wanted.range.meaning}")
+        return values
+
+    def _from_profile(self, wanted: _Wanted, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
+        name, column = _column(series)
+        if name not in self._columns or not column:
+            return None
+        if column not in self._columns[name]:
+            file = self._loaded.base_dir / self._config.profiles[name].file
+            self._note(wanted.place, no_such(f"column in {file}", column, self._columns[name]))
+            return None
+        if name not in self._tables:
+            return None
+        table = self._tables[name]
+        if (name, column) not in self._checked:
+            self._checked.add((name, column))
+            self.faults += table.faults(column)
+        scale = 1.0 if isinstance(series, str) else series.scale
+        if isinstance(series, ProfileColumn) and series.per_unit:
+            values = table.raw[column]
+            largest = float(np.max(values[np.isfinite(values)], initial=-np.inf))
+            if not largest > 0:
+                self._note(
+                    wanted.place, f"its largest value is {largest:g}; per_unit needs a column with positive values"
+                )
+                return None
+            scale /= largest
+        outside = wanted.range.outside(scale * table.raw[column][table.window])
+        if len(outside):
+            row = table.window.start + int(outside[0])
+            value = scale * table.raw[column][row]
+            more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
+            where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
+            allowed = wanted.range
+            self._note(wanted.place, f"is {allowed.outside_is} {where}; {allowed.meaning}, so {allowed.way}")
+            return None
+        values = table.resampled(column, self._config.profiles[name].resample)
+        values = values if scale == 1.0 else scale * values
+        # means of shares may be a bit above 1
+        return values if wanted.range.high == np.inf else np.minimum(values, wanted.range.high)
+
+
+class _Composition:
+    """Puts the series of loads and generators where they belong in a plant."""
+
+    def __init__(self, loaded: LoadedConfig, plant: Plant):
+        self.loaded, self.config, self.plant = loaded, loaded.config, plant
+        reader = _SeriesReader(loaded, lambda loc: True)
+        self.series, self.faults = reader.values, reader.faults
+
+    def conditions(self) -> Conditions:
+        """Compose everything, then raise all faults at once."""
+        config, plant = self.config, self.plant
+        steps = config.time.steps
+        load_p, load_q = np.zeros((steps, plant.n_bus)), np.zeros((steps, plant.n_bus))
+        for i, load in enumerate(config.loads):
+            self._add_load(i, load, load_p, load_q)
+        for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+            load_p[:, buses] -= feeder.p_gen_mw
+            load_q[:, buses] -= feeder.q_gen_mvar
+        generation = np.empty((steps, len(config.generators)))
+        for i in range(len(config.generators)):
+            generation[:, i] = self.series[("generators", i, "p_mw")]
+        if self.faults:
+            raise InputError(self.faults)
+        return Conditions(
+            load_p_mw=load_p,
+            load_q_mvar=load_q,
+            generation_mw=generation,
+            buy_price=self.series[("prices", "buy")],
+            sell_price=self.series[("prices", "sell")],
+            congestion=self.series.get(("roads", "congestion"), np.zeros(steps)),
+            availability=_unless(1.0, self._availability()),
+            capacity=_unless(1.0, self._of_stores("capacity")),
+            forecast_outage=_unless(0.0, self.series[("forecast", "outage")]),
+        )
+
+    def _of_stores(self, key: str) -> Float[np.ndarray, "step storage"]:
+        config = self.config
+        stores: list[Loc] = [("trucks", i) for i in range(len(config.trucks))]
+        stores += [("batteries", i) for i in range(len(config.batteries))]
+        columns = [self.series[(*loc, key)] for loc in stores]
+        return np.column_stack(columns) if columns else np.empty((config.time.steps, 0))
+
+    def _availability(self) -> Float[np.ndarray, "step device"]:
+        """Shares of trucks and batteries; then those of the links, for each of their terminals."""
+        shares = [self._of_stores("availability")]
+        for i, link in enumerate(self.plant.links):
+            shares += [self.series[("links", i, "availability")][:, None]] * len(link.terminals)
+        return np.concatenate(shares, axis=1)
+
+    def _add_load(
+        self,
+        number: int,
+        load: LoadConfig,
+        load_p: Float[np.ndarray, "step bus"],
+        load_q: Float[np.ndarray, "step bus"],
+    ) -> None:
+        """Add one entry of ``[[loads]]``; entries that name the same bus add up."""
+        names = [network.name for network in self.config.networks]
+        if load.network not in names:
+            fault = self.loaded.fault(("loads", number, "network"), no_such("network", load.network, names))
+            self.faults.append(fault)
+            return
+        network = names.index(load.network)
+        feeder, buses = self.plant.feeders[network], self.plant.bus_slices[network]
+        if load.bus is None:
+            factor = self.series[("loads", number, "factor")][:, None]
+            load_p[:, buses] += factor * feeder.p_load_mw
+            load_q[:, buses] += factor * feeder.q_load_mvar
+            return
+        try:
+            index = feeder.bus_index(load.bus)
+        except KeyError:
+            wrong = no_such(f"bus in {load.network}", load.bus, feeder.bus_names)
+            self.faults.append(self.loaded.fault(("loads", number, "bus"), wrong))
+            return
+        if load.factor is not None:
+            factor = self.series[("loads", number, "factor")]
+            load_p[:, buses.start + index] += factor * feeder.p_load_mw[index]
+            load_q[:, buses.start + index] += factor * feeder.q_load_mvar[index]
+            return
+        load_p[:, buses.start + index] += self.series[("loads", number, "p_mw")]
+        if load.q_mvar is not None:
+            load_q[:, buses.start + index] += self.series[("loads", number, "q_mvar")]
+
+
+def _unless(plain: float, values: np.ndarray) -> np.ndarray | None:
+    """Return the values, ``None`` where there is nothing but ``plain``."""
+    return None if (values == plain).all() else values

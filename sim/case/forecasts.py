@@ -1,0 +1,167 @@
+"""What the controller may know of the coming steps: perfect, persistence, or with drawn errors.
+
+How errors are drawn is in `gridferry.sim.case.forecast_errors`.
+
+Outages of devices are planned, and known, under a perfect forecast; otherwise they are faults: what was measured in the
+last step is taken to persist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gridferry.controllers.contract import Forecast, Plant
+from gridferry.sim.case.conditions import Conditions
+from gridferry.sim.config.schema import ForecastConfig, ForecastKind
+
+
+class Forecaster:
+    """Makes the forecast of every step.
+
+    Parameters
+    ----------
+    conditions : the profiles
+    settings : kind and sizes of the errors
+    seed : seed of the run
+
+    Attributes
+    ----------
+    realised : what really happens; the profiles, unless reality is what errs
+    """
+
+    def __init__(self, plant: Plant, conditions: Conditions, settings: ForecastConfig, seed: int):
+        if conditions.steps != plant.steps:
+            raise ValueError(f"conditions have {conditions.steps} steps, the plant {plant.steps}")
+        self._plant = plant
+        kind = ForecastKind.PERFECT if settings.foresight else settings.kind
+        self._kind = kind
+        self.realised = conditions
+        self._known = conditions
+        self._ageing_h = settings.ageing_h if kind is ForecastKind.ERRORS else 0.0
+        if settings.kind is ForecastKind.ERRORS:
+            # with what draws them (scipy.signal alone takes half a second), only where there are errors
+            from gridferry.sim.case.forecast_errors import with_errors
+
+            erring = with_errors(plant, conditions, settings, seed)
+            if settings.errors_on == "realised":
+                self.realised = erring
+            else:
+                self._known = erring
+        if settings.foresight:
+            self._known = self.realised
+        outage = None if settings.foresight else conditions.forecast_outage
+        self._arrives = np.ones(plant.steps, dtype=bool) if outage is None else outage <= 0
+
+    def at(self, step: int) -> Forecast:
+        """Return the forecast at the start of ``step``, up to the horizon or the end of the run.
+
+        Where the config says that none arrives, all its values are NaN.
+        """
+        plant = self._plant
+        if not 0 <= step < plant.steps:
+            raise ValueError(f"step {step} lies outside the run of {plant.steps} steps")
+        end = min(step + plant.horizon_steps, plant.steps)
+        coming = slice(step, end)
+        devices = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
+        if self._kind is ForecastKind.PERSISTENCE:
+            forecast = _rows(self._known, measured_rows(step, end, plant.steps_per_day), devices)
+        else:
+            forecast = _rows(self._known, coming, devices)
+        if not self._arrives[step]:
+            return _nothing_of(forecast)
+        if self._ageing_h == 0.0 or step == 0:
+            return forecast
+        return corrected(plant, forecast, self._known, self.realised, step, self._ageing_h)
+
+
+def corrected(
+    plant: Plant, forecast: Forecast, known: Conditions, realised: Conditions, step: int, ageing_h: float
+) -> Forecast:
+    """Mix what was measured in the last step into a day-ahead forecast.
+
+    The ratio of measured to forecast load of each network, output of each generator and traffic in step ``step - 1`` is
+    taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells nothing (night, for
+    PV), and no ratio beyond a factor of two is believed.
+    """
+    last = step - 1
+    fading = np.exp(-np.arange(1, forecast.steps + 1) * plant.step_h / ageing_h)
+
+    def factor(
+        measured: Float[np.ndarray, " series"], expected: Float[np.ndarray, " series"], typical: float
+    ) -> Float[np.ndarray, "horizon series"]:
+        tells = expected > 0.05 * typical
+        ratio = np.where(tells, measured / np.where(tells, expected, 1.0), 1.0)
+        return 1.0 + np.outer(fading, np.clip(ratio, 0.5, 2.0) - 1.0)
+
+    load_p, load_q = forecast.load_p_mw.copy(), forecast.load_q_mvar.copy()
+    for buses in plant.bus_slices:
+        total = known.load_p_mw[:, buses].sum(axis=1)
+        measured, expected = realised.load_p_mw[last, buses].sum(keepdims=True), total[last : last + 1]
+        share = factor(measured, expected, float(total.max()))
+        load_p[:, buses] *= share
+        load_q[:, buses] *= share
+    generation = forecast.generation_mw.copy()
+    for i in range(len(plant.generators)):
+        one, peak = slice(i, i + 1), float(known.generation_mw[:, i].max())
+        share = factor(realised.generation_mw[last, one], known.generation_mw[last, one], peak)
+        generation[:, one] *= share
+    traffic = factor(
+        realised.congestion[last : last + 1], known.congestion[last : last + 1], float(known.congestion.max())
+    )
+    aged = replace(
+        forecast,
+        load_p_mw=load_p,
+        load_q_mvar=load_q,
+        generation_mw=generation,
+        congestion=forecast.congestion * traffic[:, 0],
+    )
+    for values in (aged.load_p_mw, aged.load_q_mvar, aged.generation_mw, aged.congestion):
+        values.setflags(write=False)
+    return aged
+
+
+def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:
+    """For each of the steps from ``step`` to ``end``, the measured step that stands for it.
+
+    The same time of the latest day on which it was measured, which within the first 24 hours ahead is the day before;
+    before a day has passed the last measured value. At the start of a step the one before is the last that was
+    measured; at the start of the run nothing was, and the first step's own values stand for all.
+    """
+    steps = np.arange(step, end, dtype=np.int64)
+    rows = steps - ((steps - step) // steps_per_day + 1) * steps_per_day
+    return np.where(rows >= 0, rows, max(step - 1, 0))
+
+
+def _rows(
+    conditions: Conditions, rows: slice | Int[np.ndarray, " horizon"], devices: slice | Int[np.ndarray, " horizon"]
+) -> Forecast:
+    """Take rows of the conditions, other ones of the state of devices; slices are views of the read-only conditions."""
+
+    def taken(values: np.ndarray, which: slice | Int[np.ndarray, " horizon"]) -> np.ndarray:
+        part = values[which]
+        part.setflags(write=False)
+        return part
+
+    of_devices = (conditions.availability, conditions.capacity)
+    availability, capacity = (None if one is None else taken(one, devices) for one in of_devices)
+    return Forecast(
+        load_p_mw=taken(conditions.load_p_mw, rows),
+        load_q_mvar=taken(conditions.load_q_mvar, rows),
+        generation_mw=taken(conditions.generation_mw, rows),
+        buy_price=taken(conditions.buy_price, rows),
+        sell_price=taken(conditions.sell_price, rows),
+        congestion=taken(conditions.congestion, rows),
+        availability=availability,
+        capacity=capacity,
+    )
+
+
+def _nothing_of(forecast: Forecast) -> Forecast:
+    """Return a forecast of which nothing arrived: all values are NaN."""
+    missing = {name: np.full_like(values, np.nan) for name, values in vars(forecast).items() if values is not None}
+    for values in missing.values():
+        values.setflags(write=False)
+    return replace(forecast, **missing)

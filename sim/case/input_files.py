@@ -1,0 +1,125 @@
+"""The files that a case is built from: data, networks, and the code of plug-ins with what they import beside them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from gridferry.controllers.registry import find_controller
+from gridferry.sim.config.loaded import LoadedConfig
+
+_OURS = "gridferry"
+_FEEDER_FILES = (".json", ".m")
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+def input_files(loaded: LoadedConfig) -> set[Path]:
+    """Return the files that a case is built from, without those that the config itself was read from.
+
+    What a plug-in or a function of a network opens on its own is not known.
+
+    Raises
+    ------
+    InputError
+        where the controller cannot be found.
+    """
+    config, base = loaded.config, loaded.base_dir
+    files = {base / profile.file for profile in config.profiles.values()}
+    if config.roads is not None and config.roads.graph:
+        files.add(base / config.roads.graph)
+    for network in config.networks:
+        place, colon, _ = network.feeder.rpartition(":")
+        if network.feeder.endswith(_FEEDER_FILES):
+            files.add(base / network.feeder)
+        elif colon and place != "simbench":
+            files |= _code(place, base)
+    files |= set(_named(config.controller.settings().values(), base))
+    use = config.controller.use
+    place = use.rpartition(":")[0] or find_controller(use, base).__module__
+    files |= _code(place, base)
+    return {one for one in files if one.is_file()}
+
+
+def config_files(loaded: LoadedConfig) -> set[Path]:
+    """Return the files that a config was read from: its own, and those that it extends."""
+    origins = {Path(one) for one in loaded.merged.origins.values() if one.endswith(".toml")}
+    return {one for one in (loaded.path, *origins) if one.is_file()}
+
+
+def _named(values: Iterable[object], base: Path) -> Iterable[Path]:
+    """Files that a controller's settings name, such as the plan of ``replay``; which do so is known to it alone."""
+    for value in values:
+        if isinstance(value, dict):
+            yield from _named(value.values(), base)
+        elif isinstance(value, (list, tuple)):
+            yield from _named(value, base)
+        elif isinstance(value, (str, Path)) and 0 < len(str(value)) < 1000 and "\0" not in str(value):
+            with suppress(OSError):
+                if (base / value).is_file():
+                    yield base / value
+
+
+def _code(place: str, base: Path) -> set[Path]:
+    """File of a module, named by path or by name, and the files that it imports from beside it or its package."""
+    if place.endswith(".py"):
+        found = next((folder / place for folder in (base, Path.cwd()) if (folder / place).is_file()), base / place)
+        return _with_imports(found, found.parent, None)
+    package = place.partition(".")[0]
+    if package == _OURS:
+        return set()
+    file = _file_of_module(place)
+    if file is None:
+        return set()
+    root = file.parents[place.count(".") + (file.name == "__init__.py")]
+    return _with_imports(file, root, package if root.name in _INSTALLED else None)
+
+
+def _file_of_module(name: str) -> Path | None:
+    found = getattr(sys.modules.get(name), "__file__", None)
+    if found is None:
+        with suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(name)
+            found = None if spec is None or not spec.has_location else spec.origin
+    return Path(found) if found and found.endswith(".py") else None
+
+
+def _with_imports(file: Path, root: Path, package: str | None) -> set[Path]:
+    """Follow imports below a folder; only those of one package where that is given, as in a folder of all packages."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        one = waiting.pop()
+        if one in found or not one.is_file():
+            continue
+        found.add(one)
+        if one.suffix == ".py":
+            waiting += _imported(one, root, package)
+    return found
+
+
+def _imported(file: Path, root: Path, package: str | None) -> Iterable[Path]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [(root, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            folder = file.parents[node.level - 1] if node.level else root
+            stem = f"{node.module}." if node.module else ""
+            names = [(folder, stem + alias.name) for alias in node.names]
+        else:
+            continue
+        for folder, name in names:
+            parts = name.split(".")
+            if folder == root and (parts[0] == _OURS or package not in (None, parts[0])):
+                continue
+            for end in range(1, len(parts) + 1):
+                stem_path = folder.joinpath(*parts[:end])
+                yield stem_path.with_name(stem_path.name + ".py")
+                yield stem_path / "__init__.py"

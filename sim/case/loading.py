@@ -1,0 +1,38 @@
+"""Read a config so that a case can be built from it, or say everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gridferry.networks.faults import InputError
+from gridferry.sim.case.case import case_faults
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.reading import read_config
+
+
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
+) -> LoadedConfig:
+    """Read and check a config.
+
+    Parameters
+    ----------
+    path : a file, or the name of a config that comes with the project
+    overrides : ``key=value`` settings, see `parse_setting` of the config's document
+    controller : replaces the config's controller; its settings are then those of ``[controllers.<name>]``
+    seed : replaces the config's seed
+
+    Raises
+    ------
+    InputError
+        with every fault of the file's values, and then also of what does not fit together; `build_case` finds
+        the latter where the values are right.
+    """
+    reading = read_config(path, overrides, controller, seed)
+    if reading.loaded is None:
+        raise InputError(reading.faults)
+    if reading.faults:
+        faults = case_faults(reading.loaded, reading.sure)
+        raise InputError([*reading.faults, *reading.genuine(faults)])
+    return reading.loaded

@@ -1,0 +1,228 @@
+"""Time series from a CSV or Parquet file, brought to the steps of the run.
+
+Row i of a file covers ``[t_i, t_i + d)``, d being the spacing of its times, which must be regular.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from jaxtyping import Float, Int
+
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.case.profile_times import MISSING, Clock, is_parquet, read_numbers, row_text, seconds_of, spacing_of
+from gridferry.sim.config.schema import Resample
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileTable:
+    """Columns of a profile file and how its rows lie on the run's clock.
+
+    Attributes
+    ----------
+    file : path, as shown to the user
+    clock : steps of the run
+    time_s : start of each row [s]
+    spacing_s : length of every row [s]
+    raw : columns as they are in the file, NaN where there is no number
+    texts : per column, what stands where a number should, by row
+    columns : names of all columns of the file
+    """
+
+    file: str
+    clock: Clock
+    time_s: Int[np.ndarray, " row"]
+    spacing_s: int
+    raw: Mapping[str, Float[np.ndarray, " row"]]
+    texts: Mapping[str, Mapping[int, str]]
+    columns: tuple[str, ...]
+    _resampled: dict[tuple[str, Resample], np.ndarray] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def window(self) -> slice:
+        """Rows that the run touches."""
+        begin, end = self.clock.begin_s - int(self.time_s[0]), self.clock.end_s - int(self.time_s[0])
+        return slice(begin // self.spacing_s, -(-end // self.spacing_s))
+
+    def row_text(self, row: int) -> str:
+        """Where a row stands in the file, as an editor counts: ``line 17``."""
+        return row_text(Path(self.file), row)
+
+    def faults(self, column: str) -> list[Fault]:
+        """Missing, infinite and unreadable values in the rows that the run touches."""
+        values = self.raw[column][self.window]
+        bad = np.flatnonzero(~np.isfinite(values)) + self.window.start
+        if not len(bad):
+            return []
+        row = int(bad[0])
+        found = self.texts[column].get(row, "" if np.isnan(self.raw[column][row]) else str(self.raw[column][row]))
+        wrong = f'"{found}" is no finite number' if found else "missing value"
+        more = ", ".join(self.row_text(int(one)) for one in bad[1 : 1 + _SHOWN])
+        others = f"; {len(bad) - 1} more: {more}{', …' if len(bad) > 1 + _SHOWN else ''}" if more else ""
+        return [Fault(self.file, f'{self.row_text(row)}, column "{column}"', f"{wrong}; fill it in{others}")]
+
+    def resampled(self, column: str, how: Resample) -> Float[np.ndarray, " step"]:
+        """Bring a column to the steps of the run.
+
+        ``mean`` weighs rows by the time they share with a step; ``previous`` takes the row in which a step begins;
+        ``linear`` interpolates between the times of the rows at the beginning of a step, holding the last row's value.
+        """
+        key = (column, how)
+        if key not in self._resampled:
+            values = self._resample(self.raw[column], how)
+            values.setflags(write=False)
+            self._resampled[key] = values
+        return self._resampled[key]
+
+    def _resample(self, values: Float[np.ndarray, " row"], how: Resample) -> Float[np.ndarray, " step"]:
+        if how is Resample.MEAN:
+            total = np.zeros(self.clock.steps)
+            for rows, weights in self._shares:
+                total += weights * values[rows]
+            return total
+        starts = self.clock.begin_s + self.clock.step_s * np.arange(self.clock.steps, dtype=np.int64)
+        if how is Resample.PREVIOUS:
+            return values[(starts - self.time_s[0]) // self.spacing_s]
+        # rows outside the window may be empty, and must not reach into it
+        lying = slice(self.window.start, min(self.window.stop + 1, len(values)))
+        known = np.isfinite(values[lying])
+        return np.interp(starts, self.time_s[lying][known], values[lying][known])
+
+    @cached_property
+    def _shares(self) -> list[tuple[Int[np.ndarray, " step"], Float[np.ndarray, " step"]]]:
+        """For the first, second, … row that each step touches: which it is, and its share of the step's time."""
+        step_s, spacing = self.clock.step_s, self.spacing_s
+        begin = self.clock.begin_s - int(self.time_s[0]) + step_s * np.arange(self.clock.steps, dtype=np.int64)
+        first = begin // spacing
+        shares = []
+        for further in range(-(-(int(np.max(begin - first * spacing)) + step_s) // spacing)):
+            row = first + further
+            shared = np.minimum((row + 1) * spacing, begin + step_s) - np.maximum(row * spacing, begin)
+            touched = shared > 0
+            # a row that is not touched may lie beyond the file, or hold no number
+            shares.append((np.where(touched, row, first), np.where(touched, shared, 0) / step_s))
+        return shares
+
+
+def read_profile(path: Path, time: str, wanted: Sequence[str], clock: Clock) -> ProfileTable:
+    """Read columns of a CSV or Parquet file.
+
+    Parameters
+    ----------
+    time : name of the time column
+    wanted : names of the columns; those the file does not have are left out
+
+    Raises
+    ------
+    InputError
+        for a file that cannot be read, and for times that are missing, unreadable, irregular, on another kind of clock
+        than the run, or do not cover it.
+    """
+    columns = column_names(path)
+    if time not in columns:
+        raise InputError(Fault(str(path), f'time column "{time}"', no_such("column", time, columns)))
+    present = [one for one in dict.fromkeys(wanted) if one in columns and one != time]
+    twice = [one for one in (time, *present) if columns.count(one) > 1]
+    if twice:
+        raise InputError(
+            [Fault(str(path), f'column "{one}"', "stands in the header twice; rename one") for one in twice]
+        )
+    stamps, raw, texts = _read_parquet(path, time, present) if is_parquet(path) else _read_csv(path, time, present)
+    seconds = seconds_of(path, time, stamps, clock)
+    if time in wanted:
+        raw[time], texts[time] = seconds / 3600.0, {}
+    table = ProfileTable(str(path), clock, seconds, spacing_of(path, time, seconds), raw, texts, columns)
+    _check_cover(table, time)
+    return table
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    kind = "Parquet" if is_parquet(path) else "CSV (comma separated, one header line, UTF-8)"
+    return InputError(Fault(str(path), "", f"cannot be read as {kind}: {' '.join(str(error).split())}"))
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Names of all columns of a CSV or Parquet file; raises `InputError` where it cannot be read."""
+    try:
+        if is_parquet(path):
+            return tuple(pq.read_schema(path).names)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return tuple(next(csv.reader(file), ()))
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+
+
+_Columns = dict[str, np.ndarray]
+_Texts = dict[str, dict[int, str]]
+
+
+def _read_parquet(path: Path, time: str, wanted: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
+    try:
+        table = pq.read_table(path, columns=[time, *wanted])
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+    raw: _Columns = {}
+    texts: _Texts = {}
+    for name in wanted:
+        column = table[name]
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+            raw[name], texts[name] = _floats(column), {}
+        else:
+            raw[name], texts[name] = read_numbers(["" if one is None else str(one) for one in column.to_pylist()])
+    return table[time], raw, texts
+
+
+def _read_csv(path: Path, time: str, wanted: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
+    try:
+        table = _csv_table(path, time, wanted, pa.float64())
+        return table[time], {name: _floats(table[name]) for name in wanted}, {name: {} for name in wanted}
+    except pa.ArrowInvalid:
+        pass  # something is no number: read as text, to say what and where
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+    try:
+        table = _csv_table(path, time, wanted, pa.string())
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+    both = {name: read_numbers([one.strip() for one in table[name].to_pylist()]) for name in wanted}
+    return table[time], {name: one[0] for name, one in both.items()}, {name: one[1] for name, one in both.items()}
+
+
+def _csv_table(path: Path, time: str, wanted: list[str], kind: pa.DataType) -> pa.Table:
+    convert = pa_csv.ConvertOptions(
+        column_types={time: pa.string()} | dict.fromkeys(wanted, kind),
+        include_columns=[time, *wanted],
+        null_values=MISSING,
+        strings_can_be_null=False,
+    )
+    return pa_csv.read_csv(path, read_options=pa_csv.ReadOptions(use_threads=False), convert_options=convert)
+
+
+def _floats(column: pa.ChunkedArray) -> Float[np.ndarray, " row"]:
+    # a copy: arrow's memory is read-only, and empty cells become NaN
+    return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _check_cover(table: ProfileTable, time: str) -> None:
+    clock, first, last = table.clock, int(table.time_s[0]), int(table.time_s[-1]) + table.spacing_s
+    if first <= clock.begin_s and clock.end_s <= last:
+        return
+    covered = f"covers {clock.text(first)} to {clock.text(last)}"
+    run = f"the run goes from {clock.text(clock.begin_s)} to {clock.text(clock.end_s)}"
+    fitting = (last - clock.begin_s) // clock.step_s
+    way = f"choose steps = {fitting} at most" if first <= clock.begin_s and fitting > 0 else "choose another start"
+    raise InputError(Fault(table.file, f'column "{time}"', f"{covered}, but {run}; {way}, or extend the file"))

@@ -1,0 +1,213 @@
+"""Times of a profile file on the clock of the run, and how its cells are read.
+
+Times are hours from local midnight of the run's first day, or ISO time stamps with an offset where the run's start has
+one. Everything is counted in whole seconds from that midnight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Int
+
+from gridferry.networks.faults import Fault, InputError
+
+MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None")
+"""What stands in a cell without a value."""
+
+_HOUR_ROUNDING_S = 1e-6 * 3600
+_HOURS_MAX = 1e6  # more than a century from the first day
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The steps of a run.
+
+    Attributes
+    ----------
+    start : beginning of the first step, naive or with an offset
+    step_s : step length [s]
+    steps : number of steps
+    """
+
+    start: datetime
+    step_s: int
+    steps: int
+
+    @property
+    def midnight(self) -> datetime:
+        """Local midnight of the first day, from which seconds are counted."""
+        return self.start.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def begin_s(self) -> int:
+        """Start of the run [s]."""
+        return round((self.start - self.midnight).total_seconds())
+
+    @property
+    def end_s(self) -> int:
+        """End of the run [s]."""
+        return self.begin_s + self.steps * self.step_s
+
+    def text(self, second: int) -> str:
+        """Write a time as a date and time of the run's clock."""
+        try:
+            return (self.midnight + timedelta(seconds=int(second))).isoformat(timespec="minutes")
+        except OverflowError:  # beyond the calendar
+            return f"hour {second / 3600:g}"
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is read as Parquet; everything else is CSV."""
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def row_text(path: Path, row: int) -> str:
+    """Where a row of data stands in a file, as an editor counts: ``line 17`` of a CSV, ``row 16`` of a Parquet file."""
+    if is_parquet(path):
+        return f"row {row + 1}"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        filled = [number for number, line in enumerate(file, start=1) if line.strip("\r\n")]
+    return f"line {filled[row + 1]}"
+
+
+def read_numbers(cells: Sequence[str]) -> tuple[Float[np.ndarray, " row"], dict[int, str]]:
+    """Read cells as numbers, NaN where there is none; also returns by row what stands where a number should."""
+    values = np.full(len(cells), np.nan)
+    texts: dict[int, str] = {}
+    for row, cell in enumerate(cells):
+        if cell in MISSING:
+            continue
+        number = _number(cell)
+        if number is None:
+            texts[row] = cell
+        else:
+            values[row] = number
+    return values, texts
+
+
+def _number(cell: str) -> float | None:
+    """Read a number; Python's own digit groups ``1_000`` are none."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def seconds_of(path: Path, time: str, stamps: pa.ChunkedArray, clock: Clock) -> Int[np.ndarray, " row"]:
+    """Start of each row, in whole seconds from local midnight of the run's first day."""
+    if len(stamps) < 2:
+        raise InputError(Fault(str(path), "", f"has {len(stamps)} rows; at least two are needed to know their length"))
+    if pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type):
+        aware = pa.types.is_timestamp(stamps.type) and stamps.type.tz is not None
+        _refuse_empty(path, time, stamps)
+        micros = np.array(
+            pc.cast(pc.cast(stamps, pa.timestamp("us", getattr(stamps.type, "tz", None)), safe=False), pa.int64())
+        )
+        return _from_midnight(path, time, micros, aware, clock)
+    cells = ["" if one is None else str(one).strip() for one in stamps.to_pylist()]
+    if _number(cells[0]) is not None:
+        return _from_hours(path, time, cells)
+    try:
+        moments = [datetime.fromisoformat(one) for one in cells]
+    except ValueError:
+        raise InputError(_unreadable_times(path, time, cells)) from None
+    aware = moments[0].tzinfo is not None
+    for row, one in enumerate(moments):
+        if (one.tzinfo is not None) != aware:
+            wrong = f'"{cells[row]}" differs from the rows before: give all time stamps an offset, or none'
+            raise InputError(Fault(str(path), f'{row_text(path, row)}, column "{time}"', wrong))
+    epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00" if aware else "1970-01-01T00:00:00")
+    tick = timedelta(microseconds=1)
+    micros = np.array([(one - epoch) // tick for one in moments], dtype=np.int64)
+    return _from_midnight(path, time, micros, aware, clock)
+
+
+def _refuse_empty(path: Path, time: str, stamps: pa.ChunkedArray) -> None:
+    if stamps.null_count:
+        row = int(np.flatnonzero(np.array(pc.is_null(stamps)))[0])
+        raise InputError(Fault(str(path), f'{row_text(path, row)}, column "{time}"', "missing time; fill it in"))
+
+
+def _unreadable_times(path: Path, time: str, cells: Sequence[str]) -> list[Fault]:
+    faults = []
+    for row, cell in enumerate(cells):
+        try:
+            datetime.fromisoformat(cell)
+        except ValueError:
+            wrong = f'"{cell}" is no time; give hours, or stamps such as 2024-06-20T00:15:00+02:00'
+            place = f'{row_text(path, row)}, column "{time}"'
+            faults.append(Fault(str(path), place, wrong if cell else "missing time; fill it in"))
+        if len(faults) == _SHOWN:
+            break
+    return faults
+
+
+def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, " row"]:
+    hours, _ = read_numbers(cells)
+    seconds = hours * 3600.0
+    whole = np.round(seconds)
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~((np.abs(seconds - whole) <= _HOUR_ROUNDING_S) & (np.abs(hours) <= _HOURS_MAX)))
+    faults = []
+    for row in bad[:_SHOWN]:
+        if cells[row] in MISSING:
+            wrong = "missing time; fill it in"
+        elif not abs(hours[row]) <= _HOURS_MAX:
+            wrong = f'"{cells[row]}" is no number of hours'
+        else:
+            wrong = f'"{cells[row]}" hours are no whole number of seconds; give more digits, or time stamps'
+        faults.append(Fault(str(path), f'{row_text(path, int(row))}, column "{time}"', wrong))
+    if faults:
+        raise InputError(faults)
+    return whole.astype(np.int64)
+
+
+def _from_midnight(
+    path: Path, time: str, micros: Int[np.ndarray, " row"], aware: bool, clock: Clock
+) -> Int[np.ndarray, " row"]:
+    if aware != (clock.start.tzinfo is not None):
+        start = clock.start.isoformat()
+        if aware:
+            wrong = f"its time stamps have an offset, but [time] start = {start} has none; write it with one"
+        else:
+            wrong = f"its time stamps have no offset, but [time] start = {start} has one; leave it out or add it here"
+        raise InputError(Fault(str(path), f'column "{time}"', wrong))
+    midnight = clock.midnight
+    epoch = datetime(1970, 1, 1, tzinfo=midnight.tzinfo)
+    offset = midnight.utcoffset() or timedelta(0)
+    micros = micros - (midnight - epoch - offset) // timedelta(microseconds=1)
+    odd = np.flatnonzero(micros % 1_000_000)
+    if len(odd):
+        place = f'{row_text(path, int(odd[0]))}, column "{time}"'
+        raise InputError(Fault(str(path), place, "is no whole second; round the time stamps"))
+    return micros // 1_000_000
+
+
+def spacing_of(path: Path, time: str, seconds: Int[np.ndarray, " row"]) -> int:
+    """Length of every row [s]: the spacing of most rows, which must be that of all."""
+    gaps = np.diff(seconds)
+    usual = int(np.median(gaps))
+    bad = np.flatnonzero(gaps != usual) if usual > 0 else np.flatnonzero(gaps <= 0)
+    faults = []
+    for row in bad[:_SHOWN]:
+        gap = int(gaps[row])
+        if gap == 0:
+            wrong = "has the time of the row before; remove one of them"
+        elif gap < 0:
+            wrong = "is earlier than the row before; sort the rows by time"
+        else:
+            wrong = f"comes {gap} s after the row before, the others {usual} s; fill the gap or remove the row"
+        if gap != usual and abs(gap - usual) == 3600:
+            wrong += " (if the clocks change here, give the time stamps an offset)"
+        faults.append(Fault(str(path), f'{row_text(path, int(row) + 1)}, column "{time}"', wrong))
+    if faults:
+        raise InputError(faults)
+    return usual

@@ -1,0 +1,1 @@
+"""The co-simulation config: reading, checking, repairing and writing it."""

@@ -1,0 +1,312 @@
+"""The text of a config before it is checked: TOML files laid over one another, settings from the command line.
+
+A later layer is merged into an earlier one: tables are merged key by key, everything else is replaced. Where the
+earlier layer has an array, a table patches single entries, by their ``name`` or their number from 0::
+
+    extends = "three_bus.toml"
+
+    [trucks.T1]
+    soc_initial = 0.4
+
+The same rule reads ``--set trucks.T1.soc_initial=0.4``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from gridferry.networks.faults import Fault, InputError, no_such
+
+Loc = tuple[str | int, ...]
+"""Where a value stands: keys of tables and numbers of array entries."""
+
+_MISSING = object()
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\[\]]+?))\s*((?:\[\d+\])*)\s*(?:\.|$)""")
+_DEEPEST = 20
+
+_LONGEST = 200
+"""characters of a value that a fault shows"""
+
+
+def key_text(loc: Loc) -> str:
+    """Write a place as TOML users know it: ``trucks[0].soc_min``."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else json.dumps(part))
+    return text
+
+
+def value_text(value: object) -> str:
+    """Write a value as in TOML, shortened to one line."""
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, (datetime, date, time)):
+        text = value.isoformat()
+    elif isinstance(value, Mapping):
+        text = "{" + ", ".join(f"{key} = {value_text(one)}" for key, one in value.items()) + "}"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(value_text(one) for one in value) + "]"
+    elif isinstance(value, int) and value.bit_length() > 256:
+        text = hex(value)
+    else:
+        text = str(value)
+    if len(text) <= _LONGEST:
+        return text
+    # of a path, the end is what tells; of anything else the beginning
+    return text[:40] + "…" + text[-(_LONGEST - 41) :] if "/" in text else text[: _LONGEST - 1] + "…"
+
+
+@dataclass
+class Document:
+    """A config as merged from its layers, and where each value came from.
+
+    Attributes
+    ----------
+    source : the file the user named
+    values : the merged tables
+    origins : place → the file or setting that put the value there
+    """
+
+    source: str
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Loc, str] = field(default_factory=dict)
+
+    def lay_over(self, patch: Mapping[str, Any], source: str) -> list[Fault]:
+        """Merge a layer in; returns the faults of entries that are not there."""
+        faults: list[Fault] = []
+        self._merge(self.values, patch, (), source, faults)
+        return faults
+
+    def _merge(
+        self, target: dict[str, Any] | list[Any], patch: Mapping[str, Any], loc: Loc, source: str, faults: list[Fault]
+    ) -> None:
+        into: Any = target
+        for key, value in patch.items():
+            if isinstance(target, list):
+                slot = _entry(target, key)
+                if slot is None:
+                    known = [
+                        str(one.get("name", i)) if isinstance(one, dict) else str(i) for i, one in enumerate(target)
+                    ]
+                    faults.append(
+                        Fault(source, key_text((*loc, key)), no_such(f"entry of {key_text(loc)}", key, known))
+                    )
+                    continue
+                old = target[slot]
+                here: Loc = (*loc, slot)
+            else:
+                old = target.get(key, _MISSING)
+                here = (*loc, key)
+            if isinstance(value, Mapping) and isinstance(old, (dict, list)):
+                self._merge(old, value, here, source, faults)
+                continue
+            into[here[-1]] = deepcopy(value)
+            self.origins = {at: name for at, name in self.origins.items() if at[: len(here)] != here}
+            self.origins[here] = source
+
+    def origin(self, loc: Loc) -> str:
+        """File or setting that the value at ``loc`` came from."""
+        for length in range(len(loc), 0, -1):
+            if loc[:length] in self.origins:
+                return self.origins[loc[:length]]
+        return self.source
+
+    def value(self, loc: Loc, missing: object = None) -> Any:
+        """Value at ``loc``; ``missing`` where there is none."""
+        value: Any = self.values
+        for part in loc:
+            if isinstance(part, int):
+                if not (isinstance(value, list) and part < len(value)):
+                    return missing
+            elif not (isinstance(value, dict) and part in value):
+                return missing
+            value = value[part]
+        return value
+
+    def fault(self, loc: Loc, message: str) -> Fault:
+        """Word what is wrong at ``loc``: file, key and, where it is a single one, the value."""
+        value = self.value(loc, _MISSING)
+        shown = value is not _MISSING and not isinstance(value, dict)
+        return Fault(self.origin(loc), f"{key_text(loc)} = {value_text(value)}" if shown else key_text(loc), message)
+
+
+def _entry(entries: list[Any], key: str) -> int | None:
+    """Number of the entry that is meant by its name or its number."""
+    for number, entry in enumerate(entries):
+        if isinstance(entry, dict) and entry.get("name") == key:
+            return number
+    if key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(entries):
+        return int(key)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read one TOML file.
+
+    Raises
+    ------
+    InputError
+        when it is no file, no UTF-8 text, or no TOML; with the line where that is known.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(Fault(str(path), "", _unreadable(path, error))) from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        message = f"not UTF-8 text (byte 0x{raw[error.start]:02x}); a config is a TOML file saved as UTF-8"
+        raise InputError(Fault(f"{path}:{line}", "", message)) from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
+        line = int(where[1]) if where and where[1] else text.count("\n") + 1
+        column = f" (column {where[2]})" if where and where[2] else ""
+        found = str(error)[: where.start()] if where else str(error)
+        raise InputError(Fault(f"{path}:{line}", "", f"not valid TOML{column}: {found}; mend this line")) from None
+    except (ValueError, RecursionError):
+        # tomllib lets int() refuse numbers of thousands of digits, and recurses into nested arrays
+        raise InputError(Fault(str(path), "", "a number too long or tables nested too deep to be a config")) from None
+    if not _shallow(document):
+        raise InputError(Fault(str(path), "", f"tables nested more than {_DEEPEST} deep; no config is"))
+    return document
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        inside = sorted(one.name for one in path.glob("*.toml"))
+        return f"is a folder; name a config in it ({', '.join(inside[:12]) or 'there is none'})"
+    if isinstance(error, FileNotFoundError):
+        return no_such("file", path.name, sorted(one.name for one in path.parent.glob("*.toml")))
+    return f"cannot be read: {error.strerror}"
+
+
+def _shallow(document: dict[str, Any]) -> bool:
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return True
+    return False
+
+
+def read_layers(
+    path: Path, resolve: Callable[[str, Path], Path], seen: tuple[Path, ...] = ()
+) -> list[tuple[Path, dict[str, Any]]]:
+    """Read a config and what it extends, the most basic first.
+
+    Parameters
+    ----------
+    path : the config
+    resolve : finds the file meant by ``extends``, given the folder of the file that says so
+    """
+    chain = (*seen, path.resolve())
+    document = read_toml(path)
+    base = document.pop("extends", _MISSING)
+    if base is _MISSING:
+        return [(path, document)]
+    key = f"extends = {value_text(base)}"
+    if not isinstance(base, str):
+        raise InputError(Fault(str(path), key, 'expected the name of another config, such as "three_bus.toml"'))
+    found = resolve(base, path.parent)
+    if found.resolve() in chain:
+        loop = " → ".join(one.name for one in (*chain, found))
+        raise InputError(Fault(str(path), key, f"goes round in a circle ({loop}); one of them must stand alone"))
+    if not found.is_file():
+        known = sorted(one.name for one in found.parent.glob("*.toml"))
+        raise InputError(Fault(str(path), key, no_such("file", base, known)))
+    return [*read_layers(found, resolve, chain), (path, document)]
+
+
+# ------------------------------------------------------------------------------------------------------------ settings
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Turn ``key=value`` into a layer.
+
+    Parameters
+    ----------
+    text : dotted keys, entries of arrays by name or number (``trucks.T1.soc_min=0.3``, ``trucks[0].soc_min=0.3``); the
+        value as in TOML, and text where that does not parse
+    """
+    key, equals, value = text.partition("=")
+    parts = _key_parts(key.strip())
+    if not equals or not parts:
+        message = "expected key=value, such as time.steps=10 or trucks.T1.soc_min=0.3"
+        raise InputError(Fault(f"--set {value_text(text)}", "", message))
+    if len(parts) > _DEEPEST:
+        raise InputError(Fault(f"--set {value_text(text)}", "", f"more than {_DEEPEST} keys deep; no config is"))
+    if parts[0] == "extends":
+        raise InputError(
+            Fault(f"--set {value_text(text)}", "", "extends belongs into the file; name that config instead")
+        )
+    layer: Any = _parse_value(value.strip())
+    for part in reversed(parts):
+        layer = {part: layer}
+    return layer
+
+
+def _key_parts(key: str) -> list[str]:
+    parts: list[str] = []
+    position = 0
+    while position < len(key):
+        match = _TOKEN.match(key, position)
+        if match is None or match.end() == position:
+            return []
+        parts.append(next(one for one in match.groups()[:3] if one is not None))
+        parts += re.findall(r"\d+", match[4])
+        position = match.end()
+    return [] if key.endswith(".") else parts
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return parsed["value"] if set(parsed) == {"value"} and _shallow(parsed) else text
+
+
+def parse_settings(settings: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Turn all settings into layers with their names; every bad one is reported."""
+    layers: list[tuple[str, dict[str, Any]]] = []
+    faults: list[Fault] = []
+    for text in settings:
+        try:
+            layers.append(("--set", parse_setting(text)))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return layers
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Guess which of the known names is meant: `` (did you mean "x"?)``, or nothing."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""

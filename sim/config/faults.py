@@ -1,0 +1,204 @@
+"""What pydantic finds wrong with a config, in plain words: file, key, value, what is wrong, the way out."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from gridferry.networks.faults import Fault, no_such
+from gridferry.sim.config.document import Document, Loc, key_text, nearest
+from gridferry.sim.config.parts import ProfileColumn
+from gridferry.sim.config.schema import Config
+
+_WRONG_TYPE = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "model_type": "a table",
+    "dict_type": "a table",
+    "datetime_type": "a date and time without quotes, such as 2024-06-14T00:00:00",
+    "literal_error": "",
+    "enum": "",
+}
+
+
+def faults_of(error: ValidationError, document: Document) -> list[Fault]:
+    """Word every error; the branches of a union that all failed become one fault.
+
+    Parameters
+    ----------
+    error : what pydantic found in ``document.values``
+    document : the config as merged, with the origin of each value
+    """
+    faults: list[Fault] = []
+    unions: dict[Loc, list[tuple[Loc, ErrorDetails]]] = {}
+    for details in error.errors(include_url=False):
+        loc, union = locate(details["loc"], document)
+        if union is None:
+            faults += _word(loc, details, document)
+        else:
+            unions.setdefault(union, []).append((loc, details))
+    for loc, branches in unions.items():
+        faults += _word_union(loc, branches, document)
+    return faults
+
+
+def locate(loc: tuple[int | str, ...], document: Document) -> tuple[Loc, Loc | None]:
+    """Find the place in the document that an error speaks of.
+
+    Returns
+    -------
+    tuple
+        the place, and the place of the union it lies in (pydantic puts the branch of a union into the path), if any
+    """
+    value: Any = document.values
+    place: Loc = ()
+    union: Loc | None = None
+    for number, part in enumerate(loc):
+        if _holds(value, part):
+            value = value[part]
+            place = (*place, part)
+        elif part == "[key]":
+            continue
+        elif number == len(loc) - 1 and isinstance(value, dict) and field_at((*place, part)) is not None:
+            place = (*place, part)
+        else:
+            union = place
+    return place, union
+
+
+def _holds(value: Any, part: int | str) -> bool:
+    if isinstance(part, int):
+        return isinstance(value, list) and part < len(value)
+    return isinstance(value, dict) and part in value
+
+
+def _word(loc: Loc, details: ErrorDetails, document: Document) -> list[Fault]:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "inconsistent":
+        return [document.fault((*loc, key), message) for key, message in context["found"].items()]
+    if kind == "extra_forbidden":
+        known = _keys_at(loc[:-1])
+        return [document.fault(loc, no_such("key", loc[-1], known))]
+    return [document.fault(loc, _plain(loc, details, document) + _meaning(loc))]
+
+
+def _plain(loc: Loc, details: ErrorDetails, document: Document) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    match kind:
+        case "missing":
+            return "needed, but not given"
+        case "greater_than":
+            return f"must be above {context['gt']:g}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}"
+        case "less_than":
+            return f"must be below {context['lt']:g}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:,}"
+        case "finite_number":
+            return "must be a finite number"
+        case "enum" | "literal_error":
+            words = str(context["expected"]).replace("'", '"')
+            value = details["input"]
+            return f"must be {words}" + (nearest(value, words.split('"')[1::2]) if isinstance(value, str) else "")
+        case "string_too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            if loc[-1] == "connect":
+                return "must be host:port, such as localhost:5678"
+            if loc[-1] in ("file", "feeder", "graph"):
+                return "must have no control characters"
+            return "a name has letters, digits, spaces, _ and - only, and begins with a letter or digit"
+        case "list_type":
+            tables = any(_is_model(one) for one in _members(_annotation_at((*loc, 0))))
+            return f"expected an array of tables: write [[{key_text(loc)}]]" if tables else "expected an array [ … ]"
+        case "too_short":
+            return f"needs at least {context['min_length']} entries, has {context['actual_length']}"
+        case "value_error":
+            return str(context["error"])
+    if _WRONG_TYPE.get(kind):
+        return f"expected {_WRONG_TYPE[kind]}"
+    return details["msg"]
+
+
+def _meaning(loc: Loc) -> str:
+    """What the key means, from the config's own description."""
+    found = field_at(loc)
+    return f" ({found.description.replace('``', '')})" if found is not None and found.description else ""
+
+
+def _word_union(loc: Loc, branches: list[tuple[Loc, ErrorDetails]], document: Document) -> list[Fault]:
+    deeper = [(place, details) for place, details in branches if len(place) > len(loc)]
+    if deeper:
+        return [fault for place, details in deeper for fault in _word(place, details, document)]
+    # a branch that took the type but not the value says best what is wrong
+    fitting = [details for _, details in branches if details["type"] not in _WRONG_TYPE]
+    if fitting:
+        return _word(loc, fitting[0], document)
+    words: list[str] = []
+    series = any(details["loc"][-1] == ProfileColumn.__name__ for _, details in branches)
+    for _, details in branches:
+        kind = details["type"]
+        if kind == "literal_error":
+            words.append(str(details["ctx"]["expected"]).replace("'", '"').replace(" or ", ", "))
+        else:
+            words.append('"source.column"' if series and kind == "string_type" else _WRONG_TYPE[kind])
+    return [document.fault(loc, f"expected {', '.join(words[:-1])} or {words[-1]}{_meaning(loc)}")]
+
+
+# ------------------------------------------------------------------------------------------------ the config's shape
+
+
+def field_at(loc: Loc) -> FieldInfo | None:
+    """Find the config's field at a place; ``None`` where there is none (an unknown key, an array's entry)."""
+    if not loc or not isinstance(loc[-1], str):
+        return None
+    for one in _members(_annotation_at(loc[:-1])):
+        if _is_model(one) and loc[-1] in one.model_fields:
+            return one.model_fields[loc[-1]]
+    return None
+
+
+def _keys_at(loc: Loc) -> list[str]:
+    """Keys that a table at a place may have."""
+    keys = [key for one in _members(_annotation_at(loc)) if _is_model(one) for key in one.model_fields]
+    return keys if loc else [*keys, "extends"]
+
+
+def _annotation_at(loc: Loc) -> Any:
+    annotation: Any = Config
+    for part in loc:
+        inner: Any = None
+        for one in _members(annotation):
+            if isinstance(part, int):
+                if get_origin(one) is list:
+                    inner = get_args(one)[0]
+            elif _is_model(one):
+                if part in one.model_fields:
+                    inner = one.model_fields[part].annotation
+            elif get_origin(one) is dict:
+                inner = get_args(one)[1]
+        annotation = inner
+    return annotation
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Types an annotation allows: unions taken apart, ``Annotated`` taken off."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [inner for one in get_args(annotation) for inner in _members(one)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,62 @@
+"""A config as read, ready for the plant to be built from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gridferry.networks.faults import Fault
+from gridferry.sim.config.document import Document, Loc, key_text
+from gridferry.sim.config.repair import Repaired
+from gridferry.sim.config.schema import Config
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedConfig:
+    """A config, and where it came from.
+
+    Attributes
+    ----------
+    config : the checked config
+    path : the file the user named
+    base_dir : folder that file names in the config are relative to, where they are not absolute
+    document : the complete config as used, with defaults; what `write_config` writes
+    merged : the same as the user wrote it, with the origin of each value
+    """
+
+    config: Config
+    path: Path
+    base_dir: Path
+    document: Mapping[str, Any]
+    merged: Document = field(repr=False)
+
+    def fault(self, loc: Loc, message: str) -> Fault:
+        """Word a fault at a place of the config, such as ``("trucks", 0, "station")``."""
+        return self.merged.fault(loc, message)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A config that may be faulty.
+
+    Attributes
+    ----------
+    loaded : the config; repaired where it is faulty, and ``None`` where it is too faulty for that
+    faults : what is wrong with it so far
+    """
+
+    loaded: LoadedConfig | None
+    faults: tuple[Fault, ...]
+    repaired: Repaired | None = field(default=None, repr=False)
+
+    def genuine(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Those faults of further checks on `loaded` that do not come from its repair."""
+        return [one for one in faults if self.repaired is None or self.repaired.holds(one)]
+
+    def sure(self, loc: Loc) -> bool:
+        """Whether what is at a place of `loaded` is the user's and may be judged by."""
+        if loc[0] == "time" and any(one.key.startswith(key_text(loc)) for one in self.faults):
+            return False
+        return self.repaired is None or not self.repaired.touches(loc)

@@ -1,0 +1,287 @@
+"""Config files: finding, reading with what they extend, overriding, checking, writing.
+
+File names in a config are relative to the file that names them; they are made absolute when it is read, so that a
+config written into a run directory runs again from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from gridferry import configs
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.config.document import Document, parse_settings, read_layers, read_toml
+from gridferry.sim.config.faults import faults_of
+from gridferry.sim.config.loaded import LoadedConfig, Reading
+from gridferry.sim.config.repair import Repaired, repair
+from gridferry.sim.config.schema import Config
+
+_FEEDER_FILES = (".json", ".m")
+
+
+def config_of_document(values: Mapping[str, Any], base_dir: Path) -> LoadedConfig:
+    """Check a config that arrived as tables, not as a file; for a simulator in another process.
+
+    Parameters
+    ----------
+    values : as `LoadedConfig.document`, also with times as ISO texts, as JSON carries them
+    base_dir : folder that file names in it are relative to
+
+    Raises
+    ------
+    InputError
+        with every fault of its values.
+    """
+    tables = deepcopy(dict(values))
+    time = tables.get("time")
+    if isinstance(time, dict) and isinstance(time.get("start"), str):
+        with suppress(ValueError):  # the check below says what is wrong with it
+            time["start"] = datetime.fromisoformat(time["start"])
+    document = Document("config document")
+    _anchor(tables, base_dir.absolute())
+    document.lay_over(tables, document.source)
+    reading = _check(document, Path(document.source), base_dir.absolute(), [])
+    if reading.faults or reading.loaded is None:
+        raise InputError(reading.faults)
+    return reading.loaded
+
+
+def read_config(
+    path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
+) -> Reading:
+    """Read a config and collect its faults; see `gridferry.sim.case.loading.load_config` for its parameters.
+
+    Raises
+    ------
+    InputError
+        only where there is nothing to check: no such file, no TOML.
+    """
+    settings = parse_settings(overrides)
+    if controller is not None and any("use" in _table(layer.get("controller")) for _, layer in settings):
+        raise InputError(Fault("--set", "controller.use", "contradicts --controller; give one of them"))
+    found = find_config(path)
+    document = Document(str(found))
+    folder = found.absolute().parent
+    faults: list[Fault] = []
+    for layer_path, layer in read_layers(found, _extended):
+        _anchor(layer, layer_path.absolute().parent)
+        faults += document.lay_over(layer, str(layer_path))
+    for name, layer in settings:
+        _anchor(layer, folder)
+        if "controller" not in layer:
+            faults += document.lay_over(layer, name)
+    if controller is not None:
+        _choose_controller(document, controller, folder)
+    for name, layer in settings:  # these are for the controller that was chosen
+        if "controller" in layer:
+            faults += document.lay_over(layer, name)
+    if seed is not None:
+        document.lay_over({"seed": seed}, "--seed")
+    return _check(document, found, folder, faults)
+
+
+def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault]) -> Reading:
+    """Check the values of a document; ``faults`` are those found before."""
+    repaired: Repaired | None = None
+    config: Config | None = None
+    try:
+        config = Config.model_validate(document.values)
+    except ValidationError as error:
+        faults = [*faults, *faults_of(error, document)]
+        repaired = repair(document)
+        config = None if repaired is None else repaired.config
+    if config is None:
+        return Reading(None, tuple(faults))
+    loaded = LoadedConfig(config, path, base_dir, complete(config), document)
+    in_time = Reading(loaded, (), repaired).genuine(_time_faults(loaded))
+    return Reading(loaded, (*faults, *in_time), repaired)
+
+
+def complete(config: Config) -> dict[str, Any]:
+    """Return a config as TOML tables, with its defaults."""
+    return _plain(config.model_dump(exclude_none=True))
+
+
+def _plain(value: Any) -> Any:
+    """Turn enums into the strings that a file has."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _time_faults(loaded: LoadedConfig) -> list[Fault]:
+    """Check that steps divide the day, that the run begins with one, and that it ends within the calendar."""
+    time = loaded.config.time
+    if 86400 % time.step_s:
+        near = min((n for n in range(1, 86401) if 86400 % n == 0), key=lambda n: abs(n - time.step_s))
+        return [
+            loaded.fault(
+                ("time", "step_s"), f"the day's 86400 s are no whole number of such steps; the nearest is {near}"
+            )
+        ]
+    faults: list[Fault] = []
+    start = time.start
+    since_midnight = timedelta(
+        hours=start.hour, minutes=start.minute, seconds=start.second, microseconds=start.microsecond
+    )
+    if since_midnight % timedelta(seconds=time.step_s):
+        message = f"no step of {time.step_s} s begins then, counted from midnight; choose a multiple of the step"
+        faults.append(loaded.fault(("time", "start"), message))
+    try:
+        _ = start + timedelta(seconds=(time.steps + 1) * time.step_s)
+    except OverflowError:
+        faults.append(loaded.fault(("time", "steps"), "the run would end after the year 9999; take fewer steps"))
+    return faults
+
+
+# ----------------------------------------------------------------------------------------------------------- controller
+
+
+def _choose_controller(document: Document, spec: str, folder: Path) -> None:
+    """Replace ``[controller]``, keeping what the host needs; the same controller keeps its settings."""
+    here = _anchor_spec(spec, Path.cwd())
+    spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else _anchor_spec(spec, folder)
+    old = document.values.get("controller", {})
+    if not isinstance(old, dict) or old.get("use", "idle") == spec:
+        return
+    others = document.values.get("controllers", {})
+    settings = others.get(spec, {}) if isinstance(others, dict) else {}
+    kept = {key: old[key] for key in ("on_failure", "ac_corrections") if key in old}
+    document.values["controller"] = {}
+    document.lay_over({"controller": {**kept, "use": spec}}, "--controller")
+    if isinstance(settings, dict):
+        document.lay_over({"controller": settings}, document.origin(("controllers", spec)))
+
+
+# ----------------------------------------------------------------------------------------------------------- file names
+
+
+def _anchor(layer: dict[str, Any], folder: Path) -> None:
+    """Make the file names in a layer absolute."""
+    for profile in _tables(layer.get("profiles")):
+        _anchor_key(profile, "file", folder)
+    roads = layer.get("roads")
+    if isinstance(roads, dict):
+        _anchor_key(roads, "graph", folder)
+    for network in _tables(layer.get("networks")):
+        if isinstance(network.get("feeder"), str):
+            network["feeder"] = _anchor_spec(network["feeder"], folder)
+    chosen, others = layer.get("controller"), layer.get("controllers")
+    if isinstance(chosen, dict) and isinstance(chosen.get("use"), str):
+        chosen["use"] = _anchor_spec(chosen["use"], folder)
+    for settings in (chosen, *_tables(others)):
+        if isinstance(settings, dict):
+            # a controller's own settings are not known here; what names a file beside the config is one
+            for key, value in settings.items():
+                if key != "use" and isinstance(value, str) and Path(value).suffix and _is_file(folder / value):
+                    _anchor_key(settings, key, folder)
+    if isinstance(others, dict):
+        layer["controllers"] = {_anchor_spec(spec, folder): settings for spec, settings in others.items()}
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    """Tables in an array, or under the keys of a table."""
+    entries = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+    return [one for one in entries if isinstance(one, dict)]
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:
+    if isinstance(table.get(key), str) and table[key]:
+        table[key] = str(folder / table[key])
+
+
+def _anchor_spec(spec: str, folder: Path) -> str:
+    """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules stay."""
+    if spec.endswith(_FEEDER_FILES):
+        return str(folder / spec)
+    file, colon, name = spec.rpartition(":")
+    return f"{folder / file}:{name}" if colon and file.endswith(".py") else spec
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+# -------------------------------------------------------------------------------------------------- the shipped configs
+
+
+def configs_dir() -> Path:
+    """Folder of the configs that come with the project."""
+    return Path(configs.__file__).parent
+
+
+def find_config(name: str | Path) -> Path:
+    """Find a config by its path, or by its name among those that come with the project.
+
+    Raises
+    ------
+    InputError
+        naming what there is.
+    """
+    path = Path(name)
+    if _is_file(path) or _is_dir(path):
+        return path
+    bare = len(path.parts) == 1
+    if bare and path.suffix in ("", ".toml"):
+        shipped = configs_dir() / f"{path.stem}.toml"
+        if _is_file(shipped):
+            return shipped
+    near = sorted(one.name for one in path.parent.glob("*.toml")) if _is_dir(path.parent) else []
+    names = [*near, *(one.stem for one in sorted(configs_dir().glob("*.toml")))] if bare else near
+    if not _is_dir(path.parent):
+        raise InputError(Fault(str(path), "", f"no such file; there is no folder {path.parent}"))
+    raise InputError(Fault(str(path), "", no_such("config", path.name, names)))
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _extended(base: str, folder: Path) -> Path:
+    """File meant by ``extends``: beside the config, or one that comes with the project."""
+    beside = folder / base
+    if _is_file(beside):
+        return beside
+    shipped = configs_dir() / f"{Path(base).stem}.toml"
+    return shipped if len(Path(base).parts) == 1 and _is_file(shipped) else beside
+
+
+def list_configs() -> list[tuple[str, str, Path]]:
+    """Name, title and path of every config that comes with the project."""
+    found: list[tuple[str, str, Path]] = []
+    for path in sorted(configs_dir().glob("*.toml")):
+        document = read_toml(path)
+        found.append((path.stem, str(document.get("title", "")), path))
+    return found
+
+
+def write_config(document: Mapping[str, Any], path: Path) -> None:
+    """Write a config that runs again from anywhere.
+
+    Parameters
+    ----------
+    document : `LoadedConfig.document`
+    path : the TOML file to write
+    """
+    with path.open("wb") as file:
+        tomli_w.dump(dict(document), file)

@@ -1,0 +1,101 @@
+"""Make a faulty config valid, so that what else is wrong with it can be found and told in the same message.
+
+Nothing runs on a repaired config: it exists only until its faults are raised.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from gridferry.networks.faults import Fault
+from gridferry.sim.config.document import Document, Loc, key_text
+from gridferry.sim.config.faults import locate
+from gridferry.sim.config.schema import Config
+
+_ROUNDS = 8
+_STAND_INS: tuple[Any, ...] = (1, 0.5, "stand-in", datetime(2000, 1, 1), {})
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A valid config made from a faulty one.
+
+    Attributes
+    ----------
+    config : the config, with defaults and stand-ins where values were wrong
+    doubtful : keys whose value (or what hangs on it) is made up; faults found there mean nothing
+    """
+
+    config: Config
+    doubtful: tuple[str, ...]
+
+    def holds(self, fault: Fault) -> bool:
+        """Whether a fault found in the repaired config is one of the user's."""
+        return not any(_within(fault.key, key) for key in self.doubtful)
+
+    def touches(self, loc: Loc) -> bool:
+        """Whether something at, in or around a place is made up."""
+        place = key_text(loc)
+        return any(_within(place, key) or _within(key, place) for key in self.doubtful)
+
+
+def _within(key: str, table: str) -> bool:
+    return key == table or key.startswith((f"{table}.", f"{table}[", f"{table} "))
+
+
+def repair(document: Document) -> Repaired | None:
+    """Replace what is wrong by defaults and stand-ins; ``None`` where names that others refer to are wrong."""
+    trial = Document(document.source, deepcopy(document.values))
+    tries: dict[Loc, int] = {}
+    doubtful: set[str] = set()
+    for _ in range(_ROUNDS):
+        try:
+            return Repaired(Config.model_validate(trial.values), tuple(sorted(doubtful)))
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        # all places first: they are found in the document as it was
+        places = [(place if union is None else union) for place, union in (locate(one["loc"], trial) for one in errors)]
+        mended: set[Loc] = set()
+        for loc, details in zip(places, errors, strict=True):
+            if loc in mended:
+                continue
+            if details["type"] == "inconsistent":
+                doubtful |= {key_text((*loc, key)) for key in (*details["ctx"]["found"], *details["ctx"]["repair"])}
+                for key, value in details["ctx"]["repair"].items():
+                    _put(trial.values, (*loc, key), value)
+            elif details["type"] == "extra_forbidden" and loc and loc[-1] == details["loc"][-1]:
+                _put(trial.values, loc, None)
+            elif not loc or _is_reference_target(loc):
+                return None
+            elif isinstance(loc[-1], str) and loc not in tries and details["type"] != "missing":
+                tries[loc] = 0
+                doubtful.add(key_text(loc))
+                _put(trial.values, loc, None)
+            elif tries.get(loc, 0) < len(_STAND_INS):
+                doubtful.add(key_text(loc))
+                _put(trial.values, loc, deepcopy(_STAND_INS[tries.get(loc, 0)]))
+                tries[loc] = tries.get(loc, 0) + 1
+            mended.add(loc)
+    return None
+
+
+def _is_reference_target(loc: Loc) -> bool:
+    """Whether other parts refer to this by name, so that a stand-in would make faults of its own."""
+    if loc[0] == "profiles":
+        return len(loc) <= 2
+    return loc[0] in ("networks", "stations") and (len(loc) <= 2 or loc[2] == "name")
+
+
+def _put(values: Any, loc: Loc, value: Any) -> None:
+    """Set the value at ``loc``, or take the key out where it is ``None``."""
+    for part in loc[:-1]:
+        values = values[part]
+    if value is None:
+        values.pop(loc[-1], None)
+    else:
+        values[loc[-1]] = value

@@ -1,0 +1,333 @@
+"""The co-simulation config: what a user writes in TOML, as frozen pydantic models. Unknown keys are refused.
+
+Only single values are checked here; what ties one part to another (buses, stations, profiles) is checked in
+`gridferry.sim.case`. Types are strict: a number in quotes is no number, ``true`` is no 1.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gridferry.networks.roads.travel import Rounding
+from gridferry.sim.config.devices import BatteryConfig, LinkConfig, TruckConfig
+from gridferry.sim.config.parts import (
+    BusName,
+    Choice,
+    FileName,
+    Finite,
+    Name,
+    NonNegative,
+    Part,
+    Positive,
+    Series,
+    inconsistent,
+)
+
+
+class Resample(StrEnum):
+    """How a profile is brought to the step of the run."""
+
+    MEAN = "mean"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+
+
+class TimeConfig(Part):
+    """Steps of the run."""
+
+    start: Annotated[datetime, Choice]
+    """local time of the first step; with an offset where the profiles' time stamps have one"""
+    step_s: Annotated[int, Field(gt=0)]
+    """step length [s]; must divide the day"""
+    steps: Annotated[int, Field(gt=0, le=10_000_000)]
+    """number of steps"""
+    horizon_steps: Annotated[int, Field(gt=0)] | None = None
+    """how far forecasts look ahead; the whole run when not given"""
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _no_bare_number(cls, value: Any) -> Any:
+        # pydantic would read a number as seconds since 1970
+        if not isinstance(value, date):
+            raise ValueError("expected a date and time without quotes, such as 2024-06-14T00:00:00")
+        return value
+
+
+class ProfileSource(Part):
+    """A CSV or Parquet file of time series."""
+
+    file: FileName
+    """path, relative to the config"""
+    time: str
+    """name of the time column: hours from local midnight of the first day, or time stamps (start of the interval)"""
+    resample: Annotated[Resample, Choice] = Resample.MEAN
+    """how the columns are brought to the step of the run"""
+
+
+class NetworkConfig(Part):
+    """A distribution network."""
+
+    name: Name
+    feeder: FileName
+    """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
+    v_min_pu: Positive | None = None
+    """lowest voltage allowed at every bus [pu]; the source's own limits when not given"""
+    v_max_pu: Positive | None = None
+    """highest voltage allowed at every bus [pu]"""
+    slack_v_pu: Positive | None = None
+    """voltage held at the slack bus [pu]; the source's own when not given"""
+    loading_max_percent: Positive = 100.0
+    """highest branch loading allowed, where ratings are known [%]"""
+
+
+class LoadConfig(Part):
+    """Load at one bus, or the feeder's nominal loads scaled by a factor."""
+
+    network: str
+    bus: BusName | None = None
+    """the bus; every bus with a nominal load when not given"""
+    factor: Series | None = None
+    """multiplies the nominal load"""
+    p_mw: Series | None = None
+    """active power [MW], instead of a factor"""
+    q_mvar: Series | None = None
+    """reactive power [Mvar], beside ``p_mw``"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LoadConfig:
+        repair = {"factor": 1.0, "p_mw": None, "q_mvar": None}
+        if (self.factor is None) == (self.p_mw is None):
+            raise inconsistent({"factor": "give either factor or p_mw"}, repair)
+        if self.p_mw is not None and self.bus is None:
+            raise inconsistent({"bus": "p_mw needs a bus; name it, or scale the nominal loads with a factor"}, repair)
+        if self.q_mvar is not None and self.p_mw is None:
+            raise inconsistent({"q_mvar": "goes with p_mw; a factor scales both p and q"}, repair)
+        return self
+
+
+class GeneratorConfig(Part):
+    """A source with a profile."""
+
+    name: Name
+    kind: Literal["pv", "wind", "other"] = "pv"
+    network: str
+    bus: BusName
+    p_mw: Series
+    """output [MW], non-negative"""
+    feed_in_tariff: NonNegative = 0.0
+    """paid for every MWh it produces [currency/MWh]"""
+
+
+class PricesConfig(Part):
+    """Tariffs."""
+
+    buy: Series = 0.0
+    """price of energy from the grid above [currency/MWh]"""
+    sell: Series = 0.0
+    """what customers pay for their load [currency/MWh]"""
+    export_ratio: Finite = 1.0
+    """export is paid at this share of the buying price"""
+
+
+class StationConfig(Part):
+    """A place where trucks connect."""
+
+    name: Name
+    network: str
+    bus: BusName
+    node: str | None = None
+    """its node in a road graph; the station's name when not given"""
+
+
+class RoadsConfig(Part):
+    """Travel between the stations: a distance matrix or a road graph."""
+
+    distance_km: list[list[NonNegative]] | None = None
+    """rows: from; columns: to; in the order of ``[[stations]]`` [km]"""
+    graph: FileName | None = None
+    """CSV with columns from, to, km or minutes, optional capacity, b, power; relative to the config"""
+    speed_km_h: Positive | None = None
+    """speed of travel, for the matrix and for graph rows given in km [km/h]"""
+    install_min: NonNegative = 0.0
+    """time to connect after arrival [min]"""
+    rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
+    """how a travel time becomes whole steps"""
+    congestion: Series = 0.0
+    """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RoadsConfig:
+        repair = {"distance_km": [[0.0]], "speed_km_h": 1.0, "graph": None}
+        if (self.distance_km is None) == (self.graph is None):
+            raise inconsistent({"distance_km": "give either distance_km or graph"}, repair)
+        if self.distance_km is not None and self.speed_km_h is None:
+            raise inconsistent({"speed_km_h": "needed with distance_km; give the speed of travel [km/h]"}, repair)
+        return self
+
+
+class ErrorConfig(Part):
+    """Relative forecast error of one quantity: ``forecast = value · bias · (1 + e)``, e normal, correlated in time."""
+
+    relative_std: NonNegative = 0.0
+    """standard deviation of e"""
+    correlation_h: NonNegative = 0.0
+    """time over which the correlation of e falls to 1/e [h]; 0: independent steps"""
+    truncation: Positive = 3.0
+    """e is kept within this many standard deviations"""
+    bias: Positive = 1.0
+    """systematic factor"""
+
+
+class ForecastErrors(Part):
+    """Forecast errors by quantity; one draw per network for loads, per generator, for the price, for the roads."""
+
+    load: ErrorConfig = ErrorConfig()
+    generation: ErrorConfig = ErrorConfig()
+    price: ErrorConfig = ErrorConfig()
+    congestion: ErrorConfig = ErrorConfig()
+
+
+class ForecastKind(StrEnum):
+    """How forecasts are made."""
+
+    PERFECT = "perfect"
+    PERSISTENCE = "persistence"
+    ERRORS = "errors"
+
+
+class ForecastConfig(Part):
+    """What the controller may know of the future."""
+
+    kind: Annotated[ForecastKind, Choice] = ForecastKind.PERFECT
+    """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
+    errors_on: Literal["forecast", "realised"] = "forecast"
+    """whether the profile is what happens and the forecast errs, or the profile is forecast and reality errs"""
+    errors: ForecastErrors = ForecastErrors()
+    """sizes of the errors"""
+    ageing_h: NonNegative = 0.0
+    """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
+    [h]; 0: forecasts do not learn from what is measured"""
+    outage: Series = 0.0
+    """where it is above 0 no forecast arrives: all of it is NaN"""
+    foresight: bool = False
+    """the controller is told what will really happen, errors of reality included; the reference for regret"""
+
+
+class OnFailure(StrEnum):
+    """What the host dispatches when the controller fails."""
+
+    PREVIOUS_PLAN = "previous_plan"
+    IDLE = "idle"
+    STOP = "stop"
+
+
+class ControllerConfig(BaseModel):
+    """The controller and its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    use: str = "idle"
+    """built-in name, ``package.module:Class``, ``path/file.py:Class``, or the name of an installed plug-in"""
+    on_failure: Annotated[OnFailure, Choice] = OnFailure.PREVIOUS_PLAN
+    """what is dispatched when it fails"""
+    ac_corrections: Annotated[int, Field(ge=0, strict=True)] = 0
+    """how often a controller is asked in a step for a plan that keeps the limits AC on the forecast breaks"""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the controller's own options."""
+        return dict(self.model_extra or {})
+
+
+class AcEngine(StrEnum):
+    """Who solves the AC power flow."""
+
+    PANDAPOWER = "pandapower"
+    POWER_GRID_MODEL = "power-grid-model"
+
+
+class GridConfig(Part):
+    """AC power flow."""
+
+    ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
+    """which engine solves it"""
+    tolerance_mva: Positive = 1e-9
+    """largest mismatch of a solved flow [MVA]"""
+    max_iterations: Annotated[int, Field(gt=0)] = 20
+    """iterations before a step counts as diverged"""
+    v_tolerance_pu: NonNegative = 1e-6
+    """a voltage counts as outside its limits when it is so by more than this [pu]"""
+    loading_tolerance_percent: NonNegative = 1e-3
+    """a branch counts as overloaded when it is so by more than this [%]"""
+
+
+class SimulatorConfig(Part):
+    """Where a simulator runs."""
+
+    connect: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] | None = None
+    """``host:port`` of a simulator started by hand; in this process when not given"""
+
+
+class SimulatorsConfig(Part):
+    """Simulators that can run elsewhere."""
+
+    grid: SimulatorConfig = SimulatorConfig()
+    agents: SimulatorConfig = SimulatorConfig()
+    controller: SimulatorConfig = SimulatorConfig()
+
+
+class RecordConfig(Part):
+    """What is written down, and how often."""
+
+    flush_steps: Annotated[int, Field(gt=0)] = 96
+    """the most steps in one transaction; a killed run loses at most these, or fewer, those of 5 s"""
+
+
+class Config(Part):
+    """A co-simulation case."""
+
+    name: Name
+    """used for the run directory"""
+    title: str = ""
+    """one line for people"""
+    currency: str = "USD"
+    """unit of money"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """seed of everything that is drawn"""
+    time: TimeConfig
+    """steps of the run"""
+    profiles: dict[Name, ProfileSource] = Field(default={})
+    """files of time series, by the name that ``"source.column"`` uses"""
+    networks: Annotated[list[NetworkConfig], Field(min_length=1)]
+    """distribution networks"""
+    loads: list[LoadConfig] = Field(default=[])
+    """what the networks feed"""
+    generators: list[GeneratorConfig] = Field(default=[])
+    """PV, wind and other sources"""
+    prices: PricesConfig = PricesConfig()
+    """tariffs"""
+    stations: list[StationConfig] = Field(default=[])
+    """where trucks connect"""
+    roads: RoadsConfig | None = None
+    """travel between the stations; needed with trucks"""
+    trucks: list[TruckConfig] = Field(default=[])
+    """batteries on trucks"""
+    batteries: list[BatteryConfig] = Field(default=[])
+    """stationary batteries"""
+    links: list[LinkConfig] = Field(default=[])
+    """MVDC links"""
+    forecast: ForecastConfig = ForecastConfig()
+    """what the controller may know of the future"""
+    controller: ControllerConfig = ControllerConfig()
+    """who plans, and its settings"""
+    controllers: dict[str, dict[str, Any]] = Field(default={})
+    """settings of other controllers, by name, used when ``--controller`` chooses them"""
+    grid: GridConfig = GridConfig()
+    """AC power flow"""
+    simulators: SimulatorsConfig = SimulatorsConfig()
+    """simulators that run elsewhere"""
+    record: RecordConfig = RecordConfig()
+    """what is written down"""

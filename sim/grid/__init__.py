@@ -1,0 +1,1 @@
+"""AC power flow of a network by pandapower or power-grid-model."""

@@ -1,0 +1,120 @@
+"""Limits of the grid on an AC power flow of the forecast: by how much they break, and what a controller is to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from gridferry.controllers.contract import Correction, Plan, Plant
+from gridferry.sim.host.prediction import RowFlow
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """By how much AC on the forecast breaks limits; 0 where they are kept within the tolerance, or nothing is known.
+
+    Attributes
+    ----------
+    v_low_pu, v_high_pu : below the lower and above the upper voltage limit [pu]
+    loading : above the limit of the loading, as a share of the rating
+    reserved : what the limit of the loading leaves free of the rating, as a share of it
+    held : buses whose voltage no controller changes, the slack buses
+    unsolved : networks without a power flow
+    """
+
+    v_low_pu: Float[np.ndarray, " bus"]
+    v_high_pu: Float[np.ndarray, " bus"]
+    loading: Float[np.ndarray, " branch"]
+    reserved: Float[np.ndarray, " branch"]
+    held: Bool[np.ndarray, " bus"]
+    unsolved: int
+
+    @property
+    def v_pu(self) -> float:
+        """Largest of a voltage; NaN where a network has no power flow [pu]."""
+        return float("nan") if self.unsolved else float(max(self.v_low_pu.max(), self.v_high_pu.max()))
+
+    @property
+    def percent(self) -> float:
+        """Largest of a loading; NaN where a network has no power flow [%]."""
+        return float("nan") if self.unsolved else 100.0 * float(self.loading.max(initial=0.0))
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """What the least bad plan has least of: networks without a power flow, then the largest excess in per unit.
+
+        The voltages of slack buses, which are the same under every plan, do not count.
+        """
+        free = np.where(self.held, 0.0, np.maximum(self.v_low_pu, self.v_high_pu))
+        return self.unsolved, float(max(free.max(), self.loading.max(initial=0.0)))
+
+    @property
+    def mendable(self) -> bool:
+        """Whether a limit breaks that another plan might keep."""
+        return self.rank[1] > 0.0
+
+    def __str__(self) -> str:
+        if self.unsolved:
+            return "leaves AC on the forecast without a solution"
+        return f"breaks limits by up to {self.v_pu:.3g} pu and {self.percent:.3g} %"
+
+
+class AcLimits:
+    """The grid's limits, with the tolerances under which `gridferry.sim.results.metrics` counts what breaks them.
+
+    Parameters
+    ----------
+    plant : has the limits of voltages and the ratings
+    loading_max_percent : limit of the loading of each network, 100 % when not given [%]
+    v_tolerance_pu, loading_tolerance_percent : less than this breaks no limit [pu, %]
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        loading_max_percent: Sequence[float] | None = None,
+        v_tolerance_pu: float = 1e-6,
+        loading_tolerance_percent: float = 1e-3,
+    ):
+        feeders = plant.feeders
+        percents = [100.0] * len(feeders) if loading_max_percent is None else loading_max_percent
+        self._low = np.concatenate([feeder.v_min_pu for feeder in feeders])
+        self._high = np.concatenate([feeder.v_max_pu for feeder in feeders])
+        self._loading = np.repeat(np.array(percents) / 100.0, [feeder.n_branch for feeder in feeders])
+        self._held = np.zeros(plant.n_bus, dtype=bool)
+        self._held[[buses.start + feeder.slack for feeder, buses in zip(feeders, plant.bus_slices, strict=True)]] = True
+        self._v_tolerance = v_tolerance_pu
+        self._loading_tolerance = loading_tolerance_percent / 100.0
+
+    def excess(self, flow: RowFlow) -> Excess:
+        """Return by how much a power flow breaks the limits."""
+        return Excess(
+            v_low_pu=_beyond(self._low - flow.v_pu, self._v_tolerance),
+            v_high_pu=_beyond(flow.v_pu - self._high, self._v_tolerance),
+            loading=_beyond(flow.loading - self._loading, self._loading_tolerance),
+            reserved=np.maximum(1.0 - self._loading, 0.0),
+            held=self._held,
+            unsolved=int(np.isnan(flow.import_mw).sum()),
+        )
+
+
+def corrected(correction: Correction | None, excess: Excess, plan: Plan) -> Correction:
+    """Return what is asked after ``plan``: what it was asked itself, and what AC broke in spite of it; read-only."""
+    low, high = (np.where(excess.held, 0.0, one) for one in (excess.v_low_pu, excess.v_high_pu))
+    rating = np.zeros_like(excess.loading)
+    if correction is not None:
+        low, high = low + correction.v_low_pu, high + correction.v_high_pu
+        rating = correction.rating
+    # a plant has ratings, and no limits below them
+    rating = np.where(excess.loading > 0, np.maximum(rating + excess.loading, excess.reserved), rating)
+    rating = np.minimum(rating, 1.0)
+    for one in (low, high, rating):
+        one.setflags(write=False)
+    return Correction(v_low_pu=low, v_high_pu=high, rating=rating, plan=plan)
+
+
+def _beyond(distance: Float[np.ndarray, " entity"], tolerance: float) -> Float[np.ndarray, " entity"]:
+    return np.where(distance > tolerance, distance, 0.0)

@@ -1,0 +1,245 @@
+"""The controller's host: asks it for a plan, checks what it would dispatch, and falls back when it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from time import perf_counter
+
+import numpy as np
+
+from gridferry.controllers.contract import (
+    Controller,
+    ControllerError,
+    Correction,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+    SolverOutcome,
+    hold,
+)
+from gridferry.controllers.plans.finite_forecast import parts_not_finite
+from gridferry.controllers.plans.shifting import shifted
+from gridferry.sim.config.schema import OnFailure
+from gridferry.sim.host.ac_limits import AcLimits, Excess, corrected
+from gridferry.sim.host.first_step_limits import supplied_row
+from gridferry.sim.host.prediction import RowFlow, predict_row, solve_row
+
+# solvers meet limits to about this much; the agents clip the rest
+LIMIT_TOLERANCE = 1e-6
+
+
+class Fallback(StrEnum):
+    """What was dispatched instead of the controller's own plan."""
+
+    NONE = ""
+    PREVIOUS_PLAN = "previous_plan"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """What the host sends to the devices in a step.
+
+    Attributes
+    ----------
+    plan : the plan whose row 0 is dispatched
+    fallback : what replaced the controller's plan, if anything did
+    failure : why, in one line; also what failed of a correction; empty without a failure
+    seconds : time the decision took, corrections and checks included
+    corrections : corrected plans asked for
+    ac_excess_pu, ac_excess_percent : by how much AC on the forecast still breaks a limit of voltage and of loading at
+        most; 0 where none, NaN where it has no solution or no finite forecast [pu, %]
+    """
+
+    plan: Plan
+    fallback: Fallback
+    failure: str
+    seconds: float
+    corrections: int
+    ac_excess_pu: float
+    ac_excess_percent: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """A plan, AC on the forecast under its row 0, and the limits that breaks."""
+
+    plan: Plan
+    flow: RowFlow
+    excess: Excess
+
+
+class ControllerStoppedError(RuntimeError):
+    """The controller failed and the config says ``on_failure = "stop"``."""
+
+
+def shape_faults(plant: Plant, plan: Plan) -> list[str]:
+    """Say which arrays of the plan have another shape than the plant asks for."""
+    shapes = {
+        "p_mw": (plan.p_mw, plant.n_device),
+        "q_mvar": (plan.q_mvar, plant.n_device),
+        "destination": (plan.destination, len(plant.trucks)),
+    }
+    return [
+        f"{name} has shape {array.shape}, not (rows, {width})"
+        for name, (array, width) in shapes.items()
+        if array.ndim != 2 or array.shape[1] != width or len(array) != len(plan.p_mw) or len(array) == 0
+    ]
+
+
+def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
+    """Say what forbids dispatching row 0 of the plan: wrong shapes, values that are not finite, ratings exceeded."""
+    wrong = shape_faults(plant, plan)
+    if wrong:
+        return wrong
+    p, q = plan.p_mw[0], plan.q_mvar[0]
+    finite = np.isfinite(p) & np.isfinite(q)
+    faults = [f"{plant.device_names[i]}: setpoint is not finite" for i in np.flatnonzero(~finite)]
+    over_p = finite & (np.abs(p) > plant.device_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE)
+    over_s = finite & (np.hypot(p, q) > plant.device_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE)
+    faults += [
+        f"{plant.device_names[i]}: asks {p[i]:.6g} MW of {plant.device_p_max_mw[i]:.6g}" for i in np.flatnonzero(over_p)
+    ]
+    faults += [
+        f"{plant.device_names[i]}: asks {np.hypot(p[i], q[i]):.6g} MVA of {plant.device_s_max_mva[i]:.6g}"
+        for i in np.flatnonzero(over_s & ~over_p)
+    ]
+    faults += [
+        f"{truck.name}: destination {int(station)} is none of its stations"
+        for truck, station in zip(plant.trucks, plan.destination[0], strict=True)
+        if int(station) not in truck.stations
+    ]
+    return faults
+
+
+class ControllerHost:
+    """Runs one controller, step by step.
+
+    Before a plan is dispatched, AC is solved on the forecast under its row 0. Where that breaks a limit, a controller
+    that corrects its plans is asked again, up to ``ac_corrections`` times; the plan that breaks limits least goes out.
+
+    Parameters
+    ----------
+    plant : what it controls
+    controller : the controller
+    on_failure : what to dispatch when it fails
+    limits : the grid's limits and their tolerances; the plant's own when not given
+    ac_corrections : most corrected plans asked for in a step
+    clip : leave setpoints beyond a rating to the agents, which clip and report them, instead of refusing the plan;
+        this is how a schedule made elsewhere is validated
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        controller: Controller,
+        on_failure: OnFailure,
+        *,
+        limits: AcLimits | None = None,
+        ac_corrections: int = 0,
+        clip: bool = False,
+    ):
+        self._plant = plant
+        self._controller = controller
+        self._on_failure = on_failure
+        self._limits = limits or AcLimits(plant)
+        self._ac_corrections = ac_corrections if controller.corrects else 0
+        self._clip = clip
+
+    def decide(self, observation: Observation, forecast: Forecast) -> Dispatch:
+        """Return what to dispatch; raises `ControllerStoppedError` where the config says to stop at a failure."""
+        started = perf_counter()
+        unknown = parts_not_finite(forecast)
+        plan: Plan | None = None
+        if unknown:
+            failure = f"the forecast is not finite: {', '.join(unknown)}"
+        else:
+            plan, failure = self._ask(observation, forecast)
+        if plan is not None:
+            attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
+            fallback = Fallback.NONE
+            failure = f"step {observation.step}: {note}" if note else ""
+            if attempt.excess.unsolved and self._on_failure is not OnFailure.STOP:
+                instead, other, _ = self._fall_back(observation, forecast)
+                if instead.excess.rank < attempt.excess.rank:
+                    attempt, fallback = instead, other
+                    failure = f"step {observation.step}: AC has no solution under its plan on the forecast"
+        else:
+            failure = f"step {observation.step}: {failure}"
+            if self._on_failure is OnFailure.STOP:
+                raise ControllerStoppedError(failure)
+            attempt, fallback, refused = self._fall_back(observation, forecast)
+            corrections = 0
+            failure = f"{failure}; {refused}" if refused else failure
+        return Dispatch(
+            plan=self._predicted(attempt, observation, forecast),
+            fallback=fallback,
+            failure=failure,
+            seconds=perf_counter() - started,
+            corrections=corrections,
+            ac_excess_pu=attempt.excess.v_pu,
+            ac_excess_percent=attempt.excess.percent,
+        )
+
+    def _ask(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
+        """Ask the controller for a plan; ``None`` and why where it has none that may be dispatched."""
+        try:
+            plan = self._controller.plan(observation, forecast)
+            failure = self._refusal(plan)
+        except ControllerError as error:
+            failure = f"{type(error).__name__}: {error}"
+        except Exception as error:  # a plug-in may fail in any way; the run must outlive it, and says so
+            failure = f"the controller raised {type(error).__name__}: {error}"
+        return (None, failure) if failure else (plan, "")
+
+    def _refusal(self, plan: object) -> str:
+        if not isinstance(plan, Plan):  # a plug-in may return anything
+            return f"plan() returned {type(plan).__name__}, not a Plan"
+        faults = shape_faults(self._plant, plan) if self._clip else dispatch_faults(self._plant, plan)
+        return f"its plan may not be dispatched: {'; '.join(faults)}" if faults else ""
+
+    def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
+        flow = solve_row(self._plant, plan, observation, forecast)
+        return _Attempt(plan, flow, self._limits.excess(flow))
+
+    def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
+        """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""
+        best = attempt = first
+        correction: Correction | None = None
+        for made in range(1, self._ac_corrections + 1):
+            if not attempt.excess.mendable:
+                return best, made - 1, ""
+            correction = corrected(correction, attempt.excess, attempt.plan)
+            plan, failure = self._ask(replace(observation, correction=correction), forecast)
+            if plan is None:
+                return best, made, f"correction {made}: {failure}"
+            attempt = self._tried(plan, observation, forecast)
+            if attempt.excess.rank <= best.excess.rank:
+                best = attempt
+        return best, self._ac_corrections, ""
+
+    def _predicted(self, attempt: _Attempt, observation: Observation, forecast: Forecast) -> Plan:
+        if attempt.plan.prediction is not None:
+            return attempt.plan
+        return replace(attempt.plan, prediction=predict_row(self._plant, attempt.flow, observation, forecast))
+
+    def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
+        """Return what replaces the controller's plan, and why it is not the previous plan where that was wanted."""
+        previous = observation.previous_plan
+        memory = previous.memory if previous is not None else {}
+        idle = self._tried(replace(hold(self._plant, observation), memory=memory), observation, forecast)
+        if self._on_failure is not OnFailure.PREVIOUS_PLAN:
+            return idle, Fallback.IDLE, ""
+        rest = shifted(previous) if previous is not None else None
+        if rest is None:
+            return idle, Fallback.IDLE, "nothing is left of a previous plan"
+        faults = dispatch_faults(self._plant, rest)
+        if faults:
+            return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
+        rest = replace(rest, solver=SolverOutcome(ended="previous plan"))
+        kept = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
+        if kept.excess.rank > idle.excess.rank:
+            return idle, Fallback.IDLE, f"the previous plan {kept.excess}, more than doing nothing"
+        return kept, Fallback.PREVIOUS_PLAN, ""

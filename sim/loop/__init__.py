@@ -1,0 +1,1 @@
+"""The closed loop: the mosaik world, runs, validation of schedules, regret."""

@@ -1,0 +1,83 @@
+"""Regret: what a run cost beyond the run whose controller is told what will really happen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.reading import complete
+from gridferry.sim.results.run_directory import Run, open_results
+
+_CONTROLLED = ("grid", "truck", "ess", "res")
+_SAME_INCOME = 1e-9
+
+
+def with_foresight(loaded: LoadedConfig) -> LoadedConfig:
+    """Return the same config, its controller being told what will really happen."""
+    forecast = loaded.config.forecast.model_copy(update={"foresight": True})
+    config = loaded.config.model_copy(update={"forecast": forecast})
+    return replace(loaded, config=config, document=complete(config))
+
+
+def controlled_cost(summary: Mapping[str, Any]) -> float | None:
+    """Return what a run cost [currency]: grid, trucks, wear, feed-in; ``None`` where a summary lacks one of them.
+
+    Income is left out: loads are what they are, whoever plans.
+    """
+    cost = summary.get("cost", {})
+    parts = [cost.get(name) for name in _CONTROLLED]
+    return None if any(one is None for one in parts) else math.fsum(parts)
+
+
+def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
+    """Compare a run with that of the same config, seed, controller and reality with foresight.
+
+    Returns
+    -------
+    ``run_cost``, ``foresight_cost`` : `controlled_cost` of both [currency]
+    ``cost`` : the first less the second [currency]; negative where the controller did better without knowing
+    ``share`` : ``cost`` relative to the size of ``foresight_cost``
+    ``energy_end_mwh`` : energy stored at the end, of the run less with foresight [MWh]; absent without stores
+    ``failure`` : in place of ``cost`` and ``share``, why the two cannot be compared
+    """
+    run_cost, foresight_cost = controlled_cost(run.summary), controlled_cost(foresight.summary)
+    found: dict[str, Any] = {"run_cost": run_cost, "foresight_cost": foresight_cost}
+    found = {name: value for name, value in found.items() if value is not None}
+    ends = _energy_end_mwh(run), _energy_end_mwh(foresight)
+    if ends[0] is not None and ends[1] is not None:
+        found["energy_end_mwh"] = ends[0] - ends[1]
+    why = _incomparable(run.summary, foresight.summary)
+    if run_cost is None or foresight_cost is None:
+        why = "a run has no figures"
+    if why:
+        return found | {"failure": why}
+    assert run_cost is not None
+    assert foresight_cost is not None
+    found["cost"] = run_cost - foresight_cost
+    if foresight_cost != 0.0:
+        found["share"] = found["cost"] / abs(foresight_cost)
+    return found
+
+
+def _incomparable(run: Mapping[str, Any], foresight: Mapping[str, Any]) -> str:
+    """Why costs of two runs do not compare; costs leave out steps whose power flow diverged."""
+    if run["steps"] != foresight["steps"]:
+        return f"the run has {run['steps']} steps, the one with foresight {foresight['steps']}"
+    diverged = run["grid"]["diverged_steps"], foresight["grid"]["diverged_steps"]
+    if any(diverged):
+        return f"power flow diverged in {diverged[0]} steps of the run and {diverged[1]} with foresight"
+    incomes = run["cost"]["income"], foresight["cost"]["income"]
+    if not math.isclose(*incomes, rel_tol=_SAME_INCOME, abs_tol=_SAME_INCOME):
+        return f"income is {incomes[0]:.6g} in the run and {incomes[1]:.6g} with foresight; it should be the same"
+    return ""
+
+
+def _energy_end_mwh(run: Run) -> float | None:
+    with open_results(run.directory) as connection:
+        row = connection.execute(
+            "SELECT sum(energy_mwh) FROM device WHERE step = (SELECT max(step) FROM device)"
+        ).fetchone()
+    return None if row is None or row[0] is None else float(row[0])

@@ -1,0 +1,89 @@
+"""Going on with a run: which one, whether it is still the same, and from which step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.case.case import Case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.loop.manifest import changes, made_from, segments
+from gridferry.sim.loop.world import Start
+from gridferry.sim.results.records import other_columns, read_checkpoint
+from gridferry.sim.results.run_directory import CONFIG, DATABASE, FORESIGHT, MANIFEST, open_results, read_json
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run begins.
+
+    Attributes
+    ----------
+    start : step and state to begin with
+    segments : from which step on which versions and inputs hold, where it goes on with others than before
+    """
+
+    start: Start = field(default_factory=Start)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+
+def unfinished(name: str, regret: bool) -> Path:
+    """Directory of the newest run of a config that has not come to its end, or whose run with foresight has not."""
+    found = [(path, read_json(path)) for path in sorted(Path("runs").glob(f"*/{MANIFEST}"))]
+    waiting = [
+        (str(manifest.get("started")), path.parent)
+        for path, manifest in found
+        if manifest.get("name") == name
+        and (manifest.get("status") != "completed" or (regret and _foresight_waits(path.parent / FORESIGHT)))
+    ]
+    if not waiting:
+        raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
+    return max(waiting)[1]
+
+
+def _foresight_waits(directory: Path) -> bool:
+    manifest = directory / MANIFEST
+    return manifest.is_file() and read_json(manifest).get("status") != "completed"
+
+
+def resumption(case: Case, directory: Path, until: int, accept_changes: bool) -> Resumption:
+    """Find where the run in a directory goes on.
+
+    Parameters
+    ----------
+    until : the step it is to end before
+    accept_changes : go on although files or versions have changed
+
+    Raises
+    ------
+    InputError
+        where it was started with another config, other files or versions, or has more steps already.
+    """
+    before = load_config(directory / CONFIG)
+    if before.config != case.loaded.config:
+        message = "the config is not the one this run was started with; run it into a new directory"
+        raise InputError(Fault("--resume", str(directory), message))
+    if not (directory / DATABASE).is_file():
+        return Resumption()
+    with open_results(directory) as connection:
+        other = other_columns(connection)
+        if other:
+            message = f"was recorded by another version ({'; '.join(other)}); run it into a new directory"
+            raise InputError(Fault("--resume", str(directory), message))
+        checkpoint = read_checkpoint(connection)
+    if checkpoint is None:
+        return Resumption()
+    step, state = checkpoint
+    if step > until:
+        raise InputError(
+            Fault("--resume", str(directory), f"has {step} steps already, more than the {until} asked for")
+        )
+    manifest = read_json(directory / MANIFEST)
+    changed = changes(manifest, case.loaded)
+    if not changed:
+        return Resumption(Start(step, state), manifest.get("segments", []))
+    if not accept_changes:
+        raise InputError(changed)
+    return Resumption(Start(step, state), segments(manifest, step, made_from(case.loaded)))

@@ -1,0 +1,140 @@
+"""Hold a schedule against the AC grid: replay it in closed loop and list every limit it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.loop.runner import run
+from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.metrics import Violation
+from gridferry.sim.results.run_directory import Run, open_results
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Power that a plan asked for and a device could not give, or a move that it could not make.
+
+    Attributes
+    ----------
+    device : its name
+    step : when
+    asked_mw, done_mw : setpoint and what was done [MW]
+    shortfall_mwh : the difference over the step [MWh]
+    reasons : what forbade it
+    """
+
+    device: str
+    step: int
+    asked_mw: float
+    done_mw: float
+    shortfall_mwh: float
+    reasons: str
+
+    def __str__(self) -> str:
+        what = f"asked {self.asked_mw:.6g} MW, done {self.done_mw:.6g} MW"
+        return f"step {self.step}: {self.device} {what} ({self.shortfall_mwh:.6g} MWh short): {self.reasons}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a schedule.
+
+    Attributes
+    ----------
+    run : the run that replayed it
+    violations : every limit broken in AC, worst first
+    diverged : steps whose power flow has no solution
+    shortfalls : what devices could not do, by step
+    """
+
+    run: Run
+    violations: list[Violation]
+    diverged: list[int]
+    shortfalls: list[Shortfall]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the AC grid holds the schedule: solved at every step, no limit broken."""
+        return not self.violations and not self.diverged
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON-able data."""
+        return {
+            "feasible": self.feasible,
+            "violations": [vars(one) | {"excess": one.excess, "says": str(one)} for one in self.violations],
+            "diverged_steps": self.diverged,
+            "shortfalls": [vars(one) for one in self.shortfalls],
+            "summary": self.run.summary,
+        }
+
+
+def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read a config with the controller ``replay`` playing a ``plan.csv``; raises `InputError`."""
+    path = Path(plan).absolute()
+    if not path.is_file():
+        raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
+    settings = [*overrides, f"controller.file={_quoted(str(path))}", 'controller.on_failure="stop"']
+    return load_config(config, settings, controller="replay")
+
+
+def validate(
+    plan: str | Path,
+    config: str | Path,
+    *,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    steps: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[LiveState], None] | None = None,
+) -> Verdict:
+    """Replay a schedule in closed loop and list what the AC grid does not hold.
+
+    Setpoints beyond a device's limits are clipped by the device, and reported as shortfalls.
+
+    Parameters
+    ----------
+    plan : a ``plan.csv`` (`gridferry.controllers.plans.plan_file`)
+    config : the case it is for
+    out : run directory
+    overrides, steps, overwrite, progress : as in `gridferry.sim.loop.runner.run`; steps that the plan leaves out
+        are idle
+
+    Raises
+    ------
+    InputError
+        for anything wrong with the plan or the config.
+    RunFailedError
+        when the simulation stopped.
+    """
+    return judge(replaying(plan, config, overrides), out=out, steps=steps, overwrite=overwrite, progress=progress)
+
+
+def judge(
+    loaded: LoadedConfig,
+    *,
+    out: str | Path,
+    steps: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[LiveState], None] | None = None,
+) -> Verdict:
+    """Run what `replaying` gave; see `validate`."""
+    done = run(loaded, steps=steps, out=out, overwrite=overwrite, clip=True, progress=progress)
+    with open_results(done.directory) as connection:
+        diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged ORDER BY step").fetchall()
+        short = connection.execute(
+            "SELECT device, step, p_set_mw, p_mw, shortfall_mwh, clipped FROM device "
+            "WHERE clipped <> '' AND (shortfall_mwh > 1e-9 OR clipped NOT IN ('energy_full', 'energy_empty')) "
+            "ORDER BY step, device"
+        ).fetchall()
+    return Verdict(done, done.violations(), [step for (step,) in diverged], [Shortfall(*row) for row in short])
+
+
+def _quoted(text: str) -> str:
+    """Return text as a TOML basic string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

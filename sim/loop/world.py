@@ -1,0 +1,285 @@
+"""Assemble the mosaik world of a case and run it.
+
+profiles → controller → fleet → grid → recorder          within a step
+           controller ← fleet, grid                       state, one step old (time-shifted)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import mosaik
+from loguru import logger
+from mosaik_api_v3.connection import RemoteException
+
+from gridferry.networks.catalog import CATALOGUE
+from gridferry.networks.faults import InputError
+from gridferry.sim.adapters.fleet import initial_state
+from gridferry.sim.adapters.grid import GRID_RESULTS
+from gridferry.sim.case.case import Case
+from gridferry.sim.config.schema import NetworkConfig, SimulatorConfig
+from gridferry.sim.host.host import ControllerStoppedError
+from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.records import Recorder
+
+_SIMULATORS = {
+    "Profiles": "gridferry.sim.adapters.profiles:ProfileSimulator",
+    "Controller": "gridferry.sim.adapters.controller:ControllerSimulator",
+    "Fleet": "gridferry.sim.adapters.fleet:FleetSimulator",
+    "Grid": "gridferry.sim.adapters.grid:GridSimulator",
+    "Recorder": "gridferry.sim.adapters.recorder:RecorderSimulator",
+}
+_FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
+
+
+class SimulationFailedError(RuntimeError):
+    """The simulation stopped before its last step.
+
+    Attributes
+    ----------
+    unexpected : the exception behind it, where it is none that a run may fail by
+    """
+
+    def __init__(self, message: str, unexpected: BaseException | None = None):
+        super().__init__(message)
+        self.unexpected = unexpected
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a simulation starts: at its first step, or at a checkpoint.
+
+    Attributes
+    ----------
+    step : first step to simulate
+    checkpoint : the state before it, as `gridferry.sim.results.records` keeps it; ``None`` at the start of the run
+    """
+
+    step: int = 0
+    checkpoint: dict[str, Any] | None = None
+
+
+def simulate(
+    case: Case,
+    recorder: Recorder,
+    *,
+    start: Start,
+    until_step: int,
+    clip: bool = False,
+    progress: Callable[[LiveState], None] | None = None,
+) -> None:
+    """Run the closed loop of a case from ``start`` up to, not including, ``until_step``.
+
+    Raises
+    ------
+    SimulationFailedError
+        when a simulator failed, here or elsewhere; what was simulated before is in the recorder.
+    """
+    config = case.loaded.config
+    remote = {
+        "Grid": config.simulators.grid,
+        "Fleet": config.simulators.agents,
+        "Controller": config.simulators.controller,
+    }
+    seen = _Progress(start.step, progress)
+    with _remote_errors(any(one.connect for one in remote.values())) as errors:
+        try:
+            with mosaik.World(
+                {name: _where(name, remote.get(name)) for name in _SIMULATORS},
+                skip_greetings=True,
+                configure_logging=False,
+            ) as world:
+                _assemble(world, case, recorder, start, clip, seen, remote)
+                watch = world.loop.create_task(_watch_connections(world))
+                try:
+                    world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
+                finally:
+                    watch.cancel()
+                    _end_tasks(world)
+        except (Exception, asyncio.CancelledError) as error:
+            raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
+    if seen.steps != until_step:
+        # mosaik logs the failure of a remote simulator and returns as if all were well
+        said = "; ".join(errors) or "a simulator closed its connection"
+        raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {said}")
+
+
+async def _watch_connections(world: mosaik.World) -> None:
+    """End the run when the connection to a remote simulator breaks; mosaik would wait for its answer forever."""
+    readers = _tasks(world, "Reader task for ")
+    if not readers:
+        return
+    ended, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+    for reader in ended:
+        reader.exception()  # how the connection broke is of no interest, and asyncio wants it looked at
+    for runner in _tasks(world, "Runner for "):
+        runner.cancel()
+    # mosaik's shutdown would fail over a connection that is no longer there, and leave the other simulators running
+    proxies = world._async_world._proxies
+    for sid, proxy in list(proxies.items()):
+        if getattr(getattr(proxy, "_channel", None), "_receiver_task", None) in ended:
+            del proxies[sid]
+            for listener in _tasks(world, f"handle remote requests for {sid}"):
+                listener.cancel()
+
+
+def _tasks(world: mosaik.World, prefix: str) -> list[asyncio.Task[None]]:
+    """Return the tasks of the world's loop that mosaik named so."""
+    return [task for task in asyncio.all_tasks(world.loop) if task.get_name().startswith(prefix)]
+
+
+def _end_tasks(world: mosaik.World) -> None:
+    """End what a failed run left waiting; mosaik leaves the other simulators' tasks to the garbage collector."""
+    waiting = _tasks(world, "Runner for ")
+    for task in waiting:
+        task.cancel()
+    world.loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+
+
+class _Progress:
+    """Counts the steps that reached the recorder."""
+
+    def __init__(self, steps: int, then: Callable[[LiveState], None] | None):
+        self.steps = steps
+        self._then = then
+
+    def __call__(self, live: LiveState) -> None:
+        self.steps = live.step
+        if self._then is not None:
+            self._then(live)
+
+
+def _where(name: str, remote: SimulatorConfig | None) -> dict[str, str]:
+    if remote is not None and remote.connect:
+        return {"connect": remote.connect}
+    return {"python": _SIMULATORS[name]}
+
+
+def _assemble(
+    world: mosaik.World,
+    case: Case,
+    recorder: Recorder,
+    start: Start,
+    clip: bool,
+    progress: Callable[[LiveState], None],
+    remote: dict[str, SimulatorConfig],
+) -> None:
+    plant, config = case.plant, case.loaded.config
+    shared = {"case": case, "first_step": start.step}
+
+    def of_case(name: str) -> dict[str, Any]:
+        """What a simulator needs to know the case: the case itself here, the document it is made from elsewhere."""
+        if remote[name].connect:
+            return {"first_step": start.step, **case.as_params()}
+        return shared
+
+    checkpoint = start.checkpoint or {}
+    capacity = case.conditions.capacity
+    state = checkpoint.get("state") or initial_state(plant, None if capacity is None else capacity[start.step].tolist())
+    profiles = world.start("Profiles", **shared)
+    host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
+    agents = world.start("Fleet", **of_case("Fleet"), state=state)
+    here = {} if remote["Grid"].connect else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
+    grid = world.start("Grid", step_size=plant.step_s, **here)
+    writer = world.start("Recorder", case=case, recorder=recorder, first_step=start.step, progress=progress)
+
+    demands = profiles.Demand.create(len(plant.feeders))
+    (market,) = profiles.Market.create(1)
+    (roads,) = profiles.Roads.create(1)
+    (service,) = profiles.Service.create(1)
+    (controller,) = host.Controller.create(1)
+    (fleet,) = agents.Fleet.create(1)
+    grids = [
+        grid.Grid(
+            network=_name_elsewhere(network) if remote["Grid"].connect else network.name,
+            nominal=False,
+            ac_engine=config.grid.ac_engine.value,
+            slack_v_pu=feeder.slack_v_pu,
+            tolerance_mva=config.grid.tolerance_mva,
+            max_iterations=config.grid.max_iterations,
+        )
+        for network, feeder in zip(config.networks, plant.feeders, strict=True)
+    ]
+    for one, network, feeder in zip(grids, config.networks, plant.feeders, strict=True):
+        if tuple(bus.extra_info["name"] for bus in _of_type(one, "Bus")) != feeder.bus_names:
+            raise ValueError(f"the grid simulator has another net as {network.name} than the config; give it the same")
+    (record,) = writer.Recorder.create(1)
+
+    world.connect(roads, fleet, "congestion")
+    world.connect(service, fleet, "availability", "capacity")
+    for setpoint, device in zip(controller.children, _of_type(fleet, "Truck", "Battery", "Terminal"), strict=True):
+        world.connect(setpoint, device, "P_set[MW]", "Q_set[MVar]", "destination")
+    buses = [bus for one in grids for bus in _of_type(one, "Bus")]
+    feeding = [(station, spot.bus) for station, spot in zip(_of_type(fleet, "Station"), plant.stations, strict=True)]
+    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Battery"), plant.batteries, strict=True)]
+    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Terminal"), plant.terminals, strict=True)]
+    for device, bus in feeding:
+        world.connect(device, buses[bus], ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
+    world.connect(fleet, controller, "state", time_shifted=True, initial_data={"state": state})
+    last = checkpoint.get("grids")
+    for k, (demand, one, feeder) in enumerate(zip(demands, grids, plant.feeders, strict=True)):
+        world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        unknown = {"Vm[pu]": feeder.n_bus, "P_line[MW]": feeder.n_branch, "Q_line[MVar]": feeder.n_branch}
+        before = {attr: last[attr][k] if last else [float("nan")] * unknown[attr] for attr in _FEEDBACK}
+        world.connect(one, controller, *_FEEDBACK, time_shifted=True, initial_data=before)
+        world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        world.connect(one, record, *GRID_RESULTS)
+    world.connect(market, record, "buy_price", "sell_price")
+    world.connect(roads, record, "congestion")
+    world.connect(controller, record, "plan", "dispatch")
+    world.connect(fleet, record, "state", "outcomes")
+
+
+def _name_elsewhere(network: NetworkConfig) -> str:
+    """What a grid simulator elsewhere knows a network by: files and functions go by their names in the config."""
+    if network.feeder not in CATALOGUE and network.name in CATALOGUE:
+        raise ValueError(f"the network {network.name} is not that of the catalogue; give it another name in the config")
+    return network.feeder if network.feeder in CATALOGUE else network.name
+
+
+def _of_type(entity: Any, *types: str) -> list[Any]:
+    """Children of the given types, type after type, in the order of their numbers."""
+    return [
+        child
+        for kind in types
+        for child in sorted(entity.children, key=lambda one: int(one.eid.rpartition("-")[2]))
+        if child.type == kind
+    ]
+
+
+def _expected(error: BaseException) -> bool:
+    """Whether an exception says that a controller, a file or a remote simulator failed, not that the code is wrong."""
+    from_mosaik = type(error).__module__.partition(".")[0] in ("mosaik", "mosaik_api_v3", "asyncio")
+    known = (ControllerStoppedError, InputError, OSError, EOFError, duckdb.IOException, duckdb.OutOfMemoryException)
+    return from_mosaik or isinstance(error, known)
+
+
+def _reason(error: BaseException, errors: list[str]) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "; ".join(["a remote simulator closed its connection", *errors])
+    if isinstance(error, RemoteException):
+        said = f"{error.source}: {error.remote_type}: {error.remote_msg}"
+    else:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return "; ".join([said, *errors])
+
+
+@contextmanager
+def _remote_errors(listen: bool) -> Iterator[list[str]]:
+    """Collect what mosaik logs as errors, which is all it does about an exception in a remote simulator."""
+    errors: list[str] = []
+    if not listen:
+        yield errors
+        return
+    logger.enable("mosaik")
+    handler = logger.add(lambda message: errors.append(message.record["message"]), level="ERROR", filter="mosaik")
+    try:
+        yield errors
+    finally:
+        logger.remove(handler)
+        logger.disable("mosaik")

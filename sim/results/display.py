@@ -1,0 +1,176 @@
+"""What people see in the terminal: the progress bar and the table of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gridferry.sim.config.schema import Config
+from gridferry.sim.results.averages import Group
+from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.run_directory import Run
+
+# section, label, path in summary.json, format; {c} is the currency
+_ROWS = (
+    ("cost", "income from customers, {c}", "cost.income", ",.2f"),
+    ("", "grid energy, {c}", "cost.grid", ",.2f"),
+    ("", "renewable feed-in, {c}", "cost.res", ",.2f"),
+    ("", "trucks, {c}", "cost.truck", ",.2f"),
+    ("", "storage wear, {c}", "cost.ess", ",.2f"),
+    ("", "profit, {c}", "cost.profit", ",.2f"),
+    ("", "controllable cost, {c}", "cost.controllable_cost", ",.2f"),
+    ("regret", "cost without foresight, {c}", "regret.run_cost", ",.2f"),
+    ("", "cost with foresight, {c}", "regret.foresight_cost", ",.2f"),
+    ("", "regret, {c}", "regret.cost", ",.2f"),
+    ("", "regret, share of cost with foresight", "regret.share", ".2%"),
+    ("", "stored at the end beyond foresight, MWh", "regret.energy_end_mwh", ",.4f"),
+    ("AC grid", "import, MWh", "grid.import_mwh", ",.4f"),
+    ("", "export, MWh", "grid.export_mwh", ",.4f"),
+    ("", "losses, MWh", "grid.losses_mwh", ",.5f"),
+    ("", "lowest voltage, pu", "grid.v_min_pu", ".5f"),
+    ("", "highest voltage, pu", "grid.v_max_pu", ".5f"),
+    ("", "highest loading, %", "grid.loading_max_percent", ".1f"),
+    ("", "limit violations", "grid.violations", "d"),
+    ("", "diverged steps", "grid.diverged_steps", "d"),
+    ("plan against AC", "voltage, largest error, pu", "plan_vs_ac.v_max_abs_pu", ".2e"),
+    ("", "voltage, RMS error, pu", "plan_vs_ac.v_rms_pu", ".2e"),
+    ("", "losses, relative error", "plan_vs_ac.losses_rel_error", ".2e"),
+    ("", "import, relative error", "plan_vs_ac.import_rel_error", ".2e"),
+    ("", "largest cone gap, pu²", "plan_vs_ac.cone_gap_max", ".2e"),
+    ("AC on the forecast", "corrected steps", "dispatch.corrected_steps", "d"),
+    ("", "corrected plans asked for", "dispatch.corrections", "d"),
+    ("", "steps that break a limit", "dispatch.remaining_steps", "d"),
+    ("", "voltage beyond its limit, pu", "dispatch.remaining_max_pu", ".2e"),
+    ("", "steps not checked", "dispatch.unchecked_steps", "d"),
+    ("fleet", "trips", "fleet.trips", "d"),
+    ("", "distance, km", "fleet.km", ",.2f"),
+    ("", "charged, MWh", "fleet.charged_mwh", ",.4f"),
+    ("", "discharged, MWh", "fleet.discharged_mwh", ",.4f"),
+    ("", "most cycles a day", "fleet.cycles_max", ".4f"),
+    ("", "state of charge, lowest", "fleet.soc_min", ".4f"),
+    ("", "state of charge, highest", "fleet.soc_max", ".4f"),
+    ("", "state of charge at the end, lowest", "fleet.soc_end", ".4f"),
+    ("", "asked for but not delivered, MWh", "fleet.shortfall_mwh", ".6f"),
+    ("controller", "solver calls", "solver.calls", "d"),
+    ("", "largest gap", "solver.gap_max", ".2e"),
+    ("", "largest gap, {c}", "solver.gap_abs_max", ",.4f"),
+    ("", "largest gap, share of the saving", "solver.gap_of_saving_max", ".2%"),
+    ("", "fallbacks", "solver.fallbacks", "d"),
+    ("", "deciding, s in all", "solver.decision_seconds_total", ".2f"),
+    ("", "deciding, longest step, s", "solver.decision_seconds_max", ".3f"),
+    ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
+)
+
+
+def figure(summary: Mapping[str, Any], path: str) -> Any:
+    """Return the figure at a dotted path of a summary; ``None`` where it has no meaning."""
+    value: Any = summary
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+def run_table(runs: Sequence[Run]) -> Table:
+    """Return a table of the runs' figures, one column per run; rows that no run has are left out."""
+    controllers = [run.summary["controller"] for run in runs]
+    heads = [
+        controller if len(runs) == 1 or controllers.count(controller) == 1 else run.directory.name
+        for run, controller in zip(runs, controllers, strict=True)
+    ]
+    columns = [f"{run.summary['config']}\n{head}" for run, head in zip(runs, heads, strict=True)]
+    return _table(columns, figure_rows([run.summary for run in runs]))
+
+
+def mean_table(groups: Sequence[Group]) -> Table:
+    """Return a table of means, one column per config and controller."""
+    columns = [f"{one.config}\n{one.controller}\nmean of {one.runs}" for one in groups]
+    return _table(columns, figure_rows([one.mean | {"currency": one.currency} for one in groups]))
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
+    table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    heading = ""
+    for section, label, shown in rows:
+        bold = f"[bold]{label}[/bold]" if label.startswith("profit") else label
+        table.add_row("" if section == heading else f"[cyan]{section}[/cyan]", bold, *shown)
+        heading = section
+    return table
+
+
+def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Return the figures that any of the summaries has: section, label with its unit, one text per summary."""
+    currencies = {summary["currency"] for summary in summaries}
+    currency = currencies.pop() if len(currencies) == 1 else "money"
+    rows: list[tuple[str, str, list[str]]] = []
+    heading = ""
+    for section, label, path, form in _ROWS:
+        heading = section or heading
+        values = [figure(summary, path) for summary in summaries]
+        if any(value is not None for value in values):
+            shown = ["–" if value is None else _shown(value, form) for value in values]
+            rows.append((heading, label.format(c=currency), shown))
+    return rows
+
+
+def _shown(value: float | int | str, form: str) -> str:
+    """Format a figure; the mean of a count need not be whole."""
+    return format(value, ",.2f" if form == "d" and isinstance(value, float) else form)
+
+
+@contextmanager
+def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how many parts of a study are done, and the time left; nothing where it is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def live_progress(config: Config, steps: int | None, console: Console) -> Iterator[Callable[[LiveState], None] | None]:
+    """Show a progress bar with step, time left and the live state; nothing where no terminal is attached."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[live]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(config.name, total=steps or config.time.steps, live="")
+
+        def update(live: LiveState) -> None:
+            state = f"V {live.v_min_pu:.4f}–{live.v_max_pu:.4f} pu  import {live.import_mw:.2f} MW"
+            if live.soc:
+                state += "  SOC " + " ".join(f"{soc:.2f}" for soc in live.soc[:4])
+            if live.phases:
+                state += "  " + ", ".join(live.phases[:3])
+            if live.diverged or live.fallbacks:
+                state += f"  {live.diverged} diverged, {live.fallbacks} fallbacks"
+            progress.update(task, completed=live.step, live=state)
+
+        yield update

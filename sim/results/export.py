@@ -1,0 +1,91 @@
+"""Write the tables of a run in other tools' formats: CSV, Parquet, HDF5."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.results.records import INFO_TABLES, TABLES
+from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
+
+_HDF5 = "results.h5"
+
+
+class Format(StrEnum):
+    """File formats."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    HDF5 = "hdf5"
+
+
+def export_run(directory: str | Path, to: str, out: str | Path | None = None) -> list[Path]:
+    """Write every table of a run.
+
+    Parameters
+    ----------
+    directory : a run directory; of a run that was stopped, too
+    to : ``csv`` or ``parquet`` (a file per table), or ``hdf5`` (one file, a group per table, a data set per column)
+    out : folder to write to; ``export`` in the run directory when not given
+
+    Returns
+    -------
+    list of Path
+        the files written
+
+    Raises
+    ------
+    InputError
+        for a format that is none, or a directory without results.
+    """
+    if to not in list(Format):
+        raise InputError(Fault("gridferry export", "--format", f'"{to}": {no_such("format", to, list(Format))}'))
+    target = Path(out) if out is not None else Path(directory) / EXPORT
+    tables = [*TABLES, *INFO_TABLES]
+    with open_results(Path(directory)) as connection:
+        make_folder(target, "--out")
+        if to == Format.HDF5:
+            return [_hdf5(connection, tables, target)]
+        return [_copy(connection, table, target / f"{table}.{to}", Format(to)) for table in tables]
+
+
+def export_names() -> list[str]:
+    """Names of all files that an export may write."""
+    return [f"{table}.{to}" for table in (*TABLES, *INFO_TABLES) for to in (Format.CSV, Format.PARQUET)] + [_HDF5]
+
+
+def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:
+    """Write a table by way of a database of our own: that of the results may reach no other file."""
+    options = "FORMAT CSV, HEADER" if to is Format.CSV else "FORMAT PARQUET"
+    name = str(path).replace("'", "''")
+    rows = results.sql(f'SELECT * FROM "{table}" ORDER BY rowid')
+    with duckdb.connect() as own, pa.RecordBatchReader.from_stream(rows) as batches:
+        own.register("rows", batches)
+        own.execute(f"COPY (SELECT * FROM rows) TO '{name}' ({options})")
+    return path
+
+
+def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path) -> Path:
+    try:
+        import h5py
+    except ImportError:
+        message = "needs the package h5py; install gridferry[hdf5], or export csv or parquet"
+        raise InputError(Fault("gridferry export", "--format", message)) from None
+    path = target / _HDF5
+    with h5py.File(path, "w") as file:
+        for table in tables:
+            group = file.create_group(table)
+            columns = connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid').fetchnumpy()
+            for name, values in columns.items():
+                array = np.ma.asarray(values)
+                if array.dtype.kind == "O":
+                    texts = ["" if value is None else str(value) for value in array.tolist()]
+                    group.create_dataset(name, data=texts, dtype=h5py.string_dtype())
+                else:
+                    group.create_dataset(name, data=array.filled(np.nan if array.dtype.kind == "f" else -1))
+    return path

@@ -1,0 +1,152 @@
+"""A run directory: what its files are called, how they are written, and how a finished run is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.results.metrics import RunFacts, Violation, violations
+from gridferry.sim.results.records import CLOSED, TABLES, views
+from gridferry.sim.results.run_lock import refuse_in_use
+
+DATABASE = "results.duckdb"
+SUMMARY = "summary.json"
+MANIFEST = "manifest.json"
+PLAN = "plan.csv"
+CONFIG = "config.toml"
+REPORT = "report.html"
+EXPORT = "export"
+"""folder of exported tables"""
+FORESIGHT = "foresight"
+"""folder of the run with foresight"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Attributes
+    ----------
+    directory : where it is
+    summary : the figures of ``summary.json``
+    manifest : versions, seed, hashes, times and status of ``manifest.json``
+    """
+
+    directory: Path
+    summary: dict[str, Any]
+    manifest: dict[str, Any]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table (bus, line, network, device, plan, step) ordered by step; raises ``KeyError`` for another."""
+        if name not in TABLES:
+            raise KeyError(f"no such table {name!r}; there is {', '.join(TABLES)}")
+        with open_results(self.directory) as connection:
+            return connection.execute(f'SELECT * FROM "{name}" ORDER BY step, rowid').df()
+
+    def violations(self, most: int | None = None) -> list[Violation]:
+        """Return the limits that the AC grid broke, worst first."""
+        with open_results(self.directory) as connection:
+            return violations(connection, RunFacts(**self.manifest["facts"]), most)
+
+
+def load_run(directory: str | Path) -> Run:
+    """Open a run directory; raises `InputError` if it is none."""
+    folder = Path(directory)
+    refuse_in_use(folder)
+    parts: dict[str, dict[str, Any]] = {}
+    for name, keys in ((SUMMARY, ("status", "config", "controller", "currency", "grid")), (MANIFEST, ("facts",))):
+        parts[name] = read_json(folder / name)
+        missing = [
+            Fault(str(folder / name), key, "missing; give a run directory") for key in keys if key not in parts[name]
+        ]
+        if missing:
+            raise InputError(missing)
+    return Run(folder, parts[SUMMARY], parts[MANIFEST])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run directory; raises `InputError` where it is missing or none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        way = (
+            "the run was not finished: go on with gridferry run ... --resume"
+            if (path.parent / DATABASE).is_file()
+            else "give a run directory"
+        )
+        raise InputError(Fault(str(path), "", f"no such file; {way}")) from None
+    except OSError as error:
+        raise InputError(Fault(str(path), "", f"cannot be read ({error.strerror}); give a run directory")) from None
+    except ValueError as error:
+        raise InputError(Fault(str(path), "", f"is no JSON ({error}); give another run directory")) from None
+    if not isinstance(content, dict):
+        raise InputError(Fault(str(path), "", "is no JSON object; give another run directory"))
+    return content
+
+
+@contextmanager
+def open_results(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the results of a run for reading, and nothing else that the database may name.
+
+    Raises
+    ------
+    InputError
+        where they are missing, in use, no database, or cannot be read as the results of a run.
+    """
+    refuse_in_use(directory)
+    path = directory / DATABASE
+    if not path.is_file():
+        raise InputError(Fault(str(directory), DATABASE, "no such file; give a run directory"))
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=CLOSED)
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        raise InputError(
+            Fault(str(path), "", f"cannot be opened ({said}); wait for the run that writes it, or give another")
+        ) from None
+    with connection:
+        try:
+            shown = views(connection)
+            if shown:
+                said = f"{', '.join(shown)}: a view where a run has a table; give another run directory"
+                raise InputError(Fault(str(path), "", said))
+            yield connection
+        except duckdb.Error as error:
+            said = f"cannot be read as the results of a run ({str(error).splitlines()[0]}); give another run directory"
+            raise InputError(Fault(str(path), "", said)) from error
+
+
+def make_folder(path: Path, key: str) -> None:
+    """Create a folder and those above it; raises `InputError` for ``key`` where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(Fault(key, str(path), f"cannot be created ({error.strerror}); choose another")) from None
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file in one piece: a run that is killed leaves the old one or the new one."""
+    with in_one_piece(path) as target:
+        target.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def in_one_piece(path: Path) -> Iterator[Path]:
+    """Give a path to write to beside a file, which it then replaces; a symbolic link is replaced, not followed."""
+    target = beside(path)
+    target.unlink(missing_ok=True)
+    yield target
+    target.replace(path)
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(path.name + ".part")

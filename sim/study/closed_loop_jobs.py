@@ -1,0 +1,138 @@
+"""One run of a closed-loop study: made, gone on with, or taken as it is where it is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from gridferry.networks.faults import InputError
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.loop.manifest import changes
+from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
+from gridferry.sim.results.defects import keep_traceback, said_of
+from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.metrics import RunFacts
+from gridferry.sim.results.records import other_columns, read_checkpoint
+from gridferry.sim.results.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
+from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_run
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made.
+
+    Attributes
+    ----------
+    config : config file
+    settings, controller, seed : what replaces its own, as `gridferry.sim.case.loading.load_config` takes them
+    steps : only the first of them
+    directory : where the run is, or will be
+    anew : make it again even where it is complete
+    """
+
+    config: Path
+    settings: tuple[str, ...]
+    controller: str | None
+    seed: int
+    steps: int | None
+    directory: Path
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes
+    ----------
+    seed, directory : which run
+    figures : ``None`` where it failed
+    failure : why there are none
+    reused : whether it had been made before
+    defect : whether an exception that nobody expected is why there are none
+    """
+
+    seed: int
+    directory: Path
+    figures: RunFigures | None
+    failure: str = ""
+    reused: bool = False
+    defect: bool = False
+
+
+def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outcome:
+    """Make a run, go on with it, or take it as it is; an outcome without figures says why it failed.
+
+    Parameters
+    ----------
+    progress : called after every step, as by `gridferry.sim.loop.runner.run`
+    """
+    try:
+        loaded = load_config(job.config, job.settings, job.controller, job.seed)
+        way = _way(job, loaded)
+        if way is _Way.REUSE:
+            made = load_run(job.directory)
+        else:
+            resume, overwrite = way is _Way.RESUME, way is _Way.REPLACE
+            made = run(
+                loaded, steps=job.steps, out=job.directory, resume=resume, overwrite=overwrite, progress=progress
+            )
+        return Outcome(job.seed, job.directory, figures_of_run(made), reused=way is _Way.REUSE)
+    except RunDefectError as error:
+        return Outcome(job.seed, job.directory, None, f"{error}; traceback: {error.traceback}", defect=True)
+    except (RunFailedError, InputError) as error:
+        return Outcome(job.seed, job.directory, None, str(error))
+    except OSError:
+        raise
+    except Exception as error:
+        said = f"{said_of(error)}; traceback: {keep_traceback(error)}"
+        return Outcome(job.seed, job.directory, None, said, defect=True)
+
+
+class _Way(Enum):
+    """How a run is come by."""
+
+    START = auto()
+    RESUME = auto()
+    REUSE = auto()
+    REPLACE = auto()
+
+
+def _way(job: Job, loaded: LoadedConfig) -> _Way:
+    if not (job.directory / MANIFEST).is_file():
+        return _Way.START
+    manifest = read_json(job.directory / MANIFEST)
+    if job.anew or not _made_alike(job.directory, manifest, loaded):
+        return _Way.REPLACE
+    steps, wanted = _recorded_steps(job.directory), job.steps or loaded.config.time.steps
+    if steps is None or steps > wanted:
+        return _Way.REPLACE
+    return _Way.REUSE if steps == wanted and manifest["status"] == "completed" else _Way.RESUME
+
+
+def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig) -> bool:
+    """Whether a run was made from the same config and files by the same versions."""
+    if "segments" in manifest or not (directory / CONFIG).is_file():
+        return False
+    if set(manifest.get("facts", {})) != {one.name for one in fields(RunFacts)}:
+        return False
+    try:
+        before = load_config(directory / CONFIG).config
+    except InputError:  # written by an earlier version: it can be neither used nor gone on with
+        return False
+    return before == loaded.config and not changes(manifest, loaded)
+
+
+def _recorded_steps(directory: Path) -> int | None:
+    """Return how many steps a run has; ``None`` where its tables are those of another version."""
+    if not (directory / DATABASE).is_file():
+        return 0
+    with open_results(directory) as connection:
+        if other_columns(connection):
+            return None
+        checkpoint = read_checkpoint(connection)
+    return 0 if checkpoint is None else checkpoint[0]

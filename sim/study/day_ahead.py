@@ -1,0 +1,251 @@
+"""Run a study: plan every variant day-ahead, judge its plan by AC Monte Carlo, and gather the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.contract import Controller, ControllerError, Plan
+from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.uncertainty.error_model import Purpose
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.case.case import Case, build_case
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.study.config import Study, TableConfig, load_study, overrides
+from gridferry.sim.study.monte_carlo import reliability
+from gridferry.sim.study.workers import worker_pool
+
+
+@dataclass(frozen=True)
+class Job:
+    """One plan to be made and judged.
+
+    Attributes
+    ----------
+    config : config file
+    settings : overrides, as ``--set`` takes them
+    days, seed : sampled days that judge it, and their seed
+    errors : forecast errors of those days; the controller's own when ``None``
+    threads : threads of the AC engine, as `gridferry.sim.study.monte_carlo.reliability` takes them
+    """
+
+    config: Path
+    settings: tuple[str, ...]
+    days: int
+    seed: int
+    errors: ErrorSettings | None
+    threads: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of a variant; means where it was drawn more than once.
+
+    Attributes
+    ----------
+    cost : controllable cost at the forecast, in AC [currency/day]
+    loss_kwh : losses at the forecast, in AC [kWh]
+    cost_mean, loss_mean_kwh : means over the sampled days
+    joint, step, worst_bus_step : reliabilities, see `gridferry.sim.study.monte_carlo.Reliability`
+    plan_seconds : time to make the plan [s]
+    cost_improvement : against the table's reference, a share of its cost; NaN without one
+    """
+
+    cost: float
+    loss_kwh: float
+    cost_mean: float
+    loss_mean_kwh: float
+    joint: float
+    step: float
+    worst_bus_step: float
+    plan_seconds: float
+    cost_improvement: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant and its figures; ``failure`` says why there are none."""
+
+    label: str
+    figures: Figures | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the study with its rows in order."""
+
+    config: TableConfig
+    rows: tuple[Row, ...]
+
+
+def run_study(
+    study: str | Path | Study, workers: int = 1, progress: Callable[[int, int], None] | None = None
+) -> tuple[Table, ...]:
+    """Make and judge all plans of a study; equal variants are made once.
+
+    Parameters
+    ----------
+    workers : processes that share the work
+    progress : told how many plans are done, and of how many
+
+    Raises
+    ------
+    InputError
+        for anything wrong with the study or its configs.
+    """
+    loaded = study if isinstance(study, Study) else load_study(study)
+    _refuse_bad_variants(loaded)
+    wanted = [
+        (_jobs(loaded, number, None if row is None else row.set, workers), number, row)
+        for number, table in enumerate(loaded.config.tables)
+        for row in (*table.rows, *([None] if table.reference is not None else []))
+    ]
+    jobs = list(dict.fromkeys(job for some, _, _ in wanted for job in some))
+    done: dict[Job, Figures | str] = {}
+    for job, outcome in _outcomes(jobs, workers):
+        done[job] = outcome
+        if progress is not None:
+            progress(len(done), len(jobs))
+    tables = []
+    for number, table in enumerate(loaded.config.tables):
+        found = {id(row): _gathered([done[job] for job in some]) for some, at, row in wanted if at == number}
+        reference = found.get(id(None))
+        rows = tuple(_row(row.label, found[id(row)], reference) for row in table.rows)
+        tables.append(Table(table, rows))
+    return tuple(tables)
+
+
+def evaluate(job: Job) -> Figures | str:
+    """Make a plan for the day of a config and judge it; returns why where there is no plan.
+
+    Raises
+    ------
+    InputError
+        for a config, settings or a controller that no study can be made of.
+    """
+    case = build_case(load_config(job.config, job.settings))
+    if case.plant.trucks:
+        raise InputError(Fault(str(job.config), "trucks", "studies judge links and batteries; take the trucks out"))
+    controller = case.controller()
+    forecast = case.forecaster.at(0)
+    started = perf_counter()
+    try:
+        plan = controller.plan(at_start(case.plant), forecast)
+    except ControllerError as error:
+        return f"{type(error).__name__}: {error}"
+    seconds = perf_counter() - started
+    if plan.steps != forecast.steps:
+        message = f"plans {plan.steps} of {forecast.steps} steps; a study needs a plan of the whole day"
+        raise InputError(Fault(str(job.config), "controller.use", message))
+    sources, model = plant_errors(case.plant, _errors(job, controller))
+    p, q = device_injections(case.plant, plan.p_mw, plan.q_mvar)
+    wear = _wear(case, plan)
+    calm = np.zeros((1, forecast.steps, len(sources.sources)))
+    at_forecast = reliability(case.plant, forecast, p, q, sources, [calm], fixed_cost=wear)
+    first = case.plant.step_of_day(0)
+    days = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
+    tolerance = case.loaded.config.grid.v_tolerance_pu
+    judged = reliability(
+        case.plant, forecast, p, q, sources, days, fixed_cost=wear, v_tolerance_pu=tolerance, threads=job.threads
+    )
+    return Figures(
+        cost=at_forecast.controllable_cost.mean.value,
+        loss_kwh=1e3 * at_forecast.losses_mwh.value,
+        cost_mean=judged.controllable_cost.mean.value,
+        loss_mean_kwh=1e3 * judged.losses_mwh.value,
+        joint=judged.joint.value,
+        step=judged.step.value,
+        worst_bus_step=judged.worst_bus_step.value,
+        plan_seconds=seconds,
+    )
+
+
+def _errors(job: Job, controller: Controller) -> ErrorSettings:
+    errors = getattr(controller.settings, "errors", None) if job.errors is None else job.errors
+    if not isinstance(errors, ErrorSettings):
+        message = "the controller has no forecast errors of its own to be judged by; add [errors] to the study"
+        raise InputError(Fault(str(job.config), "controller.use", message))
+    return errors
+
+
+def _refuse_bad_variants(study: Study) -> None:
+    """Read every variant before the first is planned; faults of settings are named at their place in the study."""
+    faults: list[Fault] = []
+    for number, (table, config) in enumerate(zip(study.config.tables, study.configs, strict=True)):
+        places = [(f"tables[{number}].rows[{k}].set", row.set) for k, row in enumerate(table.rows)]
+        if table.reference is not None:
+            places.append((f"tables[{number}].reference", table.reference))
+        for place, settings in places:
+            try:
+                build_case(load_config(config, overrides(settings)))
+            except InputError as error:
+                faults += [
+                    Fault(str(study.path), f"{place}: {one.key}", one.message) if one.source == "--set" else one
+                    for one in error.faults
+                ]
+    if faults:
+        raise InputError(dict.fromkeys(faults))
+
+
+def _wear(case: Case, plan: Plan) -> float:
+    """Wear of the batteries [currency]."""
+    rate = np.array([one.cost_per_mwh_charged for one in case.plant.storages])
+    charged = np.maximum(-plan.p_mw[:, : len(rate)], 0.0).sum(axis=0) * case.plant.step_h
+    return float(rate @ charged)
+
+
+def _jobs(study: Study, number: int, settings: dict[str, Any] | None, workers: int) -> list[Job]:
+    """Plans behind one row, or behind the reference of a table; the reference is not drawn."""
+    table = study.config.tables[number]
+    chosen = table.reference if settings is None else settings
+    assert chosen is not None
+    draws = 1 if settings is None else table.draws
+    threads = 0 if workers == 1 else -1
+    return [
+        Job(
+            config=study.configs[number],
+            settings=overrides(chosen | ({"controller.seed": draw} if draws > 1 else {})),
+            days=table.days or study.config.days,
+            seed=study.config.seed,
+            errors=study.config.errors,
+            threads=threads,
+        )
+        for draw in range(draws)
+    ]
+
+
+def _outcomes(jobs: list[Job], workers: int) -> Iterator[tuple[Job, Figures | str]]:
+    if workers == 1:
+        yield from ((job, evaluate(job)) for job in jobs)
+        return
+    with worker_pool(workers, finish_step=False) as pool:
+        pending = {pool.submit(evaluate, job): job for job in jobs}
+        for one in as_completed(pending):
+            yield pending[one], one.result()
+
+
+def _gathered(outcomes: list[Figures | str]) -> Figures | str:
+    """Mean of the figures of all draws; the first failure where one has none."""
+    for one in outcomes:
+        if isinstance(one, str):
+            return one
+    values = {of.name: [getattr(one, of.name) for one in outcomes] for of in fields(Figures)}
+    return Figures(**{name: float(np.mean(some)) for name, some in values.items()})
+
+
+def _row(label: str, found: Figures | str, reference: Figures | str | None) -> Row:
+    if isinstance(found, str):
+        return Row(label, None, found)
+    if isinstance(reference, Figures):
+        gain = (reference.cost - found.cost) / abs(reference.cost)
+        found = Figures(**(vars(found) | {"cost_improvement": gain}))
+    return Row(label, found)

@@ -1,0 +1,131 @@
+"""Energy that travels with a truck: nothing new for whole trucks, a better bound for fractions of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cases.carrying import IDLE, PRICE, carrying
+from cases.random_fleet import instance
+from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
+from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, solve
+
+Case = tuple[Plant, Observation, Forecast]
+EXACT = SolveOptions(gap=1e-7, gap_abs=1e-5)
+
+
+def built(case: Case, carried: bool) -> MessModel:
+    return mess_model(*case, MessOptions(carried=carried))
+
+
+def optimum(case: Case, carried: bool) -> float:
+    try:
+        return solve(built(case, carried).model, EXACT).objective
+    except InfeasibleError:
+        return np.inf
+
+
+def relaxed(case: Case, carried: bool) -> float:
+    try:
+        return Problem(built(case, carried).model).relax().objective
+    except InfeasibleError:
+        return np.inf
+
+
+def measured(case: Case, transit: list[int], soc: list[float]) -> Case:
+    """The case with its trucks on the road for some steps, and its stores at some states of charge."""
+    plant, observation, forecast = case
+    energy = observation.energy_mwh.copy()
+    for index, share in enumerate(soc[: len(energy)]):
+        energy[index] = share * plant.storages[index].energy_mwh
+    road = np.array(transit[: len(plant.trucks)], dtype=np.int64)
+    return plant, replace(observation, transit_steps=road, energy_mwh=energy), forecast
+
+
+anything = given(
+    seed=st.integers(0, 10**6),
+    trucks=st.integers(1, 2),
+    transit=st.lists(st.integers(0, 7), min_size=2, max_size=2),
+    # the window is 0.1 to 0.9
+    soc=st.lists(st.floats(0.05, 0.95), min_size=3, max_size=3),
+)
+
+
+@settings(max_examples=15)
+@anything
+def test_whole_trucks_do_what_they_would_with_one_store(
+    seed: int, trucks: int, transit: list[int], soc: list[float]
+) -> None:
+    case = measured(instance(seed, trucks, horizon=6), transit, soc)
+    assert optimum(case, carried=True) == pytest.approx(optimum(case, carried=False), rel=1e-5, abs=1e-4)
+
+
+@settings(max_examples=15)
+@anything
+def test_the_relaxation_is_never_weaker(seed: int, trucks: int, transit: list[int], soc: list[float]) -> None:
+    case = measured(instance(seed, trucks, horizon=8), transit, soc)
+    assert relaxed(case, carried=True) >= relaxed(case, carried=False) - 1e-4
+
+
+def test_half_a_truck_cannot_charge_here_and_discharge_there_without_a_trip() -> None:
+    """A trip of 120 brings 1 MWh, worth 100, so that none is made. One store for both halves would bring 250 for 60."""
+    case = carrying(horizon=6, trip=120.0)
+    assert optimum(case, carried=True) == pytest.approx(6 * IDLE, abs=0.1)
+    assert optimum(case, carried=False) == pytest.approx(6 * IDLE, abs=0.1)
+    assert relaxed(case, carried=True) == pytest.approx(6 * IDLE, abs=0.1)
+    assert relaxed(case, carried=False) <= 6 * IDLE - (250.0 - 60.0) + 0.1
+
+
+def test_a_trip_that_pays_is_made_and_bounded_by_what_it_brings() -> None:
+    """Charging, an hour on the road, discharging: 1 MWh, worth 100, for 40."""
+    case = carrying(horizon=3, trip=40.0)
+    assert optimum(case, carried=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
+    assert relaxed(case, carried=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
+
+
+@pytest.mark.parametrize("arrives", [0, 2, 5, 6, 9])
+def test_what_a_truck_on_the_road_carries_can_be_had_where_and_when_it_arrives(arrives: int) -> None:
+    """It brings 1 MWh to B, worth 100, if at all within the six hours; no trip is left."""
+    plant, observation, forecast = carrying(horizon=6, trip=1.0)
+    seen = replace(
+        observation,
+        energy_mwh=np.array([1.0]),
+        station=np.array([1]),
+        transit_steps=np.array([arrives]),
+        trips_today=np.array([2]),
+    )
+    case = (plant, seen, forecast)
+    brings = PRICE if arrives < 6 else 0.0
+    assert optimum(case, carried=True) == pytest.approx(6 * IDLE - brings, abs=0.1)
+    model = built(case, carried=True)
+    assert Problem(model.model).relax().objective == pytest.approx(6 * IDLE - brings, abs=0.1)
+    at_a, at_b = (one.discharge.value for one in model.stores[0].at)
+    assert np.abs(at_a).max() < 1e-5
+    assert np.abs(at_b[:arrives]).max(initial=0.0) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("start", "brings"),
+    [
+        # above the window, all the way down to its lower end
+        (1.2, 1.0),
+        # below it: nothing to give, and no need to charge
+        (0.1, 0.0),
+    ],
+)
+def test_energy_outside_the_window_is_carried_as_it_is(start: float, brings: float) -> None:
+    """A truck with a window of 0.2 to 0.9 MWh drives to B with what was measured; there is no sun."""
+    plant, observation, forecast = carrying(horizon=4, trip=10.0, soc_min=0.2, soc_max=0.9)
+    dark = replace(forecast, generation_mw=np.zeros((4, 1)))
+    seen = replace(observation, energy_mwh=np.array([start]))
+    case = (plant, seen, dark)
+    expected = 4 * IDLE - PRICE * brings + (10.0 if brings else 0.0)
+    assert optimum(case, carried=True) == pytest.approx(expected, abs=0.1)
+    assert optimum(case, carried=False) == pytest.approx(expected, abs=0.1)
+    assert relaxed(case, carried=True) >= relaxed(case, carried=False) - 1e-6

@@ -1,0 +1,152 @@
+"""plan.csv: what is written reads back exactly, what is left out idles, what is wrong is named."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gridferry.controllers.conformance.sample_plants import no_devices, three_bus, two_feeders
+from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, plan_rows, read_plan, write_plan
+from gridferry.networks.faults import InputError
+
+PLANT = two_feeders().plant  # T1 (stations S1, S2, S4), B1, B2, L1-1, L1-2; 120 steps
+
+
+def read(tmp_path: Path, rows: str, header: str = PLAN_HEADER) -> PlannedSchedule:
+    path = tmp_path / "plan.csv"
+    path.write_text(header + rows, encoding="utf-8")
+    return read_plan(path, PLANT)
+
+
+def faults(tmp_path: Path, rows: str, header: str = PLAN_HEADER) -> list[str]:
+    with pytest.raises(InputError) as raised:
+        read(tmp_path, rows, header)
+    return [f"{fault.key}: {fault.message}" for fault in raised.value.faults]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    p=hnp.arrays(np.float64, (PLANT.steps, 5), elements=st.floats(allow_nan=False, allow_infinity=False)),
+    q=hnp.arrays(np.float64, (PLANT.steps, 5), elements=st.floats(-1e-300, 1e300)),
+    where=hnp.arrays(np.int64, (PLANT.steps, 1), elements=st.sampled_from([0, 1, 3])),
+)
+def test_a_written_plan_reads_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, p: np.ndarray, q: np.ndarray, where: np.ndarray
+) -> None:
+    path = tmp_path_factory.mktemp("plan") / "plan.csv"
+    write_plan(path, PLANT, PlannedSchedule(p, q, where))
+    back = read_plan(path, PLANT)
+    assert back.p_mw.tobytes() == p.tobytes()
+    assert back.q_mvar.tobytes() == q.tobytes()
+    assert np.array_equal(back.destination, where)
+
+
+def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
+    rng = np.random.default_rng(1)
+    p, q = rng.normal(size=(2, 120, 5))
+    where = rng.choice([0, 1, 3], size=(120, 1))
+    whole = plan_rows(PLANT, 0, p, q, where)
+    cuts = [0, 1, 50, 120]
+    pieces = [plan_rows(PLANT, a, p[a:b], q[a:b], where[a:b]) for a, b in itertools.pairwise(cuts)]
+    assert "".join(pieces) == whole
+
+
+def test_names_and_an_empty_station_for_what_does_not_drive() -> None:
+    rows = plan_rows(PLANT, 7, np.full((1, 5), 0.1), np.zeros((1, 5)), np.array([[3]]))
+    assert rows.splitlines() == [
+        "7,T1,0.1,0.0,S4",
+        "7,B1,0.1,0.0,",
+        "7,B2,0.1,0.0,",
+        "7,L1-1,0.1,0.0,",
+        "7,L1-2,0.1,0.0,",
+    ]
+
+
+def test_what_is_left_out_idles_and_a_truck_stays_where_it_was_last_sent(tmp_path: Path) -> None:
+    schedule = read(tmp_path, "3,T1,0.5,0.1,S4\n4,B2,-0.2,0,\n5,T1,-0.5,0,\n6,T1,0,0,S1\n")
+    expected = np.zeros((120, 5))
+    expected[3, 0], expected[4, 2], expected[5, 0] = 0.5, -0.2, -0.5
+    assert np.array_equal(schedule.p_mw, expected)
+    assert schedule.q_mvar[3, 0] == 0.1
+    # it starts at S2 (1), is sent to S4 (3) at step 3 and to S1 (0) at step 6
+    assert schedule.destination[:, 0].tolist() == [1] * 3 + [3] * 3 + [0] * 114
+
+
+def test_rows_in_any_order_and_further_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
+    header = "\ufeffstation, p_mw ,q_mvar,device,step,note\n"
+    schedule = read(tmp_path, ",1.5,0,B1,2,x\nS1,0.5,0,T1, 1 ,\n\n", header)
+    assert schedule.p_mw[2, 1] == 1.5
+    assert schedule.destination[:2, 0].tolist() == [1, 0]
+
+
+def test_a_plant_without_devices_has_an_empty_plan(tmp_path: Path) -> None:
+    plant = no_devices().plant
+    path = tmp_path / "plan.csv"
+    path.write_text(PLAN_HEADER)
+    assert read_plan(path, plant).p_mw.shape == (24, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "key", "says"),
+    [
+        ("1,L1_2,0,0,", "line 2, device", 'there is T1, B1, B2, L1-1, L1-2 (did you mean "L1-2"?)'),
+        ("1,T1,0,0,S9", "line 2, station", '"S9": no such station; there is S1, S2, S4'),
+        ("1,T1,0,0,S3", "line 2, station", 'station that truck "T1" may use; there is S1, S2, S4'),
+        ("1,B1,0,0,S1", "line 2, station", '"S1": "B1" is no truck; leave the cell empty'),
+        ("1,B1,lots,0,", "line 2, p_mw", '"lots" is no finite number'),
+        ("1,B1,nan,0,", "line 2, p_mw", '"nan" is no finite number'),
+        ("1,B1,0,-inf,", "line 2, q_mvar", '"-inf" is no finite number'),
+        ("1,B1,0,,", "line 2, q_mvar", '"" is no finite number; write 0'),
+        ("-1,B1,0,0,", "line 2, step", "-1 lies outside the run, whose steps are 0 to 119"),
+        ("120,B1,0,0,", "line 2, step", "120 lies outside the run"),
+        ("1.5,B1,0,0,", "line 2, step", '"1.5" is no whole number'),
+        ("nan,B1,0,0,", "line 2, step", '"nan" is no whole number'),
+        ("1_0,B1,0,0,", "line 2, step", '"1_0" is no whole number'),
+        ("1,B1,0,0", "line 2", "has 4 cells, the header 5"),
+        ("1,B1,0,0,\n1,B1,2,0,", "line 3, step", '1: device "B1" has this step in line 2 already'),
+    ],
+)
+def test_a_fault_names_line_column_value_and_way_out(tmp_path: Path, row: str, key: str, says: str) -> None:
+    found = faults(tmp_path, row + "\n")
+    assert len(found) == 1
+    assert found[0].startswith(f"{key}: ")
+    assert says in found[0]
+
+
+def test_all_faults_of_a_file_come_together(tmp_path: Path) -> None:
+    found = faults(tmp_path, "0,B1,x,0,\n0,B9,1,0,\n999,B2,0,y,\n")
+    assert [one.split(": ")[0] for one in found] == [
+        "line 2, p_mw",
+        "line 3, device",
+        "line 4, step",
+        "line 4, q_mvar",
+    ]
+
+
+def test_a_hopeless_file_is_cut_short(tmp_path: Path) -> None:
+    found = faults(tmp_path, "".join(f"{step},B1,?,0,\n" for step in range(100)))
+    assert len(found) == 51
+    assert "50 more faults" in found[-1]
+
+
+def test_missing_columns_are_named_with_the_nearest_guess(tmp_path: Path) -> None:
+    found = faults(tmp_path, "", "step,device,p_mW,q_mvar\n")
+    assert [one.split(": ")[0] for one in found] == ["line 1, p_mw", "line 1, station"]
+    assert 'did you mean "p_mW"' in found[0]
+    assert len(faults(tmp_path, "", "")) == 5
+
+
+def test_a_missing_file_and_a_binary_one_are_input_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_plan(tmp_path / "nowhere.csv", PLANT)
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(InputError, match="UTF-8"):
+        read_plan(tmp_path / "binary.csv", PLANT)
+    with pytest.raises(InputError):
+        read_plan(tmp_path, three_bus().plant)

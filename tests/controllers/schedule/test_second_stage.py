@@ -1,0 +1,213 @@
+"""Carrying out and judging schedules: against the simulated truck and battery, the cone program, and by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus, two_feeders
+from gridferry.controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
+from gridferry.controllers.devices import storage as battery_agent
+from gridferry.controllers.devices import truck as truck_agent
+from gridferry.controllers.devices.transition import Setpoint, StepConditions, Travel
+from gridferry.controllers.model import storage_plan as reading
+from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.schedule import itinerary
+from gridferry.controllers.schedule.ac_evaluation import Judge
+from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods, periods
+from gridferry.controllers.schedule.storage_limits import StoreState, keep_limits
+from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
+from gridferry.controllers.solve import SolveOptions, solve
+
+STEP_H = 0.5
+
+
+def drawn_store(rng: np.random.Generator) -> Storage:
+    return Storage(
+        energy_mwh=float(rng.uniform(0.5, 4.0)),
+        p_max_mw=float(rng.uniform(0.3, 2.0)),
+        s_max_mva=float(rng.uniform(0.3, 2.5)),
+        eta_charge=float(rng.uniform(0.7, 1.0)),
+        eta_discharge=float(rng.uniform(0.7, 1.0)),
+        loss_coefficient=float(rng.choice([0.0, 0.02])),
+        soc_min=0.1,
+        soc_max=0.9,
+        soc_initial=0.5,
+        soc_end_min=0.5,
+        cycles_max_per_day=float(rng.choice([0.3, 1.0, np.inf])),
+        cost_per_mwh_charged=1.0,
+    )
+
+
+@given(st.integers(0, 10_000))
+def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> None:
+    """The simulated battery clips nothing of it and ends every step where it was said to."""
+    rng = np.random.default_rng(seed)
+    store, horizon = drawn_store(rng), 20
+    day = (np.arange(horizon) + 12) // 24 + np.zeros(horizon, dtype=np.int64)
+    start, cycles = float(rng.uniform(0.1, 0.9)) * store.energy_mwh, float(rng.uniform(0.0, 0.3))
+    due = {12: 0.5 * store.energy_mwh, horizon: 0.6 * store.energy_mwh}
+    p, q = rng.normal(0.0, 1.5, (2, 3, horizon))
+    present = rng.random((3, horizon)) < 0.8
+    kept = keep_limits(StoreState(store, start, cycles, due), p, q, present, day, STEP_H)
+    for row in range(3):
+        state = battery_agent.StoreState(start, cycles)
+        for step in range(horizon):
+            asked = Setpoint(float(kept.p_mw[row, step]), float(kept.q_mvar[row, step]))
+            ends = step + 1 < horizon and day[step + 1] != day[step]
+            state, done = battery_agent.step_store("B", store, state, asked, StepConditions(STEP_H, bool(ends)))
+            assert done.clips == ()
+            assert state.energy_mwh == pytest.approx(kept.energy_mwh[row, step + 1], abs=1e-9)
+        assert (kept.p_mw[row, ~present[row]] == 0).all()
+        assert (kept.q_mvar[row, ~present[row]] == 0).all()
+        missed = max(least - kept.energy_mwh[row, at] for at, least in due.items())
+        assert kept.short_mwh[row] == pytest.approx(max(missed, 0.0), abs=1e-12)
+    again = keep_limits(StoreState(store, start, cycles, due), kept.p_mw, kept.q_mvar, present, day, STEP_H)
+    np.testing.assert_allclose(again.p_mw, kept.p_mw, atol=1e-9)
+
+
+@given(st.integers(0, 10_000))
+def test_energy_due_is_missed_only_where_charging_all_day_would_miss_it(seed: int) -> None:
+    """By hand: start + what the connected steps, or the cycles left, let in at most."""
+    rng = np.random.default_rng(seed)
+    store, horizon = replace(drawn_store(rng), loss_coefficient=0.0), 10
+    start, cycles = float(rng.uniform(0.1, 0.5)) * store.energy_mwh, float(rng.uniform(0.0, 0.4))
+    due = float(rng.uniform(0.3, 0.9)) * store.energy_mwh
+    present = rng.random((4, horizon)) < 0.4
+    kept = keep_limits(
+        StoreState(store, start, cycles, {horizon: due}),
+        rng.normal(0.0, 1.5, (4, horizon)),
+        np.zeros((4, horizon)),
+        present,
+        np.zeros(horizon, dtype=np.int64),
+        STEP_H,
+    )
+    by_power = present.sum(axis=1) * STEP_H * store.eta_charge * min(store.p_max_mw, store.s_max_mva)
+    by_cycles = max(store.cycles_max_per_day - cycles, 0.0) * 2 * store.energy_mwh
+    reachable = start + np.minimum(by_power, by_cycles)
+    np.testing.assert_allclose(kept.short_mwh, np.maximum(due - reachable, 0.0), atol=1e-9)
+
+
+@given(st.integers(0, 10_000))
+def test_a_truck_drives_as_the_simulated_one_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    horizon, labour = 16, rng.choice(list(Labour))
+    transit = rng.integers(1, 4, (horizon, 3, 3))
+    km = rng.uniform(1.0, 9.0, (horizon, 3, 3))
+    cost = TruckCost(0.4, 10.0, Mileage.LEG, Labour(labour), 8.0)
+    store = Storage(1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, None, float("inf"), 0.0)
+    truck = Truck("T", store, (0, 2), 0, 3, cost)
+    wanted = np.repeat(rng.integers(0, 3, 8), 2)
+    day = np.repeat(np.arange(2), 8)
+    way = itinerary.drive(wanted, transit, truck.stations, 0, 0, day, np.array([3, 3]))
+    power = np.where(way.parked & (rng.random(horizon) < 0.2), 1e-2, 0.0)
+    dues = itinerary.trip_cost(cost, way, km, power, np.zeros(horizon), day, STEP_H, used_today=False)
+    state = truck_agent.initial_truck(truck)
+    # the simulated truck knows no horizon: it would begin a last trip that ends beyond it
+    for step in range(horizon):
+        travel = Travel(*(tuple(map(tuple, one[step].tolist())) for one in (transit, 60.0 * STEP_H * transit, km)))
+        asked = Setpoint(float(power[step]), 0.0, int(way.station[step]))
+        state, done = truck_agent.step_truck(
+            truck, state, asked, StepConditions(STEP_H, ends_day=step == 7, travel=travel)
+        )
+        assert (done.station >= 0) == way.parked[step]
+        assert done.departed == way.departs[step]
+        assert state.station == way.station[step]
+        assert done.clips == ()
+        assert done.truck_cost == pytest.approx(dues[step])
+
+
+def test_a_trip_is_left_out_when_the_next_overtakes_it() -> None:
+    station = np.array([0, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(itinerary.moved_trips(station, 0, np.array([0, 0])), station)
+    np.testing.assert_array_equal(itinerary.moved_trips(station, 0, np.array([1, 1])), [0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(itinerary.moved_trips(station, 0, np.array([2, -1])), [0, 0, 2, 2, 2, 2])
+    np.testing.assert_array_equal(itinerary.moved_trips(station, 0, np.array([-4, 0])), [1, 1, 1, 2, 2, 2])
+
+
+def test_idle_steps_belong_to_the_period_around_or_near_them() -> None:
+    p = np.array([0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(periods(p, 0), [0, 0, -1, -1, -1, -1, -1, 0, 0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(periods(p, 1), [0, -1, -1, -1, -1, -1, -1, -1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(periods(np.zeros(4), 2), np.zeros(4))
+
+
+def test_the_point_of_a_schedule_is_that_schedule() -> None:
+    station = np.array([[0], [0], [1], [1], [1]])
+    p, q = np.array([[-1.0], [0.0], [0.5], [0.7], [0.0]]), np.array([[0.1], [0.2], [0.3], [0.4], [0.5]])
+    first = ScheduledPeriods(station, np.array([0]), p, q, np.array([2.0]), shift_max=1)
+    wanted, p_same, q_same = first.schedules(first.point()[None])
+    np.testing.assert_array_equal(wanted[0], station)
+    np.testing.assert_array_equal(p_same[0], p)
+    np.testing.assert_array_equal(q_same[0], q)
+    later, _, q_later = first.schedules(first.point((np.array([1]),))[None])
+    np.testing.assert_array_equal(later[0, :, 0], [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(q_later[0, :, 0], [0.1, 0.2, 0.0, 0.4, 0.5])
+
+
+@pytest.mark.parametrize("sample", [three_bus(step_s=3600), two_feeders(step_s=3600)], ids=["one", "two feeders"])
+def test_the_judge_agrees_with_the_cone_program(sample) -> None:
+    """The same schedule, once as the optimum of the model with delays, once carried out and judged by AC."""
+    plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, sample.plant.horizon_steps)
+    built = mess_model(plant, seen, ahead, MessOptions())
+    solve(built.model, SolveOptions(gap=1e-4))
+    p, q = reading.setpoints(plant, built)
+    judge = Judge(plant, seen, ahead, MessOptions())
+    done = judge.carry_out(reading.destinations(built, seen)[None], p[None], q[None])
+    expected = reading.expected(plant, built, seen, p, q)
+    cost, miss = judge.judge(done)
+    predicted, cone_gap = judge.predict(done)
+    np.testing.assert_allclose(done.p_mw[0], p, atol=1e-5)
+    assert miss[0] == 0
+    assert cost[0] == pytest.approx(expected.cost.sum(), rel=1e-5)
+    assert predicted.cost.sum() == pytest.approx(cost[0], rel=1e-7)
+    assert cone_gap < 1e-9
+    np.testing.assert_allclose(predicted.v_pu, expected.v_pu, atol=1e-5)
+    np.testing.assert_allclose(predicted.import_mw, expected.import_mw, atol=1e-4)
+    np.testing.assert_allclose(predicted.losses_mw, expected.losses_mw, atol=1e-4)
+    np.testing.assert_allclose(predicted.energy_mwh, expected.energy_mwh, atol=1e-4)
+
+
+def test_the_judge_sees_limits_missed_and_flows_that_do_not_exist() -> None:
+    sample = three_bus(step_s=3600)
+    plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 24)
+    rest = (np.zeros((1, 24, 1), dtype=np.int64), np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
+    judge = Judge(plant, seen, ahead, MessOptions())
+    lowest = judge.predict(judge.carry_out(*rest))[0].v_pu.min(axis=1)
+    limit = float(np.sort(lowest)[2]) - 1e-5
+    feeder = replace(plant.feeders[0], v_min_pu=np.full(3, limit))
+    strict = Judge(replace(plant, feeders=(feeder,)), seen, ahead, MessOptions())
+    _, miss = strict.judge(strict.carry_out(*rest))
+    assert miss[0] == pytest.approx(np.maximum(limit - lowest, 0.0).sum(), abs=1e-9)
+    assert miss[0] > 0
+    tight = replace(plant.feeders[0], i_max_pu=np.full(2, 1e-3))
+    assert Judge(replace(plant, feeders=(tight,)), seen, ahead, MessOptions()).judge(strict.carry_out(*rest))[1] > 1
+    heavy = Judge(plant, seen, replace(ahead, load_p_mw=ahead.load_p_mw * 1e4), MessOptions())
+    cost, miss = heavy.judge(heavy.carry_out(*rest))
+    assert np.isinf(cost[0])
+    assert miss[0] > 1e3
+
+
+def test_the_swarm_puts_limits_before_cost_and_is_never_worse_than_its_starts() -> None:
+    """Least (x - 1)² + (y - 1)² with x + y ≤ 1: at (0.5, 0.5)."""
+    seen: list[np.ndarray] = []
+
+    def judge(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(x.copy())
+        return ((x - 1) ** 2).sum(axis=1), np.maximum(x.sum(axis=1) - 1, 0.0)
+
+    low, high = np.full(2, -3.0), np.full(2, 3.0)
+    starts = np.random.default_rng(4).uniform(-3, 3, (10, 2))
+    best = swarm(judge, low, high, starts, SwarmOptions(iterations=150, seed=1))
+    np.testing.assert_allclose(best, 0.5, atol=1e-2)
+    assert len(seen) == 151
+    np.testing.assert_array_equal(seen[0], starts)
+    assert all(((x >= low) & (x <= high)).all() for x in seen)
+    np.testing.assert_array_equal(swarm(judge, low, high, starts, SwarmOptions(iterations=150, seed=1)), best)
+    perfect = np.concatenate([starts[:-1], [[0.5, 0.5]]])
+    np.testing.assert_array_equal(swarm(judge, low, high, perfect, SwarmOptions(iterations=3)), [0.5, 0.5])

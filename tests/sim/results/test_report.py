@@ -1,0 +1,95 @@
+"""The page of a run: it says what the run says, and needs nothing but itself."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from gridferry.sim.loop.runner import run
+from gridferry.sim.results.report import write_report
+
+
+class Reader(HTMLParser):
+    """Collects the cells of tables, the headings, and everything that a browser would load."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.headings, self.loaded, self._within = {}, [], [], None
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.loaded += [value for key, value in attrs if key in ("src", "href", "srcset", "data", "action")]
+        self.loaded += [tag] if tag in ("link", "iframe", "img", "object", "base") else []
+        if tag == "table":
+            self._table = self.tables.setdefault(given["id"], [])
+        elif tag == "tr":
+            self._table.append([])
+        elif tag in ("td", "th"):
+            self._table[-1].append("")
+        self._within = tag
+
+    def handle_endtag(self, tag):
+        self._within = None
+
+    def handle_data(self, data):
+        if self._within in ("td", "th"):
+            self._table[-1][-1] += data
+        elif self._within == "h2":
+            self.headings.append(data)
+
+
+def read(page: Path) -> Reader:
+    reader = Reader()
+    reader.feed(page.read_text(encoding="utf-8"))
+    return reader
+
+
+@pytest.fixture(scope="module")
+def violating(tmp_path_factory):
+    """A run on two networks that breaks a voltage limit."""
+    folder = tmp_path_factory.mktemp("report") / "run"
+    return run("two_feeders", steps=8, overrides=["networks.dn1.v_min_pu=0.97"], out=folder)
+
+
+def test_page_has_the_figures_and_violations_and_loads_nothing(violating):
+    page = write_report(violating.directory)
+    assert page == violating.directory / "report.html"
+    reader = read(page)
+    figures = {row[1]: row[2] for row in reader.tables["figures"]}
+    grid = violating.summary["grid"]
+    assert figures["losses, MWh"] == f"{grid['losses_mwh']:,.5f}"
+    assert figures["profit, EUR"] == f"{violating.summary['cost']['profit']:,.2f}"
+    assert figures["limit violations"] == str(grid["violations"])
+    head, *rows = reader.tables["violations"]
+    assert head[:2] == ["step", "network"]
+    assert len(rows) == min(grid["violations"], 200) > 0
+    worst = violating.violations(most=1)[0]
+    assert rows[0][:4] == [str(worst.step), worst.network, worst.kind, worst.element]
+    assert rows[0][4] == f"{worst.value:.6g}"
+    assert reader.loaded == []
+    pictures = {"Voltages", "Import", "Prices", "Trucks", "Device power", "State of charge", "Plan against AC"}
+    assert pictures < set(reader.headings)
+
+
+def test_page_of_a_run_without_devices_leaves_their_pictures_out(tmp_path):
+    (tmp_path / "case.toml").write_text(
+        'name = "bare"\n[time]\nstart = 2024-05-01T00:00:00\nstep_s = 3600\nsteps = 2\n'
+        '[[networks]]\nname = "dn1"\nfeeder = "ieee33"\n[[loads]]\nnetwork = "dn1"\nfactor = 9.0\n'
+    )
+    done = run(tmp_path / "case.toml", out=tmp_path / "run")
+    assert done.summary["grid"]["diverged_steps"] == 2
+    page = write_report(tmp_path / "run")
+    assert {"Trucks", "State of charge"}.isdisjoint(read(page).headings)
+    assert "2 steps have no power-flow solution" in page.read_text(encoding="utf-8")
+
+
+def test_report_command_writes_the_page_and_opens_it(gridferry, violating, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    code, out, _ = gridferry("report", violating.directory, "--open")
+    assert code == 0
+    assert out == f"wrote {violating.directory / 'report.html'}\n"
+    assert opened == [(violating.directory / "report.html").as_uri()]
+    code, _, err = gridferry("report", "nowhere")
+    assert code == 2
+    assert "no such file" in err

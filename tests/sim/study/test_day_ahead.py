@@ -1,0 +1,145 @@
+"""Studies: what is read, refused, gathered, and compared with published figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from gridferry.networks.faults import InputError
+from gridferry.sim.cli import app
+from gridferry.sim.study.config import PUBLISHED_COLUMNS, Study, TableConfig, load_study
+from gridferry.sim.study.day_ahead import Figures, Row, Table, run_study
+from gridferry.sim.study.published import agreements, published_figures
+
+TINY = """
+name = "tiny"
+published = "published.csv"
+days = 20
+
+[[tables]]
+name = "t"
+config = "mvdc_2dn"
+reference = {{ "controller.scenario" = "none" }}
+draws = {draws}
+rows = [
+    {{ label = "nothing", scenario = "I", set = {{ "controller.scenario" = "none" }} }},
+    {{ label = "forecast", scenario = "II", set = {{ "controller.scenario" = "deterministic" }} }},
+]
+"""
+
+
+def write(folder: Path, text: str, published: str = "t,I,,optimal_cost,9\nt,II,,optimal_cost,4\n") -> Path:
+    (folder / "published.csv").write_text("table,scenario,value,metric,result\n" + published)
+    file = folder / "tiny.toml"
+    file.write_text(text)
+    return file
+
+
+def figures(cost: float, joint: float = 0.5) -> Figures:
+    return Figures(cost, 1.0, cost, 1.0, joint, joint, joint, 1.0)
+
+
+def test_the_shipped_study_is_read_with_every_published_figure_in_its_place() -> None:
+    study = load_study("han2025")
+    tables = [Table(one, tuple(Row(row.label, None) for row in one.rows)) for one in study.config.tables]
+    placed = sum(len(one) for table in tables for one in published_figures(study, table))
+    assert placed == len(study.published)
+
+
+def test_faults_of_a_study_are_all_named_with_their_place(tmp_path: Path) -> None:
+    text = TINY.format(draws=0).replace('config = "mvdc_2dn"', 'config = "mvdc_9dn"\ncolour = 1')
+    with pytest.raises(InputError) as caught:
+        load_study(write(tmp_path, text))
+    assert {fault.key for fault in caught.value.faults} == {"tables.0.draws", "tables.0.colour"}
+    text = TINY.format(draws=1).replace('config = "mvdc_2dn"', 'config = "mvdc_9dn"').replace("published.csv", "no.csv")
+    with pytest.raises(InputError) as caught:
+        load_study(write(tmp_path, text))
+    assert {fault.key for fault in caught.value.faults} == {"tables[0].config", "published"}
+
+
+def test_settings_that_no_config_takes_are_refused_before_anything_is_planned(tmp_path: Path) -> None:
+    text = TINY.format(draws=1).replace('"controller.scenario" = "deterministic"', '"controller.confidenze" = 0.9')
+    file = write(
+        tmp_path, text.replace('reference = { "controller.scenario" = "none" }', 'reference = { "seed" = -1 }')
+    )
+    planned: list[int] = []
+    with pytest.raises(InputError) as caught:
+        run_study(file, progress=lambda done, total: planned.append(done))
+    named = {(fault.source, fault.key.partition(" = ")[0]) for fault in caught.value.faults}
+    assert named == {
+        (str(file), "tables[0].rows[1].set: controller.confidenze"),
+        (str(file), "tables[0].reference: seed"),
+    }
+    assert planned == []
+
+
+def test_an_unknown_study_is_answered_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="han2025"):
+        load_study("han2026")
+
+
+def test_order_is_compared_pair_by_pair_where_both_are_published() -> None:
+    config = TableConfig.model_validate(
+        {
+            "name": "t",
+            "config": "c",
+            "rows": [{"label": name, "scenario": name} for name in ("a", "b", "c")] + [{"label": "d"}],
+        }
+    )
+    rows = [("t", name, math.nan, "optimal_cost", cost) for name, cost in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    rows.append(("t", "a", math.nan, "bus_voltage_reliability", 90.0))
+    published = pd.DataFrame(rows, columns=list(PUBLISHED_COLUMNS))
+    study = Study(load_study("han2025").config, Path("s"), (Path("c"),), published)
+    ours = tuple(Row(name, figures(cost)) for name, cost in (("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 0.0)))
+    (only,) = agreements(study, Table(config, ours))
+    assert (only.metric.name, only.pairs, only.differing) == ("optimal_cost", 3, (("b", "c"),))
+
+
+def test_figures_are_means_over_draws_and_gains_are_against_the_reference(tmp_path: Path) -> None:
+    (table,) = run_study(write(tmp_path, TINY.format(draws=2)))
+    nothing, forecast = (row.figures for row in table.rows)
+    assert nothing is not None
+    assert forecast is not None
+    assert nothing.cost == pytest.approx(132.86, rel=1e-3)
+    assert nothing.loss_kwh == pytest.approx(3490.90, rel=1e-3)
+    assert nothing.cost_improvement == 0.0
+    assert forecast.cost_improvement == pytest.approx((nothing.cost - forecast.cost) / nothing.cost)
+    assert nothing.joint == 0.0
+
+
+def test_a_plan_that_cannot_exist_is_a_row_without_figures(tmp_path: Path) -> None:
+    text = TINY.format(draws=1).replace('"controller.scenario" = "deterministic"', '"networks.dn1.v_min_pu" = 1.02')
+    (table,) = run_study(write(tmp_path, text))
+    assert table.rows[1].figures is None
+    assert "no plan keeps every limit; the tightest is bus" in table.rows[1].failure
+
+
+def test_the_command_prints_one_json_object_with_ours_published_and_the_order(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path, TINY.format(draws=1))), "--json"])
+    assert done.exit_code == 0
+    (table,) = json.loads(done.stdout)["tables"]
+    assert [row["published"] for row in table["rows"]] == [{"optimal_cost": 9.0}, {"optimal_cost": 4.0}]
+    assert table["order"] == {"optimal_cost": {"agrees": True, "pairs": 1, "differing": []}}
+
+
+def test_the_printed_table_says_what_reliability_judges(tmp_path: Path) -> None:
+    rows = TINY.format(draws=1).replace('    { label = "forecast"', '    # { label = "forecast"')
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path, rows))])
+    assert done.exit_code == 0
+    assert "ratings of lines are not judged" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_figures_of_one(tmp_path: Path) -> None:
+    file = write(tmp_path, TINY.format(draws=1))
+    (one,), (two,) = run_study(file, workers=1), run_study(file, workers=2)
+    for a, b in zip(one.rows, two.rows, strict=True):
+        assert a.figures is not None
+        assert b.figures is not None
+        assert a.figures.cost == pytest.approx(b.figures.cost, abs=1e-9)
+        assert a.figures.joint == b.figures.joint

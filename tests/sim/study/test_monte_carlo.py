@@ -1,0 +1,199 @@
+"""AC Monte Carlo against a plain loop over samples, steps and networks."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gridferry.controllers.contract import Forecast, Generator, Plant
+from gridferry.controllers.uncertainty.error_map import ErrorMap, error_map
+from gridferry.controllers.uncertainty.error_model import MarginalErrors, Purpose
+from gridferry.controllers.uncertainty.marginals import TruncatedNormal
+from gridferry.networks.admittance import bus_injections
+from gridferry.networks.feeder import Feeder, plain_feeder
+from gridferry.networks.power_flow import solve_sweep
+from gridferry.sim.study.monte_carlo import reliability
+
+
+def feeder(name: str, n_bus: int, slack: int) -> Feeder:
+    load = np.linspace(0.1, 0.4, n_bus)
+    return plain_feeder(
+        name,
+        base_mva=2.0,
+        base_kv=10.0,
+        bus_names=[str(bus) for bus in range(n_bus)],
+        p_load_mw=load,
+        q_load_mvar=0.4 * load,
+        from_bus=np.arange(n_bus - 1),
+        to_bus=np.arange(1, n_bus),
+        r_ohm=np.full(n_bus - 1, 2.0),
+        x_ohm=np.full(n_bus - 1, 1.5),
+        slack=slack,
+        v_min_pu=0.96,
+        v_max_pu=1.04,
+    )
+
+
+@pytest.fixture
+def plant() -> Plant:
+    return Plant(
+        feeders=(feeder("a", 5, 0), feeder("b", 4, 1)),
+        stations=(),
+        trucks=(),
+        batteries=(),
+        links=(),
+        generators=(Generator("pv1", "pv", 0, 4, 0.0), Generator("pv2", "pv", 1, 8, 0.0)),
+        roads=None,
+        step_s=1800,
+        steps=3,
+        horizon_steps=3,
+        first_step_of_day=0,
+        export_price_ratio=0.5,
+        currency="USD",
+    )
+
+
+@pytest.fixture
+def forecast(plant: Plant) -> Forecast:
+    load = np.concatenate([one.p_load_mw for one in plant.feeders])
+    factor = np.array([0.6, 0.9, 1.0])[:, None]
+    return Forecast(
+        load_p_mw=factor * load,
+        load_q_mvar=0.4 * factor * load,
+        generation_mw=np.array([[0.0, 0.1], [1.0, 1.8], [0.5, 0.3]]),
+        buy_price=np.array([50.0, 20.0, 90.0]),
+        sell_price=np.zeros(3),
+        congestion=np.zeros(3),
+    )
+
+
+@pytest.fixture
+def devices() -> tuple[np.ndarray, np.ndarray]:
+    """A device at a slack bus too: it lowers the import one for one."""
+    p, q = np.zeros((3, 9)), np.zeros((3, 9))
+    p[:, 4], q[:, 4], p[:, 6] = [0.2, -0.3, 0.1], [0.1, 0.0, 0.1], [0.05, 0.0, -0.05]
+    return p, q
+
+
+def draw(plant: Plant, samples: int, std: float = 0.15) -> tuple[ErrorMap, np.ndarray]:
+    mapping = error_map(plant)
+    model = MarginalErrors((TruncatedNormal(std),) * len(mapping.sources))
+    return mapping, model.draw(samples, 3, seed=5, purpose=Purpose.OUT_OF_SAMPLE)
+
+
+def one_by_one(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray], errors: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The same by a loop: sources are load 1, load 2, pv 1, pv 2; half-hour steps; export at half the price."""
+    samples = len(errors)
+    inside = np.zeros((samples, 3, 9), dtype=bool)
+    losses, cost, controllable = np.zeros(samples), np.full(samples, 7.0), np.full(samples, 7.0)
+    for i, t, (net, buses) in [
+        (i, t, of) for i in range(samples) for t in range(3) for of in enumerate([slice(0, 5), slice(5, 9)])
+    ]:
+        one = plant.feeders[net]
+        load = (1 + errors[i, t, net]) * (forecast.load_p_mw + 1j * forecast.load_q_mvar)[t, buses]
+        pv = (1 + errors[i, t, 2 + net]) * forecast.generation_mw[t, net]
+        s = devices[0][t, buses] + 1j * devices[1][t, buses] - load
+        s[[4, 3][net]] += pv
+        v, _ = solve_sweep(one, s.real.copy(), s.imag.copy())
+        inside[i, t, buses] = (np.abs(v) >= 0.96) & (np.abs(v) <= 1.04)
+        losses[i] += 0.5 * bus_injections(one, v).sum().real
+        import_mw = (bus_injections(one, v) - s)[one.slack].real
+        step_cost = 0.5 * forecast.buy_price[t] * import_mw * (1.0 if import_mw > 0 else 0.5)
+        cost[i] += step_cost
+        controllable[i] += step_cost - 0.5 * forecast.buy_price[t] * (load.sum().real - pv)
+    return {"inside": inside, "losses": losses, "cost": cost, "controllable": controllable}
+
+
+def test_every_figure_is_that_of_a_plain_loop(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mapping, errors = draw(plant, 40)
+    found = reliability(plant, forecast, *devices, mapping, [errors[:15], errors[15:]], fixed_cost=7.0, threads=-1)
+    expected = one_by_one(plant, forecast, devices, errors)
+    inside = expected["inside"]
+    assert (found.samples, found.steps, found.flows, found.diverged) == (40, 3, 240, 0)
+    assert 0.1 < found.joint.value < found.step.value < 1.0
+    assert found.joint.value == inside.all(axis=(1, 2)).mean()
+    assert found.step.value == pytest.approx(inside.all(axis=2).mean())
+    assert found.worst_bus_step.value == inside.mean(axis=0).min()
+    assert inside.mean(axis=0)[found.worst_step, found.worst_bus] == found.worst_bus_step.value
+    assert found.losses_mwh.value == pytest.approx(expected["losses"].mean(), abs=1e-9)
+    for distribution, values in (
+        (found.procurement_cost, expected["cost"]),
+        (found.controllable_cost, expected["controllable"]),
+    ):
+        assert distribution.mean.value == pytest.approx(values.mean(), abs=1e-7)
+        assert distribution.std == pytest.approx(values.std(ddof=1), abs=1e-7)
+        for of, quantile in distribution.quantiles.items():
+            assert quantile == pytest.approx(np.quantile(values, of), abs=1e-7)
+    for estimate in (found.joint, found.step, found.worst_bus_step, found.losses_mwh, found.procurement_cost.mean):
+        assert estimate.low < estimate.value < estimate.high
+
+
+def test_chunks_and_threads_change_nothing(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mapping, errors = draw(plant, 30)
+    whole = reliability(plant, forecast, *devices, mapping, [errors], threads=-1)
+    parts = reliability(plant, forecast, *devices, mapping, np.array_split(errors, 7), threads=2)
+    for name in ("joint", "step", "worst_bus_step", "worst_bus", "worst_step", "diverged", "flows"):
+        assert getattr(parts, name) == getattr(whole, name)
+    assert parts.losses_mwh.high == pytest.approx(whole.losses_mwh.high, rel=1e-9)
+    assert parts.controllable_cost.quantiles == pytest.approx(whole.controllable_cost.quantiles, rel=1e-9)
+
+
+def test_without_errors_the_forecast_happens(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mapping, errors = draw(plant, 2)
+    found = reliability(plant, forecast, *devices, mapping, [0 * errors])
+    assert found.joint.value in (0.0, 1.0)
+    assert found.procurement_cost.std == pytest.approx(0.0, abs=1e-9)
+
+
+def test_flows_without_a_solution_count_as_outside_and_not_as_cheap(plant: Plant, forecast: Forecast) -> None:
+    devices = np.zeros((3, 9)), np.zeros((3, 9))
+    mapping, errors = draw(plant, 10, std=0.01)
+    fine = reliability(plant, forecast, *devices, mapping, [errors[5:]])
+    errors[:5, 1, 0] = 60.0
+    found = reliability(plant, forecast, *devices, mapping, [errors])
+    assert found.diverged == 5
+    assert found.joint.value <= 0.5
+    assert found.worst_bus_step.value <= 0.5
+    assert found.losses_mwh.value == pytest.approx(fine.losses_mwh.value, rel=1e-12)
+    assert found.procurement_cost.mean.value == pytest.approx(fine.procurement_cost.mean.value, rel=1e-12)
+
+
+def test_of_a_sample_only_a_few_numbers_are_kept(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mapping, errors = draw(plant, 100)
+
+    def again(times: int) -> Iterator[np.ndarray]:
+        for _ in range(times):
+            yield errors.copy()
+
+    peaks = []
+    for times in (2, 20):
+        tracemalloc.start()
+        reliability(plant, forecast, *devices, mapping, again(times), threads=-1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    kept = (peaks[1] - peaks[0]) / 1800
+    assert kept < 100  # bytes; the voltages of one sample alone take 3 · 9 · 16
+
+
+def test_shapes_that_do_not_fit_are_refused(
+    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mapping, errors = draw(plant, 4)
+    with pytest.raises(ValueError, match=r"\(sample, 3, 4\) is needed"):
+        reliability(plant, forecast, *devices, mapping, [errors[:, :, :3]])
+    with pytest.raises(ValueError, match="do not fit the plant"):
+        reliability(plant, forecast, *devices, replace(mapping, load=mapping.load[:5]), [errors])
