@@ -24,7 +24,9 @@ demo: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 
+# mypy finds packages by their folders: a link gives the checkout the name that setuptools gives it
 types: $(READY)
+	@mkdir -p .mypy_path && ln -sfn .. .mypy_path/gridferry
 	$(BIN)/mypy
 
 imports: $(READY)
@@ -45,4 +47,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_path .mypy_cache .ruff_cache .pytest_cache .hypothesis
