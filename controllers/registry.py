@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gridferry.controllers.bare_imports import advice_on_bare_imports
 from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, Plant
 from gridferry.controllers.settings import read_settings
 from gridferry.networks.faults import Fault, InputError, no_such
@@ -145,7 +146,10 @@ def _load(target: str, spec: str, base_dir: Path | None) -> type[Controller]:
     if found is None:
         raise _fault(spec, f"{no_such('class', class_name, _controllers_in(module))} in {place}")
     if not (inspect.isclass(found) and issubclass(found, Controller)):
-        raise _fault(spec, f"{class_name} is no controller; derive it from gridferry.controllers.contract.Controller")
+        # from the checkout's root the bare names import a second contract, whose Controller is another class
+        advice = advice_on_bare_imports(Path(getattr(module, "__file__", None) or ""))
+        ways = advice or "derive it from gridferry.controllers.Controller"
+        raise _fault(spec, f"{class_name} is no controller; {ways}")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise _fault(spec, f"{class_name} is abstract; it still has to define {missing}")
@@ -236,4 +240,5 @@ def _described(error: Exception) -> str:
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    advice = advice_on_bare_imports(Path(frames[-1].filename)) if frames and isinstance(error, ImportError) else ""
+    return f"{type(error).__name__}: {error}{where}" + (f"; {advice}" if advice else "")
