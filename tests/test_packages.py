@@ -94,3 +94,9 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
     assert [(tmp_path / one / "summary.json").is_file() for one in "ab"] == [True, True]
     assert "passed" in said[2]
     assert str(REPOSITORY) not in "".join(said)
+
+
+def test_the_architecture_page_lists_every_folder_of_the_product() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Folders")[2]
+    listed = [row.split("`")[1] for row in page.splitlines() if row.startswith("| `")]
+    assert sorted(listed) == sorted(str(one.relative_to(REPOSITORY)) for one in folders())
