@@ -215,7 +215,7 @@ page = 4096
 held = {}
 
 def watch(live):
-    if live.step in (3000, 6500, 10000):
+    if live.step in (3000, 10000):
         held[live.step] = int(open("/proc/self/statm").read().split()[1]) * page
 
 run(sys.argv[1], out=sys.argv[2], progress=watch)
@@ -225,7 +225,7 @@ print(*(held[step] for step in sorted(held)))
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
-    """10,000 steps in a process of their own: it holds after the second half what it held after the first."""
+    """10,000 steps in a process of their own: after the last it holds what it held after the first 3,000."""
     config = tmp_path / "long.toml"
     config.write_text(
         textwrap.dedent("""
@@ -245,10 +245,10 @@ def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
     )
     arguments = [sys.executable, "-c", WATCH_MEMORY, str(config), str(tmp_path / "run")]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=3600, check=True)
-    early, middle, late = (int(word) for word in done.stdout.split())
-    # a step is 33 buses and 32 lines of some eight figures each: kept as Python numbers, 3,500 of them would be 50 MB
-    # and more; DuckDB fills a buffer of at most 48 MB while its file grows (`gridferry.sim.results.records`)
-    assert late - middle < 12e6, (early, middle, late)
+    early, late = (int(word) for word in done.stdout.split())
+    # a step is 33 buses and 32 lines of some eight figures each: kept as Python numbers, 7,000 of them would be 100 MB
+    # and more; DuckDB fills a buffer of at most 48 MB while its file grows, by steps of some MB
+    assert late - early < 24e6, (early, late)
 
 
 def test_customers_pay_for_their_load_whatever_the_networks_own_sources_give(tmp_path):
