@@ -90,9 +90,11 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
         ),
         python(gridferry, "check", rule, cwd=tmp_path, executable=fresh),
         python(gridferry, "list", "configs", "--json", cwd=tmp_path, executable=fresh),
+        python(gridferry, "new", "controller", "mine", cwd=tmp_path, executable=fresh),
     ]
     assert [(tmp_path / one / "summary.json").is_file() for one in "ab"] == [True, True]
     assert "passed" in said[2]
+    assert (tmp_path / "mine.py").is_file()
     assert str(REPOSITORY) not in "".join(said)
 
 

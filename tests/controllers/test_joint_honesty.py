@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_route_search import task
 
 from cases.carrying import carrying
 from cases.joint_trade import EXACT, controller, corrected, equipped, joint, trade, within
+from cases.routing_task import task
 from gridferry.controllers.contract import ControllerError
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model.parts import MessOptions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,13 +68,3 @@ def test_a_name_that_would_not_work_is_refused(tmp_path: Path, name: str, says: 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such folder"):
         new_controller("mine", tmp_path / "nowhere")
-
-
-def test_the_templates_are_in_the_wheel_because_they_lie_in_the_package() -> None:
-    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert "controllers" in wheel["packages"]
-    assert not wheel.get("exclude")
-    assert {path.name for path in (REPOSITORY / "controllers" / "templates").iterdir()} == {
-        "controller.py.txt",
-        "test_controller.py.txt",
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
 from cases.random_fleet import instance
-from gridferry.controllers.contract import Forecast, Observation, Plant, SolverOutcome
+from cases.routing_task import EXACT, Case, task
+from gridferry.controllers.contract import SolverOutcome
 from gridferry.controllers.model import routing
 from gridferry.controllers.model import storage_plan as mess_plan
 from gridferry.controllers.model.parts import MessOptions
@@ -22,8 +22,6 @@ from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
 from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_way, search_routes
 from gridferry.controllers.routes.fixed_routes import route_values
 from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolveOptions, Values, solve
-
-Case = tuple[Plant, Observation, Forecast]
 
 # ----------------------------------------------------------------------------------------------------------------- ways
 
@@ -112,12 +110,6 @@ def test_no_way_agrees_more_with_the_fractions(seed: int, horizon: int, places: 
 
 
 # --------------------------------------------------------------------------------------------------------------- search
-
-EXACT = SolveOptions(gap=0.0, gap_abs=1e-3)
-
-
-def task(case: Case, asked: SolveOptions = EXACT, seconds: float = 3600.0, options: MessOptions | None = None) -> Task:
-    return Task(*case, options or MessOptions(), asked, time.perf_counter() + seconds)
 
 
 def searched(one: Task, tries: Sequence[Values] = ()) -> tuple[SolverOutcome, MessModel]:

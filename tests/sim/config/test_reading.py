@@ -64,8 +64,8 @@ def test_a_good_config_is_read_without_what_its_case_is_built_from() -> None:
     )
     program = f"""
 import sys
-from gridferry.sim.case.loading import load_config
-load_config("three_bus")
+from gridferry.sim.config.reading import read_config
+read_config("three_bus")
 print(*[name for name in {heavy} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

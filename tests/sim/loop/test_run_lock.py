@@ -27,7 +27,7 @@ CONTENDS = """
 import sys
 from pathlib import Path
 from gridferry.networks.faults import InputError
-from gridferry.sim import run_lock
+from gridferry.sim.results import run_lock
 run_lock._PAUSE_S = 0.0
 taken = 0
 while taken < 50:
