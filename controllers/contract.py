@@ -1,7 +1,8 @@
 """The contract between a controller and the closed loop: what it is given, what it returns, how it fails.
 
 Axes are ``(sample, horizon, entity)``; the order of buses and devices is the plant's
-(`gridferry.controllers.plant`). Injection into the grid is positive. Arrays arrive read-only.
+(`gridferry.controllers.plant`). Injection into the grid is positive. What a controller is given is its own, and its
+arrays cannot be written to; what it returns is checked and copied (`gridferry.controllers.plans.returned_plan`).
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class SolverOutcome:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the plan expects of the grid and the stores.
+    """What the plan expects of the grid and the stores; it has the plan's rows, and NaN for what is not known.
 
     Attributes
     ----------
@@ -170,7 +171,8 @@ class Plan:
         whose destination is another station departs in that step, and gives no power while in transit
     prediction : what is expected of it, where the controller models the grid
     solver : how it came about
-    memory : what the controller wants to find again in the next observation; plain numbers, strings, lists
+    memory : what the controller wants to find again in the next observation; None, bool, int, float, str, and lists and
+        dicts of them with text keys
     """
 
     p_mw: Float[np.ndarray, "horizon device"]

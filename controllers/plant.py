@@ -17,6 +17,7 @@ from gridferry.controllers.devices.link import Link, Terminal
 from gridferry.controllers.devices.storage import Battery, Storage
 from gridferry.controllers.devices.truck import Station, Truck
 from gridferry.networks.feeder import Feeder
+from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.travel import Roads
 
 
@@ -122,19 +123,19 @@ class Plant:
     @cached_property
     def device_p_max_mw(self) -> Float[np.ndarray, " device"]:
         """Largest active power of each device, either way [MW]."""
-        return np.array([s.p_max_mw for s in self.storages] + [t.s_max_mva for t in self.terminals])
+        return immutable(np.array([s.p_max_mw for s in self.storages] + [t.s_max_mva for t in self.terminals]))
 
     @cached_property
     def device_s_max_mva(self) -> Float[np.ndarray, " device"]:
         """Apparent-power rating of each device [MVA]."""
-        return np.array([s.s_max_mva for s in self.storages] + [t.s_max_mva for t in self.terminals])
+        return immutable(np.array([s.s_max_mva for s in self.storages] + [t.s_max_mva for t in self.terminals]))
 
     @cached_property
     def generator_bus(self) -> Int[np.ndarray, " generator"]:
         """Bus of each generator."""
-        return np.array([g.bus for g in self.generators], dtype=np.int64)
+        return immutable(np.array([g.bus for g in self.generators], dtype=np.int64))
 
     @cached_property
     def station_bus(self) -> Int[np.ndarray, " station"]:
         """Bus of each station."""
-        return np.array([s.bus for s in self.stations], dtype=np.int64)
+        return immutable(np.array([s.bus for s in self.stations], dtype=np.int64))

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from typing import Any
 from gridferry.controllers.bare_imports import advice_on_bare_imports
 from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, Plant
 from gridferry.controllers.settings import read_settings
+from gridferry.controllers.user_code import described, running_user_code
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.read_only import own_copy
 
 GROUP = "gridferry.controllers"
 """Entry-point group of installed plug-ins."""
@@ -97,6 +98,7 @@ def make_controller(
     Parameters
     ----------
     spec : as in `find_controller`
+    plant : what it is for; the controller gets a copy of its own, so that nothing it does to it reaches the simulation
     settings : its options as the user wrote them
     source, key : file, and the key of the controller's table in it, for the faults
     base_dir : folder that relative paths start from
@@ -114,13 +116,14 @@ def make_controller(
         raise InputError(Fault(source, f"{key}.use", f'"{one.key}": {one.message}') for one in error.faults) from error
     checked = read_settings(cls.Settings, settings, source, key, base_dir)
     try:
-        return cls(plant, checked)
+        with running_user_code():
+            return cls(own_copy(plant), checked)
     except (InputError, ControllerError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             Fault(
-                source, f"{key}.use", f'"{spec}": building {cls.__name__} raised {_described(error)}; correct the class'
+                source, f"{key}.use", f'"{spec}": building {cls.__name__} raised {described(error)}; correct the class'
             )
         ) from error
 
@@ -167,9 +170,9 @@ def _module(place: str, spec: str, base_dir: Path | None) -> ModuleType:
                 raise _fault(
                     spec, f"no module {place} (no {error.name} is installed or lies in {base_dir or Path.cwd()})"
                 ) from error
-            raise _fault(spec, f"importing {place} raised {_described(error)}") from error
-        except Exception as error:
-            raise _fault(spec, f"importing {place} raised {_described(error)}") from error
+            raise _fault(spec, f"importing {place} raised {described(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise _fault(spec, f"importing {place} raised {described(error)}") from error
 
 
 def _module_of_file(place: str, spec: str, base_dir: Path | None) -> ModuleType:
@@ -182,17 +185,17 @@ def _module_of_file(place: str, spec: str, base_dir: Path | None) -> ModuleType:
     name = f"gridferry_file_{path.stem}_{stamp}"
     if name in sys.modules:
         return sys.modules[name]
-    described = importlib.util.spec_from_file_location(name, path)
-    if described is None or described.loader is None:
+    origin = importlib.util.spec_from_file_location(name, path)
+    if origin is None or origin.loader is None:
         raise _fault(spec, f"{path} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(described)
+    module = importlib.util.module_from_spec(origin)
     sys.modules[name] = module
     with _also_importable([path.parent]):
         try:
-            described.loader.exec_module(module)
-        except Exception as error:
+            origin.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise _fault(spec, f"running {path} raised {_described(error)}") from error
+            raise _fault(spec, f"running {path} raised {described(error)}") from error
     return module
 
 
@@ -225,20 +228,11 @@ def _also_importable(folders: list[Path | None]) -> Iterator[None]:
     sys.path += [str(folder) for folder in folders if folder is not None and str(folder) not in before]
     importlib.invalidate_caches()
     try:
-        yield
+        with running_user_code():
+            yield
     finally:
         sys.path[:] = before
 
 
 def _fault(spec: str, message: str) -> InputError:
     return InputError(Fault("controller", spec, message))
-
-
-def _described(error: Exception) -> str:
-    """Say what was raised and where, since the user's own code is at fault and no traceback is shown."""
-    if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    advice = advice_on_bare_imports(Path(frames[-1].filename)) if frames and isinstance(error, ImportError) else ""
-    return f"{type(error).__name__}: {error}{where}" + (f"; {advice}" if advice else "")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.read_only import immutable
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +74,9 @@ class Feeder:
     bus_aliases: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        for value in vars(self).values():
+        for name, value in list(vars(self).items()):
             if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+                object.__setattr__(self, name, immutable(value))
 
     @property
     def n_bus(self) -> int:
@@ -89,11 +91,11 @@ class Feeder:
     @cached_property
     def base_current_ka(self) -> Float[np.ndarray, " branch"]:
         """Current base of each branch, at its child bus [kA]."""
-        return self.base_mva / (np.sqrt(3.0) * self.base_kv[self.child])
+        return immutable(self.base_mva / (np.sqrt(3.0) * self.base_kv[self.child]))
 
     @cached_property
-    def _index(self) -> dict[str, int]:
-        return dict(self.bus_aliases) | {name: index for index, name in enumerate(self.bus_names)}
+    def _index(self) -> Mapping[str, int]:
+        return MappingProxyType(dict(self.bus_aliases) | {name: index for index, name in enumerate(self.bus_names)})
 
     def bus_index(self, name: str | int) -> int:
         """Index of the bus of that name or alias; raises ``KeyError`` with the names there are."""

@@ -11,8 +11,8 @@ In a test of one's own controller::
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,9 +31,12 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
+from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.registry import find_controller
 from gridferry.controllers.settings import read_settings
+from gridferry.controllers.user_code import described, running_user_code
 from gridferry.networks.faults import InputError
+from gridferry.networks.read_only import own_copy
 
 # setpoints may exceed a rating by as much as solvers err; the devices clip the rest
 RATING_TOLERANCE = 1e-6
@@ -86,19 +89,20 @@ def check_controller(
     """
     cls = find_controller(controller) if isinstance(controller, str) else controller
     checked = read_settings(cls.Settings, settings or {}, cls.__name__, "settings")
-    findings = [_finding(name, "", partial(check, cls)) for name, check in _SETTINGS_CHECKS.items()]
+    findings = [_finding(name, "", cls, partial(check, cls)) for name, check in _SETTINGS_CHECKS.items()]
     served = 0
     for sample in samples():
         try:
-            cls(sample.plant, checked)
+            with running_user_code():
+                cls(own_copy(sample.plant), checked)
         except (ControllerError, InputError):
             continue
-        except Exception as error:
-            findings.append(Finding("it is built for a plant", sample.name, False, _advice(error)))
+        except (Exception, SystemExit) as error:
+            findings.append(Finding("it is built for a plant", sample.name, False, _advice(error, cls)))
             continue
         served += 1
         trial = _Trial(cls, checked, sample, steps)
-        findings += [_finding(name, sample.name, partial(check, trial)) for name, check in _CHECKS.items()]
+        findings += [_finding(name, sample.name, cls, partial(check, trial)) for name, check in _CHECKS.items()]
     if not served:
         findings.append(
             Finding("it serves at least one sample plant", "", False, "every one was refused with an error when built")
@@ -114,20 +118,21 @@ def assert_conforms(
     assert not broken, "\n".join(broken)
 
 
-def _finding(name: str, plant: str, check: Callable[[], None]) -> Finding:
+def _finding(name: str, plant: str, cls: type[Controller], check: Callable[[], None]) -> Finding:
     try:
-        check()
+        with running_user_code():
+            check()
     except BrokenPromiseError as error:
         return Finding(name, plant, False, str(error))
-    except Exception as error:  # a controller may fail in any way; the suite is there to say so
-        return Finding(name, plant, False, _advice(error))
+    except (Exception, SystemExit) as error:  # a controller may fail in any way; the suite is there to say so
+        return Finding(name, plant, False, _advice(error, cls))
     return Finding(name, plant, True)
 
 
-def _advice(error: Exception) -> str:
-    said = f"raised {type(error).__name__}: {error}"
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        return f"{said}; inputs are shared and must not be written to: copy the array first"
+def _advice(error: BaseException, cls: type[Controller]) -> str:
+    said = f"raised {described(error, cls)}"
+    if isinstance(error, ValueError) and any(sign in str(error) for sign in ("read-only", "WRITEABLE")):
+        return f"{said}; inputs must not be written to: copy the array first"
     if isinstance(error, ControllerError):
         return f"{said}; a plan is possible here"
     return f"{said}; catch what you expect and raise ControllerError with a reason"
@@ -181,7 +186,11 @@ class _Trial:
         self._day: list[Moment] = []
 
     def fresh(self) -> Controller:
-        return self.cls(self.plant, self.settings)
+        return self.cls(own_copy(self.plant), self.settings)
+
+    def ask(self, controller: Controller, observation: Observation, forecast: Forecast) -> Any:
+        """Ask for a plan as the closed loop does, with copies of its own; anything may come."""
+        return controller.plan(own_copy(observation), own_copy(forecast))
 
     def day(self) -> list[Moment]:
         """The first steps of the run with full look-ahead, walked once."""
@@ -190,7 +199,7 @@ class _Trial:
         return self._day
 
     def plan_at(self, observation: Observation, forecast: Forecast) -> Plan:
-        plan = self.fresh().plan(observation, forecast)
+        plan = self.ask(self.fresh(), observation, forecast)
         _check_plan(self.plant, observation, forecast, plan)
         return plan
 
@@ -200,23 +209,20 @@ class _Checked(Controller):
 
     def __init__(self, trial: _Trial):
         super().__init__(trial.plant, trial.settings)
-        self._tried = trial.fresh()
+        self._trial, self._tried = trial, trial.fresh()
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        plan = self._tried.plan(observation, forecast)
+        plan = self._trial.ask(self._tried, observation, forecast)
         _check_plan(self.plant, observation, forecast, plan)
         return plan
 
 
 def _check_plan(plant: Plant, observation: Observation, forecast: Forecast, plan: Any) -> None:
     at = f"step {observation.step}"
-    if not isinstance(plan, Plan):
-        raise BrokenPromiseError(
-            f"{at}: plan() returned {type(plan).__name__}; return a gridferry.controllers.contract.Plan"
-        )
-    _check_shapes(plant, forecast, plan, at)
-    if not (np.isfinite(plan.p_mw).all() and np.isfinite(plan.q_mvar).all()):
-        raise BrokenPromiseError(f"{at}: a setpoint is not finite; raise ControllerError where there is no plan")
+    try:
+        checked_plan(plant, forecast.steps, plan)
+    except ReturnedPlanError as error:
+        raise BrokenPromiseError(f"{at}: {error}") from error
     p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
     for index, name in enumerate(plant.device_names):
         for asked, rated, unit in (
@@ -239,37 +245,6 @@ def _check_plan(plant: Plant, observation: Observation, forecast: Forecast, plan
             raise BrokenPromiseError(
                 f"{at}: {truck.name} is on the road to station {observation.station[index]} and sent elsewhere; "
                 "repeat that destination until it arrives"
-            )
-
-
-def _check_shapes(plant: Plant, forecast: Forecast, plan: Plan, at: str) -> None:
-    widths = {"p_mw": plant.n_device, "q_mvar": plant.n_device, "destination": len(plant.trucks)}
-    if len(plan.p_mw) == 0 or len(plan.p_mw) > forecast.steps:
-        raise BrokenPromiseError(
-            f"{at}: {len(plan.p_mw)} rows for a forecast of {forecast.steps} steps; return 1 to that many"
-        )
-    for name, width in widths.items():
-        array = getattr(plan, name)
-        if array.shape != (len(plan.p_mw), width):
-            raise BrokenPromiseError(f"{at}: {name} has shape {array.shape}; it must be ({len(plan.p_mw)}, {width})")
-        kind = "int64" if name == "destination" else "float64"
-        if array.dtype != np.dtype(kind):
-            raise BrokenPromiseError(f"{at}: {name} is of type {array.dtype}; make it {kind}")
-    if plan.prediction is None:
-        return
-    rows, expected = plan.steps, plan.prediction
-    for name, shape in {
-        "v_pu": (rows, plant.n_bus),
-        "p_branch_mw": (rows, plant.n_branch),
-        "q_branch_mvar": (rows, plant.n_branch),
-        "import_mw": (rows, len(plant.feeders)),
-        "losses_mw": (rows, len(plant.feeders)),
-        "energy_mwh": (rows + 1, len(plant.storages)),
-        "cost": (rows,),
-    }.items():
-        if getattr(expected, name).shape != shape:
-            raise BrokenPromiseError(
-                f"{at}: prediction.{name} has shape {getattr(expected, name).shape}; it must be {shape}"
             )
 
 
@@ -314,8 +289,8 @@ def _repeatable(trial: _Trial) -> None:
     moments = [trial.day()[0], trial.day()[-1]]
     used = trial.fresh()
     for moment in reversed(moments):  # out of order: what was planned for before must not matter
-        plans = [used.plan(moment.observation, moment.forecast) for _ in range(2)]
-        plans.append(trial.fresh().plan(moment.observation, moment.forecast))
+        asked = [used, used, trial.fresh()]
+        plans = [trial.ask(one, moment.observation, moment.forecast) for one in asked]
         if not all(_same(plan, moment.plan) for plan in plans):
             raise BrokenPromiseError(
                 f"step {moment.observation.step}: equal inputs gave another plan; keep nothing in the controller, "
@@ -341,7 +316,7 @@ def _through_json(trial: _Trial) -> None:
         raise BrokenPromiseError("Plan.memory comes back from JSON changed; use text keys, and lists for tuples")
     if last.observation.previous_plan is not None:
         previous = plan_from_json(json.loads(json.dumps(plan_to_json(last.observation.previous_plan))))
-        again = trial.fresh().plan(replace(last.observation, previous_plan=previous), last.forecast)
+        again = trial.ask(trial.fresh(), replace(last.observation, previous_plan=previous), last.forecast)
         if not _same(again, last.plan):
             raise BrokenPromiseError(
                 "a previous plan read back from JSON gave another plan; a resumed run would differ"
@@ -365,18 +340,28 @@ def _nan_forecast(trial: _Trial) -> None:
 
 
 def _inputs_unchanged(trial: _Trial) -> None:
-    """Arrays are read-only already; this finds a controller that lifts the lock."""
+    """Arrays cannot be written to; this finds what else of the inputs a controller changes."""
     last = trial.day()[-1]
-    before = [array.tobytes() for array in _arrays(last)]
-    trial.fresh().plan(last.observation, last.forecast)
-    after = [array.tobytes() for array in _arrays(last)]
-    if before != after or any(array.flags.writeable for array in _arrays(last)):
-        raise BrokenPromiseError("an array of the observation or the forecast was changed; copy it first")
+    plant, observation, forecast = own_copy(trial.plant), own_copy(last.observation), own_copy(last.forecast)
+    given = {"plant": plant, "observation": observation, "forecast": forecast}
+    before = {name: _values(one) for name, one in given.items()}
+    trial.cls(plant, trial.settings).plan(observation, forecast)
+    changed = [name for name, one in given.items() if _values(one) != before[name]]
+    if changed:
+        raise BrokenPromiseError(f"the {' and the '.join(changed)} was changed; make a copy, and change that")
 
 
-def _arrays(moment: Moment) -> Iterator[np.ndarray]:
-    for given in (moment.observation, moment.forecast):
-        yield from (value for value in vars(given).values() if isinstance(value, np.ndarray))
+def _values(given: object) -> object:
+    """All values reachable from an input, in a form that can be compared."""
+    if isinstance(given, np.ndarray):
+        return given.dtype.str, given.shape, given.tobytes()
+    if is_dataclass(given):
+        return [(one.name, _values(getattr(given, one.name))) for one in fields(given)]
+    if isinstance(given, Mapping):
+        return {key: _values(one) for key, one in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_values(one) for one in given]
+    return repr(given)
 
 
 _CHECKS: dict[str, Callable[[_Trial], None]] = {

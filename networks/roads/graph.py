@@ -8,7 +8,8 @@ road. A trip is timed by the traffic at its departure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.table import Road, read_roads
 from gridferry.networks.roads.travel import Roads, Rounding, Trips
 
@@ -39,7 +41,6 @@ class RoadGraph(Roads):
     roads: tuple[Road, ...]
     install_min: float
     rounding: Rounding = Rounding.NEAREST
-    _by_volume: dict[float, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def congestion_unit(self) -> str:
@@ -59,6 +60,10 @@ class RoadGraph(Roads):
         km = np.stack([one[1] for one in paths]) if paths else np.zeros(shape)
         return Trips(minutes=minutes[which] + self.install_min, km=km[which])
 
+    @cached_property
+    def _by_volume(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
     def _fastest(self, volume: float) -> tuple[np.ndarray, np.ndarray]:
         """Minutes and kilometres between all stations at one volume; kept, for they are asked for again every step."""
         if volume not in self._by_volume:
@@ -74,7 +79,7 @@ class RoadGraph(Roads):
             for j, end in enumerate(self.nodes):
                 minutes[i, j] = times[end]
                 km[i, j] = sum(graph[a][b]["km"] for a, b in pairwise(paths[end]))
-        return minutes, km
+        return immutable(minutes), immutable(km)
 
 
 def graph_at(roads: tuple[Road, ...], volume: float) -> nx.DiGraph:

@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float, Int
 
+from gridferry.networks.read_only import immutable
+
 
 class Rounding(StrEnum):
     """How a travel time becomes a whole number of steps; a trip takes at least one."""
@@ -88,6 +90,9 @@ class DistanceMatrix(Roads):
     speed_km_h: float
     install_min: float
     rounding: Rounding = Rounding.NEAREST
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distance_km", immutable(self.distance_km))
 
     @property
     def congestion_unit(self) -> str:

@@ -20,7 +20,10 @@ from gridferry.controllers.contract import (
     hold,
 )
 from gridferry.controllers.plans.finite_forecast import parts_not_finite
+from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plans.shifting import shifted
+from gridferry.controllers.user_code import described, one_line, place_of, running_user_code
+from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.ac_limits import AcLimits, Excess, corrected
 from gridferry.sim.host.first_step_limits import supplied_row
@@ -75,31 +78,12 @@ class ControllerStoppedError(RuntimeError):
     """The controller failed and the config says ``on_failure = "stop"``."""
 
 
-def shape_faults(plant: Plant, plan: Plan) -> list[str]:
-    """Say which arrays of the plan have another shape than the plant asks for."""
-    shapes = {
-        "p_mw": (plan.p_mw, plant.n_device),
-        "q_mvar": (plan.q_mvar, plant.n_device),
-        "destination": (plan.destination, len(plant.trucks)),
-    }
-    return [
-        f"{name} has shape {array.shape}, not (rows, {width})"
-        for name, (array, width) in shapes.items()
-        if array.ndim != 2 or array.shape[1] != width or len(array) != len(plan.p_mw) or len(array) == 0
-    ]
-
-
 def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
-    """Say what forbids dispatching row 0 of the plan: wrong shapes, values that are not finite, ratings exceeded."""
-    wrong = shape_faults(plant, plan)
-    if wrong:
-        return wrong
+    """Say what forbids dispatching row 0 of a checked plan: ratings exceeded, stations that a truck may not use."""
     p, q = plan.p_mw[0], plan.q_mvar[0]
-    finite = np.isfinite(p) & np.isfinite(q)
-    faults = [f"{plant.device_names[i]}: setpoint is not finite" for i in np.flatnonzero(~finite)]
-    over_p = finite & (np.abs(p) > plant.device_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE)
-    over_s = finite & (np.hypot(p, q) > plant.device_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE)
-    faults += [
+    over_p = np.abs(p) > plant.device_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
+    over_s = np.hypot(p, q) > plant.device_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
+    faults = [
         f"{plant.device_names[i]}: asks {p[i]:.6g} MW of {plant.device_p_max_mw[i]:.6g}" for i in np.flatnonzero(over_p)
     ]
     faults += [
@@ -184,21 +168,27 @@ class ControllerHost:
         )
 
     def _ask(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
-        """Ask the controller for a plan; ``None`` and why where it has none that may be dispatched."""
-        try:
-            plan = self._controller.plan(observation, forecast)
-            failure = self._refusal(plan)
-        except ControllerError as error:
-            failure = f"{type(error).__name__}: {error}"
-        except Exception as error:  # a plug-in may fail in any way; the run must outlive it, and says so
-            failure = f"the controller raised {type(error).__name__}: {error}"
-        return (None, failure) if failure else (plan, "")
+        """Ask the controller for a plan; ``None`` and why where it has none that may be dispatched.
 
-    def _refusal(self, plan: object) -> str:
-        if not isinstance(plan, Plan):  # a plug-in may return anything
-            return f"plan() returned {type(plan).__name__}, not a Plan"
-        faults = shape_faults(self._plant, plan) if self._clip else dispatch_faults(self._plant, plan)
-        return f"its plan may not be dispatched: {'; '.join(faults)}" if faults else ""
+        It is given copies of its own, and what it returns is copied: nothing that it writes to is the simulation's.
+        """
+        cls = type(self._controller)
+        given = own_copy(observation), own_copy(forecast)
+        try:
+            with running_user_code():
+                plan = checked_plan(self._plant, forecast.steps, self._controller.plan(*given))
+        except ReturnedPlanError as error:
+            return None, one_line(f"its plan may not be dispatched: {error}{place_of(cls, 'plan')}")
+        except ControllerError as error:
+            return None, one_line(f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plug-in may fail in any way; the run must outlive it, and says so
+            return None, f"the controller raised {described(error, cls)}"
+        faults = [] if self._clip else dispatch_faults(self._plant, plan)
+        if faults:
+            return None, one_line(f"its plan may not be dispatched: {'; '.join(faults)}{place_of(cls, 'plan')}")
+        return plan, ""
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         flow = solve_row(self._plant, plan, observation, forecast)

@@ -1,0 +1,50 @@
+"""Data that others may read and nobody may write: arrays over immutable memory, and copies that share nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Shaped
+
+T = TypeVar("T")
+
+
+def immutable(values: Shaped[np.ndarray, "*axes"]) -> Shaped[np.ndarray, "*axes"]:
+    """Return a copy over memory that cannot be written to: ``setflags(write=True)`` raises ``ValueError``, too."""
+    return np.ndarray(values.shape, dtype=values.dtype, buffer=values.tobytes())
+
+
+def own_copy(given: T) -> T:
+    """Return a copy that shares nothing which can be written to.
+
+    Dataclasses are copied field by field, without what they have cached; arrays become `immutable`, mappings read-only
+    views of new ones. Lists are new lists. Values of other types are taken as they are.
+    """
+    return _copied(given)
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind is np.ndarray:
+        return immutable(value)
+    if kind is tuple:
+        return tuple([_copied(one) for one in value])
+    if kind is list:
+        return [_copied(one) for one in value]
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _copied(one) for key, one in value.items()})
+    if is_dataclass(kind):
+        copy = object.__new__(kind)
+        for one in fields(kind):
+            object.__setattr__(copy, one.name, _copied(getattr(value, one.name)))
+        return copy
+    return value
+
+
+_AS_IT_IS = frozenset({type(None), bool, int, float, complex, str, bytes})
