@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import Correction
+from gridferry.controllers.contract import Correction, NoteKind, Termination
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.regret import controlled_cost
@@ -91,10 +92,16 @@ def floor_of(config: str, overrides: Sequence[str]) -> Floor:
     return Floor(sum(taken), len(taken), seconds)
 
 
+def _decided_at(notes: str) -> float:
+    """Step that decided the routes of a plan, of what is recorded of it; NaN where it decided them itself."""
+    values = [float(one["value"]) for one in json.loads(notes) if one["kind"] == NoteKind.BOUND_FOR_ROUTES]
+    return values[0] if values else float("nan")
+
+
 def decided(steps: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Tell apart steps that decided routes, steps that kept them, and steps with a fallback."""
     fell_back = steps["fallback"].fillna("") != ""
-    since = steps["solver_ended"].str.extract(r"decided at step (\d+)")[0].astype(float)
+    since = steps["solver_notes"].map(_decided_at)
     kept = since.notna() & (since < steps["step"]) & ~fell_back
     return steps[~kept & ~fell_back], steps[kept], steps[fell_back]
 
@@ -155,7 +162,7 @@ def times(config: str, steps: int | None, overrides: Sequence[str] = ()) -> None
     print(
         f"{config}: {len(rows)} of {loaded.time.steps} steps of {loaded.time.step_s / 60:g} min, horizon "
         f"{loaded.time.horizon_steps} steps; {len(fell_back)} fallbacks, {(rows['ac_corrections'] > 0).sum()} steps "
-        f"corrected by AC, {rows['solver_ended'].str.contains('time limit').sum()} stopped by the time limit"
+        f"corrected by AC, {(rows['solver_termination'] == Termination.TIME_LIMIT).sum()} stopped by the time limit"
     )
     say_times("routes decided", routes["decision_seconds"])
     say_times("routes kept", kept["decision_seconds"])
@@ -174,7 +181,7 @@ def certify(overrides: Sequence[str] = ()) -> float:
     found, currency = plan.solver, case.loaded.config.currency
     gap, saving = found.objective - found.bound, found.reference - found.objective
     share = f"{gap / saving:.3%} of the saving of {saving:.4f}" if saving > 0 else f"nothing is saved ({saving:.4f})"
-    print(f"joint_2dn_certify: plan of {plan.steps} steps in {seconds:.1f} s; {found.status.value}: {found.ended}")
+    print(f"joint_2dn_certify: plan of {plan.steps} steps in {seconds:.1f} s; {found.status.value}: {found.words}")
     print(
         f"  objective {found.objective:.4f} {currency}, bound {found.bound:.4f}, gap {gap:.4f}; {share}; "
         f"doing nothing {found.reference:.4f}"

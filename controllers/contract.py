@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from gridferry.controllers.devices.link import Link, Terminal
 from gridferry.controllers.devices.storage import Battery, Storage
 from gridferry.controllers.devices.truck import Labour, Mileage, Station, Truck, TruckCost
+from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
 from gridferry.controllers.plant import Generator, Plant
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "Labour",
     "Link",
     "Mileage",
+    "Note",
+    "NoteKind",
     "Observation",
     "Plan",
     "Plant",
@@ -42,6 +44,7 @@ __all__ = [
     "Status",
     "Storage",
     "Terminal",
+    "Termination",
     "Truck",
     "TruckCost",
     "hold",
@@ -104,39 +107,6 @@ class Forecast:
         return np.ones(self.steps) if self.capacity is None else self.capacity[:, storage]
 
 
-class Status(StrEnum):
-    """What a solver's answer is worth."""
-
-    OPTIMAL = "optimal"
-    FEASIBLE = "feasible"
-    RULE = "rule"
-
-
-@dataclass(frozen=True)
-class SolverOutcome:
-    """How the plan came about; objective and bound in the currency, as a cost to be minimised.
-
-    Attributes
-    ----------
-    status : optimal (within the gap asked for), feasible (stopped before it), rule (nothing was solved)
-    ended : why the solver stopped, in its own words
-    objective, bound : cost of the plan, and a proved lower bound of it; NaN without a solver
-    gap : ``(objective - bound) / |objective|``; NaN without a solver
-    cone_gap : largest ``l v - p² - q²`` [pu²]; NaN without DistFlow
-    seconds : time the solver took
-    reference : what the horizon would cost if nothing were done, in the currency of the objective; NaN where unknown
-    """
-
-    status: Status = Status.RULE
-    ended: str = ""
-    objective: float = float("nan")
-    bound: float = float("nan")
-    gap: float = float("nan")
-    cone_gap: float = float("nan")
-    seconds: float = 0.0
-    reference: float = float("nan")
-
-
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What the plan expects of the grid and the stores; it has the plan's rows, and NaN for what is not known.
@@ -179,7 +149,7 @@ class Plan:
     q_mvar: Float[np.ndarray, "horizon device"]
     destination: Int[np.ndarray, "horizon truck"]
     prediction: Prediction | None = None
-    solver: SolverOutcome = field(default_factory=SolverOutcome)
+    solver: SolverOutcome = field(default_factory=lambda: SolverOutcome(termination=Termination.RULE))
     memory: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -14,6 +14,8 @@ from gridferry.controllers.contract import (
     Controller,
     ControllerSettings,
     Forecast,
+    Note,
+    NoteKind,
     Observation,
     Plan,
     Plant,
@@ -233,12 +235,12 @@ class Joint(Controller):
     def _read(self, task: Task, solved: SolvedMess, kept: _Kept | None = None) -> Plan:
         """Turn the solution into a plan that remembers its routes."""
         step = decided_at = task.observation.step
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
         if kept is not None:
-            decided_at, notes = kept.decided_at, (f"the bound is for the routes decided at step {kept.decided_at}",)
+            decided_at, notes = kept.decided_at, (Note(NoteKind.BOUND_FOR_ROUTES, float(kept.decided_at)),)
         elif solved.routes_given:
             # nothing was decided: the next step has to
-            decided_at, notes = step - self._settings.replan_routes, ("the bound is for the routes at hand",)
+            decided_at, notes = step - self._settings.replan_routes, (Note(NoteKind.BOUND_FOR_INCUMBENT),)
         expected = transit_after(solved.built, task.observation)
         memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": expected.tolist()}}
         return plan_of(task, solved, memory, notes)

@@ -14,6 +14,8 @@ from gridferry.controllers.contract import (
     Controller,
     ControllerSettings,
     Forecast,
+    Note,
+    NoteKind,
     Observation,
     Plan,
     Plant,
@@ -153,10 +155,10 @@ class MessExact(Controller):
 
     def _read(self, task: Task, solved: SolvedMess, planned_at: int | None) -> Plan:
         """Turn the solution into a plan."""
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
         if planned_at is None:
             # nothing was decided: the next step has to
-            planned_at, notes = task.observation.step - self._settings.replan_every, ("the bound is for staying",)
+            planned_at, notes = task.observation.step - self._settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
         elif solved.routes_given:
-            notes = (f"the bound is for the routes decided at step {planned_at}",)
+            notes = (Note(NoteKind.BOUND_FOR_ROUTES, float(planned_at)),)
         return plan_of(task, solved, {_MEMORY: planned_at}, notes)

@@ -15,11 +15,14 @@ from gridferry.controllers.contract import (
     ControllerError,
     ControllerSettings,
     Forecast,
+    Note,
+    NoteKind,
     Observation,
     Plan,
     Plant,
     SolverOutcome,
     Status,
+    Termination,
 )
 from gridferry.controllers.model import storage_plan as mess_plan
 from gridferry.controllers.model.parts import MessOptions
@@ -80,7 +83,8 @@ class _FirstStage:
 
     periods: ScheduledPeriods
     bound: float
-    note: str
+    termination: Termination
+    notes: tuple[Note, ...]
 
 
 class MessTwoStage(Controller):
@@ -139,7 +143,7 @@ class MessTwoStage(Controller):
             previous.p_mw[None, 1 : left + 1],
             previous.q_mvar[None, 1 : left + 1],
         )
-        outcome = SolverOutcome(ended=f"follows the plan of step {planned_at}")
+        outcome = SolverOutcome(termination=Termination.CONTINUED, notes=(Note(NoteKind.CONTINUES, float(planned_at)),))
         return self._read(judge, rest, outcome, planned_at)
 
     # --------------------------------------------------------------------------------------------------- planning
@@ -149,11 +153,16 @@ class MessTwoStage(Controller):
         first = self._first_stage(observation, forecast)
         judge = Judge(self.plant, observation, forecast, self._options)
         best = self._second_stage(observation, forecast, judge, first.periods)
-        schedule, note = judge.carry_out(*first.periods.schedules(best[None])), first.note
+        schedule, notes = judge.carry_out(*first.periods.schedules(best[None])), first.notes
         if self._settings.restore and judge.judge(schedule)[1][0] > 0:
-            schedule, note = self._restored(observation, forecast, judge, schedule, note)
+            schedule, anew = self._restored(observation, forecast, judge, schedule)
+            notes += anew
         outcome = SolverOutcome(
-            status=Status.FEASIBLE, ended=note, bound=first.bound, seconds=time.perf_counter() - began
+            status=Status.FEASIBLE,
+            bound=first.bound,
+            seconds=time.perf_counter() - began,
+            termination=first.termination,
+            notes=notes,
         )
         return self._read(judge, schedule, outcome, observation.step)
 
@@ -163,7 +172,7 @@ class MessTwoStage(Controller):
         Whoever drives can be matched by one who moves at once and rests at the far end meanwhile, at the same cost. So
         the bound of this problem holds for every schedule with delays.
         """
-        note = ""
+        notes = [Note(NoteKind.FIRST_STAGE)]
         try:
             built = mess_model(self.plant, observation, forecast, self._options)
             outcome = self._solve(built.model)
@@ -171,10 +180,11 @@ class MessTwoStage(Controller):
         except InfeasibleError:
             built = mess_model(self.plant, observation, forecast, replace(self._options, relaxed=True))
             outcome = self._solve(built.model)
-            bound, note = _NAN, "; no schedule keeps every limit even with instant moves"
+            bound = _NAN
+            notes.append(Note(NoteKind.INFEASIBLE_WITHOUT_DELAYS))
         gap = mess_plan.cone_gap(built)
         if gap > _CONE_GAP:
-            note += f"; its cones are open by {gap:.3g} pu²: not a power flow"
+            notes.append(Note(NoteKind.RELAXATION_GAP, gap, "first stage"))
         p, q = mess_plan.setpoints(self.plant, built)
         trucks = len(self.plant.trucks)
         periods = ScheduledPeriods(
@@ -185,7 +195,7 @@ class MessTwoStage(Controller):
             p_max_mw=self.plant.device_p_max_mw[:trucks],
             shift_max=self._settings.shift_max,
         )
-        return _FirstStage(periods, bound, f"first stage: {outcome.ended}{note}")
+        return _FirstStage(periods, bound, outcome.termination, tuple(notes))
 
     def _second_stage(
         self, observation: Observation, forecast: Forecast, judge: Judge, periods: ScheduledPeriods
@@ -213,8 +223,8 @@ class MessTwoStage(Controller):
         return swarm(lambda x: judge.judge(judge.carry_out(*periods.schedules(x))), *periods.box, starts, options)
 
     def _restored(
-        self, observation: Observation, forecast: Forecast, judge: Judge, given: Schedules, note: str
-    ) -> tuple[Schedules, str]:
+        self, observation: Observation, forecast: Forecast, judge: Judge, given: Schedules
+    ) -> tuple[Schedules, tuple[Note, ...]]:
         """Plan P and Q anew on the trips of a schedule; that schedule where nothing misses less.
 
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
@@ -225,8 +235,8 @@ class MessTwoStage(Controller):
             p, q = self._power_on(observation, forecast, given.station[0], relaxed=True)
         planned = judge.carry_out(given.station[:1], p[None], q[None])
         if judge.judge(planned)[1][0] >= judge.judge(given)[1][0]:
-            return given, note
-        return planned, f"{note}; second stage: power planned anew on the swarm's trips"
+            return given, ()
+        return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
     def _power_on(
         self, observation: Observation, forecast: Forecast, station: Int[np.ndarray, "horizon truck"], relaxed: bool
@@ -263,9 +273,7 @@ class MessTwoStage(Controller):
         prediction, cone_gap = judge.predict(given)
         _, miss = judge.judge(given)
         objective = float(prediction.cost.sum())
-        notes = [outcome.ended]
-        if miss[0] > 0:
-            notes.append(f"misses limits of the grid or energy due, in all by {miss[0]:.3g} (pu of voltage or rating)")
+        violated = (Note(NoteKind.VIOLATED_TOTAL, float(miss[0])),) if miss[0] > 0 else ()
         bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN
         return Plan(
             p_mw=given.p_mw[0],
@@ -274,7 +282,7 @@ class MessTwoStage(Controller):
             prediction=prediction,
             solver=replace(
                 outcome,
-                ended="; ".join(notes),
+                notes=(*outcome.notes, *violated),
                 objective=objective,
                 bound=bound,
                 gap=(objective - bound) / max(abs(objective), 1e-12),

@@ -15,12 +15,15 @@ from gridferry.controllers.contract import (
     ControllerError,
     ControllerSettings,
     Forecast,
+    Note,
+    NoteKind,
     Observation,
     Plan,
     Plant,
     Prediction,
     SolverOutcome,
     Status,
+    Termination,
 )
 from gridferry.controllers.model import link_plan as mvdc_plan
 from gridferry.controllers.model.link_dispatch import MvdcModel, SquaredLimits, mvdc_model, squared_limits
@@ -118,7 +121,7 @@ class MvdcDrcc(Controller):
             nothing = np.zeros((forecast.steps, self.plant.n_device))
             expected = power_flow(self.plant, observation, forecast, nothing, nothing)
             paid = float(expected.cost.sum())
-            outcome = SolverOutcome(Status.RULE, "no device is used", objective=paid, cone_gap=0.0)
+            outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
             return Plan(nothing, nothing.copy(), rest, expected, outcome)
         settled = self._settle(observation, forecast)
         built = settled.solved.built
@@ -283,21 +286,21 @@ class MvdcDrcc(Controller):
     def _outcome(self, observation: Observation, settled: _Settled) -> SolverOutcome:
         """Report the last solve, and what is to be known of the plan."""
         wish, solved, outcome = self._settings, settled.solved, settled.solved.outcome
-        notes = []
+        notes = [Note(NoteKind.ROUNDS, float(settled.rounds))]
         if settled.change_pu > wish.margin_tolerance_pu:
-            notes.append(f"margins still move by {settled.change_pu:.3g} pu after {settled.rounds} rounds")
+            notes.append(Note(NoteKind.MARGINS_UNSETTLED, settled.change_pu))
         worst = mvdc_plan.tightest(self.plant, solved.built, settled.limits, observation.step)
         if worst is not None:
-            notes.append(f"no plan keeps every limit: {worst.words}")
+            notes.append(worst.note)
         if solved.cone_gap > _CONE_GAP:
-            notes.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
+            notes.append(Note(NoteKind.RELAXATION_GAP, solved.cone_gap))
         if (loss := mvdc_plan.loss_slack(self.plant, solved.built)) > _LOSS_SLACK_MW:
-            notes.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
+            notes.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
         within = outcome.objective - outcome.bound <= max(1e-3, wish.gap * abs(outcome.objective))
         return replace(
             outcome,
-            status=Status.OPTIMAL if within and not notes else Status.FEASIBLE,
-            ended="; ".join([f"{outcome.ended}, {settled.rounds} rounds", *notes]),
+            status=Status.OPTIMAL if within and len(notes) == 1 else Status.FEASIBLE,
+            notes=tuple(notes),
             gap=(outcome.objective - outcome.bound) / max(abs(outcome.objective), 1e-12),
             cone_gap=solved.cone_gap,
             seconds=settled.seconds,

@@ -15,10 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gridferry.controllers.bare_imports import advice_on_bare_imports
 from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, Plant
 from gridferry.controllers.settings import read_settings
-from gridferry.controllers.user_code import described, running_user_code
+from gridferry.controllers.user_code import advice_on_bare_imports, described, running_user_code
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import own_copy
 

@@ -199,9 +199,7 @@ class _Trial:
         return self._day
 
     def plan_at(self, observation: Observation, forecast: Forecast) -> Plan:
-        plan = self.ask(self.fresh(), observation, forecast)
-        _check_plan(self.plant, observation, forecast, plan)
-        return plan
+        return _checked(self.plant, observation, forecast, self.ask(self.fresh(), observation, forecast))
 
 
 class _Checked(Controller):
@@ -212,15 +210,13 @@ class _Checked(Controller):
         self._trial, self._tried = trial, trial.fresh()
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        plan = self._trial.ask(self._tried, observation, forecast)
-        _check_plan(self.plant, observation, forecast, plan)
-        return plan
+        return _checked(self.plant, observation, forecast, self._trial.ask(self._tried, observation, forecast))
 
 
-def _check_plan(plant: Plant, observation: Observation, forecast: Forecast, plan: Any) -> None:
+def _checked(plant: Plant, observation: Observation, forecast: Forecast, returned: object) -> Plan:
     at = f"step {observation.step}"
     try:
-        checked_plan(plant, forecast.steps, plan)
+        plan = checked_plan(plant, forecast.steps, returned)
     except ReturnedPlanError as error:
         raise BrokenPromiseError(f"{at}: {error}") from error
     p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
@@ -246,6 +242,7 @@ def _check_plan(plant: Plant, observation: Observation, forecast: Forecast, plan
                 f"{at}: {truck.name} is on the road to station {observation.station[index]} and sent elsewhere; "
                 "repeat that destination until it arrives"
             )
+    return plan
 
 
 def _same(a: Plan, b: Plan) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gridferry.controllers.contract import Forecast, Observation, Plant, Prediction
+from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, Prediction
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model import storage as stores
 from gridferry.controllers.model.link import loss_slack_mw
@@ -100,12 +100,12 @@ class Tightest:
 
     Attributes
     ----------
-    words : what it is, where, when and by how much
-    missed : by how much, in its own unit
+    note : what it is, where and when, and by how much
+    words : the same for an error, with the limit
     """
 
+    note: Note
     words: str
-    missed: float
 
 
 def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -> Tightest | None:
@@ -128,8 +128,9 @@ def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -
     most = max(short, default=(0.0, 0, 0))
     if most[0] > _MISSED:
         name = plant.device_names[most[1]]
-        words = f"battery {name} misses the energy it must hold at the end of step {step + most[2] - 1}"
-        return Tightest(f"{words} by {most[0]:.4g} MWh", most[0])
+        end = step + most[2] - 1
+        words = f"battery {name} misses the energy it must hold at the end of step {end} by {most[0]:.4g} MWh"
+        return Tightest(Note(NoteKind.VIOLATED_ENERGY, most[0], f"battery {name} at the end of step {end}"), words)
     return None
 
 
@@ -141,9 +142,10 @@ def _current(plant: Plant, built: MvdcModel, step: int) -> Tightest | None:
             continue
         t, branch = (int(i) for i in np.unravel_index(np.argmax(share), share.shape))
         over = float(share[t, branch]) - 1.0
-        if over > _OVERLOADED and (worst is None or over > worst.missed):
+        if over > _OVERLOADED and (worst is None or over > worst.note.value):
             where = f"branch {feeder.branch_names[branch]} of network {number} ({feeder.name}) at step {step + t}"
-            worst = Tightest(f"{where}: its current is {100 * over:.3g} % above its rating", over)
+            words = f"{where}: its current is {100 * over:.3g} % above its rating"
+            worst = Tightest(Note(NoteKind.VIOLATED_LOADING, over, where), words)
     return worst
 
 
@@ -160,10 +162,9 @@ def _voltage(plant: Plant, low: np.ndarray, high: np.ndarray, limits: SquaredLim
     local = bus - plant.bus_slices[k].start
     edge = feeder.v_min_pu[local] if under else feeder.v_max_pu[local]
     margin = np.sqrt(limits.low[t, bus]) - edge if under else edge - np.sqrt(limits.high[t, bus])
-    words = (
-        f"bus {feeder.bus_names[local]} of network {k + 1} ({feeder.name}) at step {step + t}: the voltage stays "
-        f"{by[t, bus]:.4g} pu {'below' if under else 'above'} its limit of {edge:.4g} pu"
-    )
+    where = f"bus {feeder.bus_names[local]} of network {k + 1} ({feeder.name}) at step {step + t}"
+    kind = NoteKind.VIOLATED_V_LOW if under else NoteKind.VIOLATED_V_HIGH
+    words = f"{where}: the voltage stays {by[t, bus]:.4g} pu {'below' if under else 'above'} its limit of {edge:.4g} pu"
     if margin > _MISSED:
         words += f" {'raised' if under else 'lowered'} by the margin of {margin:.4g} pu"
-    return Tightest(words, float(by[t, bus]))
+    return Tightest(Note(kind, float(by[t, bus]), where), words)

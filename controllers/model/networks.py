@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.contract import Forecast, NoteKind, Plant
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model import energy_cost as costs
 from gridferry.controllers.model.flow_bounds import largest_flow, lowered_per_mw
@@ -50,7 +50,7 @@ def mess_networks(
         flow = distflow.branch_flow(feeder, p_bus[:, buses] / base, q_bus[:, buses] / base)
         excess = [
             parts.give((horizon, 1), _EXCESS_PRICE * dear * plant.step_h, options, what)
-            for what in ("squared voltage [pu²]", "squared current [pu²]")
+            for what in (NoteKind.VIOLATED_V_SQ, NoteKind.VIOLATED_I_SQ)
         ]
         taken = None if options.taken is None else options.taken[:, branches]
         parts.constraints += [

@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import Storage
+from gridferry.controllers.contract import NoteKind, Storage
 from gridferry.controllers.model import storage as stores
 from gridferry.controllers.uncertainty.margins import Margins
 
@@ -74,18 +74,18 @@ class Parts:
     loss_prices: list[cp.Expression] = field(default_factory=list)
     guesses: list[Guess] = field(default_factory=list)
     slack: list[cp.Variable] = field(default_factory=list)
-    misses: list[str] = field(default_factory=list)
+    misses: list[NoteKind] = field(default_factory=list)
     follows: set[cp.Variable] = field(default_factory=set)
     given: int = 0
 
     def give(
-        self, shape: tuple[int, ...], price: float, options: MessOptions, what: str
+        self, shape: tuple[int, ...], price: float, options: MessOptions, what: NoteKind
     ) -> cp.Variable | np.ndarray | float:
         """Return a slack variable at a price, what is allowed of it, or 0 where nothing may be missing.
 
         Parameters
         ----------
-        what : what is missing where it is not zero, and in which unit
+        what : what is violated where it is not zero
         """
         if options.allowed is not None:
             self.given += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Status
+from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plan, Plant, SolverOutcome, Status
 from gridferry.controllers.model import storage_plan as mess_plan
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
@@ -131,16 +131,15 @@ def openness(task: Task, solved: SolvedMess) -> float:
     return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / _LOSS_MW)
 
 
-def missed_words(built: MessModel) -> str:
-    """Say by how much a solved model that may miss limits misses each kind of them; nothing where it keeps them."""
-    most: dict[str, float] = {}
+def violations(built: MessModel) -> tuple[Note, ...]:
+    """By how much a solved model that may violate limits violates each kind of them; nothing where it keeps them."""
+    most: dict[NoteKind, float] = {}
     for what, one in zip(built.misses, built.slack, strict=True):
         most[what] = max(most.get(what, 0.0), float(one.value.max(initial=0.0)))
-    listed = ", ".join(f"{what} by {value:.3g}" for what, value in most.items() if value > _MISSED)
-    return f"no plan keeps every limit; missed at most: {listed}" if listed else ""
+    return tuple(Note(what, value) for what, value in most.items() if value > _MISSED)
 
 
-def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Plan:
+def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
     """Turn a solved model into a plan.
 
     Parameters
@@ -153,15 +152,13 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     prediction = mess_plan.expected(plant, built, observation, p, q, task.forecast)
     objective = float(prediction.cost.sum() + built.penalty.value)
     bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
-    faults = []
-    if words := missed_words(built):
-        faults.append(words)
+    faults = list(violations(built))
     if solved.wasteful:
-        faults.append("a store charges while it discharges, or it would overflow")
+        faults.append(Note(NoteKind.SIMULTANEOUS_CHARGING))
     if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
-        faults.append(f"the cones are open by {solved.cone_gap:.3g} pu²: not a power flow")
+        faults.append(Note(NoteKind.RELAXATION_GAP, solved.cone_gap))
     if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:
-        faults.append(f"counts on {loss:.3g} MW of converter loss that does not occur")
+        faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
     within = bool(objective - bound <= asked.tolerance(objective)) and solved.kept_limits and not faults
     return Plan(
         p_mw=p,
@@ -170,7 +167,8 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
         prediction=prediction,
         solver=SolverOutcome(
             status=Status.OPTIMAL if within else Status.FEASIBLE,
-            ended="; ".join([outcome.ended, *notes, *faults]),
+            termination=outcome.termination,
+            notes=(*outcome.notes, *notes, *faults),
             objective=objective,
             bound=bound,
             gap=(objective - bound) / max(abs(objective), 1e-12),

@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from gridferry.controllers.contract import Forecast, Observation, Plant, Storage, Truck
+from gridferry.controllers.contract import Forecast, NoteKind, Observation, Plant, Storage, Truck
 from gridferry.controllers.model import distflow, routing
 from gridferry.controllers.model import energy_cost as costs
 from gridferry.controllers.model import storage as stores
@@ -61,7 +61,7 @@ class MessModel:
     penalty: cp.Expression
     bound_correction: float
     slack: tuple[cp.Variable, ...]
-    misses: tuple[str, ...]
+    misses: tuple[NoteKind, ...]
     guesses: tuple[Guess, ...]
 
 
@@ -275,6 +275,6 @@ def _limits(
         for choice in choices
     ]
     for step, soc in soc_due(plant, observation.step, day, options, store).items():
-        short = parts.give((1,), _SHORT_PRICE * dear, options, "energy due [MWh]")
+        short = parts.give((1,), _SHORT_PRICE * dear, options, NoteKind.VIOLATED_ENERGY)
         least = soc * store.energy_mwh * float(forecast.holds(index)[step - 1])
         parts.constraints += stores.energy_floors(one.stored, np.array([step]), least, short)

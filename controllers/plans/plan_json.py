@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from gridferry.controllers.contract import Plan, Prediction, SolverOutcome, Status
+from gridferry.controllers.contract import Note, NoteKind, Plan, Prediction, SolverOutcome, Status, Termination
 
 _PREDICTED = tuple(one.name for one in fields(Prediction))
 
@@ -35,6 +35,10 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             "cone_gap": _number(solver.cone_gap),
             "seconds": _number(solver.seconds),
             "reference": _number(solver.reference),
+            "termination": solver.termination.value,
+            "notes": [
+                {"kind": note.kind.value, "value": _number(note.value), "place": note.place} for note in solver.notes
+            ],
         },
         "memory": dict(plan.memory),
     }
@@ -42,7 +46,6 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 def plan_from_json(data: dict[str, Any]) -> Plan:
     """Return the plan that `plan_to_json` wrote, bit for bit; its arrays are read-only."""
-    solver = data["solver"]
     prediction = data["prediction"]
     destination: Int[np.ndarray, "horizon truck"] = np.array(data["destination"], dtype=np.int64)
     destination.setflags(write=False)
@@ -53,17 +56,24 @@ def plan_from_json(data: dict[str, Any]) -> Plan:
         prediction=None
         if prediction is None
         else Prediction(**{name: _array(prediction[name]) for name in _PREDICTED}),
-        solver=SolverOutcome(
-            status=Status(solver["status"]),
-            ended=solver["ended"],
-            objective=float(solver["objective"]),
-            bound=float(solver["bound"]),
-            gap=float(solver["gap"]),
-            cone_gap=float(solver["cone_gap"]),
-            seconds=float(solver["seconds"]),
-            reference=float(solver["reference"]),
-        ),
+        solver=outcome_from_json(data["solver"]),
         memory=dict(data["memory"]),
+    )
+
+
+def outcome_from_json(solver: dict[str, Any]) -> SolverOutcome:
+    """Return the solver's outcome of a plan that `plan_to_json` wrote."""
+    return SolverOutcome(
+        status=Status(solver["status"]),
+        ended=solver["ended"],
+        objective=float(solver["objective"]),
+        bound=float(solver["bound"]),
+        gap=float(solver["gap"]),
+        cone_gap=float(solver["cone_gap"]),
+        seconds=float(solver["seconds"]),
+        reference=float(solver["reference"]),
+        termination=Termination(solver["termination"]),
+        notes=tuple(Note(NoteKind(one["kind"]), float(one["value"]), one["place"]) for one in solver["notes"]),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gridferry.controllers.contract import Plan, Plant, Prediction, SolverOutcome, Status
+from gridferry.controllers.contract import Note, NoteKind, Plan, Plant, Prediction, SolverOutcome, Status, Termination
 from gridferry.networks.read_only import immutable
 
 E = TypeVar("E", bound=StrEnum)
@@ -22,6 +22,7 @@ E = TypeVar("E", bound=StrEnum)
 MOST_MEMORY = 1_000_000
 """largest memory of a plan, in characters of JSON about"""
 _DEEPEST = 32
+_MOST_NOTES = 1000
 _FAULTS_SHOWN = 5
 
 
@@ -146,7 +147,27 @@ class _Check:
             name: self._number(f"solver.{name}", getattr(given, name))
             for name in ("objective", "bound", "gap", "cone_gap", "seconds", "reference")
         }
-        return SolverOutcome(status=status, ended=self._text("solver.ended", given.ended), **numbers)
+        return SolverOutcome(
+            status=status,
+            ended=self._text("solver.ended", given.ended),
+            termination=self._member("solver.termination", given.termination, Termination.UNKNOWN),
+            notes=self._notes(given.notes),
+            **numbers,
+        )
+
+    def _notes(self, given: object) -> tuple[Note, ...]:
+        if not isinstance(given, tuple) or len(given) > _MOST_NOTES:
+            self.faults.append(f"solver.notes must be a tuple of at most {_MOST_NOTES} notes")
+            return ()
+        taken = []
+        for i, one in enumerate(given):
+            if isinstance(one, Note):
+                kind = self._member(f"solver.notes[{i}].kind", one.kind, NoteKind.ROUNDS)
+                value = self._number(f"solver.notes[{i}].value", one.value)
+                taken.append(Note(kind, value, self._text(f"solver.notes[{i}].place", one.place)))
+            else:
+                self.faults.append(f"solver.notes[{i}] is of type {type(one).__name__}; make it a Note")
+        return tuple(taken)
 
     def _member(self, name: str, given: object, otherwise: E) -> E:
         if isinstance(given, type(otherwise)):

@@ -15,7 +15,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float, Int
 
-from gridferry.controllers.contract import SolverOutcome
+from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.model.routing import Route
 from gridferry.controllers.model.solution import Task
 from gridferry.controllers.model.storage_dispatch import MessModel, trips_left
@@ -67,17 +67,22 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
         search.dive({})
     while search.better and not search.within(bound) and time.perf_counter() < task.until:
         search.reconsider()
-    best, ended = search.best, "time limit"
+    best, ended = search.best, Termination.TIME_LIMIT
     if not search.within(bound) and time.perf_counter() < task.until:
         starts = [] if best is None else [best.routes]
         try:
             exact = problem.solve(task.asked_in_time(), starts=starts)
-        except (InfeasibleError, SolverTroubleError) as trouble:
+        except InfeasibleError:
             if best is None:
                 raise
-            ended = str(trouble)
+            ended = Termination.ACCURACY_EXHAUSTED  # a plan exists, so only rounding can have said this
+        except SolverTroubleError:
+            if best is None:
+                raise
+            late = time.perf_counter() > task.until
+            ended = Termination.TIME_LIMIT if late else Termination.NUMERICAL_TROUBLE
         else:
-            ended = exact.ended
+            ended = exact.termination
             bound = max(bound, exact.bound)
             if best is None or exact.objective <= best.outcome.objective:
                 best = _Best({}, exact, problem.point)
@@ -87,8 +92,8 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
     cost = best.outcome.objective
-    ended = "gap reached" if cost - bound <= task.asked.tolerance(cost) else ended
-    return replace(best.outcome, bound=min(bound, cost), ended=ended, seconds=time.perf_counter() - began)
+    ended = Termination.GAP_REACHED if cost - bound <= task.asked.tolerance(cost) else ended
+    return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
 class _Search:

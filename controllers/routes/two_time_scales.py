@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
-from gridferry.controllers.contract import SolverOutcome
+from gridferry.controllers.contract import Note, NoteKind, SolverOutcome
 from gridferry.controllers.model import storage_plan as mess_plan
-from gridferry.controllers.model.solution import SolvedMess, Task, close_cones, missed_words, openness, solve_mess
+from gridferry.controllers.model.solution import SolvedMess, Task, close_cones, openness, solve_mess, violations
 from gridferry.controllers.model.storage_dispatch import MessModel
 from gridferry.controllers.routes.diving import search_routes
 from gridferry.controllers.routes.fixed_route_power import solve_held
@@ -98,7 +98,7 @@ def plan_nearest(
     except InfeasibleError as hopeless:
         raise InfeasibleError(f"no plan, even where limits may be missed: {hopeless}") from trouble
     missed = [np.maximum(one.value, 0.0) for one in least.built.slack]
-    words = missed_words(least.built)
+    violated = violations(least.built)
     for room in _ROOMS:
         if time.perf_counter() > task.until:
             break
@@ -108,7 +108,7 @@ def plan_nearest(
         except (InfeasibleError, SolverTroubleError):
             continue
         if openness(task, found) <= 1.0:
-            said = words or f"limits were widened by {room:g} (pu², MWh) to find it"
-            ended = f"{found.outcome.ended}; {said}"
-            return replace(found, outcome=replace(found.outcome, ended=ended), kept_limits=False)
+            notes = violated or (Note(NoteKind.LIMITS_WIDENED, room),)
+            outcome = replace(found.outcome, notes=(*found.outcome.notes, *notes))
+            return replace(found, outcome=outcome, kept_limits=False)
     return least

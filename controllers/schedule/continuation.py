@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome
+from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Termination
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.schedule.ac_evaluation import Judge
@@ -41,7 +41,7 @@ def followed(
         destination=rest.station[0],
         prediction=prediction,
         solver=SolverOutcome(
-            ended="follows the last decision", objective=float(prediction.cost.sum()), cone_gap=cone_gap
+            termination=Termination.CONTINUED, objective=float(prediction.cost.sum()), cone_gap=cone_gap
         ),
         memory=memory,
     )

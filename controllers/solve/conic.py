@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.reduce import reduce_form
@@ -40,6 +41,11 @@ class ConicAnswer:
     bound: float
     y: Float[np.ndarray, " row"] | None
     ended: str
+
+    @property
+    def termination(self) -> Termination:
+        """How a solve that found a point ended."""
+        return Termination.ACCURACY_EXHAUSTED if self.ended == "AlmostSolved" else Termination.SOLVED
 
 
 def solve_conic(

@@ -47,7 +47,7 @@ def solve_form(
             small.back(found.x),
             found.objective,
             min(found.bound, found.objective),
-            found.ended,
+            found.termination,
             time.perf_counter() - began,
         )
     tried = [complete_integers(small.form, start[small.free]) for start in starts]

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import SolverOutcome, Status
+from gridferry.controllers.contract import SolverOutcome, Status, Termination
 
 
 class Method(StrEnum):
@@ -54,7 +54,7 @@ class Answer:
     x: Float[np.ndarray, " column"]
     objective: float
     bound: float
-    ended: str
+    termination: Termination
     seconds: float
 
     def outcome(self, options: SolveOptions) -> SolverOutcome:
@@ -62,7 +62,7 @@ class Answer:
         within = self.objective - self.bound <= options.tolerance(self.objective)
         return SolverOutcome(
             status=Status.OPTIMAL if within else Status.FEASIBLE,
-            ended=self.ended,
+            termination=self.termination,
             objective=self.objective,
             bound=self.bound,
             gap=(self.objective - self.bound) / max(abs(self.objective), 1e-12),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
 from gridferry.controllers.solve.decompose import Decomposition, decompose
 from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
@@ -110,33 +111,33 @@ def solve_outer_approximation(
     search.learn(root)
     for start in starts:
         search.try_integers(start)
-    bound, ended, idle = root.bound, "", 0
+    bound, ended, idle = root.bound, Termination.UNKNOWN, 0
     while not ended:
         left = options.time_limit_s - (time.perf_counter() - began)
         known = np.isfinite(search.objective)
         tolerance = options.tolerance(search.objective if known else bound)
         if search.objective - bound <= tolerance:
-            ended = "gap reached"
+            ended = Termination.GAP_REACHED
         elif left <= 0:
-            ended = "time limit"
+            ended = Termination.TIME_LIMIT
         elif idle >= _ROUNDS_WITHOUT_GAIN:
-            ended = "accuracy exhausted"
+            ended = Termination.ACCURACY_EXHAUSTED
         else:
             before = (bound, search.objective)
             ask = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
             begin = None if search.x is None else search.parts.decisions(search.x)
             try:
                 answer = search.master.solve(begin, ask, left)
-            except SolverTroubleError as trouble:
+            except SolverTroubleError:
                 if search.x is None:
                     raise
-                ended = str(trouble)
+                ended = Termination.NUMERICAL_TROUBLE
                 continue
             if answer.infeasible:
                 if search.x is None:
                     raise InfeasibleError("no assignment of the integers satisfies the constraints")
                 # a plan exists, so only rounding can have said this: nothing more is to be had
-                ended = "accuracy exhausted"
+                ended = Termination.ACCURACY_EXHAUSTED
                 continue
             bound = max(bound, min(answer.bound, search.objective))
             if answer.point is not None:
@@ -144,7 +145,8 @@ def solve_outer_approximation(
                 search.try_decisions(answer.point)
             idle = idle + 1 if (bound, search.objective) == before else 0
     if search.x is None:
-        raise SolverTroubleError(f"no plan was found ({ended} after {options.time_limit_s} s at most); allow more time")
+        said = ended.value.replace("_", " ")
+        raise SolverTroubleError(f"no plan was found ({said} after {options.time_limit_s} s at most); allow more time")
     return Answer(search.x, search.objective, min(bound, search.objective), ended, time.perf_counter() - began)
 
 

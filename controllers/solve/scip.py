@@ -9,6 +9,7 @@ import numpy as np
 import pyscipopt
 from jaxtyping import Float
 
+from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
@@ -52,8 +53,8 @@ def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np
     if answer.x is None:
         raise SolverTroubleError("SCIP's plan violates the cones by more than its tolerance; rescale the problem")
     bound = min(float(model.getDualbound()), answer.objective)
-    ended = {"optimal": "gap reached", "gaplimit": "gap reached", "timelimit": "time limit"}[status]
-    return Answer(answer.x, answer.objective, bound, ended, time.perf_counter() - began)
+    termination = Termination.TIME_LIMIT if status == "timelimit" else Termination.GAP_REACHED
+    return Answer(answer.x, answer.objective, bound, termination, time.perf_counter() - began)
 
 
 def _model(form: ConicForm) -> tuple[pyscipopt.Model, list[pyscipopt.Variable], list[pyscipopt.Variable]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
+from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.sim.adapters.fleet import in_order
 from gridferry.sim.case.case import Case
 from gridferry.sim.results.live_state import LiveState
@@ -153,6 +155,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         (buy,), (sell,) = mine["buy_price"].values(), mine["sell_price"].values()
         (congestion,) = mine["congestion"].values()
         solver, prediction = plan["solver"], plan["prediction"]
+        outcome = outcome_from_json(solver)
         v_max, v_rms = _differences(_predicted(plan, "v_pu", plant.n_bus), in_order(mine["Vm[pu]"]))
         return {
             "time": (config.time.start + timedelta(seconds=step * plant.step_s)).isoformat(),
@@ -161,13 +164,15 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             "congestion": congestion,
             "res_cost": self._res_cost(step),
             "plan_cost": None if prediction is None else float(prediction["cost"][0]),
-            "solver_status": solver["status"],
-            "solver_ended": solver["ended"],
-            **{key: float(solver[key]) for key in ("objective", "bound", "gap", "cone_gap")},
-            **_worth(float(solver["objective"]), float(solver["bound"]), float(solver["reference"])),
+            "solver_status": outcome.status.value,
+            "solver_termination": outcome.termination.value,
+            "solver_notes": json.dumps(solver["notes"], ensure_ascii=False),
+            "solver_ended": outcome.words,
+            **{key: getattr(outcome, key) for key in ("objective", "bound", "gap", "cone_gap")},
+            **_worth(outcome.objective, outcome.bound, outcome.reference),
             "v_plan_ac_max_pu": v_max,
             "v_plan_ac_rms_pu": v_rms,
-            "solver_seconds": float(solver["seconds"]),
+            "solver_seconds": outcome.seconds,
             "decision_seconds": dispatch["seconds"],
             "fallback": dispatch["fallback"],
             "failure": dispatch["failure"],

@@ -13,10 +13,13 @@ from gridferry.controllers.contract import (
     ControllerError,
     Correction,
     Forecast,
+    Note,
+    NoteKind,
     Observation,
     Plan,
     Plant,
     SolverOutcome,
+    Termination,
     hold,
 )
 from gridferry.controllers.plans.finite_forecast import parts_not_finite
@@ -143,6 +146,8 @@ class ControllerHost:
             plan, failure = self._ask(observation, forecast)
         if plan is not None:
             attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
+            if corrections:
+                attempt = _noted(attempt, Note(NoteKind.AC_CORRECTIONS, float(corrections)))
             fallback = Fallback.NONE
             failure = f"step {observation.step}: {note}" if note else ""
             if attempt.excess.unsolved and self._on_failure is not OnFailure.STOP:
@@ -228,8 +233,13 @@ class ControllerHost:
         faults = dispatch_faults(self._plant, rest)
         if faults:
             return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
-        rest = replace(rest, solver=SolverOutcome(ended="previous plan"))
+        rest = replace(rest, solver=SolverOutcome(termination=Termination.PREVIOUS_PLAN))
         kept = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
         if kept.excess.rank > idle.excess.rank:
             return idle, Fallback.IDLE, f"the previous plan {kept.excess}, more than doing nothing"
         return kept, Fallback.PREVIOUS_PLAN, ""
+
+
+def _noted(attempt: _Attempt, note: Note) -> _Attempt:
+    solver = attempt.plan.solver
+    return replace(attempt, plan=replace(attempt.plan, solver=replace(solver, notes=(*solver.notes, note))))

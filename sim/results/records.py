@@ -92,6 +92,8 @@ STEP_COLUMNS = {
     "res_cost": _REAL,
     "plan_cost": _REAL,
     "solver_status": _TEXT,
+    "solver_termination": _TEXT,
+    "solver_notes": _TEXT,
     "solver_ended": _TEXT,
     "objective": _REAL,
     "bound": _REAL,

@@ -7,12 +7,14 @@ run to the dear one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gridferry.controllers.contract import NoteKind
 from gridferry.sim.loop.runner import Run, run
 
 STEPS = 16
@@ -255,3 +257,13 @@ def assert_safe(done: Run, steps: int = STEPS, idle: Run | None = None) -> None:
 def run_case(folder: Path, *overrides: str, controller: str | None = None, **series: Sequence[float]) -> Run:
     """Run the case with what its profiles do."""
     return run(write_case(folder, **series), controller=controller, overrides=overrides, out=folder / "run")
+
+
+def notes(done: Run, kind: NoteKind) -> dict[int, float]:
+    """Steps whose plan says something of a kind, and the value it names; the largest where it is said twice."""
+    found: dict[int, float] = {}
+    for step, text in done.table("step").set_index("step")["solver_notes"].items():
+        for one in json.loads(text):
+            if one["kind"] == kind:
+                found[int(step)] = max(found.get(int(step), -np.inf), float(one["value"]))
+    return found

@@ -10,6 +10,8 @@ import pytest
 
 from cases.joint_trade import EXACT, Case, controller, corrected, following, joint, trade
 from gridferry.controllers.contract import (
+    Note,
+    NoteKind,
     Plan,
 )
 from gridferry.controllers.joint import Joint
@@ -28,7 +30,7 @@ def test_routes_are_kept_between_decisions_and_power_is_planned_anew() -> None:
     kept = joint(drifted, **EXACT)
     np.testing.assert_array_equal(kept.destination, first.destination[1:])
     assert decided_at(kept) == 0
-    assert "the bound is for the routes decided at step 0" in kept.solver.ended
+    assert kept.solver.note(NoteKind.BOUND_FOR_ROUTES) == Note(NoteKind.BOUND_FOR_ROUTES, 0.0)
     np.testing.assert_array_equal(kept.prediction.energy_mwh[0], drifted[1].energy_mwh)
     # as planned, nothing changes
     same = joint(following(case, first), **EXACT)
@@ -42,7 +44,8 @@ def test_routes_are_decided_again_when_they_are_due() -> None:
         case = following(case, plans[-1])
         plans.append(joint(case, **EXACT, replan_routes=2))
     assert [decided_at(plan) for plan in plans] == [0, 0, 2, 2]
-    assert ["the bound is for" in plan.solver.ended for plan in plans] == [False, True, False, True]
+    since = [plan.solver.note(NoteKind.BOUND_FOR_ROUTES) for plan in plans]
+    assert [None if one is None else one.value for one in since] == [None, 0.0, None, 2.0]
 
 
 def departing(case: Case) -> tuple[Case, Plan]:

@@ -9,7 +9,7 @@ import pytest
 
 from gridferry.controllers.conformance.dry_run import rehearse
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, no_devices, two_feeders
-from gridferry.controllers.contract import Battery, Forecast, Labour, Observation, Plant, Status, Storage
+from gridferry.controllers.contract import Battery, Forecast, Labour, NoteKind, Observation, Plant, Status, Storage
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
 from gridferry.controllers.solve import InfeasibleError, Method
 from gridferry.networks.power_flow import solve_sweep
@@ -144,7 +144,9 @@ def test_energy_that_cannot_be_restored_by_midnight_is_missed_by_as_little_as_ca
     forecast = look_ahead(day, 141, 144)
     plan = controller(day.plant).plan(empty, forecast)
     assert plan.solver.status is Status.FEASIBLE
-    assert "missed" in plan.solver.ended
+    (violated,) = plan.solver.violations
+    assert violated.kind is NoteKind.VIOLATED_ENERGY
+    assert violated.value == pytest.approx(0.5 * 6.381 - plan.prediction.energy_mwh[-1, 0], abs=1e-3)
     assert plan.prediction.energy_mwh[-1, 0] == pytest.approx(0.2 * 6.381 + 3 * 3.25 * 0.75 / 6, abs=1e-3)
     with pytest.raises(InfeasibleError):
         controller(day.plant, on_infeasible="raise").plan(empty, forecast)
@@ -213,7 +215,7 @@ def test_an_upper_voltage_limit_that_only_false_losses_could_keep_is_reported_as
     assert plan.solver.status is Status.FEASIBLE
     assert plan.solver.cone_gap < 1e-6
     assert plan.prediction.v_pu.max() > 1.01
-    assert "missed" in plan.solver.ended
+    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_SQ]
 
 
 def lossy_hour(start_mwh: float, price: float) -> tuple[MessExact, Observation, Forecast]:
@@ -229,7 +231,7 @@ def test_energy_nobody_needs_is_not_taken_for_a_loss_that_does_not_occur() -> No
     """Its cycles used up, the battery keeps what it has; that it may lose some for nothing is no flaw of the plan."""
     chosen, observation, forecast = lossy_hour(0.6, 50.0)
     plan = chosen.plan(observation, forecast)
-    assert "converter loss" not in plan.solver.ended
+    assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
     assert plan.solver.status is Status.OPTIMAL
     lost = 0.1 * np.hypot(plan.p_mw[0, 0], plan.q_mvar[0, 0])
     assert plan.prediction.energy_mwh[-1, 0] == pytest.approx(0.6 - lost)
@@ -241,6 +243,6 @@ def test_an_overloaded_line_is_reported_where_export_at_negative_prices_is_settl
     plant = replace(sample.plant, feeders=(feeder,), export_price_ratio=0.5)
     day = replace(sample.day, buy_price=-sample.day.buy_price)
     plan = controller(plant).plan(at_start(plant), day)
-    assert "missed" in plan.solver.ended
+    assert NoteKind.VIOLATED_I_SQ in [note.kind for note in plan.solver.violations]
     v, _ = solve_sweep(feeder, -day.load_p_mw, -day.load_q_mvar)
     assert np.abs(plan.prediction.v_pu - np.abs(v)).max() < 1e-5

@@ -23,6 +23,7 @@ from gridferry.controllers.contract import (
     Generator,
     Labour,
     Mileage,
+    NoteKind,
     Observation,
     Plan,
     Plant,
@@ -278,8 +279,8 @@ def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_sa
     plan = two_stage(plant).plan(empty, look_ahead(sample, last, 3))
     np.testing.assert_allclose(plan.p_mw[:, 0], -0.1)
     assert np.isnan(plan.solver.bound)
-    assert "no schedule keeps every limit" in plan.solver.ended
-    assert "misses limits" in plan.solver.ended
+    assert plan.solver.note(NoteKind.INFEASIBLE_WITHOUT_DELAYS) is not None
+    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_TOTAL]
 
 
 def test_a_forecast_that_is_not_a_number_is_refused_by_name() -> None:
@@ -300,11 +301,11 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() ->
     plant = replace(sample.plant, feeders=(feeder,))
     strict = Judge(plant, seen, ahead, MessOptions())
     resting = strict.carry_out(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
-    held, note = two_stage(plant)._restored(seen, ahead, strict, resting, "swarm")
+    held, notes = two_stage(plant)._restored(seen, ahead, strict, resting)
     assert strict.judge(resting)[1][0] > 0
     assert strict.judge(held)[1][0] == 0
     np.testing.assert_array_equal(held.station, resting.station)
-    assert "planned anew" in note
+    assert [note.kind for note in notes] == [NoteKind.POWER_PLANNED_ANEW]
 
 
 @pytest.mark.slow
@@ -341,5 +342,5 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     assert (plan.destination[1:, 0] != plan.destination[:-1, 0]).sum() >= 1
     assert (plan.prediction.v_pu >= feeder.v_min_pu - 1e-6).all()
     assert (plan.prediction.v_pu <= feeder.v_max_pu + 1e-6).all()
-    assert "misses limits" not in plan.solver.ended
+    assert plan.solver.violations == ()
     assert plan.solver.bound <= plan.solver.objective

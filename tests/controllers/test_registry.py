@@ -160,6 +160,30 @@ def test_a_controller_is_built_with_its_checked_settings(folder: Path) -> None:
     assert built.settings.model_dump() == {"share": 0.5, "fails": ""}
 
 
+def test_a_controller_is_built_with_a_plant_of_its_own(folder: Path) -> None:
+    plant = three_bus().plant
+    built = make_controller("plugins/mine.py:Mine", plant, {"share": 0.5}, "case.toml", base_dir=folder)
+    object.__setattr__(built.plant.trucks[0].storage, "p_max_mw", 99.0)
+    object.__setattr__(built.plant, "roads", None)
+    assert plant.trucks[0].storage.p_max_mw == 3.25
+    assert plant.roads is not None
+
+
+@pytest.mark.parametrize("where", ["import", "build"])
+def test_a_controller_that_exits_while_it_is_made_is_an_input_error_and_prints_to_stderr(
+    where: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaves = "    def __init__(self, plant, settings):\n        sys.exit(0)\n" if where == "build" else ""
+    (folder / "plugins" / f"{where}.py").write_text(
+        "import sys\nfrom gridferry.controllers import Controller\nprint('hello')\n"
+        f"class Mine(Controller):\n    def plan(self, observation, forecast): ...\n{leaves}"
+        + ("" if leaves else "sys.exit(0)\n")
+    )
+    with pytest.raises(InputError, match=rf"raised SystemExit: 0 \(.*{where}\.py, line \d+\)"):
+        make_controller(f"plugins/{where}.py:Mine", three_bus().plant, {}, "case.toml", base_dir=folder)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 def test_every_bad_option_is_a_fault_of_its_own_with_key_value_and_way_out(folder: Path) -> None:
     spec = f"{folder}/plugins/mine.py:Mine"
     with pytest.raises(InputError) as raised:

@@ -198,6 +198,31 @@ def test_settings_that_take_anything_or_can_change_are_caught() -> None:
         assert_conforms(Careless)
 
 
+class Remembering(Controller):
+    """Hands on what the last plan remembered."""
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        previous = observation.previous_plan
+        memory = {"begun": {"step": observation.step, "more": [1, 2]}} if previous is None else previous.memory
+        return replace(hold(self.plant, observation), memory=memory)
+
+
+def test_memory_may_be_handed_on_as_it_came() -> None:
+    assert_conforms(Remembering)
+
+
+class Leaving(Controller):
+    """Leaves."""
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        raise SystemExit(0)
+
+
+def test_a_controller_that_exits_is_caught_with_its_line() -> None:
+    found = {one.name: one.explanation for one in check_controller(Leaving)}
+    assert f"raised SystemExit: 0 ({__file__}, line " in found[SHAPES]
+
+
 class Choosy(Controller):
     """Serves trucks only."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gridferry.controllers.contract import Plan, Prediction, SolverOutcome, Status
+from gridferry.controllers.contract import Note, NoteKind, Plan, Prediction, SolverOutcome, Status, Termination
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 
 any_float = st.floats(width=64)
@@ -42,12 +43,20 @@ def plans(draw: st.DrawFn) -> Plan:
         energy_mwh=floats(rows + 1, devices),
         cost=floats(rows),
     )
+    # past the constructor: beartype looks at a random item of a tuple, and hypothesis wants nothing random here
+    said: dict[str, Any] = {one.name: draw(any_float) for one in fields(SolverOutcome) if one.type == "float"}
+    said |= {"status": draw(st.sampled_from(Status)), "ended": draw(st.text())}
+    said |= {"termination": draw(st.sampled_from(Termination))}
+    said["notes"] = tuple(draw(st.lists(st.builds(Note, st.sampled_from(NoteKind), any_float, st.text()), max_size=3)))
+    solver = object.__new__(SolverOutcome)
+    for name, value in said.items():
+        object.__setattr__(solver, name, value)
     return Plan(
         p_mw=floats(rows, devices),
         q_mvar=floats(rows, devices),
         destination=draw(hnp.arrays(np.int64, (rows, trucks))),
         prediction=draw(st.sampled_from([None, prediction])),
-        solver=SolverOutcome(draw(st.sampled_from(Status)), draw(st.text()), *(draw(any_float) for _ in range(6))),
+        solver=solver,
         memory={"numbers": [draw(st.floats(allow_nan=False, allow_infinity=False)), 3], "said": draw(st.text())},
     )
 
@@ -66,7 +75,7 @@ def test_every_plan_comes_back_bit_for_bit_from_strict_json(plan: Plan) -> None:
     for one in fields(SolverOutcome):
         before, now = getattr(plan.solver, one.name), getattr(back.solver, one.name)
         assert type(before) is type(now)
-        assert before == now or (before != before and now != now), one.name
+        assert before == now or repr(before) == repr(now), one.name
     assert back.memory == plan.memory
 
 

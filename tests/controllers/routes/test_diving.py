@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cases.carrying import IDLE, PRICE, carrying
 from cases.random_fleet import instance
 from cases.routing_task import EXACT, Case, task
-from gridferry.controllers.contract import SolverOutcome
+from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.model import routing
 from gridferry.controllers.model import storage_plan as mess_plan
 from gridferry.controllers.model.parts import MessOptions
@@ -138,7 +138,7 @@ def test_bound_and_plan_enclose_the_optimum_that_scip_finds(seed: int, trucks: i
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
     assert outcome.objective - outcome.bound <= asked.tolerance(outcome.objective)
-    assert outcome.ended == "gap reached"
+    assert outcome.termination is Termination.GAP_REACHED
     # the variables are those of the plan
     assert float(built.model.cost.value) == pytest.approx(outcome.objective, abs=1e-6)
     for way in built.routes:
@@ -214,7 +214,7 @@ def test_a_plan_is_returned_with_its_gap_where_time_is_up(monkeypatch: pytest.Mo
     best = true_optimum((plant, observation, forecast))
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
-    assert outcome.ended in ("time limit", "gap reached")
+    assert outcome.termination in (Termination.TIME_LIMIT, Termination.GAP_REACHED)
 
 
 def test_without_trucks_there_is_nothing_to_search() -> None:

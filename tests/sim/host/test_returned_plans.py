@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
-from gridferry.controllers.contract import Controller, Forecast, Observation, Plan, Prediction, SolverOutcome, hold
+from gridferry.controllers.contract import (
+    Controller,
+    Forecast,
+    Note,
+    NoteKind,
+    Observation,
+    Plan,
+    Prediction,
+    SolverOutcome,
+    hold,
+)
 from gridferry.controllers.plans.plan_json import plan_to_json
 from gridferry.controllers.plans.returned_plan import MOST_MEMORY, ReturnedPlanError, checked_plan
 from gridferry.sim.config.schema import OnFailure
@@ -117,6 +127,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("a text for a status", {"solver": forced(SolverOutcome(), status="optimal")}, "solver.status is of type str"),
     ("a text for a number", {"solver": forced(SolverOutcome(), gap="0.1")}, "solver.gap is of type str"),
     ("no text", {"solver": forced(SolverOutcome(), ended=3)}, "solver.ended is of type int; make it a str"),
+    ("a text for a termination", {"solver": forced(SolverOutcome(), termination="rule")}, "make it a Termination"),
+    ("a list of notes", {"solver": forced(SolverOutcome(), notes=[])}, "solver.notes must be a tuple of at most"),
+    ("prose for a note", {"solver": forced(SolverOutcome(), notes=("late",))}, "solver.notes[0] is of type str"),
     ("surrogates", {"solver": forced(SolverOutcome(), ended="\ud800")}, "surrogates"),
     ("no memory", {"memory": None}, "memory is of type NoneType; make it a dict"),
     ("a numpy number", {"memory": {"last": np.int64(3)}}, "memory['last'] is of type int64"),
@@ -287,8 +300,9 @@ def test_anything_in_the_fields_of_a_plan_gives_a_plan_that_can_be_recorded(wron
 @given(
     st.dictionaries(st.sampled_from(["v_pu", "import_mw", "energy_mwh", "cost"]), ANYTHING, max_size=2),
     st.dictionaries(
-        st.sampled_from(["status", "ended", "objective", "bound", "gap", "cone_gap", "seconds", "reference"]),
-        ANYTHING,
+        st.sampled_from([one.name for one in fields(SolverOutcome)]),
+        ANYTHING
+        | st.builds(lambda kind, place: (forced(Note(NoteKind.ROUNDS), kind=kind, place=place),), SCALARS, SCALARS),
         max_size=2,
     ),
 )
@@ -344,7 +358,7 @@ on_failure = "idle"
 """
 ODD_CONTROLLER = '''
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 

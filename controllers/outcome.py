@@ -1,0 +1,192 @@
+"""How a plan came about: what it is worth, why its maker stopped, and what else is to be known of it.
+
+All of it is data; `SolverOutcome.words` is the one place that makes sentences of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isnan
+
+
+class Status(StrEnum):
+    """What a solver's answer is worth."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    RULE = "rule"
+
+
+class Termination(StrEnum):
+    """Why whoever made the plan stopped."""
+
+    UNKNOWN = ""
+    RULE = "rule"
+    """nothing was solved"""
+    SOLVED = "solved"
+    """a problem without integers, to the solver's accuracy"""
+    GAP_REACHED = "gap_reached"
+    TIME_LIMIT = "time_limit"
+    ACCURACY_EXHAUSTED = "accuracy_exhausted"
+    """rounding leaves nothing more to be had"""
+    NUMERICAL_TROUBLE = "numerical_trouble"
+    """the solver gave up, with a plan in hand"""
+    CONTINUED = "continued"
+    """the previous plan goes on, by the controller's choice"""
+    PREVIOUS_PLAN = "previous_plan"
+    """the host dispatched what was left of the previous plan"""
+
+
+class NoteKind(StrEnum):
+    """What a note is about; its value is in the unit named here, NaN where it has none."""
+
+    BOUND_FOR_ROUTES = "bound_for_routes"
+    """the bound holds for the routes decided at this step"""
+    BOUND_FOR_INCUMBENT = "bound_for_incumbent"
+    """the bound holds for the incumbent routes"""
+    BOUND_FOR_STAYING = "bound_for_staying"
+    """the bound holds for trucks that stay"""
+    FIRST_STAGE = "first_stage"
+    """termination and bound are those of the first stage, in which moves take no time"""
+    CONTINUES = "continues"
+    """the plan of this step goes on"""
+    VIOLATED_V_SQ = "violated_v_sq_pu2"
+    """largest violation of a squared voltage [pu²]"""
+    VIOLATED_I_SQ = "violated_i_sq_pu2"
+    """largest violation of a squared current [pu²]"""
+    VIOLATED_V_LOW = "violated_v_low_pu"
+    """largest violation of a lower voltage limit, at the place [pu]"""
+    VIOLATED_V_HIGH = "violated_v_high_pu"
+    """largest violation of an upper voltage limit, at the place [pu]"""
+    VIOLATED_LOADING = "violated_loading"
+    """largest violation of a rating, at the place, as a share of it"""
+    VIOLATED_ENERGY = "violated_energy_mwh"
+    """largest violation of an energy due [MWh]"""
+    VIOLATED_TOTAL = "violated_total"
+    """sum of all violations, of the grid and of energies due [pu of voltage or rating]"""
+    INFEASIBLE_WITHOUT_DELAYS = "infeasible_without_delays"
+    """no schedule keeps every limit, even where moves take no time"""
+    LIMITS_WIDENED = "limits_widened"
+    """by how much limits were widened to find the plan [pu², MWh]"""
+    RELAXATION_GAP = "relaxation_gap_pu2"
+    """the relaxation is not tight: largest slack of a cone; the prediction is no power flow [pu²]"""
+    FICTITIOUS_LOSSES = "fictitious_losses_mw"
+    """converter loss that the plan counts on and that does not occur [MW]"""
+    SIMULTANEOUS_CHARGING = "simultaneous_charging"
+    """a store charges while it discharges, or it would overflow"""
+    ROUNDS = "rounds"
+    """times that margins were taken and the problem was solved"""
+    MARGINS_UNSETTLED = "margins_unsettled_pu"
+    """margins still moved by this much in the last round [pu]"""
+    POWER_PLANNED_ANEW = "power_planned_anew"
+    """the power was planned anew on the trips that a search had found"""
+    AC_CORRECTIONS = "ac_corrections"
+    """corrected plans that the host asked for in the step"""
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether it says that the plan breaks a limit."""
+        return self.value.startswith("violated")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing to be known of a plan.
+
+    Attributes
+    ----------
+    kind : what
+    value : how much, or which, in the unit of the kind; NaN where it has none
+    place : where, in words: a bus and a step, a store, a stage; empty where it is about the plan
+    """
+
+    kind: NoteKind
+    value: float = float("nan")
+    place: str = ""
+
+    @property
+    def words(self) -> str:
+        """The note in words, for people."""
+        said = _NOTES[self.kind].format(0.0 if isnan(self.value) else self.value)
+        return f"{self.place}: {said}" if self.place else said
+
+
+@dataclass(frozen=True)
+class SolverOutcome:
+    """How the plan came about; objective and bound in the currency, as a cost to be minimised.
+
+    Attributes
+    ----------
+    status : optimal (within the gap asked for), feasible (stopped before it), rule (nothing was solved)
+    ended : what a controller adds in its own words; shown to people, and read by nobody else
+    objective, bound : cost of the plan, and a proved lower bound of it; NaN without a solver
+    gap : ``(objective - bound) / |objective|``; NaN without a solver
+    cone_gap : largest ``l v - p² - q²`` [pu²]; NaN without DistFlow
+    seconds : time the solver took
+    reference : what the horizon would cost if nothing were done, in the currency of the objective; NaN where unknown
+    termination : why the solver stopped
+    notes : what else is to be known of the plan
+    """
+
+    status: Status = Status.RULE
+    ended: str = ""
+    objective: float = float("nan")
+    bound: float = float("nan")
+    gap: float = float("nan")
+    cone_gap: float = float("nan")
+    seconds: float = 0.0
+    reference: float = float("nan")
+    termination: Termination = Termination.UNKNOWN
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Why it ended and what is to be known of it, for people; empty for a rule that has nothing to say."""
+        parts = [_TERMINATIONS[self.termination], *(note.words for note in self.notes), self.ended]
+        return "; ".join(part for part in parts if part)
+
+    def note(self, kind: NoteKind) -> Note | None:
+        """Return the first note of a kind, if any."""
+        return next((note for note in self.notes if note.kind is kind), None)
+
+    @property
+    def violations(self) -> tuple[Note, ...]:
+        """The notes that say which limits the plan breaks."""
+        return tuple(note for note in self.notes if note.kind.is_violation)
+
+
+_TERMINATIONS = {
+    Termination.UNKNOWN: "",
+    Termination.RULE: "",
+    Termination.SOLVED: "solved",
+    Termination.GAP_REACHED: "gap reached",
+    Termination.TIME_LIMIT: "time limit",
+    Termination.ACCURACY_EXHAUSTED: "accuracy exhausted",
+    Termination.NUMERICAL_TROUBLE: "numerical trouble",
+    Termination.CONTINUED: "continues the plan",
+    Termination.PREVIOUS_PLAN: "previous plan",
+}
+_NOTES = {
+    NoteKind.BOUND_FOR_ROUTES: "the bound is for the routes decided at step {:.0f}",
+    NoteKind.BOUND_FOR_INCUMBENT: "the bound is for the incumbent routes",
+    NoteKind.BOUND_FOR_STAYING: "the bound is for staying",
+    NoteKind.FIRST_STAGE: "first stage, without delays",
+    NoteKind.CONTINUES: "of step {:.0f}",
+    NoteKind.VIOLATED_V_SQ: "no plan keeps every limit: squared voltage violated by up to {:.3g} pu²",
+    NoteKind.VIOLATED_I_SQ: "no plan keeps every limit: squared current violated by up to {:.3g} pu²",
+    NoteKind.VIOLATED_V_LOW: "no plan keeps every limit: the voltage stays {:.4g} pu below its limit",
+    NoteKind.VIOLATED_V_HIGH: "no plan keeps every limit: the voltage stays {:.4g} pu above its limit",
+    NoteKind.VIOLATED_LOADING: "no plan keeps every limit: the current is {:.3%} above its rating",
+    NoteKind.VIOLATED_ENERGY: "no plan keeps every limit: energy due missed by {:.4g} MWh",
+    NoteKind.VIOLATED_TOTAL: "violates limits of the grid or energy due, in total by {:.3g} (pu of voltage or rating)",
+    NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even where moves take no time",
+    NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find it",
+    NoteKind.RELAXATION_GAP: "the relaxation is not tight, by {:.3g} pu²: not a power flow",
+    NoteKind.FICTITIOUS_LOSSES: "counts on {:.3g} MW of converter loss that does not occur",
+    NoteKind.SIMULTANEOUS_CHARGING: "a store charges while it discharges, or it would overflow",
+    NoteKind.ROUNDS: "{:.0f} rounds",
+    NoteKind.MARGINS_UNSETTLED: "margins still moved by {:.3g} pu in the last round",
+    NoteKind.POWER_PLANNED_ANEW: "power planned anew on the trips found",
+    NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans asked for",
+}
