@@ -77,6 +77,19 @@ class Plant:
         """Steps from local midnight to the start of ``step``."""
         return (self.first_step_of_day + step) % self.steps_per_day
 
+    def steps_left_of_day(self, step: int) -> int:
+        """Steps from the start of ``step`` to the next local midnight, itself included."""
+        return self.steps_per_day - self.step_of_day(step)
+
+    def day_of(self, step: int) -> int:
+        """Number of the local day of a step, 0 for the one that the run begins on."""
+        return (self.first_step_of_day + step) // self.steps_per_day
+
+    def days_from(self, step: int, horizon: int) -> Int[np.ndarray, " horizon"]:
+        """Number of the local day of each step of a horizon, 0 for the day of its first."""
+        days = np.array([self.day_of(step + ahead) for ahead in range(horizon)], dtype=np.int64)
+        return days - self.day_of(step)
+
     @cached_property
     def bus_slices(self) -> tuple[slice, ...]:
         """Where each network lies on the bus axis."""

@@ -125,12 +125,11 @@ class Rules(Controller):
         """
         plant = self.plant
         day_steps = plant.steps_per_day
-        of_day = plant.step_of_day(observation.step)
         left_of_run = plant.steps - observation.step
         buy = forecast.buy_price[: min(2 * day_steps, left_of_run)]
         if not np.isfinite(buy).all():
             raise ControllerError(f"step {observation.step}: a forecast price is not finite")
-        day = (plant.first_step_of_day + observation.step) // day_steps
+        day = plant.day_of(observation.step)
         coming = buy[:day_steps]
         if memory.day == day and not memory.seen:
             low, median, high = memory.thresholds
@@ -148,7 +147,7 @@ class Rules(Controller):
             median=median,
             high=high,
             moderate_share=share,
-            left_of_day=min(day_steps - of_day, left_of_run),
+            left_of_day=min(plant.steps_left_of_day(observation.step), left_of_run),
             left_of_run=left_of_run,
             day=day,
             seen=seen,

@@ -189,7 +189,7 @@ def read_only(given: T) -> T:
 
 def _day(plant: Plant) -> Forecast:
     """A cheap night and a dear evening, PV at noon, wind at night, busy roads in the afternoon."""
-    hour = ((plant.first_step_of_day + np.arange(plant.steps)) % plant.steps_per_day + 0.5) * plant.step_h
+    hour = (np.array([plant.step_of_day(step) for step in range(plant.steps)]) + 0.5) * plant.step_h
     factor = 0.65 - 0.35 * np.cos(2 * np.pi * (hour - 4.0) / 24.0)
     output = {
         "pv": 0.5 * np.maximum(0.0, np.sin(np.pi * (hour - 6.0) / 12.0)),

@@ -202,7 +202,7 @@ def _batteries(
 ) -> tuple[BatteryModel, ...]:
     """Power, energy, cycles and wear; the energy at every midnight and at the end of the horizon has a floor."""
     horizon = forecast.steps
-    day = stores.days_of(plant.step_of_day(observation.step), plant.steps_per_day, horizon)
+    day = plant.days_from(observation.step, horizon)
     ends = [*(int(step) for step in np.flatnonzero(np.diff(day)) + 1), horizon]
     models = []
     for index, battery in enumerate(plant.batteries, start=len(plant.trucks)):

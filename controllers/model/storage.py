@@ -182,11 +182,6 @@ def by_day(day: Int[np.ndarray, " step"]) -> Float[np.ndarray, "day step"]:
     return (day[None, :] == np.arange(day.max(initial=0) + 1)[:, None]).astype(float)
 
 
-def days_of(first_step_of_day: int, steps_per_day: int, horizon: int) -> Int[np.ndarray, " horizon"]:
-    """Number of the local day of each step, 0 for the day of the first."""
-    return (first_step_of_day + np.arange(horizon, dtype=np.int64)) // steps_per_day
-
-
 def simultaneous(
     charge: Float[np.ndarray, " horizon"], discharge: Float[np.ndarray, " horizon"]
 ) -> Bool[np.ndarray, " horizon"]:

@@ -104,7 +104,7 @@ def mess_model(
     one_way : steps in which a binary keeps a store from charging and discharging at once, beside those where waste pays
     """
     horizon = forecast.steps
-    day = stores.days_of(plant.step_of_day(observation.step), plant.steps_per_day, horizon)
+    day = plant.days_from(observation.step, horizon)
     parts = Parts()
     slope = costs.marginal_price(forecast.buy_price, plant.export_price_ratio)
     dear = max(float(np.abs(forecast.buy_price).max()), 1.0)

@@ -14,7 +14,6 @@ from jaxtyping import Bool, Complex, Float, Int
 from gridferry.controllers.contract import Forecast, Observation, Plant, Prediction
 from gridferry.controllers.model import energy_cost as costs
 from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage import days_of
 from gridferry.controllers.model.storage_dispatch import soc_due, trips_left
 from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.itinerary import Itinerary
@@ -66,7 +65,7 @@ class Judge:
     def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, options: MessOptions):
         self._plant, self._observation, self._forecast = plant, observation, forecast
         self._v_margin_pu = options.v_margin_pu
-        self.day = days_of(plant.step_of_day(observation.step), plant.steps_per_day, forecast.steps)
+        self.day = plant.days_from(observation.step, forecast.steps)
         self._states = [
             StoreState(
                 store,

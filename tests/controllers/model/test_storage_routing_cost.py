@@ -62,10 +62,6 @@ def test_a_store_measured_outside_its_window_may_stay_but_goes_no_further_out() 
     assert power.p.value[0] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_days_change_at_local_midnight() -> None:
-    assert stores.days_of(22, 24, 5).tolist() == [0, 0, 1, 1, 1]
-
-
 KM = np.array([[0.0, 10.0, 30.0], [10.0, 0.0, 20.0], [30.0, 20.0, 0.0]])
 ROADS = DistanceMatrix(("A", "B", "C"), KM, speed_km_h=20.0, install_min=0.0)
 

@@ -69,6 +69,14 @@ def test_run_may_begin_within_the_day() -> None:
     assert plant.horizon_steps == 24
 
 
+def test_days_change_at_local_midnight() -> None:
+    plant = assemble("ieee33_day", "time.start=2024-07-15T06:30:00+02:00", "time.horizon_steps=24").plant
+    assert [plant.day_of(step) for step in (0, 69, 70, 165, 166)] == [0, 0, 1, 1, 2]
+    assert [plant.steps_left_of_day(step) for step in (0, 69, 70)] == [70, 1, 96]
+    assert plant.days_from(68, 4).tolist() == [0, 0, 1, 1]
+    assert plant.days_from(70, 2).tolist() == [0, 0]
+
+
 def test_voltage_limits_and_slack_voltage_of_the_config_replace_the_feeders_own() -> None:
     feeder = assemble("ieee33_day", "networks.dn1.slack_v_pu=1.02").plant.feeders[0]
     assert feeder.slack_v_pu == 1.02
