@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ def own_copy(given: T) -> T:
 
 
 def _copied(value: Any) -> Any:
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _AS_IT_IS:
         return value
     if kind is np.ndarray:
@@ -37,14 +38,20 @@ def _copied(value: Any) -> Any:
         return tuple([_copied(one) for one in value])
     if kind is list:
         return [_copied(one) for one in value]
+    if names := _fields(kind):
+        copy = object.__new__(kind)
+        for name in names:
+            object.__setattr__(copy, name, _copied(getattr(value, name)))
+        return copy
     if isinstance(value, Mapping):
         return MappingProxyType({key: _copied(one) for key, one in value.items()})
-    if is_dataclass(kind):
-        copy = object.__new__(kind)
-        for one in fields(kind):
-            object.__setattr__(copy, one.name, _copied(getattr(value, one.name)))
-        return copy
     return value
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """Names of the fields of a dataclass; none of another type."""
+    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else ()
 
 
 _AS_IT_IS = frozenset({type(None), bool, int, float, complex, str, bytes})
