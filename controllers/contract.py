@@ -16,11 +16,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
-from gridferry.controllers.devices.link import Link, Terminal
-from gridferry.controllers.devices.storage import Battery, Storage
-from gridferry.controllers.devices.truck import Labour, Mileage, Station, Truck, TruckCost
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.trucks.device import Labour, Mileage, Station, Truck, TruckCost
 from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
-from gridferry.controllers.plant import Generator, Plant
+from gridferry.controllers.plant import Plant
 
 __all__ = [
     "Battery",

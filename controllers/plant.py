@@ -1,35 +1,30 @@
 """The plant: everything of a case that does not change during a run, devices and their limits first of all.
 
 Buses, branches and stations of all networks share one axis each, network after network (`Plant.bus_slices`). Devices
-stand in one order everywhere: trucks, batteries, link terminals.
+stand in one order everywhere (`Plant.devices`), and so do their ports: what a plan sets first, what follows a profile
+after it. `Plant.columns` says where the ports of a device are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from gridferry.controllers.devices.link import Link, Terminal
-from gridferry.controllers.devices.storage import Battery, Storage
-from gridferry.controllers.devices.truck import Station, Truck
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.couplings import RoadTrips
+from gridferry.controllers.devices.device import Act, Coupling, Device, Port, Position
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.trucks.device import Station, Truck
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.travel import Roads
-
-
-@dataclass(frozen=True)
-class Generator:
-    """A source with a profile (PV, wind, other); ``feed_in_tariff`` is paid for what it produces [currency/MWh]."""
-
-    name: str
-    kind: str
-    network: int
-    bus: int
-    feed_in_tariff: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +34,8 @@ class Plant:
     Attributes
     ----------
     feeders : one per network
-    stations, trucks, batteries, links, generators : the devices
+    stations : where trucks can connect
+    trucks, batteries, links, generators : the devices
     roads : travel between stations, in their order; ``None`` without trucks
     step_s : step length [s]
     steps : steps of the whole run
@@ -113,6 +109,41 @@ class Plant:
         return self.branch_slices[-1].stop
 
     @cached_property
+    def devices(self) -> tuple[Device[Any], ...]:
+        """All devices: those that a plan sets, then those that follow a profile."""
+        trucks = (replace(truck, all_stations=self.stations) for truck in self.trucks)
+        return (*trucks, *self.batteries, *self.links, *self.generators)
+
+    @cached_property
+    def couplings(self) -> tuple[Coupling, ...]:
+        """What the devices share."""
+        return () if self.roads is None else (RoadTrips(self.roads, self.step_s),)
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """Ports of all devices, device after device; the first `n_device` are columns of a plan."""
+        return tuple(port for device in self.devices for port in device.ports)
+
+    @cached_property
+    def positions(self) -> tuple[Position, ...]:
+        """Positions of all devices, device after device: the columns of `Plan.destination`."""
+        return tuple(position for device in self.devices for position in device.positions)
+
+    @cached_property
+    def port_columns(self) -> tuple[slice, ...]:
+        """Where the ports of each device lie on the axis of the ports."""
+        ends = np.cumsum([0] + [len(device.ports) for device in self.devices])
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+
+    @cached_property
+    def _columns(self) -> dict[str, slice]:
+        return {device.key: own for device, own in zip(self.devices, self.port_columns, strict=True)}
+
+    def columns(self, device: Device[Any]) -> slice:
+        """Return where the ports of a device lie on the axis of the ports."""
+        return self._columns[device.key]
+
+    @cached_property
     def terminals(self) -> tuple[Terminal, ...]:
         """Terminals of all links, link after link."""
         return tuple(terminal for link in self.links for terminal in link.terminals)
@@ -124,24 +155,23 @@ class Plant:
 
     @cached_property
     def device_names(self) -> tuple[str, ...]:
-        """Names along the device axis: trucks, batteries, terminals."""
-        stores = [truck.name for truck in self.trucks] + [battery.name for battery in self.batteries]
-        return (*stores, *(terminal.name for terminal in self.terminals))
+        """Names along the axis of the ports that a plan sets: trucks, batteries, terminals."""
+        return tuple(port.name for port in self.ports if port.act is not Act.FOLLOWS)
 
-    @property
+    @cached_property
     def n_device(self) -> int:
-        """Length of the device axis."""
+        """Number of the ports that a plan sets."""
         return len(self.device_names)
 
     @cached_property
     def device_p_max_mw(self) -> Float[np.ndarray, " device"]:
-        """Largest active power of each device, either way [MW]."""
-        return immutable(np.array([s.p_max_mw for s in self.storages] + [t.s_max_mva for t in self.terminals]))
+        """Largest active power of each port that a plan sets, either way [MW]."""
+        return immutable(np.array([port.p_max_mw for port in self.ports[: self.n_device]], dtype=np.float64))
 
     @cached_property
     def device_s_max_mva(self) -> Float[np.ndarray, " device"]:
-        """Apparent-power rating of each device [MVA]."""
-        return immutable(np.array([s.s_max_mva for s in self.storages] + [t.s_max_mva for t in self.terminals]))
+        """Apparent-power rating of each port that a plan sets [MVA]."""
+        return immutable(np.array([port.s_max_mva for port in self.ports[: self.n_device]], dtype=np.float64))
 
     @cached_property
     def generator_bus(self) -> Int[np.ndarray, " generator"]:

@@ -22,6 +22,8 @@ from gridferry.controllers.contract import (
     Truck,
     TruckCost,
 )
+from gridferry.controllers.devices import Now
+from gridferry.controllers.plans.first_step import observed
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 
@@ -163,18 +165,14 @@ def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:
 
 def at_start(plant: Plant) -> Observation:
     """Return what is measured before the first step: initial energies and positions, nothing used; read-only."""
+    states = [device.initial_state(Now(plant.step_h)) for device in plant.devices]
     return read_only(
         Observation(
             step=0,
-            energy_mwh=np.array([one.energy_mwh * one.soc_initial for one in plant.storages]),
-            station=np.array([truck.initial_station for truck in plant.trucks], dtype=np.int64),
-            transit_steps=np.zeros(len(plant.trucks), dtype=np.int64),
-            trips_today=np.zeros(len(plant.trucks), dtype=np.int64),
-            cycles_today=np.zeros(len(plant.storages)),
-            used_today=np.zeros(len(plant.trucks), dtype=np.int64),
             v_pu=np.full(plant.n_bus, np.nan),
             p_branch_mw=np.full(plant.n_branch, np.nan),
             q_branch_mvar=np.full(plant.n_branch, np.nan),
+            **observed(plant, states),
         )
     )
 

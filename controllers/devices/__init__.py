@@ -1,34 +1,48 @@
-"""The devices as pure transitions ``(state, setpoint, conditions) -> (state, outcome)``: batteries, trucks, links.
+"""The kinds of devices, one folder each: what they are, and what they do in a step.
 
-An agent never does what physics or a rating forbids; what was asked beyond it is the shortfall in the outcome.
+A device never does what physics or a rating forbids; what was requested beyond it is the shortfall in the outcome.
 """
 
-from gridferry.controllers.devices.link import step_link
-from gridferry.controllers.devices.storage import StoreState, initial_store, step_store
-from gridferry.controllers.devices.transition import (
-    Clip,
+from gridferry.controllers.devices.clips import Clip
+from gridferry.controllers.devices.device import (
+    NOWHERE,
+    Act,
+    Column,
+    Coupling,
+    Device,
+    Injection,
+    Now,
     Outcome,
-    Phase,
-    Setpoint,
-    StepConditions,
+    Port,
+    Position,
+    Request,
+    Series,
+    Stateless,
     Travel,
-    travel_under,
+    rest,
+    states_of_json,
+    states_to_json,
+    step_all,
 )
-from gridferry.controllers.devices.truck import TruckState, initial_truck, step_truck
 
 __all__ = [
+    "NOWHERE",
+    "Act",
     "Clip",
+    "Column",
+    "Coupling",
+    "Device",
+    "Injection",
+    "Now",
     "Outcome",
-    "Phase",
-    "Setpoint",
-    "StepConditions",
-    "StoreState",
+    "Port",
+    "Position",
+    "Request",
+    "Series",
+    "Stateless",
     "Travel",
-    "TruckState",
-    "initial_store",
-    "initial_truck",
-    "step_link",
-    "step_store",
-    "step_truck",
-    "travel_under",
+    "rest",
+    "states_of_json",
+    "states_to_json",
+    "step_all",
 ]

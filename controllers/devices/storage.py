@@ -1,4 +1,4 @@
-"""A battery's step: the energy it moves, and what its limits leave of a setpoint.
+"""The law of a store, stationary or on a truck: the energy it moves, and what its limits leave of a setpoint.
 
     E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch        [A, eq. 37; B, §2.2]
 
@@ -22,20 +22,30 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gridferry.controllers.devices.transition import (
-    NEGLIGIBLE_MW,
-    Clip,
-    Outcome,
-    Phase,
-    Setpoint,
-    StepConditions,
-    reactive_within,
-    refuse_nonfinite,
-)
+from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
+from gridferry.controllers.devices.device import Column, Now, Port, Series
 
 _ROUNDING = 16 * sys.float_info.epsilon
+
+AVAILABILITY = Series(default=1.0, meaning="share of the rating in service: 0 none, 1 all")
+STORE_SERIES: Mapping[str, Series] = {
+    "availability": AVAILABILITY,
+    "capacity": Series(default=1.0, meaning="share of the rated energy that can be held, above 0"),
+}
+STORE_COLUMNS: Mapping[str, Column] = {
+    "energy_start_mwh": Column(unit="MWh", meaning="energy at the start of the step"),
+    "energy_mwh": Column(unit="MWh", meaning="energy at its end"),
+    "soc": Column(unit="", meaning="energy at its end, of the rated energy"),
+    "availability": Column(unit="", meaning="share of the rating in service"),
+    "capacity": Column(unit="", meaning="share of the rated energy that can be held"),
+    "charged_mwh": Column(unit="MWh", meaning="drawn from the grid"),
+    "discharged_mwh": Column(unit="MWh", meaning="given to the grid"),
+    "cycles_today": Column(unit="", meaning="cycles of the local day that the step belongs to, this step included"),
+    "wear_cost": Column(unit="currency", meaning="cost of the energy charged"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,9 @@ class Storage:
     cycles_max_per_day: float
     cost_per_mwh_charged: float
 
-
-@dataclass(frozen=True)
-class Battery:
-    """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-    storage: Storage
+    def port(self, name: str, buses: tuple[int, ...]) -> Port:
+        """Return the port of a device with this store."""
+        return Port(name=name, buses=buses, p_min_mw=-self.p_max_mw, p_max_mw=self.p_max_mw, s_max_mva=self.s_max_mva)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +102,74 @@ class StoreState:
     capacity: float = 1.0
 
 
-def initial_store(storage: Storage, capacity: float = 1.0) -> StoreState:
+@dataclass(frozen=True, slots=True)
+class StoreStep:
+    """What a store did in a step. ``E(t+1) - E(t) = charged - discharged - loss``.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection [MW, Mvar]
+    shortfall_mwh : ``Δ |P requested - P done|`` [MWh]
+    charged_mwh, discharged_mwh : energy drawn from and given to the grid [MWh]
+    loss_mwh : lost in conversion, negative for a published efficiency above 1, and with strings that dropped out [MWh]
+    cycles_today : cycles of the local day that the step belongs to, this step included
+    wear_cost : cost of the energy charged [currency]
+    clips : why it differs from what was requested, by more than a watt
+    """
+
+    p_mw: float
+    q_mvar: float
+    shortfall_mwh: float
+    charged_mwh: float
+    discharged_mwh: float
+    loss_mwh: float
+    cycles_today: float
+    wear_cost: float
+    clips: tuple[Clip, ...]
+
+
+def initial_store(storage: Storage, now: Now) -> StoreState:
     """Return the state in which a run begins: the initial state of charge, of what the store can hold."""
+    capacity = now.series.get("capacity", 1.0)
     return StoreState(storage.soc_initial * storage.energy_mwh * capacity, capacity=capacity)
 
 
 def step_store(
-    name: str, storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions
-) -> tuple[StoreState, Outcome]:
-    """Do what the setpoint asks as far as the limits allow.
-
-    Raises
-    ------
-    ValueError
-        for a setpoint that is not finite.
-    """
-    refuse_nonfinite(name, setpoint)
-    if conditions.availability <= 0:
-        return rest(storage, state, setpoint, conditions, Clip.OUT_OF_SERVICE)
-    left = _strings(state, conditions)
-    derated = _derated(storage, conditions.availability)
-    p, q, clips = clip_to_limits(derated, left, setpoint.p_mw, setpoint.q_mvar, conditions.step_h)
-    return _move(storage, state, setpoint, conditions, p, q, clips)
+    storage: Storage, state: StoreState, p_mw: float, q_mvar: float, now: Now
+) -> tuple[StoreState, StoreStep]:
+    """Do what is requested as far as the limits allow."""
+    availability = now.series.get("availability", 1.0)
+    if availability <= 0:
+        return idle_store(storage, state, p_mw, q_mvar, now, Clip.OUT_OF_SERVICE)
+    left = _strings(state, now)
+    derated = _derated(storage, availability)
+    p, q, clips = _clip_to_limits(derated, left, p_mw, q_mvar, now.step_h)
+    return _move(storage, state, left, p_mw, now, p, q, clips)
 
 
-def rest(
-    storage: Storage, state: StoreState, setpoint: Setpoint, conditions: StepConditions, why: Clip
-) -> tuple[StoreState, Outcome]:
-    """Give no power, whatever is asked."""
-    asked = max(abs(setpoint.p_mw), abs(setpoint.q_mvar))
-    return _move(storage, state, setpoint, conditions, 0.0, 0.0, (why,) if asked > NEGLIGIBLE_MW else ())
+def idle_store(
+    storage: Storage, state: StoreState, p_mw: float, q_mvar: float, now: Now, why: Clip
+) -> tuple[StoreState, StoreStep]:
+    """Give no power, whatever is requested."""
+    clips = (why,) if max(abs(p_mw), abs(q_mvar)) > NEGLIGIBLE_MW else ()
+    return _move(storage, state, _strings(state, now), p_mw, now, 0.0, 0.0, clips)
+
+
+def store_row(
+    storage: Storage, before: StoreState, after: StoreState, done: StoreStep, now: Now
+) -> dict[str, float | int | str | bool | None]:
+    """Return the values of `STORE_COLUMNS`."""
+    return {
+        "energy_start_mwh": before.energy_mwh,
+        "energy_mwh": after.energy_mwh,
+        "soc": after.energy_mwh / storage.energy_mwh,
+        "availability": now.series.get("availability", 1.0),
+        "capacity": after.capacity,
+        "charged_mwh": done.charged_mwh,
+        "discharged_mwh": done.discharged_mwh,
+        "cycles_today": done.cycles_today,
+        "wear_cost": done.wear_cost,
+    }
 
 
 def _derated(storage: Storage, availability: float) -> Storage:
@@ -136,51 +178,50 @@ def _derated(storage: Storage, availability: float) -> Storage:
     return replace(storage, p_max_mw=availability * storage.p_max_mw, s_max_mva=availability * storage.s_max_mva)
 
 
-def _strings(state: StoreState, conditions: StepConditions) -> StoreState:
+def _strings(state: StoreState, now: Now) -> StoreState:
     """Return the store with the strings it has in this step."""
-    if conditions.capacity == state.capacity:
+    capacity = now.series.get("capacity", 1.0)
+    if capacity == state.capacity:
         return state
-    kept = min(conditions.capacity / state.capacity, 1.0)
-    return StoreState(kept * state.energy_mwh, state.cycles_today, conditions.capacity)
+    kept = min(capacity / state.capacity, 1.0)
+    return StoreState(kept * state.energy_mwh, state.cycles_today, capacity)
 
 
 def _move(
     storage: Storage,
     state: StoreState,
-    setpoint: Setpoint,
-    conditions: StepConditions,
+    left: StoreState,
+    p_asked: float,
+    now: Now,
     p: float,
     q: float,
     clips: tuple[Clip, ...],
-) -> tuple[StoreState, Outcome]:
-    step_h = conditions.step_h
+) -> tuple[StoreState, StoreStep]:
+    step_h = now.step_h
     charge, discharge = max(-p, 0.0), max(p, 0.0)
     into = storage.eta_charge * charge
     out = discharge / storage.eta_discharge
     converter = storage.loss_coefficient * math.hypot(p, q)
-    left = _strings(state, conditions)
     low, high = _window(storage, left)
     # the clip lands on the bound up to rounding
     energy = min(max(left.energy_mwh + step_h * (into - out - converter), low), high)
     cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * (into + out)
     cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
-    outcome = Outcome(
+    done = StoreStep(
         p_mw=p,
         q_mvar=q,
-        shortfall_mwh=step_h * abs(setpoint.p_mw - p),
+        shortfall_mwh=step_h * abs(p_asked - p),
         charged_mwh=step_h * charge,
         discharged_mwh=step_h * discharge,
         loss_mwh=step_h * ((charge - into) + (out - discharge) + converter) + (state.energy_mwh - left.energy_mwh),
-        clips=clips,
-        energy_mwh=energy,
         cycles_today=cycles,
         wear_cost=storage.cost_per_mwh_charged * step_h * charge,
-        phase=Phase.FIXED,
+        clips=clips,
     )
-    return StoreState(energy, 0.0 if conditions.ends_day else cycles, left.capacity), outcome
+    return StoreState(energy, 0.0 if now.ends_day else cycles, left.capacity), done
 
 
-def clip_to_limits(
+def _clip_to_limits(
     storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float
 ) -> tuple[float, float, tuple[Clip, ...]]:
     """Reduce a setpoint to what the limits allow; returns P, Q and the reasons. A feasible one passes unchanged."""

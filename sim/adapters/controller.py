@@ -1,7 +1,7 @@
 """mosaik simulator that hosts the controller: state and forecast in, setpoints out.
 
 ``Controller-0`` takes the fleet's state and the grids' results, both one step old, and gives the plan and how it came
-about; its children ``Setpoint-<i>`` carry row 0 of the plan to the devices.
+about; its children ``Setpoint-<i>`` and ``Position-<i>`` carry row 0 of the plan to ports and positions of devices.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import mosaik_api_v3
 import numpy as np
 
 from gridferry.controllers.contract import Observation, Plan
+from gridferry.controllers.devices import states_of_json
+from gridferry.controllers.plans.first_step import observed
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
 from gridferry.sim.adapters.fleet import in_order
@@ -29,7 +31,8 @@ META: dict[str, Any] = {
             "params": [],
             "attrs": ["state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "plan", "dispatch"],
         },
-        "Setpoint": {"public": False, "params": [], "attrs": ["P_set[MW]", "Q_set[MVar]", "destination"]},
+        "Setpoint": {"public": False, "params": [], "attrs": ["P_set[MW]", "Q_set[MVar]"]},
+        "Position": {"public": False, "params": [], "attrs": ["position_set"]},
     },
 }
 
@@ -70,12 +73,15 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the one ``Controller``, with a ``Setpoint`` for every device."""
+        """Create the one ``Controller``, with what carries its plan to every port and position."""
         if model != "Controller" or num != 1:
             raise ValueError("create exactly one Controller")
+        plant = self._case.plant
+        names = {"Setpoint": plant.device_names, "Position": [one.name for one in plant.positions]}
         children = [
-            {"eid": f"Setpoint-{i}", "type": "Setpoint", "rel": [], "extra_info": {"device": name}}
-            for i, name in enumerate(self._case.plant.device_names)
+            {"eid": f"{kind}-{i}", "type": kind, "rel": [], "extra_info": {"name": name}}
+            for kind, listed in names.items()
+            for i, name in enumerate(listed)
         ]
         return [{"eid": "Controller-0", "type": "Controller", "rel": [], "children": children}]
 
@@ -90,20 +96,15 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
         return time + plant.step_s
 
     def _observe(self, step: int, inputs: dict[str, Any]) -> Observation:
-        (state,) = inputs["state"].values()
+        plant = self._case.plant
+        (states,) = inputs["state"].values()
         return Observation(
             step=step,
-            energy_mwh=_reals(state["energy_mwh"]),
-            station=_integers(state["station"]),
-            transit_steps=_integers(state["transit_steps"]),
-            trips_today=_integers(state["trips_today"]),
-            cycles_today=_reals(state["cycles_today"]),
-            used_today=_integers(state["used_today"]),
+            **observed(plant, states_of_json(plant.devices, states)),
             v_pu=_reals(in_order(inputs["Vm[pu]"])),
             p_branch_mw=_reals(in_order(inputs["P_line[MW]"])),
             q_branch_mvar=_reals(in_order(inputs["Q_line[MVar]"])),
             previous_plan=self._previous,
-            capacity=_reals(state["capacity"]) if "capacity" in state else None,
         )
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
@@ -123,12 +124,11 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
                 "ac_excess_pu": _known(dispatch.ac_excess_pu),
                 "ac_excess_percent": _known(dispatch.ac_excess_percent),
             }
-        device = int(eid.rpartition("-")[2])
-        if attr == "destination":
-            trucks = len(self._case.plant.trucks)
-            return int(self._dispatch.plan.destination[0, device]) if device < trucks else -1
+        column = int(eid.rpartition("-")[2])
+        if attr == "position_set":
+            return int(self._dispatch.plan.destination[0, column])
         table = self._dispatch.plan.p_mw if attr == "P_set[MW]" else self._dispatch.plan.q_mvar
-        return float(table[0, device])
+        return float(table[0, column])
 
 
 def _known(value: float) -> float | None:
@@ -138,12 +138,6 @@ def _known(value: float) -> float | None:
 
 def _reals(values: list[Any]) -> np.ndarray:
     array = np.array(values, dtype=np.float64)
-    array.setflags(write=False)
-    return array
-
-
-def _integers(values: list[int]) -> np.ndarray:
-    array = np.array(values, dtype=np.int64)
     array.setflags(write=False)
     return array
 

@@ -1,8 +1,9 @@
 """mosaik simulator of what really happens: load, generation, prices, traffic and outages, step by step.
 
-``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, ``Market-0``
-the prices, ``Roads-0`` the congestion, ``Service-0`` the lists ``availability`` over all devices and ``capacity`` over
-all stores.
+``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, and
+``P_own[MW]``: what of ``P_gen[MW]`` is the network's own, and no device's. ``Market-0`` gives the prices, ``Roads-0``
+the congestion, ``Service-0`` the lists ``generation[MW]`` of generators, ``availability`` over the ports that a plan
+sets and ``capacity`` over all stores.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ META: dict[str, Any] = {
     "api_version": "3.0",
     "type": "time-based",
     "models": {
-        "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]"]},
+        "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"]},
         "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
         "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
-        "Service": {"public": True, "params": [], "attrs": ["availability", "capacity"]},
+        "Service": {"public": True, "params": [], "attrs": ["generation[MW]", "availability", "capacity"]},
     },
 }
 
@@ -43,6 +44,7 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         plant, conditions = self._case.plant, self._case.conditions
         # what customers draw and what the network's own sources give are shown apart, not as their difference
         own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
+        self._own = own
         self._load = conditions.load_p_mw + own
         self._generation = np.tile(own, (conditions.steps, 1))
         for column, bus in enumerate(plant.generator_bus):
@@ -74,14 +76,19 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
             return _row(conditions.availability, step, self._case.plant.n_device)
         if attr == "capacity":
             return _row(conditions.capacity, step, len(self._case.plant.storages))
+        if attr == "generation[MW]":
+            return conditions.generation_mw[step].tolist()
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
+        buses = self._case.plant.bus_slices[int(eid.rpartition("-")[2])]
+        if attr == "P_own[MW]":
+            return self._own[buses].tolist()
         table = {
             "P_load[MW]": self._load,
             "Q_load[MVar]": conditions.load_q_mvar,
             "P_gen[MW]": self._generation,
         }[attr]
-        return table[step, self._case.plant.bus_slices[int(eid.rpartition("-")[2])]].tolist()
+        return table[step, buses].tolist()
 
 
 def _row(shares: np.ndarray | None, step: int, count: int) -> list[float]:

@@ -136,6 +136,8 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         if prediction is not None and index < stores and len(prediction["energy_mwh"]) > 1:
             planned = float(prediction["energy_mwh"][1][index])
         return {
+            "phase": "fixed",
+            "departed": False,
             **outcome,
             "device": self._case.plant.device_names[index],
             "p_set_mw": plan["p_mw"][0][index],

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gridferry.controllers.devices.truck import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Labour, Mileage
 from gridferry.sim.config.parts import (
     BusName,
     Choice,

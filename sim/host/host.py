@@ -196,7 +196,7 @@ class ControllerHost:
         return plan, ""
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
-        flow = solve_row(self._plant, plan, observation, forecast)
+        flow = solve_row(self._plant, plan, observation, forecast, as_requested=self._clip)
         return _Attempt(plan, flow, self._limits.excess(flow))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, Prediction
 from gridferry.networks.admittance import branch_flows, bus_injections
 from gridferry.networks.power_flow import solve_sweep
-from gridferry.sim.host.first_step_limits import available_row
+from gridferry.sim.host.first_step_limits import first_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +24,14 @@ class RowFlow:
 
     Attributes
     ----------
-    p_mw, q_mvar : what the devices are expected to give, as far as they are parked and available [MW, Mvar]
+    energy_mwh : energy of every store at the end of the step [MWh]
     v_pu : voltages [pu]
     p_branch_mw, q_branch_mvar : flow into every branch at its parent end [MW, Mvar]
     loading : current at the more loaded end, as a share of the rating; 0 where none is known
     import_mw, losses_mw : drawn from the grid above, and losses, of each network [MW]
     """
 
-    p_mw: Float[np.ndarray, " device"]
-    q_mvar: Float[np.ndarray, " device"]
+    energy_mwh: Float[np.ndarray, " storage"]
     v_pu: Float[np.ndarray, " bus"]
     p_branch_mw: Float[np.ndarray, " branch"]
     q_branch_mvar: Float[np.ndarray, " branch"]
@@ -41,18 +40,21 @@ class RowFlow:
     losses_mw: Float[np.ndarray, " network"]
 
 
-def solve_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> RowFlow:
-    """Solve AC under row 0 of a plan; a forecast that is not finite gives NaN."""
-    p_device, q_device, at = available_row(plant, plan, observation, forecast)
-    there = at >= 0
+def solve_row(
+    plant: Plant, plan: Plan, observation: Observation, forecast: Forecast, *, as_requested: bool = False
+) -> RowFlow:
+    """Solve AC under what the devices make of row 0 of a plan; a forecast that is not finite gives NaN.
+
+    ``as_requested`` is that of `first_step`.
+    """
+    done = first_step(plant, plan, observation, forecast, as_requested=as_requested)
+    there = done.bus >= 0
     p, q = -forecast.load_p_mw[0], -forecast.load_q_mvar[0]
     with np.errstate(invalid="ignore"):  # what is not finite is found below
-        np.add.at(p, plant.generator_bus, forecast.generation_mw[0])
-        np.add.at(p, at[there], p_device[there])
-        np.add.at(q, at[there], q_device[there])
+        np.add.at(p, done.bus[there], done.p_mw[there])
+        np.add.at(q, done.bus[there], done.q_mvar[there])
     solved = RowFlow(
-        p_mw=p_device,
-        q_mvar=q_device,
+        energy_mwh=done.energy_mwh,
         v_pu=np.full(plant.n_bus, np.nan),
         p_branch_mw=np.full(plant.n_branch, np.nan),
         q_branch_mvar=np.full(plant.n_branch, np.nan),
@@ -89,21 +91,6 @@ def predict_row(plant: Plant, flow: RowFlow, observation: Observation, forecast:
         q_branch_mvar=flow.q_branch_mvar[None],
         import_mw=flow.import_mw[None],
         losses_mw=flow.losses_mw[None],
-        energy_mwh=np.stack([observation.energy_mwh, _energy_after(plant, flow, observation, forecast)]),
+        energy_mwh=np.stack([observation.energy_mwh, flow.energy_mwh]),
         cost=np.array([price * (value.sum() * plant.step_h)]),
     )
-
-
-def _energy_after(
-    plant: Plant, flow: RowFlow, observation: Observation, forecast: Forecast
-) -> Float[np.ndarray, " storage"]:
-    energy = observation.energy_mwh.copy()
-    if forecast.capacity is not None:
-        # what a store can no longer hold is gone
-        before = np.ones(len(energy)) if observation.capacity is None else observation.capacity
-        energy = energy * np.minimum(forecast.capacity[0] / before, 1.0)
-    for i, storage in enumerate(plant.storages):
-        p, q = flow.p_mw[i], flow.q_mvar[i]
-        gain = storage.eta_charge * max(-p, 0.0) - max(p, 0.0) / storage.eta_discharge
-        energy[i] += plant.step_h * (gain - storage.loss_coefficient * float(np.hypot(p, q)))
-    return energy

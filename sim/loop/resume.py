@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridferry.controllers.devices import states_of_json
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case
 from gridferry.sim.case.loading import load_config
@@ -76,6 +77,11 @@ def resumption(case: Case, directory: Path, until: int, accept_changes: bool) ->
     if checkpoint is None:
         return Resumption()
     step, state = checkpoint
+    try:
+        states_of_json(case.plant.devices, state["state"])
+    except ValueError as error:
+        message = f"was recorded by another version (its checkpoint: {error}); run it into a new directory"
+        raise InputError(Fault("--resume", str(directory), message)) from error
     if step > until:
         raise InputError(
             Fault("--resume", str(directory), f"has {step} steps already, more than the {until} asked for")

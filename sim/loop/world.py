@@ -211,19 +211,18 @@ def _assemble(
     (record,) = writer.Recorder.create(1)
 
     world.connect(roads, fleet, "congestion")
-    world.connect(service, fleet, "availability", "capacity")
-    for setpoint, device in zip(controller.children, _of_type(fleet, "Truck", "Battery", "Terminal"), strict=True):
-        world.connect(setpoint, device, "P_set[MW]", "Q_set[MVar]", "destination")
-    buses = [bus for one in grids for bus in _of_type(one, "Bus")]
-    feeding = [(station, spot.bus) for station, spot in zip(_of_type(fleet, "Station"), plant.stations, strict=True)]
-    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Battery"), plant.batteries, strict=True)]
-    feeding += [(device, spec.bus) for device, spec in zip(_of_type(fleet, "Terminal"), plant.terminals, strict=True)]
-    for device, bus in feeding:
-        world.connect(device, buses[bus], ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
+    world.connect(service, fleet, "generation[MW]", "availability", "capacity")
+    # ports that follow a profile take no setpoint
+    for setpoint, port in zip(_of_type(controller, "Setpoint"), _of_type(fleet, "Port"), strict=False):
+        world.connect(setpoint, port, "P_set[MW]", "Q_set[MVar]")
+    for chosen, position in zip(_of_type(controller, "Position"), _of_type(fleet, "Position"), strict=True):
+        world.connect(chosen, position, "position_set")
+    for feed, one in zip(_of_type(fleet, "Feed"), grids, strict=True):
+        world.connect(feed, one, ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
     world.connect(fleet, controller, "state", time_shifted=True, initial_data={"state": state})
     last = checkpoint.get("grids")
     for k, (demand, one, feeder) in enumerate(zip(demands, grids, plant.feeders, strict=True)):
-        world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", ("P_own[MW]", "P_gen[MW]"))
         unknown = {"Vm[pu]": feeder.n_bus, "P_line[MW]": feeder.n_branch, "Q_line[MVar]": feeder.n_branch}
         before = {attr: last[attr][k] if last else [float("nan")] * unknown[attr] for attr in _FEEDBACK}
         world.connect(one, controller, *_FEEDBACK, time_shifted=True, initial_data=before)

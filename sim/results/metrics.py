@@ -330,24 +330,20 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> float:
-    """Largest relative mismatch of any balance: each grid's, each store's, each link's, devices against buses."""
+    """Largest relative mismatch of any balance: each grid's, each device's, all devices against buses."""
     hours = facts.step_h
     queries = [
         "SELECT max(balance_error_rel) FROM network WHERE converged",
-        """
-        SELECT max(abs(device.energy_mwh - energy_start_mwh - (charged_mwh - discharged_mwh - loss_mwh))
-                   / device_info.energy_mwh)
-        FROM device JOIN device_info USING (device) WHERE device_info.energy_mwh IS NOT NULL
+        f"""
+        SELECT max(abs(total) / greatest(rated, flowing, {_FLOOR})) FROM (
+            SELECT sum(p_mw * {hours} + loss_mwh + coalesce(device.energy_mwh - energy_start_mwh, 0)) AS total,
+                   coalesce(max(device_info.energy_mwh), 0) AS rated, sum(abs(p_mw)) * {hours} AS flowing
+            FROM device JOIN device_info USING (device) GROUP BY step, belongs_to)
         """,
         """
         SELECT max(abs(after.energy_start_mwh - before.energy_mwh) / device_info.energy_mwh)
         FROM device AS before JOIN device AS after ON before.device = after.device AND before.step + 1 = after.step
         JOIN device_info ON device_info.device = before.device WHERE device_info.energy_mwh IS NOT NULL
-        """,
-        f"""
-        SELECT max(abs(total) / greatest(flowing, {_FLOOR})) FROM (
-            SELECT sum(p_mw * {hours} + loss_mwh) AS total, sum(abs(p_mw)) * {hours} AS flowing
-            FROM device JOIN device_info USING (device) WHERE device_info.kind = 'terminal' GROUP BY step, belongs_to)
         """,
         f"""
         WITH fed AS (SELECT step, sum(p_mw + p_load_mw - p_gen_mw) AS given, sum(abs(p_load_mw)) AS flowing

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cases.device_steps import Setpoint, step_link
 from gridferry.controllers.contract import Link, Terminal
-from gridferry.controllers.devices import Clip, Setpoint, StepConditions, step_link
+from gridferry.controllers.devices import Clip, Now
 
-HOUR = StepConditions(step_h=1.0)
+HOUR = Now(step_h=1.0)
 
 
 def link(*rated: tuple[float, float], balancing: int = 0) -> Link:
@@ -127,7 +128,7 @@ def test_active_power_goes_before_reactive_within_each_rating() -> None:
 
 def test_a_link_out_of_service_carries_nothing() -> None:
     outcomes = step_link(
-        link((1.0, 0.1), (1.0, 0.1)), [Setpoint(0.0, 0.5), Setpoint(0.5)], StepConditions(1.0, availability=0.0)
+        link((1.0, 0.1), (1.0, 0.1)), [Setpoint(0.0, 0.5), Setpoint(0.5)], Now(1.0, series={"availability": 0.0})
     )
     assert [(one.p_mw, one.q_mvar, one.loss_mwh) for one in outcomes] == [(0.0, 0.0, 0.0)] * 2
     assert [one.shortfall_mwh for one in outcomes] == [0.0, 0.5]
@@ -138,5 +139,5 @@ def test_setpoints_that_are_no_numbers_or_too_few_are_errors() -> None:
     two = link((1.0, 0.0), (1.0, 0.0))
     with pytest.raises(ValueError, match="not finite"):
         step_link(two, [Setpoint(), Setpoint(math.nan)], HOUR)
-    with pytest.raises(ValueError, match="1 setpoints for 2 terminals"):
+    with pytest.raises(ValueError, match="1 P, 1 Q and 0 positions requested of 2 ports"):
         step_link(two, [Setpoint()], HOUR)

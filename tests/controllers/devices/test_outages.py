@@ -9,20 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases.device_steps import STATIONS, Setpoint, step_link, step_store, step_truck
 from gridferry.controllers.contract import Labour, Link, Mileage, Storage, Terminal, Truck, TruckCost
-from gridferry.controllers.devices import (
-    Clip,
-    Phase,
-    Setpoint,
-    StepConditions,
-    StoreState,
-    Travel,
-    initial_store,
-    initial_truck,
-    step_link,
-    step_store,
-    step_truck,
-)
+from gridferry.controllers.devices import Clip, Now, Travel
+from gridferry.controllers.devices.storage import StoreState, initial_store
+from gridferry.controllers.devices.trucks.device import Phase
 
 STORE = Storage(
     energy_mwh=4.0,
@@ -38,9 +29,10 @@ STORE = Storage(
     cycles_max_per_day=1.0,
     cost_per_mwh_charged=0.0,
 )
+WHOLE, HALF = Now(1.0), Now(1.0, series={"capacity": 0.5})
 PLAIN = replace(STORE, eta_charge=1.0, eta_discharge=1.0, loss_coefficient=0.0)
 TRAVEL = Travel(steps=((0, 2), (2, 0)), minutes=((0.0, 120.0), (120.0, 0.0)), km=((0.0, 50.0), (50.0, 0.0)))
-TRUCK = Truck("T", STORE, (0, 1), 0, 5, TruckCost(0.0, 0.0, Mileage.LEG, Labour.TRAVEL, 8.0))
+TRUCK = Truck("T", STORE, (0, 1), 0, 5, TruckCost(0.0, 0.0, Mileage.LEG, Labour.TRAVEL, 8.0), STATIONS)
 
 shares = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.0, 1.0, allow_subnormal=False))
 held = st.one_of(st.sampled_from([0.5, 1.0]), st.floats(0.01, 1.0))
@@ -55,8 +47,8 @@ def test_the_balance_closes_and_windows_and_ratings_hold_whatever_drops_out(
     state = StoreState(soc * first * STORE.energy_mwh, 0.0, first)
     for availability, capacity, p, q in sequence:
         strings = state.energy_mwh * min(capacity / state.capacity, 1.0)
-        conditions = StepConditions(step_h=0.5, availability=availability, capacity=capacity)
-        after, done = step_store("B", STORE, state, Setpoint(p, q), conditions)
+        conditions = Now(step_h=0.5, series={"availability": availability, "capacity": capacity})
+        after, done = step_store(STORE, state, Setpoint(p, q), conditions)
         change = done.charged_mwh - done.discharged_mwh - done.loss_mwh
         assert after.energy_mwh - state.energy_mwh == pytest.approx(change, rel=0, abs=1e-12)
         assert after.energy_mwh >= min(STORE.soc_min * capacity * STORE.energy_mwh, strings) - 1e-12
@@ -70,56 +62,57 @@ def test_the_balance_closes_and_windows_and_ratings_hold_whatever_drops_out(
 
 
 def test_lost_strings_take_their_energy_with_them_and_come_back_empty() -> None:
-    whole, half = StepConditions(1.0), StepConditions(1.0, capacity=0.5)
-    state, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(), half)
+    whole, half = WHOLE, HALF
+    state, done = step_store(PLAIN, initial_store(PLAIN, WHOLE), Setpoint(), half)
     assert (state.energy_mwh, done.loss_mwh, done.clips) == (1.0, 1.0, ())
     # nothing more is lost while they are gone; the window is 0.5 to 1.5 MWh
-    state, done = step_store("B", PLAIN, state, Setpoint(-2.0), half)
+    state, done = step_store(PLAIN, state, Setpoint(-2.0), half)
     assert (state.energy_mwh, done.p_mw, done.loss_mwh, done.clips) == (1.5, -0.5, 0.0, (Clip.ENERGY_FULL,))
-    state, done = step_store("B", PLAIN, state, Setpoint(-2.0), whole)
+    state, done = step_store(PLAIN, state, Setpoint(-2.0), whole)
     assert (state.energy_mwh, done.p_mw, done.loss_mwh) == (3.0, -1.5, 0.0)
 
 
 def test_a_run_begins_at_the_initial_state_of_charge_of_what_can_be_held() -> None:
-    state = initial_store(PLAIN, 0.5)
-    after, done = step_store("B", PLAIN, state, Setpoint(), StepConditions(1.0, capacity=0.5))
+    state = initial_store(PLAIN, HALF)
+    after, done = step_store(PLAIN, state, Setpoint(), HALF)
     assert (state.energy_mwh, after, done.loss_mwh) == (1.0, state, 0.0)
 
 
 def test_cycles_are_those_of_the_rated_energy() -> None:
-    after, _ = step_store("B", PLAIN, initial_store(PLAIN, 0.5), Setpoint(0.4), StepConditions(1.0, capacity=0.5))
+    after, _ = step_store(PLAIN, initial_store(PLAIN, HALF), Setpoint(0.4), HALF)
     assert after.cycles_today == pytest.approx(0.4 / 8)
 
 
 def test_a_derated_store_gives_its_share_of_power_and_of_the_converter() -> None:
-    half = StepConditions(0.1, availability=0.5)
-    _, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(1.5, 2.0), half)
+    half = Now(0.1, series={"availability": 0.5})
+    _, done = step_store(PLAIN, initial_store(PLAIN, WHOLE), Setpoint(1.5, 2.0), half)
     assert (done.p_mw, done.clips) == (1.0, (Clip.RATING,))
     assert done.q_mvar == pytest.approx(0.75)
-    _, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(0.9, 0.5), half)
+    _, done = step_store(PLAIN, initial_store(PLAIN, WHOLE), Setpoint(0.9, 0.5), half)
     assert (done.p_mw, done.q_mvar, done.clips) == (0.9, 0.5, ())
 
 
 def test_a_store_out_of_service_still_loses_strings() -> None:
-    dead = StepConditions(1.0, availability=0.0, capacity=0.25)
-    after, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(1.0), dead)
+    dead = Now(1.0, series={"availability": 0.0, "capacity": 0.25})
+    after, done = step_store(PLAIN, initial_store(PLAIN, WHOLE), Setpoint(1.0), dead)
     assert (after.energy_mwh, done.p_mw, done.loss_mwh, done.clips) == (0.5, 0.0, 1.5, (Clip.OUT_OF_SERVICE,))
 
 
 def test_a_truck_with_a_dead_battery_drives_and_loses_strings_on_the_road() -> None:
-    dead = StepConditions(1.0, availability=0.0, travel=TRAVEL)
-    state, done = step_truck(TRUCK, initial_truck(TRUCK), Setpoint(1.0), dead)
+    dead = Now(1.0, series={"availability": 0.0}, trips=TRAVEL)
+    dead_half = replace(dead, series={"availability": 0.0, "capacity": 0.5})
+    state, done = step_truck(TRUCK, TRUCK.initial_state(WHOLE), Setpoint(1.0), dead)
     assert (done.p_mw, done.phase, done.clips) == (0.0, Phase.PARKED, (Clip.OUT_OF_SERVICE,))
-    state, done = step_truck(TRUCK, state, Setpoint(0.0, 0.0, 1), replace(dead, capacity=0.5))
+    state, done = step_truck(TRUCK, state, Setpoint(0.0, 0.0, 1), dead_half)
     assert (done.departed, done.km, done.loss_mwh) == (True, 50.0, 1.0)
-    state, _ = step_truck(TRUCK, state, Setpoint(0.0, 0.0, 1), replace(dead, capacity=0.5))
-    assert (state.station, state.transit_steps, state.store) == (1, 0, StoreState(1.0, 0.0, 0.5))
+    state, _ = step_truck(TRUCK, state, Setpoint(0.0, 0.0, 1), dead_half)
+    assert (state.station, state.transit_steps, state.energy_mwh, state.capacity) == (1, 0, 1.0, 0.5)
 
 
 def test_a_derated_link_carries_its_share_at_every_terminal() -> None:
     link = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.0), Terminal("L-2", 1, 1, 1.0, 0.0)), 0)
     asked = [Setpoint(-0.8), Setpoint(0.8, 0.6)]
-    outcomes = step_link(link, asked, StepConditions(1.0, availability=0.5))
+    outcomes = step_link(link, asked, Now(1.0, series={"availability": 0.5}))
     assert [one.p_mw for one in outcomes] == [-0.5, 0.5]
     assert [one.q_mvar for one in outcomes] == [0.0, 0.0]
     assert [one.shortfall_mwh for one in outcomes] == pytest.approx([0.3, 0.3])

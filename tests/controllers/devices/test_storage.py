@@ -7,8 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cases.device_steps import Setpoint, step_store
 from gridferry.controllers.contract import Storage
-from gridferry.controllers.devices import Clip, Setpoint, StepConditions, StoreState, initial_store, step_store
+from gridferry.controllers.devices import Clip, Now
+from gridferry.controllers.devices.storage import StoreState
 
 PLAIN = Storage(
     energy_mwh=4.0,
@@ -24,7 +26,7 @@ PLAIN = Storage(
     cycles_max_per_day=math.inf,
     cost_per_mwh_charged=15.0,
 )
-HOUR = StepConditions(step_h=1.0)
+HOUR = Now(step_h=1.0)
 
 
 def unit(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[float]:
@@ -52,7 +54,7 @@ def storages(draw: st.DrawFn) -> Storage:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[Storage, StoreState, Setpoint, StepConditions]:
+def situations(draw: st.DrawFn) -> tuple[Storage, StoreState, Setpoint, Now]:
     storage = draw(storages())
     soc = storage.soc_min + (storage.soc_max - storage.soc_min) * draw(unit())
     cycles = draw(unit()) * min(storage.cycles_max_per_day, 5.0)
@@ -60,7 +62,7 @@ def situations(draw: st.DrawFn) -> tuple[Storage, StoreState, Setpoint, StepCond
         storage.p_max_mw * draw(unit(-2.0, 2.0)), storage.s_max_mva * draw(st.one_of(st.just(0.0), unit(-2.0, 2.0)))
     )
     energy = min(soc * storage.energy_mwh, storage.soc_max * storage.energy_mwh)
-    return storage, StoreState(energy, cycles), setpoint, StepConditions(step_h=draw(unit(1 / 60, 1.0)))
+    return storage, StoreState(energy, cycles), setpoint, Now(step_h=draw(unit(1 / 60, 1.0)))
 
 
 def energy_by_law(storage: Storage, energy: float, p: float, q: float, step_h: float) -> float:
@@ -70,9 +72,9 @@ def energy_by_law(storage: Storage, energy: float, p: float, q: float, step_h: f
 
 @settings(max_examples=300, deadline=None)
 @given(situations())
-def test_no_limit_is_ever_broken(situation: tuple[Storage, StoreState, Setpoint, StepConditions]) -> None:
+def test_no_limit_is_ever_broken(situation: tuple[Storage, StoreState, Setpoint, Now]) -> None:
     storage, state, setpoint, conditions = situation
-    after, done = step_store("B", storage, state, setpoint, conditions)
+    after, done = step_store(storage, state, setpoint, conditions)
     assert abs(done.p_mw) <= storage.p_max_mw
     assert math.hypot(done.p_mw, done.q_mvar) <= storage.s_max_mva * (1 + 1e-12)
     assert min(storage.soc_min * storage.energy_mwh, state.energy_mwh) <= after.energy_mwh
@@ -87,10 +89,10 @@ def test_no_limit_is_ever_broken(situation: tuple[Storage, StoreState, Setpoint,
 @settings(max_examples=300, deadline=None)
 @given(situations())
 def test_energy_follows_the_law_and_its_balance_closes(
-    situation: tuple[Storage, StoreState, Setpoint, StepConditions],
+    situation: tuple[Storage, StoreState, Setpoint, Now],
 ) -> None:
     storage, state, setpoint, conditions = situation
-    after, done = step_store("B", storage, state, setpoint, conditions)
+    after, done = step_store(storage, state, setpoint, conditions)
     law = energy_by_law(storage, state.energy_mwh, done.p_mw, done.q_mvar, conditions.step_h)
     assert after.energy_mwh == pytest.approx(law, rel=0, abs=1e-12)
     change = done.charged_mwh - done.discharged_mwh - done.loss_mwh
@@ -105,11 +107,11 @@ def test_energy_follows_the_law_and_its_balance_closes(
 @settings(max_examples=300, deadline=None)
 @given(situations())
 def test_what_was_done_can_be_asked_again_and_passes_unchanged(
-    situation: tuple[Storage, StoreState, Setpoint, StepConditions],
+    situation: tuple[Storage, StoreState, Setpoint, Now],
 ) -> None:
     storage, state, setpoint, conditions = situation
-    _, done = step_store("B", storage, state, setpoint, conditions)
-    _, again = step_store("B", storage, state, Setpoint(done.p_mw, done.q_mvar), conditions)
+    _, done = step_store(storage, state, setpoint, conditions)
+    _, again = step_store(storage, state, Setpoint(done.p_mw, done.q_mvar), conditions)
     assert again.p_mw == pytest.approx(done.p_mw, rel=1e-12, abs=1e-12)
     # what a rating leaves beside P is as sharp as the root of the rounding
     assert again.q_mvar == pytest.approx(done.q_mvar, rel=1e-7, abs=1e-7)
@@ -119,7 +121,7 @@ def test_what_was_done_can_be_asked_again_and_passes_unchanged(
 @settings(max_examples=300, deadline=None)
 @given(situations())
 def test_a_setpoint_inside_all_limits_passes_bit_by_bit(
-    situation: tuple[Storage, StoreState, Setpoint, StepConditions],
+    situation: tuple[Storage, StoreState, Setpoint, Now],
 ) -> None:
     storage, state, setpoint, conditions = situation
     p = min(max(0.4 * setpoint.p_mw, -storage.s_max_mva), storage.s_max_mva)
@@ -130,17 +132,17 @@ def test_a_setpoint_inside_all_limits_passes_bit_by_bit(
     assume(storage.soc_min * storage.energy_mwh <= end <= storage.soc_max * storage.energy_mwh)
     assume(cycles < storage.cycles_max_per_day)
     assume(abs(p) < storage.p_max_mw and math.hypot(p, asked.q_mvar) < 0.999 * storage.s_max_mva)
-    _, done = step_store("B", storage, state, asked, conditions)
+    _, done = step_store(storage, state, asked, conditions)
     assert (done.p_mw, done.q_mvar, done.shortfall_mwh, done.clips) == (asked.p_mw, asked.q_mvar, 0.0, ())
 
 
 @settings(max_examples=300, deadline=None)
 @given(situations())
 def test_power_is_reduced_no_further_than_the_limits_ask(
-    situation: tuple[Storage, StoreState, Setpoint, StepConditions],
+    situation: tuple[Storage, StoreState, Setpoint, Now],
 ) -> None:
     storage, state, setpoint, conditions = situation
-    _, done = step_store("B", storage, state, setpoint, conditions)
+    _, done = step_store(storage, state, setpoint, conditions)
     lacking = abs(setpoint.p_mw) - abs(done.p_mw)
     assume(lacking > 1e-6)
     more = math.copysign(abs(done.p_mw) + 1e-7, setpoint.p_mw)
@@ -157,7 +159,7 @@ def test_power_is_reduced_no_further_than_the_limits_ask(
 
 def test_charging_stops_at_the_full_store() -> None:
     # room 3 - 2 = 1 MWh, 1 h, η_ch 0.8: 1.25 MW
-    after, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(-1.75), HOUR)
+    after, done = step_store(PLAIN, StoreState(0.5 * PLAIN.energy_mwh), Setpoint(-1.75), HOUR)
     assert after.energy_mwh == 3.0
     assert done.p_mw == pytest.approx(-1.25)
     assert done.shortfall_mwh == pytest.approx(0.5)
@@ -172,29 +174,29 @@ def test_a_store_clipped_at_its_window_has_a_state_of_charge_inside_bit_by_bit(
     energy: float, low: float, high: float
 ) -> None:
     store = replace(PLAIN, energy_mwh=energy, soc_min=low, soc_max=high, p_max_mw=99.0, s_max_mva=99.0)
-    full, _ = step_store("B", store, StoreState(0.5 * energy), Setpoint(-99.0), HOUR)
-    empty, _ = step_store("B", store, StoreState(0.5 * energy), Setpoint(99.0), HOUR)
+    full, _ = step_store(store, StoreState(0.5 * energy), Setpoint(-99.0), HOUR)
+    empty, _ = step_store(store, StoreState(0.5 * energy), Setpoint(99.0), HOUR)
     assert high - 1e-15 <= full.energy_mwh / energy <= high
     assert low <= empty.energy_mwh / energy <= low + 1e-15
 
 
 def test_discharging_stops_at_the_empty_store() -> None:
     # 1 MWh above the bound gives 0.5 MWh to the grid
-    after, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(2.0), HOUR)
+    after, done = step_store(PLAIN, StoreState(0.5 * PLAIN.energy_mwh), Setpoint(2.0), HOUR)
     assert after.energy_mwh == 1.0
     assert done.p_mw == pytest.approx(0.5)
     assert done.clips == (Clip.ENERGY_EMPTY,)
 
 
 def test_active_power_goes_before_reactive_within_the_rating() -> None:
-    quarter = StepConditions(step_h=0.1)
-    _, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(-1.2, -9.0), quarter)
+    quarter = Now(step_h=0.1)
+    _, done = step_store(PLAIN, StoreState(0.5 * PLAIN.energy_mwh), Setpoint(-1.2, -9.0), quarter)
     assert (done.p_mw, done.q_mvar) == (-1.2, pytest.approx(-1.6))
     assert done.clips == (Clip.RATING,)
 
 
 def test_an_empty_store_without_power_keeps_all_of_its_rating_for_reactive_power() -> None:
-    _, done = step_store("B", PLAIN, StoreState(1.0), Setpoint(2.0, 1.9), HOUR)
+    _, done = step_store(PLAIN, StoreState(1.0), Setpoint(2.0, 1.9), HOUR)
     assert (done.p_mw, done.q_mvar) == (0.0, 1.9)
     assert done.clips == (Clip.ENERGY_EMPTY,)
 
@@ -202,7 +204,7 @@ def test_an_empty_store_without_power_keeps_all_of_its_rating_for_reactive_power
 def test_discharge_with_converter_loss_ends_on_the_bound() -> None:
     # P/0.5 + 0.2 √(P² + 0.3²) = 1 by hand-made check of the equation, not of the formula
     lossy = replace(PLAIN, loss_coefficient=0.2)
-    after, done = step_store("B", lossy, initial_store(lossy), Setpoint(2.0, 0.3), HOUR)
+    after, done = step_store(lossy, StoreState(0.5 * lossy.energy_mwh), Setpoint(2.0, 0.3), HOUR)
     assert done.p_mw / 0.5 + 0.2 * math.hypot(done.p_mw, 0.3) == pytest.approx(1.0, abs=1e-14)
     assert done.q_mvar == 0.3
     assert after.energy_mwh == pytest.approx(1.0, abs=1e-14)
@@ -211,7 +213,7 @@ def test_discharge_with_converter_loss_ends_on_the_bound() -> None:
 def test_reactive_power_alone_cannot_empty_a_lossy_store_below_its_bound() -> None:
     lossy = replace(PLAIN, loss_coefficient=0.1)
     # 0.05 MWh left pay for 0.5 Mvar over an hour
-    after, done = step_store("B", lossy, StoreState(1.05), Setpoint(0.0, -1.5), HOUR)
+    after, done = step_store(lossy, StoreState(1.05), Setpoint(0.0, -1.5), HOUR)
     assert done.q_mvar == pytest.approx(-0.5)
     assert after.energy_mwh == pytest.approx(1.0, abs=1e-14)
     assert done.clips == (Clip.ENERGY_EMPTY,)
@@ -220,12 +222,12 @@ def test_reactive_power_alone_cannot_empty_a_lossy_store_below_its_bound() -> No
 
 def test_an_idle_store_on_its_bound_is_short_of_nothing() -> None:
     for energy in (math.nextafter(3.0, 4.0), 3.0, 1.0, math.nextafter(1.0, 0.0)):
-        after, done = step_store("B", PLAIN, StoreState(energy), Setpoint(0.0, 0.0), HOUR)
+        after, done = step_store(PLAIN, StoreState(energy), Setpoint(0.0, 0.0), HOUR)
         assert (after.energy_mwh, done.shortfall_mwh, done.clips) == (energy, 0.0, ())
 
 
 def test_a_plan_beyond_the_bound_by_a_solver_tolerance_is_clipped_by_as_much_and_not_reported_as_clipped() -> None:
-    after, done = step_store("B", PLAIN, initial_store(PLAIN), Setpoint(-1.25 - 1e-9), HOUR)
+    after, done = step_store(PLAIN, StoreState(0.5 * PLAIN.energy_mwh), Setpoint(-1.25 - 1e-9), HOUR)
     assert done.shortfall_mwh == pytest.approx(1e-9, rel=1e-5)
     assert after.energy_mwh == 3.0
     assert done.clips == ()
@@ -235,34 +237,34 @@ def test_the_day_ends_its_cycles() -> None:
     # 0.25 cycles are 2 MWh through a store of 4 MWh: 1.5 were done, 0.5 MWh out of the store are 0.25 MWh on the grid
     limited = replace(PLAIN, cycles_max_per_day=0.25)
     state = StoreState(2.5, 1.5 / 8)
-    after, done = step_store("B", limited, state, Setpoint(0.6), HOUR)
+    after, done = step_store(limited, state, Setpoint(0.6), HOUR)
     assert done.p_mw == pytest.approx(0.25)
     assert done.clips == (Clip.CYCLES,)
     assert after.cycles_today == 0.25
-    after, done = step_store("B", limited, after, Setpoint(-0.6), StepConditions(1.0, ends_day=True))
+    after, done = step_store(limited, after, Setpoint(-0.6), Now(1.0, ends_day=True))
     assert (done.p_mw, done.cycles_today) == (0.0, 0.25)
     assert after.cycles_today == 0.0
-    _, done = step_store("B", limited, after, Setpoint(-0.6), HOUR)
+    _, done = step_store(limited, after, Setpoint(-0.6), HOUR)
     assert done.p_mw == -0.6
 
 
 def test_a_store_outside_its_window_gets_no_further_out_but_may_return() -> None:
-    after, done = step_store("B", PLAIN, StoreState(0.5), Setpoint(1.0), HOUR)
+    after, done = step_store(PLAIN, StoreState(0.5), Setpoint(1.0), HOUR)
     assert (after.energy_mwh, done.p_mw) == (0.5, 0.0)
-    after, done = step_store("B", PLAIN, StoreState(0.5), Setpoint(-0.25), HOUR)
+    after, done = step_store(PLAIN, StoreState(0.5), Setpoint(-0.25), HOUR)
     assert (after.energy_mwh, done.p_mw) == (pytest.approx(0.7), -0.25)
 
 
 def test_out_of_service_gives_nothing_and_keeps_its_energy() -> None:
-    after, done = step_store("B", PLAIN, StoreState(2.0), Setpoint(1.0, 1.0), StepConditions(1.0, availability=0.0))
+    after, done = step_store(PLAIN, StoreState(2.0), Setpoint(1.0, 1.0), Now(1.0, series={"availability": 0.0}))
     assert (after.energy_mwh, done.p_mw, done.q_mvar, done.shortfall_mwh) == (2.0, 0.0, 0.0, 1.0)
     assert done.clips == (Clip.OUT_OF_SERVICE,)
 
 
 def test_the_published_efficiency_gives_back_all_that_was_charged() -> None:
     published = replace(PLAIN, eta_charge=0.75, eta_discharge=4 / 3)
-    half, charged = step_store("B", published, StoreState(2.0), Setpoint(-1.0), HOUR)
-    back, discharged = step_store("B", published, half, Setpoint(1.0), HOUR)
+    half, charged = step_store(published, StoreState(2.0), Setpoint(-1.0), HOUR)
+    back, discharged = step_store(published, half, Setpoint(1.0), HOUR)
     assert back.energy_mwh == pytest.approx(2.0, abs=1e-14)
     assert charged.loss_mwh + discharged.loss_mwh == pytest.approx(0.0, abs=1e-14)
 
@@ -270,4 +272,4 @@ def test_the_published_efficiency_gives_back_all_that_was_charged() -> None:
 @pytest.mark.parametrize("setpoint", [Setpoint(math.nan), Setpoint(0.0, math.inf), Setpoint(-math.inf)])
 def test_a_setpoint_that_is_no_number_is_an_error(setpoint: Setpoint) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        step_store("B", PLAIN, StoreState(2.0), setpoint, HOUR)
+        step_store(PLAIN, StoreState(2.0), setpoint, HOUR)

@@ -6,9 +6,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from cases.device_steps import Setpoint, step_link
 from gridferry.controllers.contract import Link, Terminal
-from gridferry.controllers.devices.link import step_link
-from gridferry.controllers.devices.transition import Setpoint, StepConditions
+from gridferry.controllers.devices import Now
 from gridferry.controllers.model.link import converter_loss, link_power, loss_slack_mw
 
 
@@ -55,7 +55,7 @@ def test_the_simulated_device_does_what_a_plan_with_tight_cones_asks(balancing: 
     power = best(one, np.array([[1.0, 2.0, 9.0], [5.0, 1.0, 3.0]]), np.array([[0.1, -0.2, 0.3], [0.2, 0.0, -0.5]]))
     for p, q in zip(power.p.value, power.q.value, strict=True):
         asked = [Setpoint(float(a), float(b)) for a, b in zip(p, q, strict=True)]
-        done = step_link(one, asked, StepConditions(step_h=1.0))
+        done = step_link(one, asked, Now(step_h=1.0))
         assert [out.p_mw for out in done] == pytest.approx(p, abs=1e-6)
         assert [out.q_mvar for out in done] == pytest.approx(q, abs=1e-6)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases.device_steps import STATIONS, Setpoint, step_store, step_truck
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
-from gridferry.controllers.devices import storage as battery_agent
-from gridferry.controllers.devices import truck as truck_agent
-from gridferry.controllers.devices.transition import Setpoint, StepConditions, Travel
+from gridferry.controllers.devices import NOWHERE, Now, Travel
+from gridferry.controllers.devices import storage as battery
 from gridferry.controllers.model import storage_plan as reading
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import mess_model
@@ -56,11 +56,11 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
     present = rng.random((3, horizon)) < 0.8
     kept = keep_limits(StoreState(store, start, cycles, due), p, q, present, day, STEP_H)
     for row in range(3):
-        state = battery_agent.StoreState(start, cycles)
+        state = battery.StoreState(start, cycles)
         for step in range(horizon):
             asked = Setpoint(float(kept.p_mw[row, step]), float(kept.q_mvar[row, step]))
             ends = step + 1 < horizon and day[step + 1] != day[step]
-            state, done = battery_agent.step_store("B", store, state, asked, StepConditions(STEP_H, bool(ends)))
+            state, done = step_store(store, state, asked, Now(STEP_H, bool(ends)))
             assert done.clips == ()
             assert state.energy_mwh == pytest.approx(kept.energy_mwh[row, step + 1], abs=1e-9)
         assert (kept.p_mw[row, ~present[row]] == 0).all()
@@ -101,21 +101,19 @@ def test_a_truck_drives_as_the_simulated_one_does(seed: int) -> None:
     km = rng.uniform(1.0, 9.0, (horizon, 3, 3))
     cost = TruckCost(0.4, 10.0, Mileage.LEG, Labour(labour), 8.0)
     store = Storage(1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, None, float("inf"), 0.0)
-    truck = Truck("T", store, (0, 2), 0, 3, cost)
+    truck = Truck("T", store, (0, 2), 0, 3, cost, STATIONS)
     wanted = np.repeat(rng.integers(0, 3, 8), 2)
     day = np.repeat(np.arange(2), 8)
     way = itinerary.drive(wanted, transit, truck.stations, 0, 0, day, np.array([3, 3]))
     power = np.where(way.parked & (rng.random(horizon) < 0.2), 1e-2, 0.0)
     dues = itinerary.trip_cost(cost, way, km, power, np.zeros(horizon), day, STEP_H, used_today=False)
-    state = truck_agent.initial_truck(truck)
+    state = truck.initial_state(Now(STEP_H))
     # the simulated truck knows no horizon: it would begin a last trip that ends beyond it
     for step in range(horizon):
         travel = Travel(*(tuple(map(tuple, one[step].tolist())) for one in (transit, 60.0 * STEP_H * transit, km)))
         asked = Setpoint(float(power[step]), 0.0, int(way.station[step]))
-        state, done = truck_agent.step_truck(
-            truck, state, asked, StepConditions(STEP_H, ends_day=step == 7, travel=travel)
-        )
-        assert (done.station >= 0) == way.parked[step]
+        state, done = step_truck(truck, state, asked, Now(STEP_H, ends_day=step == 7, trips=travel))
+        assert (done.bus != NOWHERE) == way.parked[step]
         assert done.departed == way.departs[step]
         assert state.station == way.station[step]
         assert done.clips == ()

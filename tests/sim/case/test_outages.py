@@ -189,16 +189,32 @@ def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path
     fleet.init("Fleet-0", case=build_case(load_config(case)))
     (made,) = fleet.create(1, "Fleet")
     around = {"congestion": {"Roads-0": 0.0}}
-    asked_of = {"Terminal-1": {"P_set[MW]": {"S-0": 0.5}}, "Truck-0": {"P_set[MW]": {"S-1": 0.1}}}
+    ports = [one["extra_info"]["name"] for one in made["children"] if one["type"] == "Port"]
+    assert ports[:6] == ["T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2", "dn1-pv1"]
+    given = [0.3, *[0.1] * 7]
+    asked_of = {"Port-4": {"P_set[MW]": {"S-0": 0.5}}, "Port-0": {"P_set[MW]": {"S-1": 0.1}}}
     fleet.step(0, {made["eid"]: around, **asked_of}, 0)
-    done = fleet.get_data({"Terminal-1": ["P[MW]"], "Truck-0": ["P[MW]"], "Fleet-0": ["state"]})
-    assert (done["Terminal-1"]["P[MW]"], done["Truck-0"]["P[MW]"]) == (0.5, 0.1)
-    assert done["Fleet-0"]["state"]["capacity"] == [1.0, 1.0, 1.0]
+    wanted = {
+        "Port-4": ["P[MW]"],
+        "Port-0": ["P[MW]"],
+        "Port-5": ["P[MW]"],
+        "Fleet-0": ["state"],
+        "Device-1": ["E[MWh]"],
+    }
+    done = fleet.get_data(wanted)
+    assert [done[f"Port-{i}"]["P[MW]"] for i in (4, 0, 5)] == [0.5, 0.1, 0.0]
+    assert [done["Fleet-0"]["state"][one]["capacity"] for one in ("trucks.T1", "batteries.bess1")] == [1.0, 1.0]
     out = {"availability": {"X-0": [1.0, 1.0, 1.0, 1.0, 0.0]}, "capacity": {"X-0": [1.0, 0.5, 1.0]}}
-    fleet.step(900, {made["eid"]: around | out, **asked_of}, 0)
-    done = fleet.get_data({"Terminal-0": ["P[MW]"], "Fleet-0": ["state"]})
-    assert done["Terminal-0"]["P[MW]"] == 0.0  # a link is as available as its least available terminal
-    assert done["Fleet-0"]["state"]["energy_mwh"][1] == 0.5 * 0.75
+    fleet.step(900, {made["eid"]: around | out | {"generation[MW]": {"X-0": given}}, **asked_of}, 0)
+    done = fleet.get_data(
+        {"Port-3": ["P[MW]"], **wanted, "Feed-0": ["P[MW]"], "Feed-1": ["P[MW]"], "Position-0": ["position"]}
+    )
+    assert done["Port-3"]["P[MW]"] == 0.0  # a link is as available as its least available terminal
+    assert done["Device-1"]["E[MWh]"] == 0.5 * 0.75
+    assert done["Port-5"]["P[MW]"] == 0.3
+    # all generators and the truck, wherever they are
+    assert sum(done["Feed-0"]["P[MW]"] + done["Feed-1"]["P[MW]"]) == pytest.approx(sum(given) + 0.1)
+    assert done["Position-0"]["position"] == done["Fleet-0"]["state"]["trucks.T1"]["station"]
     for attr, wrong in (("availability", [1.0]), ("availability", [2.0] * 5), ("capacity", [0.0, 1.0, 1.0])):
         with pytest.raises(ValueError, match=attr):
             fleet.step(1800, {made["eid"]: around | {attr: {"X-0": wrong}}}, 0)

@@ -217,6 +217,15 @@ def test_ac_counts_a_device_out_of_service_as_nothing_and_a_derated_one_at_its_s
         assert dispatch.plan.p_mw[0, 0] == -2.0  # what a device gives is the device's to say
 
 
+def test_ac_counts_a_battery_that_is_almost_full_as_what_it_will_do() -> None:
+    plant = line(v_min_pu=0.9)
+    full = decide(Deaf, plant, energy_mwh=np.array([8.5]))  # 0.5 MWh below its window's end, and asked for 2 MW
+    assert full.plan.prediction is not None
+    assert full.plan.prediction.energy_mwh[1, 0] == 9.0
+    assert full.plan.prediction.v_pu[0, 1] == pytest.approx(voltage(LOAD + 0.5), abs=1e-9)
+    assert full.plan.p_mw[0, 0] == -2.0
+
+
 def test_a_forecast_whose_power_flow_collapses_leaves_the_plan_unchecked() -> None:
     plant = line()
     dispatch = decide(Stubborn, plant, flat(plant, load_p_mw=np.tile([0.0, 30.0], (4, 1))), allowed=3)

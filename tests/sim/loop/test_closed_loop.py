@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import duckdb
 import numpy as np
 import pandapower as pp
 import pandas as pd
@@ -68,6 +69,37 @@ def test_resuming_with_another_config_is_refused(tmp_path):
     run("three_bus", steps=3, out=tmp_path / "run")
     with pytest.raises(InputError, match="not the one this run was started with"):
         run("three_bus", overrides=["trucks.T1.soc_min=0.3"], out=tmp_path / "run", resume=True)
+
+
+def test_resuming_a_run_whose_checkpoint_has_states_of_another_form_is_refused_in_one_line(tmp_path):
+    run("two_feeders", controller="rules", steps=2, out=tmp_path / "run")
+    with duckdb.connect(str(tmp_path / "run" / "results.duckdb")) as connection:
+        (text,) = connection.execute("SELECT state FROM checkpoint").fetchone()
+        checkpoint = json.loads(text)
+        checkpoint["state"] = {"energy_mwh": [1.0, 0.5, 0.75], "station": [0]}
+        connection.execute("UPDATE checkpoint SET state = ?", [json.dumps(checkpoint)])
+    with pytest.raises(InputError, match="was recorded by another version") as refused:
+        run("two_feeders", controller="rules", out=tmp_path / "run", resume=True)
+    (fault,) = refused.value.faults
+    assert "batteries.bess1" in fault.message
+    assert fault.message.endswith("run it into a new directory")
+
+
+@pytest.mark.parametrize(
+    ("config", "controller", "steps"),
+    [("two_feeders", "rules", 96), ("late_trucks", "rules", 48), ("joint_2dn", "rules", 24), ("three_bus", "idle", 6)],
+)
+def test_what_a_device_gives_and_loses_is_taken_from_its_store_in_every_step(tmp_path, config, controller, steps):
+    done = run(config, controller=controller, steps=steps, out=tmp_path / "run")
+    with duckdb.connect(str(tmp_path / "run" / "results.duckdb"), read_only=True) as connection:
+        whole = connection.execute("SELECT device, belongs_to FROM device_info").df()
+    device = done.table("device").merge(whole, on="device")
+    assert len(device)
+    gain = (device["energy_mwh"] - device["energy_start_mwh"]).fillna(0.0)
+    device["balance"] = done.summary["step_s"] / 3600.0 * device["p_mw"] + device["loss_mwh"] + gain
+    assert device.groupby(["step", "belongs_to"])["balance"].sum().abs().max() < 1e-12
+    for _, store in device[device["energy_mwh"].notna()].sort_values("step").groupby("device"):
+        assert store["energy_mwh"].tolist()[:-1] == store["energy_start_mwh"].tolist()[1:]
 
 
 def test_a_diverging_step_is_recorded_counted_and_left_behind(tmp_path):

@@ -1,0 +1,56 @@
+"""A stationary battery: a store at one bus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from gridferry.controllers.devices.device import Column, Device, Injection, Now, Outcome, Port, Request, Series
+from gridferry.controllers.devices.storage import (
+    STORE_COLUMNS,
+    STORE_SERIES,
+    Storage,
+    StoreState,
+    initial_store,
+    step_store,
+    store_row,
+)
+
+
+@dataclass(frozen=True)
+class Battery(Device[StoreState]):
+    """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
+
+    table: ClassVar[str] = "batteries"
+    port_kind: ClassVar[str] = "battery"
+    State: ClassVar[type[StoreState]] = StoreState
+    stores: ClassVar[bool] = True
+    series: ClassVar[Mapping[str, Series]] = STORE_SERIES
+    columns: ClassVar[Mapping[str, Column]] = STORE_COLUMNS
+
+    name: str
+    network: int
+    bus: int
+    storage: Storage
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """One, at its bus."""
+        return (self.storage.port(self.name, (self.bus,)),)
+
+    def initial_state(self, now: Now) -> StoreState:
+        """At the initial state of charge, of what it can hold."""
+        return initial_store(self.storage, now)
+
+    def step(self, state: StoreState, request: Request, now: Now) -> tuple[StoreState, Outcome]:
+        """Charge or discharge as far as limits allow."""
+        after, done = step_store(self.storage, state, request.p_mw[0], request.q_mvar[0], now)
+        port = Injection(self.bus, done.p_mw, done.q_mvar, done.shortfall_mwh, done.loss_mwh, done.clips)
+        row = store_row(self.storage, state, after, done, now)
+        return after, Outcome((port,), money={"wear": done.wear_cost}, row=row)
+
+    def stored_mwh(self, state: StoreState) -> float:
+        """Energy in it [MWh]."""
+        return state.energy_mwh

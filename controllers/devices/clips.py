@@ -1,0 +1,40 @@
+"""Why a device did not do what was requested, and what a rating leaves of it."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+NEGLIGIBLE_MW = 1e-6
+"""A watt. Solvers meet limits to less than this: a smaller difference is part of the shortfall, but no clip, and a
+smaller power does not count as use of a truck."""
+
+
+class Clip(StrEnum):
+    """Why a device did not do what was requested."""
+
+    RATING = "rating"
+    """beyond the largest power or the converter's rating"""
+    ENERGY_FULL = "energy_full"
+    ENERGY_EMPTY = "energy_empty"
+    CYCLES = "cycles"
+    """the day's cycles are used up"""
+    IN_TRANSIT = "in_transit"
+    """power requested while driving or installing"""
+    EN_ROUTE = "en_route"
+    """another destination requested on the road"""
+    TRIPS = "trips"
+    """the day's trips are used up"""
+    NOT_A_STATION = "not_a_station"
+    """the destination is none of the truck's stations"""
+    NOT_PLUGGED = "not_plugged"
+    """no place at the station"""
+    BALANCE = "balance"
+    """the terminal that balances the link cannot carry it"""
+    OUT_OF_SERVICE = "out_of_service"
+
+
+def reactive_within(s_max_mva: float, p_mw: float, q_mvar: float) -> float:
+    """Reduce Q to what the rating leaves beside P, its sign kept: ``P² + Q² ≤ S²`` [Mvar]."""
+    room = math.sqrt(max((s_max_mva - p_mw) * (s_max_mva + p_mw), 0.0))
+    return math.copysign(min(abs(q_mvar), room), q_mvar)

@@ -1,0 +1,59 @@
+"""What devices share: the roads between the stations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.devices.device import Coupling, Device, Now, Request, Travel
+from gridferry.networks.roads.travel import Roads
+
+
+def travel_under(roads: Roads, congestion: float, step_s: int) -> Travel:
+    """Return the trips that begin under a state of the roads, in the unit of `Roads.congestion_unit`."""
+    now = np.array([congestion], dtype=np.float64)
+    trips = roads.trips(now)
+    return Travel(
+        steps=tuple(tuple(row) for row in roads.transit_steps(now, step_s)[0].tolist()),
+        minutes=tuple(tuple(row) for row in trips.minutes[0].tolist()),
+        km=tuple(tuple(row) for row in trips.km[0].tolist()),
+        install_min=roads.install_min,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RoadTrips(Coupling):
+    """The roads: who is asked to go to another station hears how long that takes under the congestion of the moment.
+
+    ``around`` has the ``congestion``, in the unit of `Roads.congestion_unit`.
+    """
+
+    roads: Roads
+    step_s: int
+
+    def inform(
+        self,
+        devices: Sequence[Device[Any]],
+        states: Sequence[Any],
+        requests: Sequence[Request],
+        nows: Sequence[Now],
+        around: Mapping[str, float],
+    ) -> Sequence[Now]:
+        """Give the trips of this step to those whose position with routes is to change."""
+        leaving = [
+            i
+            for i, (device, state, request) in enumerate(zip(devices, states, requests, strict=True))
+            if request.position != device.at(state) and any(one.with_routes for one in device.positions)
+        ]
+        if not leaving:
+            return nows
+        if "congestion" not in around:
+            raise ValueError(f"{devices[leaving[0]].name}: a trip needs the congestion of the roads; connect it")
+        travel = travel_under(self.roads, around["congestion"], self.step_s)
+        told = list(nows)
+        for i in leaving:
+            told[i] = replace(told[i], trips=travel)
+        return told

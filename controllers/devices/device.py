@@ -1,0 +1,374 @@
+"""What every kind of device answers for itself: its ports and positions, its state, and one step of physics.
+
+A kind is a class derived from `Device`, in a folder of its own. Everybody else loops over devices and knows no kind.
+
+* `Device.move` and `Device.step` are pure and total: any finite request is answered, nothing beyond a limit is done,
+  and what was requested beyond it is the shortfall in the outcome. `step_all` is their only caller.
+* One energy balance holds for every kind, in every step::
+
+      source - Δ Σ P - loss = change of what is stored
+
+* A state is a frozen dataclass of JSON values: so it goes through mosaik and into checkpoints.
+
+Plain floats: a step of a device must cost microseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+S = TypeVar("S")
+"""A kind's state: a frozen dataclass of JSON values."""
+
+NOTHING: Mapping[str, Any] = {}
+NOWHERE = -1
+"""The bus of a port that is connected to none."""
+
+
+class Act(StrEnum):
+    """What P of a port means to the device; Q is a setpoint unless the port follows."""
+
+    SETPOINT = "setpoint"
+    """injected as requested; what is missing is a shortfall"""
+    LIMIT = "limit"
+    """at most this is injected; less is no shortfall"""
+    FOLLOWS = "follows"
+    """given by a profile or a position, whatever is requested: a generator that is not curtailed, a capacitor bank"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """Where a device injects: a column of `Plan.p_mw` and `Plan.q_mvar`.
+
+    Attributes
+    ----------
+    name : as in plan.csv and in the record
+    buses : where it may inject, on the axis of all buses; one for what stands still
+    p_min_mw, p_max_mw : range of its injection [MW]
+    s_max_mva : rating [MVA]
+    act : what P means
+    rest_mw : "do nothing" [MW]
+    """
+
+    name: str
+    buses: tuple[int, ...]
+    p_min_mw: float
+    p_max_mw: float
+    s_max_mva: float
+    act: Act = Act.SETPOINT
+    rest_mw: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """An integer that a device can be set to: a station, a step, a tap.
+
+    Attributes
+    ----------
+    name : as in plan.csv and in the record
+    labels : what the positions are called
+    with_routes : changing it is a trip between the stations of the plant, which takes time
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    with_routes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A value that surrounds a device from step to step, from a profile.
+
+    Attributes
+    ----------
+    default : what holds where none is given
+    meaning : what it is, with its unit
+    """
+
+    default: float
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A value that a kind records in every step, beside those that all have.
+
+    Attributes
+    ----------
+    unit : of the value; empty for texts, counts and shares
+    meaning : what it is
+    """
+
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Row 0 of a plan, one device's share.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection of each port [MW, Mvar]
+    position : of each position, an index into its labels
+    """
+
+    p_mw: tuple[float, ...] = ()
+    q_mvar: tuple[float, ...] = ()
+    position: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """Trips between all stations for departures in this step, ``[from][to]``.
+
+    Attributes
+    ----------
+    steps : actual steps in transit, at least one between two stations
+    minutes : travel time with congestion and installation [min]
+    km : distance driven [km]
+    install_min : installation, the last part of every trip [min]
+    """
+
+    steps: tuple[tuple[int, ...], ...]
+    minutes: tuple[tuple[float, ...], ...]
+    km: tuple[tuple[float, ...], ...]
+    install_min: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What surrounds a device in a step: what is true in a simulation, what is forecast in a check.
+
+    Attributes
+    ----------
+    step_h : step length Δ [h]
+    ends_day : the step is the last of a local day; the state after it begins a new day's counts
+    series : values of `Device.series`; defaults hold for those that are missing
+    trips : trips that begin now, as the coupling of the roads gives them to who wants to depart
+    plugged : whether it may use the station where it is, as couplings grant
+    """
+
+    step_h: float
+    ends_day: bool = False
+    series: Mapping[str, float] = field(default_factory=dict)
+    trips: Travel | None = None
+    plugged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What one port did in a step.
+
+    Attributes
+    ----------
+    bus : where, on the axis of all buses; `NOWHERE` on the road
+    p_mw, q_mvar : injection [MW, Mvar]
+    shortfall_mwh : ``Δ |P requested - P done|`` of a setpoint [MWh]
+    loss_mwh : lost behind the port, negative for a published efficiency above 1 [MWh]
+    clips : why it differs from what was requested, by more than a watt
+    """
+
+    bus: int
+    p_mw: float = 0.0
+    q_mvar: float = 0.0
+    shortfall_mwh: float = 0.0
+    loss_mwh: float = 0.0
+    clips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a device did in a step.
+
+    Attributes
+    ----------
+    ports : of each port
+    source_mwh : sun, wind, fuel; negative for what a load consumes [MWh]
+    money : by name of the cost term [currency]
+    row : values of `Device.columns`
+    """
+
+    ports: tuple[Injection, ...]
+    source_mwh: float = 0.0
+    money: Mapping[str, float] = field(default_factory=dict)
+    row: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)
+
+    @property
+    def loss_mwh(self) -> float:
+        """Lost behind all ports [MWh]."""
+        return sum(one.loss_mwh for one in self.ports)
+
+
+@dataclass(frozen=True, slots=True)
+class Stateless:
+    """The state of a device that has none."""
+
+
+class Device(ABC, Generic[S]):
+    """A device of one kind. Instances are frozen dataclasses: all that does not change during a run.
+
+    Attributes
+    ----------
+    table : the kind's table in the config, ``[[table]]``
+    port_kind : what the record calls one of its ports
+    State : the class of its states
+    stores : whether it stores energy; its state then has ``energy_mwh``
+    series, columns : by key
+    name : of the device, unique in its table
+    """
+
+    table: ClassVar[str]
+    port_kind: ClassVar[str]
+    State: ClassVar[type[Any]] = Stateless
+    stores: ClassVar[bool] = False
+    series: ClassVar[Mapping[str, Series]] = {}
+    columns: ClassVar[Mapping[str, Column]] = {}
+    name: str
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Where it injects."""
+        return ()
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """What it can be set to."""
+        return ()
+
+    @cached_property
+    def state_fields(self) -> tuple[str, ...]:
+        """Names of the fields of its states."""
+        return tuple(one.name for one in fields(self.State))
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from all other devices of a plant, as ``table.name``."""
+        return f"{self.table}.{self.name}"
+
+    @abstractmethod
+    def initial_state(self, now: Now) -> S:
+        """Return the state in which a run begins, ``now`` being what surrounds its first step."""
+
+    def at(self, state: S) -> tuple[int, ...]:
+        """Where its positions stand, or are on the way to."""
+        return ()
+
+    def move(self, state: S, request: Request, now: Now) -> S:
+        """Change positions: the first half of a step. Couplings see the result before `step` does the rest."""
+        return state
+
+    @abstractmethod
+    def step(self, state: S, request: Request, now: Now) -> tuple[S, Outcome]:
+        """Do what is requested as far as limits allow, from the state that `move` left."""
+
+    def stored_mwh(self, state: S) -> float:
+        """What is stored [MWh]."""
+        return 0.0
+
+
+class Coupling:
+    """What devices share: roads, the places of a station. `step_all` asks it before and after devices move."""
+
+    def inform(
+        self,
+        devices: Sequence[Device[Any]],
+        states: Sequence[Any],
+        requests: Sequence[Request],
+        nows: Sequence[Now],
+        around: Mapping[str, float],
+    ) -> Sequence[Now]:
+        """Say what devices need to know before they move; ``around`` is what surrounds all of them, by key."""
+        return nows
+
+    def grant(
+        self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
+    ) -> Sequence[Now]:
+        """Say what devices may use after they moved."""
+        return nows
+
+
+def step_all(
+    devices: Sequence[Device[Any]],
+    couplings: Sequence[Coupling],
+    states: Sequence[Any],
+    requests: Sequence[Request],
+    nows: Sequence[Now],
+    around: Mapping[str, float] = NOTHING,
+) -> list[tuple[Any, Outcome]]:
+    """Have all devices do a step together; the state after it and the outcome of each.
+
+    Raises
+    ------
+    ValueError
+        for a request that is not finite, or has not a value for every port and position.
+    """
+    for device, request in zip(devices, requests, strict=True):
+        _refuse(device, request)
+    for one in couplings:
+        nows = one.inform(devices, states, requests, nows, around)
+    moved = [
+        device.move(state, request, now)
+        for device, state, request, now in zip(devices, states, requests, nows, strict=True)
+    ]
+    for one in couplings:
+        nows = one.grant(devices, moved, requests, nows)
+    return [
+        device.step(state, request, now)
+        for device, state, request, now in zip(devices, moved, requests, nows, strict=True)
+    ]
+
+
+def rest(device: Device[S], state: S) -> Request:
+    """Return the request to do nothing: ports at rest, positions as they are."""
+    ports = device.ports
+    return Request(tuple(port.rest_mw for port in ports), (0.0,) * len(ports), device.at(state))
+
+
+def _refuse(device: Device[Any], request: Request) -> None:
+    """Raise for a request that no device could answer; the host never dispatches one."""
+    p_mw, q_mvar = request.p_mw, request.q_mvar
+    if not all(map(math.isfinite, p_mw + q_mvar)):
+        for port, p, q in zip(device.ports, p_mw, q_mvar, strict=True):
+            if not (math.isfinite(p) and math.isfinite(q)):
+                raise ValueError(f"{port.name}: setpoint P = {p} MW, Q = {q} Mvar is not finite")
+    ports, positions = len(device.ports), len(device.positions)
+    if (len(p_mw), len(q_mvar), len(request.position)) != (ports, ports, positions):
+        raise ValueError(
+            f"{device.name}: {len(p_mw)} P, {len(q_mvar)} Q and {len(request.position)} positions requested "
+            f"of {ports} ports and {positions} positions"
+        )
+
+
+# --------------------------------------------------------------------------------------------------------------- states
+
+
+def states_to_json(devices: Sequence[Device[Any]], states: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Return the states of all devices, by `Device.key`."""
+    return {
+        device.key: {name: getattr(state, name) for name in device.state_fields}
+        for device, state in zip(devices, states, strict=True)
+    }
+
+
+def states_of_json(devices: Sequence[Device[Any]], given: Mapping[str, Any]) -> list[Any]:
+    """Return the states that `states_to_json` wrote, in the order of the devices.
+
+    Raises
+    ------
+    ValueError
+        saying which device has no state in it, or one of another form.
+    """
+    other = sorted(set(given) ^ {device.key for device in devices})
+    if other:
+        raise ValueError(f"states and devices are not the same: {', '.join(other)}")
+    wrong = [device.key for device in devices if set(given[device.key]) != set(device.state_fields)]
+    if wrong:
+        raise ValueError(f"states of another form: {', '.join(wrong)}")
+    return [device.State(**given[device.key]) for device in devices]

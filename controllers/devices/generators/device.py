@@ -1,0 +1,52 @@
+"""A generator with a profile: what sun or wind give is injected, whatever is requested."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from gridferry.controllers.devices.device import Act, Device, Injection, Now, Outcome, Port, Request, Series, Stateless
+
+
+@dataclass(frozen=True)
+class Generator(Device[Stateless]):
+    """A source with a profile (PV, wind, other); ``feed_in_tariff`` is paid for what it produces [currency/MWh]."""
+
+    table: ClassVar[str] = "generators"
+    port_kind: ClassVar[str] = "generator"
+    series: ClassVar[Mapping[str, Series]] = {"p_mw": Series(default=0.0, meaning="output [MW]")}
+
+    name: str
+    kind: str
+    network: int
+    bus: int
+    feed_in_tariff: float
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """One, at its bus; its rating is not known."""
+        return (
+            Port(
+                name=self.name,
+                buses=(self.bus,),
+                p_min_mw=0.0,
+                p_max_mw=math.inf,
+                s_max_mva=math.inf,
+                act=Act.FOLLOWS,
+            ),
+        )
+
+    def initial_state(self, now: Now) -> Stateless:
+        """It has none."""
+        return Stateless()
+
+    def step(self, state: Stateless, request: Request, now: Now) -> tuple[Stateless, Outcome]:
+        """Inject its output."""
+        p_mw = now.series.get("p_mw", 0.0)
+        produced = now.step_h * p_mw
+        return state, Outcome(
+            (Injection(self.bus, p_mw),), source_mwh=produced, money={"feed_in": self.feed_in_tariff * produced}
+        )

@@ -1,0 +1,1 @@
+"""MVDC links between feeders."""

@@ -1,0 +1,210 @@
+"""An MVDC link: converters that together take from the DC side what they give [B, §2.1].
+
+    Σ_k (P_k + A_k √(P_k² + Q_k²)) = 0,   P_k² + Q_k² ≤ S_k²
+
+The balancing terminal holds the DC voltage: its P is what closes the sum, whatever was asked of it. Every other
+terminal gives what is asked within its rating, P before Q. Where the balancing terminal cannot carry the difference,
+the P of the others shrink by a common factor until it can, then (only where their reactive losses alone are too much)
+their Q. A derated link has the rating of all its terminals times its availability.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
+from gridferry.controllers.devices.device import (
+    Column,
+    Device,
+    Injection,
+    Now,
+    Outcome,
+    Port,
+    Request,
+    Series,
+    Stateless,
+)
+
+_BISECTIONS = 100
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """One converter of an MVDC link: ``P² + Q² ≤ S²``, loss ``A √(P² + Q²)`` [B, §2.1]."""
+
+    name: str
+    network: int
+    bus: int
+    s_max_mva: float
+    loss_coefficient: float
+
+
+@dataclass(frozen=True)
+class Link(Device[Stateless]):
+    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the one that holds the DC voltage.
+
+    The shortfall of the balancing terminal is what it stays short of balancing the others as they were requested.
+    """
+
+    table: ClassVar[str] = "links"
+    port_kind: ClassVar[str] = "terminal"
+    series: ClassVar[Mapping[str, Series]] = {
+        "availability": Series(default=1.0, meaning="share of the rating of every terminal: 0 out of service, 1 whole")
+    }
+    columns: ClassVar[Mapping[str, Column]] = {
+        "availability": Column(unit="", meaning="share of the rating in service")
+    }
+
+    name: str
+    terminals: tuple[Terminal, ...]
+    balancing: int
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """Its terminals."""
+        return tuple(
+            Port(
+                name=one.name,
+                buses=(one.bus,),
+                p_min_mw=-one.s_max_mva,
+                p_max_mw=one.s_max_mva,
+                s_max_mva=one.s_max_mva,
+            )
+            for one in self.terminals
+        )
+
+    def initial_state(self, now: Now) -> Stateless:
+        """It has none."""
+        return Stateless()
+
+    def step(self, state: Stateless, request: Request, now: Now) -> tuple[Stateless, Outcome]:
+        """Do what is requested as far as ratings and the balance allow."""
+        availability = now.series.get("availability", 1.0)
+        row = {"availability": availability}
+        if availability <= 0:
+            ports = tuple(
+                _out_of_service(one.bus, p, q, now.step_h)
+                for one, p, q in zip(self.terminals, request.p_mw, request.q_mvar, strict=True)
+            )
+            return state, Outcome(ports, row=row)
+        ratings = [min(availability, 1.0) * one.s_max_mva for one in self.terminals]
+        return state, Outcome(self._balanced(ratings, request.p_mw, request.q_mvar, now.step_h), row=row)
+
+    def _balanced(
+        self, ratings: Sequence[float], p_asked: Sequence[float], q_asked: Sequence[float], step_h: float
+    ) -> tuple[Injection, ...]:
+        b, losses = self.balancing, [one.loss_coefficient for one in self.terminals]
+        dc = _DcSide(losses, ratings, b)
+        wanted = dc.balancing_p(q_asked[b], -dc.drawn(p_asked, q_asked))
+        rated = [math.copysign(min(abs(p), s_max), p) for p, s_max in zip(p_asked, ratings, strict=True)]
+        p_share, q_share = dc.shares(rated, q_asked)
+        p = [p_share * one for one in rated]
+        q = [q_share * one for one in q_asked]
+        p[b] = min(max(dc.balancing_p(q_asked[b], -dc.drawn(p, q)), -ratings[b]), ratings[b])
+        q[b] = q_asked[b]
+        done: list[Injection] = []
+        for k, terminal in enumerate(self.terminals):
+            asked = wanted if k == b else p_asked[k]
+            q_done = reactive_within(ratings[k], p[k], q[k])
+            done.append(
+                Injection(
+                    terminal.bus,
+                    p[k],
+                    q_done,
+                    shortfall_mwh=step_h * abs(asked - p[k]),
+                    loss_mwh=step_h * losses[k] * math.hypot(p[k], q_done),
+                    clips=_clips(ratings[k], q_asked[k], asked, p[k], q[k], q_done, k == b),
+                )
+            )
+        return tuple(done)
+
+
+def _out_of_service(bus: int, p_asked: float, q_asked: float, step_h: float) -> Injection:
+    clips = (Clip.OUT_OF_SERVICE,) if max(abs(p_asked), abs(q_asked)) > NEGLIGIBLE_MW else ()
+    return Injection(bus, shortfall_mwh=step_h * abs(p_asked), clips=clips)
+
+
+def _clips(
+    s_max: float, q_asked: float, p_asked: float, p: float, q: float, q_done: float, balancing: bool
+) -> tuple[Clip, ...]:
+    rated = math.copysign(min(abs(p_asked), s_max), p_asked)
+    clips: list[Clip] = []
+    if abs(p_asked - rated) > NEGLIGIBLE_MW or abs(q - q_done) > NEGLIGIBLE_MW:
+        clips.append(Clip.RATING)
+    if not balancing and max(abs(rated - p), abs(q_asked - q)) > NEGLIGIBLE_MW:
+        clips.append(Clip.BALANCE)
+    return tuple(clips)
+
+
+@dataclass(frozen=True, slots=True)
+class _DcSide:
+    """The balance of the DC side under the ratings of a step.
+
+    Attributes
+    ----------
+    losses : loss coefficient of each terminal [MW per MVA]
+    ratings : of each terminal in this step [MVA]
+    balancing : the terminal that holds the DC voltage
+    """
+
+    losses: Sequence[float]
+    ratings: Sequence[float]
+    balancing: int
+
+    def drawn(self, p: Sequence[float], q: Sequence[float]) -> float:
+        """What all but the balancing terminal draw from the DC side, losses included [MW]."""
+        return sum(
+            p[k] + loss * min(math.hypot(p[k], q[k]), max(s_max, abs(p[k])))
+            for k, (loss, s_max) in enumerate(zip(self.losses, self.ratings, strict=True))
+            if k != self.balancing
+        )
+
+    def balancing_p(self, q: float, draws: float) -> float:
+        """Solve ``P + A min(√(P² + q²), S) = draws``; beyond the rating the loss is that of P alone [MW]."""
+        a, s_max = self.losses[self.balancing], self.ratings[self.balancing]
+        if draws > (1 + a) * s_max:
+            return draws / (1 + a)
+        if draws < -(1 - a) * s_max:
+            return draws / (1 - a)
+        at_rating = draws - a * s_max
+        if math.hypot(at_rating, q) >= s_max:
+            return at_rating
+        # the root below `draws` of (1 - A²) P² - 2 draws P + draws² - A² q² = 0, in the form that does not cancel
+        root = a * math.sqrt(draws * draws + (1 - a) * (1 + a) * q * q)
+        if draws > 0:
+            return (draws - a * q) * (draws + a * q) / (draws + root)
+        return (draws - root) / ((1 - a) * (1 + a))
+
+    def shares(self, p: Sequence[float], q: Sequence[float]) -> tuple[float, float]:
+        """Shares of P and of Q of the other terminals that the balancing terminal can carry."""
+        a, s_max = self.losses[self.balancing], self.ratings[self.balancing]
+        slack = _ROUNDING * (s_max + sum(self.ratings))
+
+        def carried(p_share: float, q_share: float) -> bool:
+            drawn = self.drawn([p_share * one for one in p], [q_share * one for one in q])
+            return -(1 + a) * s_max - slack <= drawn <= (1 - a) * s_max + slack
+
+        if carried(1.0, 1.0):
+            return 1.0, 1.0
+        if carried(0.0, 1.0):
+            return _largest(lambda share: carried(share, 1.0)), 1.0
+        return 0.0, _largest(lambda share: carried(0.0, share))
+
+
+def _largest(allowed: Callable[[float], bool]) -> float:
+    """Bisect between 0, which is allowed, and 1, which is not."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if allowed(middle):
+            low = middle
+        else:
+            high = middle
+    return low

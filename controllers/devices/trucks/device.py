@@ -1,0 +1,284 @@
+"""A truck: a battery that can be at one of several stations, or between them [A, eqs. 2, 22-24, 28].
+
+A parked truck whose position is to be another of its stations departs at once, if the day's trips allow, and is parked
+there again ``τ`` steps later, τ being what the roads really take at its departure, whatever the plan expected. On the
+road it gives no power and keeps its destination.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import ClassVar
+
+from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
+from gridferry.controllers.devices.device import (
+    NOWHERE,
+    Column,
+    Device,
+    Injection,
+    Now,
+    Outcome,
+    Port,
+    Position,
+    Request,
+    Series,
+    Travel,
+)
+from gridferry.controllers.devices.storage import (
+    STORE_COLUMNS,
+    STORE_SERIES,
+    Storage,
+    StoreState,
+    idle_store,
+    initial_store,
+    step_store,
+    store_row,
+)
+
+
+class Phase(StrEnum):
+    """What a truck is doing at the start of a step."""
+
+    PARKED = "parked"
+    IN_TRANSIT = "in_transit"
+    INSTALLING = "installing"
+
+
+class Mileage(StrEnum):
+    """Kilometres that a trip is charged for."""
+
+    LEG = "leg"
+    LONGEST_LEG = "longest_leg"
+
+
+class Labour(StrEnum):
+    """Hours that labour is charged for."""
+
+    TRAVEL = "travel"
+    FLAT_IF_USED = "flat_if_used"
+
+
+@dataclass(frozen=True)
+class TruckCost:
+    """What driving costs [A, eq. 28].
+
+    Attributes
+    ----------
+    fuel_per_km : fuel rate [currency/km]
+    labour_per_h : labour rate [currency/h]
+    mileage : charge each trip's own leg, or the longest leg for every trip (as published)
+    labour : charge the hours in transit (steps of transit, installation included), or ``flat_hours`` on every day on
+        which the truck drives or its battery is used (as published)
+    flat_hours : hours charged under ``flat_if_used`` [h/day]
+    """
+
+    fuel_per_km: float
+    labour_per_h: float
+    mileage: Mileage
+    labour: Labour
+    flat_hours: float
+
+
+@dataclass(frozen=True)
+class Station:
+    """A bus where trucks can connect; ``bus`` counts along the axis of all buses."""
+
+    name: str
+    network: int
+    bus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruckState(StoreState):
+    """A truck at the start of a step; what its battery holds, first.
+
+    Attributes
+    ----------
+    station : where it is parked, or where it is driving to
+    transit_steps : steps until it is parked and connected, 0 when it is
+    driving_steps : steps until the installation begins, of these
+    trips_today : trips begun since local midnight
+    used_today : whether it drove or worked since local midnight
+    departed_from : station that it leaves in this step, -1 where it does not; between `Truck.move` and `Truck.step`
+    """
+
+    station: int
+    transit_steps: int = 0
+    driving_steps: int = 0
+    trips_today: int = 0
+    used_today: bool = False
+    departed_from: int = -1
+
+
+@dataclass(frozen=True)
+class Truck(Device[TruckState]):
+    """A battery on a truck (MESS); its position is an index into all stations of the plant.
+
+    Attributes
+    ----------
+    stations : those it may use
+    all_stations : the stations of the plant, as `Plant.devices` has them
+    """
+
+    table: ClassVar[str] = "trucks"
+    port_kind: ClassVar[str] = "truck"
+    State: ClassVar[type[TruckState]] = TruckState
+    stores: ClassVar[bool] = True
+    series: ClassVar[Mapping[str, Series]] = STORE_SERIES
+    columns: ClassVar[Mapping[str, Column]] = {
+        **STORE_COLUMNS,
+        "phase": Column(unit="", meaning="what it was doing at the start of the step"),
+        "station": Column(unit="", meaning="where it was connected"),
+        "destination": Column(unit="", meaning="where it is parked or driving to after the step"),
+        "departed": Column(unit="", meaning="whether it began a trip"),
+        "transit_steps": Column(unit="", meaning="steps until it is parked, after the step"),
+        "trips_today": Column(unit="", meaning="trips of the local day that the step belongs to, this step included"),
+        "km": Column(unit="km", meaning="kilometres of the trip begun"),
+        "truck_cost": Column(unit="currency", meaning="fuel and labour"),
+    }
+
+    name: str
+    storage: Storage
+    stations: tuple[int, ...]
+    initial_station: int
+    trips_max_per_day: int
+    cost: TruckCost
+    all_stations: tuple[Station, ...] = field(default=(), compare=False, repr=False)
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """One, at the buses of its stations."""
+        return (self.storage.port(self.name, tuple(self.all_stations[one].bus for one in self.stations)),)
+
+    @cached_property
+    def positions(self) -> tuple[Position, ...]:
+        """The station where it is parked or driving to."""
+        return (Position(name=self.name, labels=tuple(one.name for one in self.all_stations), with_routes=True),)
+
+    def initial_state(self, now: Now) -> TruckState:
+        """Parked at its first station, at the initial state of charge of what its battery can hold."""
+        store = initial_store(self.storage, now)
+        return TruckState(store.energy_mwh, capacity=store.capacity, station=self.initial_station)
+
+    def stored_mwh(self, state: TruckState) -> float:
+        """Energy in its battery [MWh]."""
+        return state.energy_mwh
+
+    def at(self, state: TruckState) -> tuple[int, ...]:
+        """Its station."""
+        return (state.station,)
+
+    def move(self, state: TruckState, request: Request, now: Now) -> TruckState:
+        """Depart, where that is requested and possible.
+
+        Raises
+        ------
+        ValueError
+            for a trip that may begin without `Now.trips`, or that takes less than a step.
+        """
+        to = request.position[0]
+        if to == state.station or self._refusal(state, to) is not None:
+            return state
+        travel = self._travel(now)
+        steps = travel.steps[state.station][to]
+        if steps < 1:
+            raise ValueError(f"a trip from station {state.station} to {to} takes {steps} steps; at least 1")
+        driving_min = travel.minutes[state.station][to] - travel.install_min
+        # as in the rounding of trips: the last bit of a quotient is no step
+        driving = math.ceil(driving_min / (60.0 * now.step_h) - 1e-9) if travel.install_min > 0 else steps
+        return replace(
+            state,
+            station=to,
+            transit_steps=steps,
+            driving_steps=min(driving, steps),
+            trips_today=state.trips_today + 1,
+            departed_from=state.station,
+        )
+
+    def step(self, state: TruckState, request: Request, now: Now) -> tuple[TruckState, Outcome]:
+        """Drive, install or work, as far as the battery allows."""
+        p_mw, q_mvar = request.p_mw[0], request.q_mvar[0]
+        moving = state.transit_steps > 0
+        if moving or not now.plugged:
+            why = Clip.IN_TRANSIT if moving else Clip.NOT_PLUGGED
+            store, done = idle_store(self.storage, state, p_mw, q_mvar, now, why)
+        else:
+            store, done = step_store(self.storage, state, p_mw, q_mvar, now)
+        works = moving or math.hypot(done.p_mw, done.q_mvar) > NEGLIGIBLE_MW
+        after = TruckState(
+            store.energy_mwh,
+            store.cycles_today,
+            store.capacity,
+            station=state.station,
+            transit_steps=max(state.transit_steps - 1, 0),
+            driving_steps=max(state.driving_steps - 1, 0),
+            trips_today=0 if now.ends_day else state.trips_today,
+            used_today=not now.ends_day and (state.used_today or works),
+        )
+        refused = self._refusal(state, request.position[0])
+        port = Injection(
+            NOWHERE if moving else self.all_stations[state.station].bus,
+            done.p_mw,
+            done.q_mvar,
+            done.shortfall_mwh,
+            done.loss_mwh,
+            done.clips if refused is None else (refused, *done.clips),
+        )
+        km, fuel = self._fuel(state, now)
+        labour = self._labour(state, moving, works, now.step_h)
+        money = {"wear": done.wear_cost, "fuel": fuel, "labour": labour}
+        row = store_row(self.storage, state, after, done, now)
+        names = self.positions[0].labels
+        row["phase"] = _phase(state).value
+        row["station"] = None if moving else names[state.station]
+        row["destination"] = names[state.station]
+        row["departed"] = state.departed_from >= 0
+        row["transit_steps"] = after.transit_steps
+        row["trips_today"] = state.trips_today
+        row["km"] = km
+        row["truck_cost"] = fuel + labour
+        return after, Outcome((port,), money=money, row=row)
+
+    def _refusal(self, state: TruckState, to: int) -> Clip | None:
+        """Why it does not go where it is asked to; ``None`` where it does, or is there or on the way."""
+        if to == state.station:
+            return None
+        if state.transit_steps > 0:
+            return Clip.EN_ROUTE
+        if to not in self.stations:
+            return Clip.NOT_A_STATION
+        if state.trips_today >= self.trips_max_per_day:
+            return Clip.TRIPS
+        return None
+
+    def _travel(self, now: Now) -> Travel:
+        if now.trips is None:
+            raise ValueError(f"{self.name}: a trip needs the travel times of the step")
+        return now.trips
+
+    def _fuel(self, state: TruckState, now: Now) -> tuple[float, float]:
+        """Kilometres of the trip begun, and what they cost [km, currency]."""
+        if state.departed_from < 0:
+            return 0.0, 0.0
+        km = self._travel(now).km
+        own = km[state.departed_from][state.station]
+        charged = own
+        if self.cost.mileage is Mileage.LONGEST_LEG:
+            charged = max(km[i][j] for i in self.stations for j in self.stations)
+        return own, self.cost.fuel_per_km * charged
+
+    def _labour(self, state: TruckState, moving: bool, works: bool, step_h: float) -> float:
+        """Due in this step: its share of a trip, or the flat hours in the first step of use in a day [currency]."""
+        if self.cost.labour is Labour.TRAVEL:
+            return self.cost.labour_per_h * step_h if moving else 0.0
+        return self.cost.labour_per_h * self.cost.flat_hours if works and not state.used_today else 0.0
+
+
+def _phase(state: TruckState) -> Phase:
+    if state.transit_steps == 0:
+        return Phase.PARKED
+    return Phase.IN_TRANSIT if state.driving_steps > 0 else Phase.INSTALLING

@@ -1,0 +1,152 @@
+"""Find a class by ``package.module:Class`` or ``path/file.py:Class``: controllers and devices of a user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+from gridferry.controllers.user_code import advice_on_bare_imports, described, running_user_code
+from gridferry.networks.faults import Fault, InputError, no_such
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class ClassLoader(Generic[C]):
+    """Loads classes of one sort.
+
+    Attributes
+    ----------
+    base : what they derive from
+    noun : what one is called in messages
+    derive_from : where ``base`` is imported from, for messages
+    """
+
+    base: type[C]
+    noun: str
+    derive_from: str
+
+    def load(self, target: str, spec: str, base_dir: Path | None = None) -> type[C]:
+        """Return the class at ``target``.
+
+        Parameters
+        ----------
+        target : ``package.module:Class`` or ``path/file.py:Class``
+        spec : what the user wrote, for the faults
+        base_dir : folder that relative paths start from, before the working folder
+
+        Raises
+        ------
+        InputError
+            saying what was looked for where, and what there is.
+        """
+        place, _, class_name = target.rpartition(":")
+        if not place or not class_name:
+            raise self.fault(spec, "incomplete; write package.module:Class or path/file.py:Class")
+        module = self._module(place, spec, base_dir)
+        found = getattr(module, class_name, None)
+        if found is None:
+            raise self.fault(spec, f"{no_such('class', class_name, self._classes_in(module))} in {place}")
+        if not (inspect.isclass(found) and issubclass(found, self.base)):
+            # from the checkout's root the bare names import a second contract, whose Controller is another class
+            advice = advice_on_bare_imports(Path(getattr(module, "__file__", None) or ""))
+            raise self.fault(spec, f"{class_name} is no {self.noun}; {advice or f'derive it from {self.derive_from}'}")
+        if inspect.isabstract(found):
+            missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+            raise self.fault(spec, f"{class_name} is abstract; it still has to define {missing}")
+        return found
+
+    def classes_of_file(self, place: str, base_dir: Path | None) -> str:
+        """Say which classes a file has, as the end of a sentence; nothing where there is no such file."""
+        if _existing(place, base_dir) is None:
+            return ""
+        names = self._classes_in(self._module(place, place, base_dir))
+        return f"; there is {', '.join(names) or f'no {self.noun} in it'}"
+
+    def fault(self, spec: str, message: str) -> InputError:
+        """Return the error that a spec is wrong."""
+        return InputError(Fault(self.noun, spec, message))
+
+    def _classes_in(self, module: ModuleType) -> list[str]:
+        return [
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and issubclass(value, self.base) and not inspect.isabstract(value)
+        ]
+
+    def _module(self, place: str, spec: str, base_dir: Path | None) -> ModuleType:
+        try:
+            return _module_of_file(place, base_dir) if place.endswith(".py") else _module(place, base_dir)
+        except _ModuleError as error:
+            raise self.fault(spec, str(error)) from error.__cause__
+
+
+class _ModuleError(Exception):
+    """A module is not there, or fails when it is imported; the message says how."""
+
+
+def _module(place: str, base_dir: Path | None) -> ModuleType:
+    with _also_importable([base_dir, Path.cwd()]):
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+                raise _ModuleError(
+                    f"no module {place} (no {error.name} is installed or lies in {base_dir or Path.cwd()})"
+                ) from error
+            raise _ModuleError(f"importing {place} raised {described(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise _ModuleError(f"importing {place} raised {described(error)}") from error
+
+
+def _module_of_file(place: str, base_dir: Path | None) -> ModuleType:
+    path = _existing(place, base_dir)
+    if path is None:
+        folders = " or ".join(dict.fromkeys(str(one) for one in (base_dir, Path.cwd()) if one is not None))
+        raise _ModuleError(f"no file {place} in {folders}; a path is relative to the config or to the working folder")
+    # one module per file, so that a class found twice is the same class as long as the file is unchanged
+    stamp = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:16]
+    name = f"gridferry_file_{path.stem}_{stamp}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise _ModuleError(f"{path} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _also_importable([path.parent]):
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            del sys.modules[name]
+            raise _ModuleError(f"running {path} raised {described(error)}") from error
+    return module
+
+
+def _existing(place: str, base_dir: Path | None) -> Path | None:
+    for folder in (base_dir, Path.cwd()):
+        if folder is not None and (folder / place).is_file():
+            return (folder / place).resolve()
+    return None
+
+
+@contextmanager
+def _also_importable(folders: list[Path | None]) -> Iterator[None]:
+    """Let a user's module import what lies beside it, after everything that is installed."""
+    before = list(sys.path)
+    sys.path += [str(folder) for folder in folders if folder is not None and str(folder) not in before]
+    importlib.invalidate_caches()
+    try:
+        with running_user_code():
+            yield
+    finally:
+        sys.path[:] = before
