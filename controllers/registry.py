@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings, Plant
-from gridferry.controllers.loading import ClassLoader
+from gridferry.controllers.plugins.loading import ClassLoader
+from gridferry.controllers.plugins.user_code import described, running_user_code
 from gridferry.controllers.settings import read_settings
-from gridferry.controllers.user_code import described, running_user_code
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import own_copy
 

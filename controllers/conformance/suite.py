@@ -32,9 +32,9 @@ from gridferry.controllers.contract import (
 )
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
+from gridferry.controllers.plugins.user_code import described, running_user_code
 from gridferry.controllers.registry import find_controller
 from gridferry.controllers.settings import read_settings
-from gridferry.controllers.user_code import described, running_user_code
 from gridferry.networks.faults import InputError
 from gridferry.networks.read_only import own_copy
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gridferry.controllers.devices.device import Device
-from gridferry.controllers.loading import ClassLoader
+from gridferry.controllers.plugins.loading import ClassLoader
 from gridferry.networks.faults import no_such
 
 GROUP = "gridferry.devices"

@@ -25,7 +25,7 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.plans.finite_forecast import parts_not_finite
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plans.shifting import shifted
-from gridferry.controllers.user_code import described, one_line, place_of, running_user_code
+from gridferry.controllers.plugins.user_code import described, one_line, place_of, running_user_code
 from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.ac_limits import AcLimits, Excess, corrected

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from gridferry.controllers.user_code import advice_on_bare_imports, described, running_user_code
+from gridferry.controllers.plugins.user_code import advice_on_bare_imports, described, running_user_code
 from gridferry.networks.faults import Fault, InputError, no_such
 
 C = TypeVar("C")
