@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,3 +103,11 @@ def test_the_architecture_page_lists_every_folder_of_the_product() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Folders")[2]
     listed = [row.split("`")[1] for row in page.splitlines() if row.startswith("| `")]
     assert sorted(listed) == sorted(str(one.relative_to(REPOSITORY)) for one in folders())
+
+
+def test_files_that_the_pages_name_are_there() -> None:
+    named = re.compile(r"\b(?:benchmarks|configs|controllers|docs|networks|sim|tests)/[\w/]+\.\w+")
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    found = {path for page in pages for path in named.findall(page.read_text(encoding="utf-8"))}
+    assert found
+    assert [path for path in sorted(found) if not (REPOSITORY / path).exists()] == []
