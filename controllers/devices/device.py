@@ -243,6 +243,11 @@ class Device(ABC, Generic[S]):
         return ()
 
     @cached_property
+    def rest_mw(self) -> tuple[float, ...]:
+        """P of each port that does nothing [MW]."""
+        return tuple(port.rest_mw for port in self.ports)
+
+    @cached_property
     def state_fields(self) -> tuple[str, ...]:
         """Names of the fields of its states."""
         return tuple(one.name for one in fields(self.State))
@@ -327,19 +332,18 @@ def step_all(
 
 def rest(device: Device[S], state: S) -> Request:
     """Return the request to do nothing: ports at rest, positions as they are."""
-    ports = device.ports
-    return Request(tuple(port.rest_mw for port in ports), (0.0,) * len(ports), device.at(state))
+    return Request(device.rest_mw, (0.0,) * len(device.rest_mw), device.at(state))
 
 
 def _refuse(device: Device[Any], request: Request) -> None:
     """Raise for a request that no device could answer; the host never dispatches one."""
     p_mw, q_mvar = request.p_mw, request.q_mvar
-    if not all(map(math.isfinite, p_mw + q_mvar)):
+    if not math.isfinite(sum(p_mw) + sum(q_mvar)):
         for port, p, q in zip(device.ports, p_mw, q_mvar, strict=True):
             if not (math.isfinite(p) and math.isfinite(q)):
                 raise ValueError(f"{port.name}: setpoint P = {p} MW, Q = {q} Mvar is not finite")
     ports, positions = len(device.ports), len(device.positions)
-    if (len(p_mw), len(q_mvar), len(request.position)) != (ports, ports, positions):
+    if not (len(p_mw) == len(q_mvar) == ports and len(request.position) == positions):
         raise ValueError(
             f"{device.name}: {len(p_mw)} P, {len(q_mvar)} Q and {len(request.position)} positions requested "
             f"of {ports} ports and {positions} positions"
