@@ -24,7 +24,7 @@ from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Forecast
 from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
-from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import solve
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.controllers.uncertainty.error_model import ErrorModel, Purpose

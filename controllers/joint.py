@@ -21,12 +21,14 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.solution import SolvedMess, Task, openness, plan_of
+from gridferry.controllers.model.solution import SolvedMess, Task, openness
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import shifted
 from gridferry.controllers.routes.fixed_routes import route_values, stretched, transit_after
 from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
-from gridferry.controllers.schedule.setpoint_flow import device_injections, power_flow
+from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
+from gridferry.controllers.schedule.ac_flow import device_injections
+from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
@@ -100,8 +102,7 @@ class Joint(Controller):
         refuse_nonfinite(forecast)
         wish = self._settings
         until = time.perf_counter() + wish.time_limit_s
-        nothing = np.zeros((forecast.steps, self.plant.n_device))
-        reference = float(power_flow(self.plant, observation, forecast, nothing, nothing).cost.sum())
+        reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
         asked = SolveOptions(gap=0.0, gap_abs=wish.gap_abs, gap_of_saving=wish.gap_of_saving, reference=reference)
         margins = self._margins(observation, forecast)
         task = Task(self.plant, observation, forecast, self._options(observation, forecast, margins), asked, until)

@@ -21,13 +21,14 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.solution import SolvedMess, Task, openness, plan_of
+from gridferry.controllers.model.solution import SolvedMess, Task, openness
 from gridferry.controllers.model.storage_dispatch import MessModel
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.routes.fixed_routes import route_values, stretched
 from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
 from gridferry.controllers.schedule.continuation import followed
+from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
 
 _MEMORY = "mess_exact"

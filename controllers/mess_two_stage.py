@@ -29,8 +29,9 @@ from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.routes.fixed_routes import on_route
-from gridferry.controllers.schedule.ac_evaluation import Judge, Schedules
+from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
+from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
 from gridferry.controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
 
@@ -91,7 +92,7 @@ class MessTwoStage(Controller):
     """The published two-stage method for trucks and batteries: MISOCP with instant moves, then a particle swarm.
 
     The first stage decides stations and power as if a move took no time. The second shifts the trips and tunes the
-    trucks' power within the scheduled periods; every particle is carried out with the delays of the roads and judged by
+    trucks' power within the scheduled periods; every particle is repaired for the delays of the roads and evaluated by
     a power flow of its own. A day-ahead method: between two plans the schedule is followed, cut to what the measured
     state allows. Links stay at zero. Equal inputs give equal plans as long as the first stage's time limit does not
     strike.
@@ -137,25 +138,25 @@ class MessTwoStage(Controller):
         """Go on with the plan: a late truck goes on where it is, stores keep to what is left of their limits."""
         left = min(previous.steps - 1, forecast.steps)
         ahead = first_steps(forecast, left)
-        judge = Judge(self.plant, observation, ahead, self._options)
-        rest = judge.carry_out(
+        repair = ScheduleRepair(self.plant, observation, ahead, self._options)
+        rest = repair.repair(
             previous.destination[None, 1 : left + 1],
             previous.p_mw[None, 1 : left + 1],
             previous.q_mvar[None, 1 : left + 1],
         )
         outcome = SolverOutcome(termination=Termination.CONTINUED, notes=(Note(NoteKind.CONTINUES, float(planned_at)),))
-        return self._read(judge, rest, outcome, planned_at)
+        return self._read(repair, rest, observation, ahead, outcome, planned_at)
 
     # --------------------------------------------------------------------------------------------------- planning
 
     def _plan_anew(self, observation: Observation, forecast: Forecast) -> Plan:
         began = time.perf_counter()
         first = self._first_stage(observation, forecast)
-        judge = Judge(self.plant, observation, forecast, self._options)
-        best = self._second_stage(observation, forecast, judge, first.periods)
-        schedule, notes = judge.carry_out(*first.periods.schedules(best[None])), first.notes
-        if self._settings.restore and judge.judge(schedule)[1][0] > 0:
-            schedule, anew = self._restored(observation, forecast, judge, schedule)
+        repair = ScheduleRepair(self.plant, observation, forecast, self._options)
+        best = self._second_stage(observation, forecast, repair, first.periods)
+        schedule, notes = repair.repair(*first.periods.schedules(best[None])), first.notes
+        if self._settings.restore and repair.fitness(schedule)[1][0] > 0:
+            schedule, anew = self._restored(observation, forecast, repair, schedule)
             notes += anew
         outcome = SolverOutcome(
             status=Status.FEASIBLE,
@@ -164,7 +165,7 @@ class MessTwoStage(Controller):
             termination=first.termination,
             notes=notes,
         )
-        return self._read(judge, schedule, outcome, observation.step)
+        return self._read(repair, schedule, observation, forecast, outcome, observation.step)
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
         """Decide stations and power as if a move took no time; miss limits only where nothing else is left.
@@ -198,7 +199,7 @@ class MessTwoStage(Controller):
         return _FirstStage(periods, bound, outcome.termination, tuple(notes))
 
     def _second_stage(
-        self, observation: Observation, forecast: Forecast, judge: Judge, periods: ScheduledPeriods
+        self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, periods: ScheduledPeriods
     ) -> Float[np.ndarray, " variable"]:
         """Let the swarm search; it begins at the first stage's schedule, as it is and with every trip begun earlier.
 
@@ -220,21 +221,21 @@ class MessTwoStage(Controller):
             social=wish.social,
             seed=int(rng.integers(2**32)),
         )
-        return swarm(lambda x: judge.judge(judge.carry_out(*periods.schedules(x))), *periods.box, starts, options)
+        return swarm(lambda x: repair.fitness(repair.repair(*periods.schedules(x))), *periods.box, starts, options)
 
     def _restored(
-        self, observation: Observation, forecast: Forecast, judge: Judge, given: Schedules
-    ) -> tuple[Schedules, tuple[Note, ...]]:
+        self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, given: RepairedSchedules
+    ) -> tuple[RepairedSchedules, tuple[Note, ...]]:
         """Plan P and Q anew on the trips of a schedule; that schedule where nothing misses less.
 
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
         try:
-            p, q = self._power_on(observation, forecast, given.station[0], relaxed=False)
+            p, q = self._power_on(observation, forecast, given.destination[0], relaxed=False)
         except InfeasibleError:
-            p, q = self._power_on(observation, forecast, given.station[0], relaxed=True)
-        planned = judge.carry_out(given.station[:1], p[None], q[None])
-        if judge.judge(planned)[1][0] >= judge.judge(given)[1][0]:
+            p, q = self._power_on(observation, forecast, given.destination[0], relaxed=True)
+        planned = repair.repair(given.destination[:1], p[None], q[None])
+        if repair.fitness(planned)[1][0] >= repair.fitness(given)[1][0]:
             return given, ()
         return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
@@ -268,25 +269,33 @@ class MessTwoStage(Controller):
 
     # --------------------------------------------------------------------------------------------------- reading
 
-    def _read(self, judge: Judge, given: Schedules, outcome: SolverOutcome, planned_at: int) -> Plan:
-        """Turn a schedule into a plan, predicted by an exact power flow."""
-        prediction, cone_gap = judge.predict(given)
-        _, miss = judge.judge(given)
-        objective = float(prediction.cost.sum())
+    def _read(
+        self,
+        repair: ScheduleRepair,
+        given: RepairedSchedules,
+        observation: Observation,
+        forecast: Forecast,
+        outcome: SolverOutcome,
+        planned_at: int,
+    ) -> Plan:
+        """Turn a schedule into a plan, and evaluate that."""
+        found = evaluate(self.plant, given, observation, forecast)
+        _, miss = repair.fitness(given)
+        objective = float(found.cost.sum())
         violated = (Note(NoteKind.VIOLATED_TOTAL, float(miss[0])),) if miss[0] > 0 else ()
         bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN
         return Plan(
             p_mw=given.p_mw[0],
             q_mvar=given.q_mvar[0],
-            destination=given.station[0],
-            prediction=prediction,
+            destination=given.destination[0],
+            prediction=found.prediction(),
             solver=replace(
                 outcome,
                 notes=(*outcome.notes, *violated),
                 objective=objective,
                 bound=bound,
                 gap=(objective - bound) / max(abs(objective), 1e-12),
-                cone_gap=cone_gap,
+                cone_gap=found.flow.cone_gap,
             ),
             memory={_MEMORY: planned_at},
         )

@@ -20,15 +20,16 @@ from gridferry.controllers.contract import (
     Observation,
     Plan,
     Plant,
-    Prediction,
     SolverOutcome,
     Status,
     Termination,
+    hold,
 )
 from gridferry.controllers.model import link_plan as mvdc_plan
 from gridferry.controllers.model.link_dispatch import MvdcModel, SquaredLimits, mvdc_model, squared_limits
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
-from gridferry.controllers.schedule.setpoint_flow import device_injections, power_flow
+from gridferry.controllers.schedule.ac_evaluation import evaluate_plan, evaluate_rest
+from gridferry.controllers.schedule.ac_flow import ac_flow, device_injections
 from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError, solve
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
@@ -69,14 +70,12 @@ class _Solved:
 
     Attributes
     ----------
-    cone_gap : of the flow that the plan predicts [pu²]
-    flow : the AC flow of its setpoints, where it takes the place of the model's own
+    cone_gap : 0 where the AC flow of its setpoints has the model's voltages [pu²]
     """
 
     built: MvdcModel
     outcome: SolverOutcome
     cone_gap: float
-    flow: Prediction | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +115,16 @@ class MvdcDrcc(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
         if self._settings.scenario is Scenario.NONE:
-            nothing = np.zeros((forecast.steps, self.plant.n_device))
-            expected = power_flow(self.plant, observation, forecast, nothing, nothing)
-            paid = float(expected.cost.sum())
+            found = evaluate_rest(self.plant, observation, forecast)
+            paid = float(found.cost.sum())
             outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
-            return Plan(nothing, nothing.copy(), rest, expected, outcome)
+            return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
         settled = self._settle(observation, forecast)
-        built = settled.solved.built
-        p, q = mvdc_plan.setpoints(self.plant, built)
-        expected = mvdc_plan.expected(self.plant, built, observation, p, q, forecast)
-        outcome = self._outcome(observation, settled)
-        if settled.solved.flow is not None:
-            expected = settled.solved.flow
-        return Plan(p_mw=p, q_mvar=q, destination=rest, prediction=expected, solver=outcome)
+        p, q = mvdc_plan.setpoints(self.plant, settled.solved.built)
+        rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
+        plan = Plan(p_mw=p, q_mvar=q, destination=rest, solver=self._outcome(observation, settled))
+        return replace(plan, prediction=evaluate_plan(self.plant, plan, observation, forecast).prediction())
 
     # -------------------------------------------------------------------------------------------------------- margins
 
@@ -177,8 +171,7 @@ class MvdcDrcc(Controller):
                 nearest = self._once(observation, forecast, limits, elastic=True)
             except InfeasibleError as hopeless:
                 # not even without limits: there is no power flow
-                nothing = np.zeros((forecast.steps, self.plant.n_device))
-                power_flow(self.plant, observation, forecast, nothing, nothing)
+                evaluate_rest(self.plant, observation, forecast)
                 raise ControllerError(f"no plan, even without voltage and current limits: {hopeless}") from hopeless
             missed = mvdc_plan.tightest(self.plant, nearest.built, limits, observation.step) is not None
             if missed and self._settings.on_infeasible == "raise":
@@ -200,13 +193,13 @@ class MvdcDrcc(Controller):
         allowed: Sequence[np.ndarray] | None = None,
     ) -> _Solved:
         """Solve, and close cones that stay open by pricing losses; the bound stays that of the unpriced problem."""
-        best = self._as_flow(observation, forecast, self._once(observation, forecast, limits, allowed=allowed))
+        best = self._as_flow(forecast, self._once(observation, forecast, limits, allowed=allowed))
         dear = max(float(np.abs(forecast.buy_price).max()), 1.0)
         for price in _LOSS_PRICES:
             if self._open(best) <= 1.0:
                 break
             tried = self._once(observation, forecast, limits, allowed=allowed, loss_price=price * dear)
-            tried = self._as_flow(observation, forecast, tried)
+            tried = self._as_flow(forecast, tried)
             if self._open(tried) < self._open(best):
                 bound = min(best.outcome.bound, tried.outcome.objective)
                 best = replace(tried, outcome=replace(tried.outcome, bound=bound))
@@ -216,8 +209,8 @@ class MvdcDrcc(Controller):
         """How far the cones of flows and converters are open, in what is tolerated."""
         return max(solved.cone_gap / _CONE_GAP, mvdc_plan.loss_slack(self.plant, solved.built) / _LOSS_SLACK_MW)
 
-    def _as_flow(self, observation: Observation, forecast: Forecast, solved: _Solved) -> _Solved:
-        """Take the AC flow of the setpoints where open cones do not show in any voltage.
+    def _as_flow(self, forecast: Forecast, solved: _Solved) -> _Solved:
+        """Count cones as closed where it shows in no voltage of the AC flow of the setpoints that they are open.
 
         A line of next to no impedance costs nothing when its cone stays open, so that solvers leave it open; it then
         tells nothing about whether the plan is a power flow.
@@ -225,14 +218,11 @@ class MvdcDrcc(Controller):
         if solved.cone_gap <= _CONE_GAP:
             return solved
         p, q = mvdc_plan.setpoints(self.plant, solved.built)
-        model = mvdc_plan.expected(self.plant, solved.built, observation, p, q)
-        try:
-            flow = power_flow(self.plant, observation, forecast, p, q)
-        except ControllerError:
+        p_bus, q_bus = device_injections(self.plant, p, q)
+        flow = ac_flow(self.plant, p_bus - forecast.net_load_mw(self.plant), q_bus - forecast.load_q_mvar)
+        if not np.abs(flow.v_pu - mvdc_plan.voltages(solved.built)).max() <= _SAME_PU:
             return solved
-        if np.abs(flow.v_pu - model.v_pu).max() > _SAME_PU:
-            return solved
-        return replace(solved, cone_gap=0.0, flow=flow)
+        return replace(solved, cone_gap=0.0)
 
     def _once(
         self,

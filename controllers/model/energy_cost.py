@@ -72,17 +72,6 @@ def energy_cost(
     return EnergyCost(paid, constraints, binaries, guesses)
 
 
-def grid_cost(
-    import_mw: Float[np.ndarray, "horizon network"],
-    price: Float[np.ndarray, " horizon"],
-    export_ratio: float,
-    step_h: float,
-) -> Float[np.ndarray, " horizon"]:
-    """Cost of a known exchange, each network settled by itself [currency]."""
-    paid = np.maximum(import_mw, 0.0) - export_ratio * np.maximum(-import_mw, 0.0)
-    return step_h * price * paid.sum(axis=1)
-
-
 def feed_in_cost(
     generation_mw: Float[np.ndarray, "horizon generator"], tariff: Float[np.ndarray, " generator"], step_h: float
 ) -> Float[np.ndarray, " horizon"]:

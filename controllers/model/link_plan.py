@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, Prediction
+from gridferry.controllers.contract import Note, NoteKind, Observation, Plant
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model import storage as stores
 from gridferry.controllers.model.link import loss_slack_mw
 from gridferry.controllers.model.link_dispatch import MvdcModel, SquaredLimits
-from gridferry.controllers.model.storage_plan import energies, within_ratings
+from gridferry.controllers.model.storage_plan import within_ratings
 
 _MISSED = 3e-6
 """less than this of a limit is noise of the solver [pu, pu² of current, MWh]"""
@@ -36,29 +36,9 @@ def setpoints(
     return within_ratings(plant, p, q)
 
 
-def expected(
-    plant: Plant,
-    built: MvdcModel,
-    observation: Observation,
-    p: Float[np.ndarray, "horizon device"],
-    q: Float[np.ndarray, "horizon device"],
-    forecast: Forecast | None = None,
-) -> Prediction:
-    """What the plan expects of the grid and the stores; energies follow the true converter loss."""
-    cost = built.cost_per_step.value.copy()
-    for one in built.batteries:
-        wear = plant.storages[one.index].cost_per_mwh_charged
-        cost -= plant.step_h * wear * (one.power.charge.value - np.maximum(-p[:, one.index], 0.0))
-    flows = [(feeder.base_mva, flow) for feeder, flow in zip(plant.feeders, built.flows, strict=True)]
-    return Prediction(
-        v_pu=np.concatenate([np.sqrt(np.maximum(flow.v_sq.value, 0.0)) for _, flow in flows], axis=1),
-        p_branch_mw=np.concatenate([base * flow.p.value for base, flow in flows], axis=1),
-        q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
-        import_mw=np.stack([one.value for one in built.import_mw], axis=1),
-        losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
-        energy_mwh=energies(plant, observation, p, q, forecast),
-        cost=cost,
-    )
+def voltages(built: MvdcModel) -> Float[np.ndarray, "horizon bus"]:
+    """Voltages of all buses in the model's flow [pu]."""
+    return np.concatenate([np.sqrt(np.maximum(flow.v_sq.value, 0.0)) for flow in built.flows], axis=1)
 
 
 def cone_gap(built: MvdcModel) -> float:

@@ -1,15 +1,14 @@
-"""Solve the storage model so that its plan is a power flow, and make the plan of it."""
+"""Solve the storage model so that its plan is a power flow."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plan, Plant, SolverOutcome, Status
+from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, SolverOutcome
 from gridferry.controllers.model import storage_plan as mess_plan
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
@@ -17,7 +16,7 @@ from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTro
 
 MADE_UP_MW = 1e-5
 """a plan in which the open cone of a branch makes up more power is no power flow [MW]"""
-_LOSS_MW = 1e-6
+LOSS_MW = 1e-6
 """a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
 _MISSED = 1e-7
 """less than this of a limit is rounding [pu², MWh]"""
@@ -128,7 +127,7 @@ def close_cones(task: Task, first: SolvedMess, run: Run) -> SolvedMess:
 def openness(task: Task, solved: SolvedMess) -> float:
     """How far the cones of flows and converters are open, in what is tolerated; above 1 it is no power flow."""
     loss = mess_plan.loss_slack_mw(task.plant, solved.built, task.observation)
-    return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / _LOSS_MW)
+    return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / LOSS_MW)
 
 
 def violations(built: MessModel) -> tuple[Note, ...]:
@@ -137,44 +136,3 @@ def violations(built: MessModel) -> tuple[Note, ...]:
     for what, one in zip(built.misses, built.slack, strict=True):
         most[what] = max(most.get(what, 0.0), float(one.value.max(initial=0.0)))
     return tuple(Note(what, value) for what, value in most.items() if value > _MISSED)
-
-
-def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
-    """Turn a solved model into a plan.
-
-    Parameters
-    ----------
-    notes : what else is to be known of the plan
-    """
-    plant, observation, asked = task.plant, task.observation, task.asked
-    built, outcome = solved.built, solved.outcome
-    p, q = mess_plan.setpoints(plant, built)
-    prediction = mess_plan.expected(plant, built, observation, p, q, task.forecast)
-    objective = float(prediction.cost.sum() + built.penalty.value)
-    bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
-    faults = list(violations(built))
-    if solved.wasteful:
-        faults.append(Note(NoteKind.SIMULTANEOUS_CHARGING))
-    if mess_plan.open_cones_mw(plant, built) > MADE_UP_MW:
-        faults.append(Note(NoteKind.RELAXATION_GAP, solved.cone_gap))
-    if (loss := mess_plan.loss_slack_mw(plant, built, observation)) > _LOSS_MW:
-        faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
-    within = bool(objective - bound <= asked.tolerance(objective)) and solved.kept_limits and not faults
-    return Plan(
-        p_mw=p,
-        q_mvar=q,
-        destination=mess_plan.destinations(built, observation),
-        prediction=prediction,
-        solver=SolverOutcome(
-            status=Status.OPTIMAL if within else Status.FEASIBLE,
-            termination=outcome.termination,
-            notes=(*outcome.notes, *notes, *faults),
-            objective=objective,
-            bound=bound,
-            gap=(objective - bound) / max(abs(objective), 1e-12),
-            cone_gap=solved.cone_gap,
-            seconds=outcome.seconds,
-            reference=asked.reference,
-        ),
-        memory=dict(memory),
-    )

@@ -1,11 +1,11 @@
-"""Read a plan out of a solved storage model: setpoints within every limit, and what is expected of them."""
+"""Read a solved storage model: setpoints within every limit, what they cost, and whether they are a power flow."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.contract import Forecast, Observation, Plant, Prediction
+from gridferry.controllers.contract import Observation, Plant
 from gridferry.controllers.model import distflow, routing
 from gridferry.controllers.model import storage as stores
 from gridferry.controllers.model.link import loss_slack_mw as link_slack
@@ -55,35 +55,6 @@ def destinations(built: MessModel, observation: Observation) -> Int[np.ndarray, 
     return target
 
 
-def energies(
-    plant: Plant,
-    observation: Observation,
-    p: Float[np.ndarray, "horizon device"],
-    q: Float[np.ndarray, "horizon device"],
-    forecast: Forecast | None = None,
-) -> Float[np.ndarray, "horizon+1 storage"]:
-    """Energy of every store under given power, by the plain law and without a window [A, eq. 37] [MWh].
-
-    Parameters
-    ----------
-    forecast : tells of capacity that gets lost with what it holds
-    """
-    energy = np.zeros((len(p) + 1, len(plant.storages)))
-    energy[0] = observation.energy_mwh
-    for index, store in enumerate(plant.storages):
-        charge, discharge = np.maximum(-p[:, index], 0.0), np.maximum(p[:, index], 0.0)
-        gain = store.eta_charge * charge - discharge / store.eta_discharge
-        loss = store.loss_coefficient * np.hypot(p[:, index], q[:, index])
-        moved = plant.step_h * (gain - loss)
-        if forecast is None or forecast.capacity is None:
-            energy[1:, index] = energy[0, index] + np.cumsum(moved)
-            continue
-        before = 1.0 if observation.capacity is None else float(observation.capacity[index])
-        for step, share in enumerate(stores.kept_share(forecast.holds(index), before)):
-            energy[step + 1, index] = share * energy[step, index] + moved[step]
-    return energy
-
-
 def wasteful(plant: Plant, built: MessModel, observation: Observation) -> Bool[np.ndarray, "horizon storage"]:
     """Steps in which a store charges and discharges at once and could not do without: netted, it would overflow.
 
@@ -109,30 +80,15 @@ def _overflows(plant: Plant, one: StoreModel, start_mwh: float, loss_mw: Float[n
     return False
 
 
-def expected(
-    plant: Plant,
-    built: MessModel,
-    observation: Observation,
-    p: Float[np.ndarray, "horizon device"],
-    q: Float[np.ndarray, "horizon device"],
-    forecast: Forecast | None = None,
-) -> Prediction:
-    """What the plan expects of the grid and the stores; wear is counted on the netted charging power."""
-    cost = built.cost_per_step.value.copy()
+def cost_per_step(
+    plant: Plant, built: MessModel, p: Float[np.ndarray, "horizon device"]
+) -> Float[np.ndarray, " horizon"]:
+    """What the model says that its setpoints cost; wear is counted on the netted charging power [currency]."""
+    cost: np.ndarray = built.cost_per_step.value.copy()
     for index, one in enumerate(built.stores):
         less = one.total.charge.value - np.maximum(-p[:, index], 0.0)
         cost -= plant.step_h * one.store.cost_per_mwh_charged * less
-    bases = [feeder.base_mva for feeder in plant.feeders]
-    flows = list(zip(bases, built.flows, strict=True))
-    return Prediction(
-        v_pu=np.concatenate([np.sqrt(np.maximum(flow.v_sq.value, 0.0)) for flow in built.flows], axis=1),
-        p_branch_mw=np.concatenate([base * flow.p.value for base, flow in flows], axis=1),
-        q_branch_mvar=np.concatenate([base * flow.q.value for base, flow in flows], axis=1),
-        import_mw=np.stack([one.value for one in built.import_mw], axis=1),
-        losses_mw=np.stack([one.value for one in built.losses_mw], axis=1),
-        energy_mwh=energies(plant, observation, p, q, forecast),
-        cost=cost,
-    )
+    return cost
 
 
 def cone_gap(built: MessModel) -> float:

@@ -28,20 +28,28 @@ def step_first_row(plant: Plant, plan: Plan, observation: Observation, forecast:
     ValueError
         for a setpoint that is not finite.
     """
-    series = series_by_device(
-        plant,
-        None if forecast.availability is None else forecast.availability[0].tolist(),
-        None if forecast.capacity is None else forecast.capacity[0].tolist(),
-        forecast.generation_mw[0].tolist(),
-    )
-    congestion = float(forecast.congestion[0])
     states = states_observed(plant, observation)
     requests = requests_of_row(
         plant, states, plan.p_mw[0].tolist(), plan.q_mvar[0].tolist(), plan.destination[0].tolist()
     )
-    nows = nows_of_step(plant, observation.step, series)
-    around = {"congestion": congestion if math.isfinite(congestion) else 0.0}
+    nows, around = surroundings(plant, observation.step, forecast)
     return step_all(plant.devices, plant.couplings, states, requests, nows, around)
+
+
+def surroundings(plant: Plant, step: int, forecast: Forecast, row: int = 0) -> tuple[list[Now], dict[str, float]]:
+    """Return what is forecast to surround each device, and all of them, in a row of a forecast made at a step.
+
+    What is not known counts as in `step_first_row`.
+    """
+    series = series_by_device(
+        plant,
+        None if forecast.availability is None else forecast.availability[row].tolist(),
+        None if forecast.capacity is None else forecast.capacity[row].tolist(),
+        forecast.generation_mw[row].tolist(),
+    )
+    congestion = float(forecast.congestion[row])
+    around = {"congestion": congestion if math.isfinite(congestion) else 0.0}
+    return nows_of_step(plant, step + row, series), around
 
 
 def nows_of_step(plant: Plant, step: int, series: Sequence[Mapping[str, float]]) -> list[Now]:

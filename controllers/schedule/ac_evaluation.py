@@ -1,244 +1,200 @@
-"""What wanted stations and powers come to: trips with their delays, power within the limits, a fresh AC power flow.
+"""The evaluation of schedules: what the devices do of them, the AC power flow of that, and what it costs.
 
-The judge of the published second stage [A, eqs. 43-45]: no power while a truck drives, its state of charge constant,
-and the cost of what is left from a power flow of its own. Many schedules are judged at once.
+All predictions are made here: of plans of optimisers, of the first step of rules, of doing nothing. Under forecasts
+that come true, what is predicted of the first step is what the record will say of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Float, Int
 
-from gridferry.controllers.contract import Forecast, Observation, Plant, Prediction
-from gridferry.controllers.model import energy_cost as costs
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import soc_due, trips_left
-from gridferry.controllers.schedule import itinerary
-from gridferry.controllers.schedule.itinerary import Itinerary
-from gridferry.controllers.schedule.storage_limits import StoreState, keep_limits
-from gridferry.networks.admittance import branch_flows, bus_injections
-from gridferry.networks.feeder import Feeder
-from gridferry.networks.power_flow import solve_sweep
-
-_V_TOLERANCE_PU = 5e-7
-"""a voltage outside its limits by less is inside: solvers and AC flows agree to less than this [pu]"""
-_I_TOLERANCE = 5e-6
-"""likewise for currents, as a share of the rating"""
-_SWEEP_TOLERANCE_PU = 1e-10
-_DIVERGED = 1e3
-"""what a step without a power flow counts for [pu]; any other miss of limits is small against it"""
+from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
+from gridferry.controllers.devices import Outcome, step_all
+from gridferry.controllers.plans.first_step import requests_of_row, states_observed, surroundings
+from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
+from gridferry.controllers.schedule.settlement import settle
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Schedules:
-    """Schedules as they can be carried out.
+    """Schedules, many at once; the horizon may be shorter than a forecast's.
 
     Attributes
     ----------
-    station : where every truck is parked or driving to
-    parked : whether it is parked
-    p_mw, q_mvar : injection of every device, links at zero [MW, Mvar]
-    energy_mwh : energy of every store [MWh]
-    fleet_cost : driving and wear by step [currency]
-    short_mwh : the most by which energy due is missed [MWh]
+    p_mw, q_mvar : requested of every port that a plan sets [MW, Mvar]
+    destination : station of each truck, or the one it is to drive to
     """
 
-    station: Int[np.ndarray, "row horizon truck"]
-    parked: Bool[np.ndarray, "row horizon truck"]
-    p_mw: Float[np.ndarray, "row horizon device"]
-    q_mvar: Float[np.ndarray, "row horizon device"]
-    energy_mwh: Float[np.ndarray, "row horizon+1 storage"]
-    fleet_cost: Float[np.ndarray, "row horizon"]
-    short_mwh: Float[np.ndarray, " row"]
+    p_mw: Float[np.ndarray, "sample horizon device"]
+    q_mvar: Float[np.ndarray, "sample horizon device"]
+    destination: Int[np.ndarray, "sample horizon truck"]
+
+    @classmethod
+    def of_plan(cls, plan: Plan, steps: int) -> Schedules:
+        """Return the first steps of a plan as the only schedule."""
+        return cls(
+            p_mw=plan.p_mw[None, :steps], q_mvar=plan.q_mvar[None, :steps], destination=plan.destination[None, :steps]
+        )
 
 
-class Judge:
-    """Carries out and judges schedules from one measured state under one forecast.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """What schedules come to; NaN where a network has no power flow, or what is forecast is not finite.
+
+    Attributes
+    ----------
+    flow : AC power flow of all networks
+    costs : by name of the cost term: ``grid``, and those of the devices [currency]
+    energy_mwh : energy of every store at the start of each step and at the end of the last [MWh]
+    """
+
+    flow: AcFlow
+    costs: Mapping[str, Float[np.ndarray, "sample horizon"]]
+    energy_mwh: Float[np.ndarray, "sample horizon+1 storage"]
+
+    @cached_property
+    def cost(self) -> Float[np.ndarray, "sample horizon"]:
+        """Sum of all cost terms [currency]."""
+        return np.sum(list(self.costs.values()), axis=0)
+
+    def prediction(self, sample: int = 0) -> Prediction:
+        """Return what one of the schedules is predicted to do."""
+        flow = self.flow.at(sample)
+        return Prediction(
+            v_pu=flow.v_pu,
+            p_branch_mw=flow.p_branch_mw,
+            q_branch_mvar=flow.q_branch_mvar,
+            import_mw=flow.import_mw,
+            losses_mw=flow.losses_mw,
+            energy_mwh=self.energy_mwh[sample],
+            cost=self.cost[sample],
+        )
+
+    def refuse_unsolved(self) -> None:
+        """Raise `ControllerError` where a network has no power flow, naming it and the steps."""
+        for number, feeder in enumerate(self.flow.plant.feeders):
+            solved = self.flow.converged[..., number].all(axis=0)
+            steps = ", ".join(map(str, np.flatnonzero(~solved)[:5]))
+            if steps:
+                raise ControllerError(
+                    f"network {number + 1} ({feeder.name}) has no power flow at steps {steps} of the horizon; the load "
+                    "is more than it can carry"
+                )
+
+
+def evaluate(
+    plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast, *, as_requested: bool = False
+) -> Evaluation:
+    """Have the devices do schedules from what is observed under what is forecast, and solve AC for all steps.
+
+    What is not known of a share of rating makes the power of its device, and with it the flow, NaN.
 
     Parameters
     ----------
-    options : voltage margin and end-of-horizon energy, as for the optimisation
+    as_requested : the flow takes power as requested of devices that are connected and whole, also beyond their limits
     """
+    steps = schedules.p_mw.shape[1]
+    done = _Done.empty(plant, len(schedules.p_mw), steps)
+    start = states_observed(plant, observation)
+    around = [surroundings(plant, observation.step, forecast, row) for row in range(steps)]
+    for sample in range(len(schedules.p_mw)):
+        rows = zip(
+            *(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.destination)), strict=True
+        )
+        states = start
+        done.note_energy(plant, states, sample, 0)
+        for step, row in enumerate(rows):
+            nows, values = around[step]
+            requests = requests_of_row(plant, states, *row)
+            outcomes = step_all(plant.devices, plant.couplings, states, requests, nows, values)
+            states = [state for state, _ in outcomes]
+            done.note([outcome for _, outcome in outcomes], sample, step)
+            done.note_energy(plant, states, sample, step + 1)
+    if forecast.capacity is not None:
+        done.energy_mwh[:, 1:][:, ~np.isfinite(forecast.capacity[:steps])] = np.nan
+    p, q = done.p_mw, done.q_mvar
+    share = np.ones((steps, plant.n_device)) if forecast.availability is None else forecast.availability[:steps]
+    set_here = np.s_[..., : plant.n_device]
+    if as_requested:
+        asked = (done.bus[set_here] >= 0) & (share >= 1.0)
+        p[set_here] = np.where(asked, schedules.p_mw, p[set_here])
+        q[set_here] = np.where(asked, schedules.q_mvar, q[set_here])
+    p[set_here] = np.where(np.isfinite(share), p[set_here], np.nan)
+    flow = ac_flow(plant, *_net_injections(plant, forecast, done))
+    costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
+    return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 
-    def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, options: MessOptions):
-        self._plant, self._observation, self._forecast = plant, observation, forecast
-        self._v_margin_pu = options.v_margin_pu
-        self.day = plant.days_from(observation.step, forecast.steps)
-        self._states = [
-            StoreState(
-                store,
-                float(observation.energy_mwh[index]),
-                float(observation.cycles_today[index]),
-                {
-                    at: soc * store.energy_mwh
-                    for at, soc in soc_due(plant, observation.step, self.day, options, store).items()
-                },
-            )
-            for index, store in enumerate(plant.storages)
+
+def evaluate_plan(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Evaluation:
+    """Evaluate a plan as far as the forecast looks ahead."""
+    return evaluate(plant, Schedules.of_plan(plan, forecast.steps), observation, forecast)
+
+
+def evaluate_rest(plant: Plant, observation: Observation, forecast: Forecast) -> Evaluation:
+    """Evaluate doing nothing over the whole forecast: what savings are counted from.
+
+    Raises
+    ------
+    ControllerError
+        where a network has no power flow.
+    """
+    found = evaluate_plan(plant, hold(plant, observation, forecast.steps), observation, forecast)
+    found.refuse_unsolved()
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What devices did: ports and buses ``(sample, horizon, port)``, energies, and cost terms by name."""
+
+    p_mw: np.ndarray
+    q_mvar: np.ndarray
+    bus: np.ndarray
+    energy_mwh: np.ndarray
+    costs: dict[str, np.ndarray]
+
+    @classmethod
+    def empty(cls, plant: Plant, samples: int, steps: int) -> _Done:
+        shape = (samples, steps, len(plant.ports))
+        energy = np.empty((samples, steps + 1, len(plant.storages)))
+        return cls(np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64), energy, {})
+
+    def note(self, outcomes: list[Outcome], sample: int, step: int) -> None:
+        """Note what all devices did in a step."""
+        ports = [port for outcome in outcomes for port in outcome.ports]
+        self.p_mw[sample, step] = [port.p_mw for port in ports]
+        self.q_mvar[sample, step] = [port.q_mvar for port in ports]
+        self.bus[sample, step] = [port.bus for port in ports]
+        for outcome in outcomes:
+            for name, money in outcome.money.items():
+                term = self.costs.get(name)
+                if term is None:
+                    term = self.costs[name] = np.zeros(self.p_mw.shape[:2])
+                term[sample, step] += money
+
+    def note_energy(self, plant: Plant, states: list[Any], sample: int, step: int) -> None:
+        """Note what is stored at the start of a step."""
+        self.energy_mwh[sample, step] = [
+            device.stored_mwh(state) for device, state in zip(plant.devices, states, strict=True) if device.stores
         ]
-        if plant.roads is not None:
-            self._transit = plant.roads.transit_steps(forecast.congestion, plant.step_s)
-            self._trips = plant.roads.trips(forecast.congestion)
-        self._fixed_bus = np.array([battery.bus for battery in plant.batteries], dtype=np.int64)
-        self._net_load = forecast.net_load_mw(plant)
-        tariff = np.array([one.feed_in_tariff for one in plant.generators])
-        self._feed_in = costs.feed_in_cost(forecast.generation_mw, tariff, plant.step_h)
-
-    # ------------------------------------------------------------------------------------------------- carrying out
-
-    def carry_out(
-        self,
-        wanted: Int[np.ndarray, "row horizon truck"],
-        p_mw: Float[np.ndarray, "row horizon device"],
-        q_mvar: Float[np.ndarray, "row horizon device"],
-    ) -> Schedules:
-        """Drive to the wanted stations with the delays of the roads, and keep power within every limit."""
-        plant, rows, horizon = self._plant, len(wanted), len(self.day)
-        station, parked = wanted.copy(), np.zeros(wanted.shape, dtype=bool)
-        p, q = np.zeros_like(p_mw), np.zeros_like(q_mvar)
-        energy = np.zeros((rows, horizon + 1, len(plant.storages)))
-        cost, short = np.zeros((rows, horizon)), np.zeros(rows)
-        for index, state in enumerate(self._states):
-            present = np.ones((rows, horizon), dtype=bool)
-            ways: list[Itinerary] = []
-            if index < len(plant.trucks):
-                ways = [self._way(index, wanted[row, :, index]) for row in range(rows)]
-                station[:, :, index] = [way.station for way in ways]
-                present = parked[:, :, index] = np.array([way.parked for way in ways])
-            kept = keep_limits(state, p_mw[:, :, index], q_mvar[:, :, index], present, self.day, plant.step_h)
-            p[:, :, index], q[:, :, index], energy[:, :, index] = kept.p_mw, kept.q_mvar, kept.energy_mwh
-            short = np.maximum(short, kept.short_mwh)
-            cost += plant.step_h * state.store.cost_per_mwh_charged * np.maximum(-kept.p_mw, 0.0)
-            for row, way in enumerate(ways):
-                cost[row] += self._driving(index, way, kept.p_mw[row], kept.q_mvar[row])
-        return Schedules(station, parked, p, q, energy, cost, short)
-
-    def _way(self, index: int, wanted: Int[np.ndarray, " horizon"]) -> Itinerary:
-        truck, seen = self._plant.trucks[index], self._observation
-        return itinerary.drive(
-            wanted,
-            self._transit,
-            truck.stations,
-            int(seen.station[index]),
-            int(seen.transit_steps[index]),
-            self.day,
-            trips_left(truck, self.day, int(seen.trips_today[index])),
-        )
-
-    def _driving(
-        self, index: int, way: Itinerary, p_mw: Float[np.ndarray, " horizon"], q_mvar: Float[np.ndarray, " horizon"]
-    ) -> Float[np.ndarray, " horizon"]:
-        tariff = self._plant.trucks[index].cost
-        km = costs.charged_km(tariff, self._trips, self._plant.trucks[index].stations)
-        used = bool(self._observation.used_today[index])
-        return itinerary.trip_cost(tariff, way, km, p_mw, q_mvar, self.day, self._plant.step_h, used)
-
-    # ---------------------------------------------------------------------------------------------------- judging
-
-    def judge(self, given: Schedules) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
-        """Return the cost of every schedule, and by how much it misses limits of the grid or energy due, 0 if not.
-
-        Cost is infinite where a power flow has no solution. Misses are summed over the steps, the largest voltage and
-        the largest relative current of each [pu]; of energy due, as a share of the rated energy.
-        """
-        plant = self._plant
-        cost = (given.fleet_cost + self._feed_in).sum(axis=1)
-        rated = min((store.energy_mwh for store in plant.storages), default=1.0)
-        miss = np.where(given.short_mwh > 1e-9 * rated, given.short_mwh / rated, 0.0)
-        p_bus, q_bus = self._injections(given)
-        for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
-            v, converged = solve_sweep(feeder, p_bus[..., buses], q_bus[..., buses], _SWEEP_TOLERANCE_PU)
-            import_mw = bus_injections(feeder, v)[..., feeder.slack].real - p_bus[..., buses][..., feeder.slack]
-            # one network at a time is settled by itself
-            paid = self._energy_cost(import_mw)
-            cost += np.where(converged, paid, np.inf).sum(axis=1)
-            over = np.where(converged, limits_missed(feeder, v, self._v_margin_pu), _DIVERGED)
-            miss += over.sum(axis=1)
-        return cost, miss
-
-    def _energy_cost(self, import_mw: Float[np.ndarray, "row horizon"]) -> Float[np.ndarray, "row horizon"]:
-        paid = np.maximum(import_mw, 0.0) - self._plant.export_price_ratio * np.maximum(-import_mw, 0.0)
-        return self._plant.step_h * self._forecast.buy_price * paid
-
-    def _injections(
-        self, given: Schedules
-    ) -> tuple[Float[np.ndarray, "row horizon bus"], Float[np.ndarray, "row horizon bus"]]:
-        """Net injection of every bus: what is forecast, and the stores where they are [MW, Mvar]."""
-        plant, trucks = self._plant, len(self._plant.trucks)
-        shape = (*given.p_mw.shape[:2], plant.n_bus)
-        p_bus, q_bus = (np.broadcast_to(-one, shape).copy() for one in (self._net_load, self._forecast.load_q_mvar))
-        row, step = np.ogrid[: shape[0], : shape[1]]
-        for index in range(len(plant.storages)):
-            bus = plant.station_bus[given.station[:, :, index]] if index < trucks else self._fixed_bus[index - trucks]
-            p_bus[row, step, bus] += given.p_mw[:, :, index]
-            q_bus[row, step, bus] += given.q_mvar[:, :, index]
-        return p_bus, q_bus
-
-    # -------------------------------------------------------------------------------------------------- predicting
-
-    def predict(self, given: Schedules) -> tuple[Prediction, float]:
-        """Say what the first schedule means for grid and stores, and the cone gap of that power flow [pu²].
-
-        Voltages and flows of a step without a solution are NaN.
-        """
-        plant, horizon = self._plant, len(self.day)
-        p_bus, q_bus = self._injections(given)
-        v_pu = np.empty((horizon, plant.n_bus))
-        p_branch, q_branch = np.empty((horizon, plant.n_branch)), np.empty((horizon, plant.n_branch))
-        imported, losses = np.empty((horizon, len(plant.feeders))), np.empty((horizon, len(plant.feeders)))
-        gap = 0.0
-        spans = zip(plant.feeders, plant.bus_slices, plant.branch_slices, strict=True)
-        for k, (feeder, buses, branches) in enumerate(spans):
-            v, _ = solve_sweep(feeder, p_bus[0][:, buses], q_bus[0][:, buses])
-            flows, injected = branch_flows(feeder, v), bus_injections(feeder, v)
-            v_pu[:, buses] = np.abs(v)
-            p_branch[:, branches], q_branch[:, branches] = flows.s_parent_mva.real, flows.s_parent_mva.imag
-            imported[:, k] = injected[:, feeder.slack].real - p_bus[0][:, buses][:, feeder.slack]
-            losses[:, k] = injected.real.sum(axis=1)
-            gap = max(gap, ac_cone_gap(feeder, v, flows.s_parent_mva))
-        cost = costs.grid_cost(imported, self._forecast.buy_price, plant.export_price_ratio, plant.step_h)
-        prediction = Prediction(
-            v_pu=v_pu,
-            p_branch_mw=p_branch,
-            q_branch_mvar=q_branch,
-            import_mw=imported,
-            losses_mw=losses,
-            energy_mwh=given.energy_mwh[0],
-            cost=cost + given.fleet_cost[0] + self._feed_in,
-        )
-        return prediction, gap
 
 
-def limits_missed(
-    feeder: Feeder, v: Complex[np.ndarray, "row horizon bus"], v_margin_pu: float = 0.0
-) -> Float[np.ndarray, "row horizon"]:
-    """By how much the worst voltage, but the slack's, and the worst relative current are outside their limits [pu]."""
-    others = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
-    size = np.abs(v[..., others])
-    low, high = feeder.v_min_pu[others] + v_margin_pu, feeder.v_max_pu[others] - v_margin_pu
-    miss = np.maximum(low - size, size - high).max(axis=-1, initial=0.0)
-    missed = np.where(miss > _V_TOLERANCE_PU, miss, 0.0)
-    rated = np.isfinite(feeder.i_max_pu)
-    if rated.any():
-        flows = branch_flows(feeder, v)
-        largest = np.maximum(flows.i_parent_pu, flows.i_child_pu)[..., rated]
-        over = (largest / feeder.i_max_pu[rated]).max(axis=-1) - 1.0
-        missed = missed + np.where(over > _I_TOLERANCE, over, 0.0)
-    return missed
-
-
-def ac_cone_gap(
-    feeder: Feeder, v: Complex[np.ndarray, "horizon bus"], s_parent_mva: Complex[np.ndarray, "horizon branch"]
-) -> float:
-    """Largest ``ℓ w - p² - q²`` of the series impedances, ℓ from the voltages and p, q from the flows [pu²].
-
-    NaN where a step has no power flow.
-    """
-    w_parent = v[:, feeder.parent] / (feeder.tap_parent * np.exp(1j * np.deg2rad(feeder.shift_deg)))
-    w_child = v[:, feeder.child] / feeder.tap_child
-    i_sq = np.abs((w_parent - w_child) / (feeder.r_pu + 1j * feeder.x_pu)) ** 2
-    w_sq = np.abs(w_parent) ** 2
-    series = s_parent_mva / feeder.base_mva - (feeder.g_parent_pu - 1j * feeder.b_parent_pu) * w_sq
-    return float(np.max(np.abs(i_sq * w_sq - np.abs(series) ** 2), initial=0.0))
+def _net_injections(
+    plant: Plant, forecast: Forecast, done: _Done
+) -> tuple[Float[np.ndarray, "sample horizon bus"], Float[np.ndarray, "sample horizon bus"]]:
+    """Net injection of every bus: the devices where they are, less the loads [MW, Mvar]."""
+    shape = (*done.p_mw.shape[:2], plant.n_bus)
+    steps = shape[1]
+    p, q = (np.broadcast_to(-one[:steps], shape).copy() for one in (forecast.load_p_mw, forecast.load_q_mvar))
+    sample, step, port = np.nonzero(done.bus >= 0)
+    where = sample, step, done.bus[sample, step, port]
+    with np.errstate(invalid="ignore"):  # what is not finite has no flow
+        np.add.at(p, where, done.p_mw[sample, step, port])
+        np.add.at(q, where, done.q_mvar[sample, step, port])
+    return p, q

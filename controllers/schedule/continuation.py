@@ -8,7 +8,8 @@ from typing import Any
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Termination
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.schedule.ac_evaluation import Judge
+from gridferry.controllers.schedule.ac_evaluation import evaluate
+from gridferry.controllers.schedule.repair import ScheduleRepair
 
 
 def followed(
@@ -22,7 +23,7 @@ def followed(
     """Return the rest of the last plan: a late truck drives on, stores keep to what is left of their limits.
 
     Nothing is optimised; power is reduced where a limit of a store or the energy due at the end of the day asks for it,
-    and predicted by an exact power flow.
+    and what is left is evaluated.
 
     Parameters
     ----------
@@ -31,17 +32,19 @@ def followed(
     memory : what the plan is to remember
     """
     left = min(previous.steps - 1, forecast.steps)
-    judge = Judge(plant, observation, first_steps(forecast, left), options)
+    ahead = first_steps(forecast, left)
     rows = slice(1, left + 1)
-    rest = judge.carry_out(previous.destination[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
-    prediction, cone_gap = judge.predict(rest)
+    rest = ScheduleRepair(plant, observation, ahead, options).repair(
+        previous.destination[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows]
+    )
+    found = evaluate(plant, rest, observation, ahead)
     return Plan(
         p_mw=rest.p_mw[0],
         q_mvar=rest.q_mvar[0],
-        destination=rest.station[0],
-        prediction=prediction,
+        destination=rest.destination[0],
+        prediction=found.prediction(),
         solver=SolverOutcome(
-            termination=Termination.CONTINUED, objective=float(prediction.cost.sum()), cone_gap=cone_gap
+            termination=Termination.CONTINUED, objective=float(found.cost.sum()), cone_gap=found.flow.cone_gap
         ),
         memory=memory,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Correction, Plan, Plant
-from gridferry.sim.host.prediction import RowFlow
+from gridferry.controllers.schedule.ac_flow import AcFlow
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +89,15 @@ class AcLimits:
         self._v_tolerance = v_tolerance_pu
         self._loading_tolerance = loading_tolerance_percent / 100.0
 
-    def excess(self, flow: RowFlow) -> Excess:
-        """Return by how much a power flow breaks the limits."""
+    def excess(self, flow: AcFlow) -> Excess:
+        """Return by how much one power flow breaks the limits."""
         return Excess(
             v_low_pu=_beyond(self._low - flow.v_pu, self._v_tolerance),
             v_high_pu=_beyond(flow.v_pu - self._high, self._v_tolerance),
             loading=_beyond(flow.loading - self._loading, self._loading_tolerance),
             reserved=np.maximum(1.0 - self._loading, 0.0),
             held=self._held,
-            unsolved=int(np.isnan(flow.import_mw).sum()),
+            unsolved=int((~flow.converged).sum()),
         )
 
 

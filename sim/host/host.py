@@ -26,11 +26,11 @@ from gridferry.controllers.plans.finite_forecast import parts_not_finite
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plans.shifting import shifted
 from gridferry.controllers.plugins.user_code import described, one_line, place_of, running_user_code
+from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
 from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.ac_limits import AcLimits, Excess, corrected
 from gridferry.sim.host.first_step_limits import supplied_row
-from gridferry.sim.host.prediction import RowFlow, predict_row, solve_row
 
 # solvers meet limits to about this much; the agents clip the rest
 LIMIT_TOLERANCE = 1e-6
@@ -70,10 +70,10 @@ class Dispatch:
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """A plan, AC on the forecast under its row 0, and the limits that breaks."""
+    """A plan, the evaluation of its row 0 on the forecast, and the limits that breaks."""
 
     plan: Plan
-    flow: RowFlow
+    evaluation: Evaluation
     excess: Excess
 
 
@@ -163,7 +163,7 @@ class ControllerHost:
             corrections = 0
             failure = f"{failure}; {refused}" if refused else failure
         return Dispatch(
-            plan=self._predicted(attempt, observation, forecast),
+            plan=_predicted(attempt),
             fallback=fallback,
             failure=failure,
             seconds=perf_counter() - started,
@@ -196,8 +196,9 @@ class ControllerHost:
         return plan, ""
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
-        flow = solve_row(self._plant, plan, observation, forecast, as_requested=self._clip)
-        return _Attempt(plan, flow, self._limits.excess(flow))
+        row = Schedules.of_plan(plan, 1)
+        found = evaluate(self._plant, row, observation, forecast, as_requested=self._clip)
+        return _Attempt(plan, found, self._limits.excess(found.flow.at(0, 0)))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
         """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""
@@ -214,11 +215,6 @@ class ControllerHost:
             if attempt.excess.rank <= best.excess.rank:
                 best = attempt
         return best, self._ac_corrections, ""
-
-    def _predicted(self, attempt: _Attempt, observation: Observation, forecast: Forecast) -> Plan:
-        if attempt.plan.prediction is not None:
-            return attempt.plan
-        return replace(attempt.plan, prediction=predict_row(self._plant, attempt.flow, observation, forecast))
 
     def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
         """Return what replaces the controller's plan, and why it is not the previous plan where that was wanted."""
@@ -243,3 +239,10 @@ class ControllerHost:
 def _noted(attempt: _Attempt, note: Note) -> _Attempt:
     solver = attempt.plan.solver
     return replace(attempt, plan=replace(attempt.plan, solver=replace(solver, notes=(*solver.notes, note))))
+
+
+def _predicted(attempt: _Attempt) -> Plan:
+    """Return the plan with a prediction: its own, or of its first step."""
+    if attempt.plan.prediction is not None:
+        return attempt.plan
+    return replace(attempt.plan, prediction=attempt.evaluation.prediction())

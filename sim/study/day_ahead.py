@@ -13,7 +13,7 @@ import numpy as np
 
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Controller, ControllerError, Plan
-from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
 from gridferry.networks.faults import Fault, InputError

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.schedule.settlement import settled_mw
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.networks.admittance import admittance
 from gridferry.networks.feeder import Feeder
@@ -125,8 +126,7 @@ def reliability(
             inside[:, network.buses] += outcome.inside.sum(axis=1)
             all_inside &= outcome.inside.all(axis=2)
             losses += outcome.losses_mw.sum(axis=0) * plant.step_h
-            bought, sold = np.maximum(outcome.import_mw, 0.0), np.maximum(-outcome.import_mw, 0.0)
-            cost += price @ (bought - plant.export_price_ratio * sold)
+            cost += price @ settled_mw(outcome.import_mw, plant.export_price_ratio)
             tally.diverged += int(np.isnan(outcome.import_mw).sum())
         demand = price @ (of_sources[0][:, None] + np.einsum("hns,hs->hn", by_step, of_sources[1]))
         tally.add(all_inside, losses, cost + fixed_cost, cost + fixed_cost - demand)

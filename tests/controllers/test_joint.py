@@ -21,7 +21,7 @@ from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import mess_model
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
-from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 from gridferry.networks.faults import InputError

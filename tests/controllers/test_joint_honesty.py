@@ -16,7 +16,7 @@ from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import mess_model
 from gridferry.controllers.routes.diving import _Search
 from gridferry.controllers.routes.fixed_routes import route_values
-from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import Problem, SolveOptions
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 

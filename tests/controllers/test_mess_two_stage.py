@@ -35,7 +35,8 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.mess_two_stage import MessTwoStage, MessTwoStageSettings
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import mess_model
-from gridferry.controllers.schedule.ac_evaluation import Judge
+from gridferry.controllers.schedule.ac_evaluation import evaluate
+from gridferry.controllers.schedule.repair import ScheduleRepair
 from gridferry.controllers.solve import SolveOptions, solve
 from gridferry.networks.feeder import plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
@@ -295,16 +296,17 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() ->
     sample = three_bus(step_s=3600)
     seen, ahead = at_start(sample.plant), look_ahead(sample, 0, 24)
     there = np.full((1, 24, 1), 2, dtype=np.int64)
-    judge = Judge(sample.plant, seen, ahead, MessOptions())
-    lowest = judge.predict(judge.carry_out(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1))))[0].v_pu[2:].min()
+    relaxed = ScheduleRepair(sample.plant, seen, ahead, MessOptions())
+    resting = relaxed.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
+    lowest = evaluate(sample.plant, resting, seen, ahead).flow.v_pu[0, 2:].min()
     feeder = replace(sample.plant.feeders[0], v_min_pu=np.full(3, lowest + 2e-4))
     plant = replace(sample.plant, feeders=(feeder,))
-    strict = Judge(plant, seen, ahead, MessOptions())
-    resting = strict.carry_out(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
+    strict = ScheduleRepair(plant, seen, ahead, MessOptions())
+    resting = strict.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
     held, notes = two_stage(plant)._restored(seen, ahead, strict, resting)
-    assert strict.judge(resting)[1][0] > 0
-    assert strict.judge(held)[1][0] == 0
-    np.testing.assert_array_equal(held.station, resting.station)
+    assert strict.fitness(resting)[1][0] > 0
+    assert strict.fitness(held)[1][0] == 0
+    np.testing.assert_array_equal(held.destination, resting.destination)
     assert [note.kind for note in notes] == [NoteKind.POWER_PLANNED_ANEW]
 
 
@@ -333,11 +335,9 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     seen, ahead = at_start(case.plant), case.forecaster.at(0)
     plan = two_stage(case.plant, iterations=100, gap=5e-3).plan(seen, ahead)
     feeder = case.plant.feeders[0]
-    idle = Judge(case.plant, seen, ahead, MessOptions()).judge(
-        Judge(case.plant, seen, ahead, MessOptions()).carry_out(
-            np.repeat(seen.station[None, None], plan.steps, axis=1), np.zeros((1, 48, 1)), np.zeros((1, 48, 1))
-        )
-    )
+    repair = ScheduleRepair(case.plant, seen, ahead, MessOptions())
+    resting = np.repeat(seen.station[None, None], plan.steps, axis=1)
+    idle = repair.fitness(repair.repair(resting, np.zeros((1, 48, 1)), np.zeros((1, 48, 1))))
     assert idle[1][0] > 0.01
     assert (plan.destination[1:, 0] != plan.destination[:-1, 0]).sum() >= 1
     assert (plan.prediction.v_pu >= feeder.v_min_pu - 1e-6).all()

@@ -15,7 +15,7 @@ from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
 from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
-from gridferry.controllers.schedule.setpoint_flow import device_injections
+from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.settings import read_settings
 from gridferry.controllers.solve import InfeasibleError, Model, solve
 from gridferry.controllers.uncertainty.error_model import Purpose

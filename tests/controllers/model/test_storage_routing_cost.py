@@ -10,6 +10,7 @@ from gridferry.controllers.contract import Labour, Mileage, Storage, TruckCost
 from gridferry.controllers.model import energy_cost as costs
 from gridferry.controllers.model import routing
 from gridferry.controllers.model import storage as stores
+from gridferry.controllers.schedule.settlement import settled_mw
 from gridferry.controllers.solve import InfeasibleError, Model, solve
 from gridferry.networks.roads.travel import DistanceMatrix, Trips
 
@@ -128,9 +129,9 @@ def test_energy_cost_is_the_tariff_whatever_its_curvature(price: float, ratio: f
     exchange = np.array([2.0, -1.0, 0.0])
     cost = costs.energy_cost(cp.Constant(exchange), np.full(3, price), ratio, 0.5, np.full(3, 10.0))
     outcome = solve(Model(cp.sum(cost.per_step), cost.constraints, cost.binaries)) if cost.constraints else None
-    expected = costs.grid_cost(exchange[:, None], np.full(3, price), ratio, 0.5)
-    assert expected.sum() == pytest.approx(0.5 * price * (2.0 - ratio))
-    assert (outcome.objective if outcome else cost.per_step.value.sum()) == pytest.approx(expected.sum(), abs=1e-6)
+    expected = 0.5 * price * settled_mw(exchange, ratio).sum()
+    assert expected == pytest.approx(0.5 * price * (2.0 - ratio))
+    assert (outcome.objective if outcome else cost.per_step.value.sum()) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("mileage, km", [(Mileage.LEG, 10.0), (Mileage.LONGEST_LEG, 30.0)])

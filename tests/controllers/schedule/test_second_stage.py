@@ -1,4 +1,4 @@
-"""Carrying out and judging schedules: against the simulated truck and battery, the cone program, and by hand."""
+"""Repair and fitness of schedules: against the simulated truck and battery, the cone program, and by hand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from gridferry.controllers.model import storage_plan as reading
 from gridferry.controllers.model.parts import MessOptions
 from gridferry.controllers.model.storage_dispatch import mess_model
 from gridferry.controllers.schedule import itinerary
-from gridferry.controllers.schedule.ac_evaluation import Judge
+from gridferry.controllers.schedule.ac_evaluation import evaluate, evaluate_rest
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods, periods
+from gridferry.controllers.schedule.repair import ScheduleRepair
 from gridferry.controllers.schedule.storage_limits import StoreState, keep_limits
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
 from gridferry.controllers.solve import SolveOptions, solve
@@ -149,46 +150,49 @@ def test_the_point_of_a_schedule_is_that_schedule() -> None:
 
 
 @pytest.mark.parametrize("sample", [three_bus(step_s=3600), two_feeders(step_s=3600)], ids=["one", "two feeders"])
-def test_the_judge_agrees_with_the_cone_program(sample) -> None:
-    """The same schedule, once as the optimum of the model with delays, once carried out and judged by AC."""
+def test_the_evaluation_agrees_with_the_cone_program(sample) -> None:
+    """The same schedule, once as the optimum of the model with delays, once repaired and evaluated by AC."""
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, sample.plant.horizon_steps)
     built = mess_model(plant, seen, ahead, MessOptions())
     solve(built.model, SolveOptions(gap=1e-4))
     p, q = reading.setpoints(plant, built)
-    judge = Judge(plant, seen, ahead, MessOptions())
-    done = judge.carry_out(reading.destinations(built, seen)[None], p[None], q[None])
-    expected = reading.expected(plant, built, seen, p, q)
-    cost, miss = judge.judge(done)
-    predicted, cone_gap = judge.predict(done)
+    repair = ScheduleRepair(plant, seen, ahead, MessOptions())
+    done = repair.repair(reading.destinations(built, seen)[None], p[None], q[None])
+    cost, violation = repair.fitness(done)
+    found = evaluate(plant, done, seen, ahead)
+    predicted = found.prediction()
     np.testing.assert_allclose(done.p_mw[0], p, atol=1e-5)
-    assert miss[0] == 0
-    assert cost[0] == pytest.approx(expected.cost.sum(), rel=1e-5)
+    assert violation[0] == 0
+    assert cost[0] == pytest.approx(reading.cost_per_step(plant, built, p).sum(), rel=1e-5)
     assert predicted.cost.sum() == pytest.approx(cost[0], rel=1e-7)
-    assert cone_gap < 1e-9
-    np.testing.assert_allclose(predicted.v_pu, expected.v_pu, atol=1e-5)
-    np.testing.assert_allclose(predicted.import_mw, expected.import_mw, atol=1e-4)
-    np.testing.assert_allclose(predicted.losses_mw, expected.losses_mw, atol=1e-4)
-    np.testing.assert_allclose(predicted.energy_mwh, expected.energy_mwh, atol=1e-4)
+    assert found.flow.cone_gap < 1e-9
+    v_sq = np.concatenate([flow.v_sq.value for flow in built.flows], axis=1)
+    np.testing.assert_allclose(predicted.v_pu, np.sqrt(v_sq), atol=1e-5)
+    for k, (imported, losses) in enumerate(zip(built.import_mw, built.losses_mw, strict=True)):
+        np.testing.assert_allclose(predicted.import_mw[:, k], imported.value, atol=1e-4)
+        np.testing.assert_allclose(predicted.losses_mw[:, k], losses.value, atol=1e-4)
+    stored = np.stack([one.stored.energy.value for one in built.stores], axis=1)
+    np.testing.assert_allclose(predicted.energy_mwh, stored, atol=1e-4)
 
 
-def test_the_judge_sees_limits_missed_and_flows_that_do_not_exist() -> None:
+def test_fitness_sees_violations_and_flows_that_do_not_exist() -> None:
     sample = three_bus(step_s=3600)
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 24)
     rest = (np.zeros((1, 24, 1), dtype=np.int64), np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
-    judge = Judge(plant, seen, ahead, MessOptions())
-    lowest = judge.predict(judge.carry_out(*rest))[0].v_pu.min(axis=1)
+    lowest = evaluate_rest(plant, seen, ahead).flow.v_pu[0].min(axis=1)
     limit = float(np.sort(lowest)[2]) - 1e-5
     feeder = replace(plant.feeders[0], v_min_pu=np.full(3, limit))
-    strict = Judge(replace(plant, feeders=(feeder,)), seen, ahead, MessOptions())
-    _, miss = strict.judge(strict.carry_out(*rest))
-    assert miss[0] == pytest.approx(np.maximum(limit - lowest, 0.0).sum(), abs=1e-9)
-    assert miss[0] > 0
+    strict = ScheduleRepair(replace(plant, feeders=(feeder,)), seen, ahead, MessOptions())
+    _, violation = strict.fitness(strict.repair(*rest))
+    assert violation[0] == pytest.approx(np.maximum(limit - lowest, 0.0).sum(), abs=1e-9)
+    assert violation[0] > 0
     tight = replace(plant.feeders[0], i_max_pu=np.full(2, 1e-3))
-    assert Judge(replace(plant, feeders=(tight,)), seen, ahead, MessOptions()).judge(strict.carry_out(*rest))[1] > 1
-    heavy = Judge(plant, seen, replace(ahead, load_p_mw=ahead.load_p_mw * 1e4), MessOptions())
-    cost, miss = heavy.judge(heavy.carry_out(*rest))
+    rated = ScheduleRepair(replace(plant, feeders=(tight,)), seen, ahead, MessOptions())
+    assert rated.fitness(rated.repair(*rest))[1] > 1
+    heavy = ScheduleRepair(plant, seen, replace(ahead, load_p_mw=ahead.load_p_mw * 1e4), MessOptions())
+    cost, violation = heavy.fitness(heavy.repair(*rest))
     assert np.isinf(cost[0])
-    assert miss[0] > 1e3
+    assert violation[0] > 1e3
 
 
 def test_the_swarm_puts_limits_before_cost_and_is_never_worse_than_its_starts() -> None:

@@ -1,0 +1,157 @@
+"""AC power flow of all networks of a plant, for many operating points at once; and what devices inject at its buses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int
+
+from gridferry.controllers.contract import Plant
+from gridferry.networks.admittance import BranchFlows, branch_flows, bus_injections
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.power_flow import solve_sweep
+
+
+@dataclass(frozen=True, eq=False)
+class AcFlow:
+    """AC power flow of every network; NaN in networks without a solution, or whose injections are not finite.
+
+    Everything but the voltages is computed when it is first asked for.
+
+    Attributes
+    ----------
+    plant : whose networks
+    p_mw : net injection of every bus, generation less load [MW]
+    v : voltages, complex [pu]
+    """
+
+    plant: Plant
+    p_mw: Float[np.ndarray, "*batch bus"]
+    v: Complex[np.ndarray, "*batch bus"]
+
+    @cached_property
+    def v_pu(self) -> Float[np.ndarray, "*batch bus"]:
+        """Voltages [pu]."""
+        return np.abs(self.v)
+
+    @cached_property
+    def converged(self) -> Bool[np.ndarray, "*batch network"]:
+        """Networks with a solution."""
+        return np.stack([np.isfinite(self.v[..., buses]).all(axis=-1) for buses in self.plant.bus_slices], axis=-1)
+
+    @cached_property
+    def import_mw(self) -> Float[np.ndarray, "*batch network"]:
+        """Drawn from the grid above each network, negative where exported [MW]."""
+        slacks = [buses.start + one.slack for one, buses in zip(self.plant.feeders, self.plant.bus_slices, strict=True)]
+        return self._injected_mw[..., slacks] - self.p_mw[..., slacks]
+
+    @cached_property
+    def losses_mw(self) -> Float[np.ndarray, "*batch network"]:
+        """Losses of each network, in branches and shunts [MW]."""
+        return np.stack([self._injected_mw[..., buses].sum(axis=-1) for buses in self.plant.bus_slices], axis=-1)
+
+    @property
+    def p_branch_mw(self) -> Float[np.ndarray, "*batch branch"]:
+        """Active flow into every branch at its parent end [MW]."""
+        return self._of_branches(lambda feeder, flows: flows.s_parent_mva.real)
+
+    @property
+    def q_branch_mvar(self) -> Float[np.ndarray, "*batch branch"]:
+        """Reactive flow into every branch at its parent end [Mvar]."""
+        return self._of_branches(lambda feeder, flows: flows.s_parent_mva.imag)
+
+    @property
+    def loading(self) -> Float[np.ndarray, "*batch branch"]:
+        """Current at the more loaded end of every branch, as a share of the rating; 0 where none is known."""
+        return self._of_branches(
+            lambda feeder, flows: np.maximum(flows.i_parent_pu, flows.i_child_pu) / feeder.i_max_pu
+        )
+
+    @property
+    def cone_gap(self) -> float:
+        """Largest ``ℓ w - p² - q²`` of the series impedances, ℓ from voltages and p, q from flows [pu²].
+
+        Next to nothing in a power flow; NaN where a network has none.
+        """
+        gaps = [
+            _cone_gap(feeder, self.v[..., buses], flows)
+            for (feeder, flows), buses in zip(self._flows, self.plant.bus_slices, strict=True)
+        ]
+        return float(np.max(gaps))
+
+    def at(self, *index: int) -> AcFlow:
+        """Return one of many."""
+        return AcFlow(self.plant, self.p_mw[index], self.v[index])
+
+    @cached_property
+    def _injected_mw(self) -> Float[np.ndarray, "*batch bus"]:
+        """Injected by every bus; the slack's with the supply from above [MW]."""
+        feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
+        return np.concatenate([bus_injections(one, self.v[..., buses]).real for one, buses in feeders], axis=-1)
+
+    @cached_property
+    def _flows(self) -> list[tuple[Feeder, BranchFlows]]:
+        feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
+        return [(one, branch_flows(one, self.v[..., buses])) for one, buses in feeders]
+
+    def _of_branches(self, value: Callable[[Feeder, BranchFlows], np.ndarray]) -> Float[np.ndarray, "*batch branch"]:
+        return np.concatenate([value(feeder, flows) for feeder, flows in self._flows], axis=-1)
+
+
+def ac_flow(
+    plant: Plant,
+    p_mw: Float[np.ndarray, "*batch bus"],
+    q_mvar: Float[np.ndarray, "*batch bus"],
+    tolerance_pu: float = 1e-12,
+) -> AcFlow:
+    """Solve AC for every row of net injections [MW, Mvar].
+
+    Parameters
+    ----------
+    tolerance_pu : bound of the voltage error left [pu]
+    """
+    parts = []
+    for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+        p, q = p_mw[..., buses], q_mvar[..., buses]
+        known = np.isfinite(p).all(axis=-1, keepdims=True) & np.isfinite(q).all(axis=-1, keepdims=True)
+        if not known.all():
+            p, q = np.where(known, p, np.nan), np.where(known, q, np.nan)
+        parts.append(solve_sweep(feeder, p, q, tolerance_pu)[0])
+    return AcFlow(plant, p_mw, np.concatenate(parts, axis=-1))
+
+
+def device_injections(
+    plant: Plant,
+    p: Float[np.ndarray, "horizon device"],
+    q: Float[np.ndarray, "horizon device"],
+    destination: Int[np.ndarray, "horizon truck"] | None = None,
+) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
+    """What devices inject at every bus, if they do what is requested [MW, Mvar].
+
+    Parameters
+    ----------
+    destination : station of each truck, or the one it drives to, where its power is then zero; without it trucks are
+        left out
+    """
+    trucks = len(plant.trucks)
+    at = np.zeros((plant.n_device, plant.n_bus))
+    fixed = [one.bus for one in plant.batteries] + [one.bus for one in plant.terminals]
+    at[np.arange(trucks, plant.n_device), fixed] = 1.0
+    p_bus, q_bus = p @ at, q @ at
+    if destination is not None and trucks:
+        row, bus = np.arange(len(p))[:, None], plant.station_bus[destination]
+        np.add.at(p_bus, (row, bus), p[:, :trucks])
+        np.add.at(q_bus, (row, bus), q[:, :trucks])
+    return p_bus, q_bus
+
+
+def _cone_gap(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"], flows: BranchFlows) -> float:
+    w_parent = v[..., feeder.parent] / (feeder.tap_parent * np.exp(1j * np.deg2rad(feeder.shift_deg)))
+    w_child = v[..., feeder.child] / feeder.tap_child
+    i_sq = np.abs((w_parent - w_child) / (feeder.r_pu + 1j * feeder.x_pu)) ** 2
+    w_sq = np.abs(w_parent) ** 2
+    series = flows.s_parent_mva / feeder.base_mva - (feeder.g_parent_pu - 1j * feeder.b_parent_pu) * w_sq
+    return float(np.max(np.abs(i_sq * w_sq - np.abs(series) ** 2), initial=0.0))

@@ -1,0 +1,40 @@
+"""The money of a step: grid energy at its price, and what devices say that they cost, by name of the cost term.
+
+Income from customers is no cost: loads are what they are, whoever plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.contract import Plant
+
+GRID = "grid"
+"""The cost term of grid energy; those of devices have the names in `Outcome.money`."""
+
+
+def settled_mw(import_mw: Float[np.ndarray, "*any"], export_ratio: float) -> Float[np.ndarray, "*any"]:
+    """Power that the buying price is due for: import, less the paid share of export [MW]."""
+    return np.maximum(import_mw, 0.0) - export_ratio * np.maximum(-import_mw, 0.0)
+
+
+def settle(
+    plant: Plant,
+    import_mw: Float[np.ndarray, "*batch horizon network"],
+    buy_price: Float[np.ndarray, " horizon"],
+    of_devices: Mapping[str, Float[np.ndarray, "*batch horizon"]],
+) -> dict[str, Float[np.ndarray, "*batch horizon"]]:
+    """Return every cost term by step [currency]; each network is settled by itself, NaN where nothing is known.
+
+    Parameters
+    ----------
+    import_mw : drawn from the grid above each network, negative where exported [MW]
+    buy_price : of energy bought [currency/MWh]
+    of_devices : cost terms of the devices [currency]
+    """
+    price = np.where(np.isfinite(buy_price), buy_price, np.nan)
+    grid = plant.step_h * price * settled_mw(import_mw, plant.export_price_ratio).sum(axis=-1)
+    return {GRID: grid, **of_devices}
