@@ -26,7 +26,7 @@ from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Correction, NoteKind, Termination
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.loop.regret import controlled_cost
+from gridferry.sim.loop.regret import operating_cost
 from gridferry.sim.loop.runner import Run, run
 
 PARTS = ("2dn", "3dn", "certify", "loop")
@@ -194,7 +194,7 @@ def loop(bound: float | None, overrides: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder:
         done: Run = run("joint_2dn", overrides=[PERFECT, *overrides], out=Path(folder) / "run")
         first = done.table("step").iloc[0]
-    cost = controlled_cost(done.summary)
+    cost = operating_cost(done.summary)
     assert cost is not None
     whose = "certified" if bound is not None else "of its own first plan; of the part certify it is tighter"
     least = float(first["bound"]) if bound is None else bound

@@ -65,13 +65,13 @@ class Evaluation:
 
     def prediction(self, sample: int = 0) -> Prediction:
         """Return what one of the schedules is predicted to do."""
-        flow = self.flow.at(sample)
+        flow = self.flow
         return Prediction(
-            v_pu=flow.v_pu,
-            p_branch_mw=flow.p_branch_mw,
-            q_branch_mvar=flow.q_branch_mvar,
-            import_mw=flow.import_mw,
-            losses_mw=flow.losses_mw,
+            v_pu=flow.v_pu[sample],
+            p_branch_mw=flow.p_branch_mw[sample],
+            q_branch_mvar=flow.q_branch_mvar[sample],
+            import_mw=flow.import_mw[sample],
+            losses_mw=flow.losses_mw[sample],
             energy_mwh=self.energy_mwh[sample],
             cost=self.cost[sample],
         )

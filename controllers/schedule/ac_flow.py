@@ -82,10 +82,6 @@ class AcFlow:
         ]
         return float(np.max(gaps))
 
-    def at(self, *index: int) -> AcFlow:
-        """Return one of many."""
-        return AcFlow(self.plant, self.p_mw[index], self.v[index])
-
     @cached_property
     def _injected_mw(self) -> Float[np.ndarray, "*batch bus"]:
         """Injected by every bus; the slack's with the supply from above [MW]."""

@@ -32,26 +32,26 @@ class SwarmOptions:
     seed: int = 0
 
 
-Costs = Callable[
+Fitness = Callable[
     [Float[np.ndarray, "particle variable"]],
     tuple[Float[np.ndarray, " particle"], Float[np.ndarray, " particle"]],
 ]
-"""Cost of every particle, and by how much it misses limits: less of that always comes first."""
+"""Cost of every particle, and its violation of limits: less of that always comes first."""
 
 
-class _Judged(Problem):
+class _FitnessProblem(Problem):
     """The swarm's problem as pymoo has it."""
 
-    def __init__(self, judge: Costs, low: np.ndarray, high: np.ndarray):
+    def __init__(self, fitness: Fitness, low: np.ndarray, high: np.ndarray):
         super().__init__(n_var=len(low), n_obj=1, n_ieq_constr=1, xl=low, xu=high)
-        self._judge = judge
+        self._fitness = fitness
 
     def _evaluate(self, x: np.ndarray, out: dict[str, Any], *_: object, **__: object) -> None:
-        out["F"], out["G"] = self._judge(x)
+        out["F"], out["G"] = self._fitness(x)
 
 
 def swarm(
-    judge: Costs,
+    fitness: Fitness,
     low: Float[np.ndarray, " variable"],
     high: Float[np.ndarray, " variable"],
     starts: Float[np.ndarray, "particle variable"],
@@ -73,7 +73,7 @@ def swarm(
         adaptive=False,
         pertube_best=False,
     )
-    flight.setup(_Judged(judge, low, high), termination=("n_gen", options.iterations + 1), seed=options.seed)
+    flight.setup(_FitnessProblem(fitness, low, high), termination=("n_gen", options.iterations + 1), seed=options.seed)
     falls = np.linspace(options.inertia_first, options.inertia_last, max(options.iterations, 1))
     flight.next()
     for inertia in falls[: options.iterations]:

@@ -90,14 +90,15 @@ class AcLimits:
         self._loading_tolerance = loading_tolerance_percent / 100.0
 
     def excess(self, flow: AcFlow) -> Excess:
-        """Return by how much one power flow breaks the limits."""
+        """Return by how much the first step of the first schedule breaks the limits."""
+        v_pu, loading = flow.v_pu[0, 0], flow.loading[0, 0]
         return Excess(
-            v_low_pu=_beyond(self._low - flow.v_pu, self._v_tolerance),
-            v_high_pu=_beyond(flow.v_pu - self._high, self._v_tolerance),
-            loading=_beyond(flow.loading - self._loading, self._loading_tolerance),
+            v_low_pu=_beyond(self._low - v_pu, self._v_tolerance),
+            v_high_pu=_beyond(v_pu - self._high, self._v_tolerance),
+            loading=_beyond(loading - self._loading, self._loading_tolerance),
             reserved=np.maximum(1.0 - self._loading, 0.0),
             held=self._held,
-            unsolved=int((~flow.converged).sum()),
+            unsolved=int((~flow.converged[0, 0]).sum()),
         )
 
 

@@ -198,7 +198,7 @@ class ControllerHost:
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         row = Schedules.of_plan(plan, 1)
         found = evaluate(self._plant, row, observation, forecast, as_requested=self._clip)
-        return _Attempt(plan, found, self._limits.excess(found.flow.at(0, 0)))
+        return _Attempt(plan, found, self._limits.excess(found.flow))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
         """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""

@@ -22,7 +22,7 @@ def with_foresight(loaded: LoadedConfig) -> LoadedConfig:
     return replace(loaded, config=config, document=complete(config))
 
 
-def controlled_cost(summary: Mapping[str, Any]) -> float | None:
+def operating_cost(summary: Mapping[str, Any]) -> float | None:
     """Return what a run cost [currency]: grid, trucks, wear, feed-in; ``None`` where a summary lacks one of them.
 
     Income is left out: loads are what they are, whoever plans.
@@ -37,13 +37,13 @@ def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
 
     Returns
     -------
-    ``run_cost``, ``foresight_cost`` : `controlled_cost` of both [currency]
+    ``run_cost``, ``foresight_cost`` : `operating_cost` of both [currency]
     ``cost`` : the first less the second [currency]; negative where the controller did better without knowing
     ``share`` : ``cost`` relative to the size of ``foresight_cost``
     ``energy_end_mwh`` : energy stored at the end, of the run less with foresight [MWh]; absent without stores
     ``failure`` : in place of ``cost`` and ``share``, why the two cannot be compared
     """
-    run_cost, foresight_cost = controlled_cost(run.summary), controlled_cost(foresight.summary)
+    run_cost, foresight_cost = operating_cost(run.summary), operating_cost(foresight.summary)
     found: dict[str, Any] = {"run_cost": run_cost, "foresight_cost": foresight_cost}
     found = {name: value for name, value in found.items() if value is not None}
     ends = _energy_end_mwh(run), _energy_end_mwh(foresight)

@@ -21,7 +21,7 @@ from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
 from gridferry.sim.loop.manifest import made_from
-from gridferry.sim.loop.regret import controlled_cost, regret_of, with_foresight
+from gridferry.sim.loop.regret import operating_cost, regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
 from gridferry.sim.loop.run_output import clear, new_directory, refuse_unusable
 from gridferry.sim.loop.run_signals import Interrupt, ending_signals
@@ -175,7 +175,7 @@ def _defect(error: BaseException, directory: Path) -> RunDefectError:
 
 def _with_regret(done: Run, knowing: Case, begin: Resumption, until: int, clip: bool, interrupt: Interrupt) -> Run:
     """Run the case with foresight, unless it has been, and add the regret to a run's summary."""
-    found: dict[str, Any] = {"run_cost": controlled_cost(done.summary)}
+    found: dict[str, Any] = {"run_cost": operating_cost(done.summary)}
     try:
         found = regret_of(done, _run(knowing, done.directory / FORESIGHT, begin, until, clip, interrupt))
     except RunInterruptedError:

@@ -8,7 +8,7 @@ from math import fsum
 from statistics import fmean, stdev
 from typing import TypeVar
 
-from gridferry.sim.loop.regret import controlled_cost
+from gridferry.sim.loop.regret import operating_cost
 from gridferry.sim.results.display import figure
 from gridferry.sim.results.run_directory import Run, open_results
 
@@ -100,7 +100,7 @@ def figures_of_run(run: Run) -> RunFigures:
 
     return RunFigures(
         steps=int(run.summary["steps"]),
-        cost=controlled_cost(run.summary),
+        cost=operating_cost(run.summary),
         controllable_cost=known("cost.controllable_cost"),
         violations=count("grid.violations"),
         broken_steps=len(broken),

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import Controller, ControllerError, Plan
+from gridferry.controllers.contract import Controller, ControllerError
+from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
 from gridferry.networks.faults import Fault, InputError
-from gridferry.sim.case.case import Case, build_case
+from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.study.config import Study, TableConfig, load_study, overrides
 from gridferry.sim.study.monte_carlo import reliability
@@ -137,9 +138,10 @@ def evaluate(job: Job) -> Figures | str:
         raise InputError(Fault(str(job.config), "trucks", "studies judge links and batteries; take the trucks out"))
     controller = case.controller()
     forecast = case.forecaster.at(0)
+    seen = at_start(case.plant)
     started = perf_counter()
     try:
-        plan = controller.plan(at_start(case.plant), forecast)
+        plan = controller.plan(seen, forecast)
     except ControllerError as error:
         return f"{type(error).__name__}: {error}"
     seconds = perf_counter() - started
@@ -148,7 +150,8 @@ def evaluate(job: Job) -> Figures | str:
         raise InputError(Fault(str(job.config), "controller.use", message))
     sources, model = plant_errors(case.plant, _errors(job, controller))
     p, q = device_injections(case.plant, plan.p_mw, plan.q_mvar)
-    wear = _wear(case, plan)
+    costs = evaluate_plan(case.plant, plan, seen, forecast).costs
+    wear = float(costs["wear"].sum()) if case.plant.storages else 0.0
     calm = np.zeros((1, forecast.steps, len(sources.sources)))
     at_forecast = reliability(case.plant, forecast, p, q, sources, [calm], fixed_cost=wear)
     first = case.plant.step_of_day(0)
@@ -194,13 +197,6 @@ def _refuse_bad_variants(study: Study) -> None:
                 ]
     if faults:
         raise InputError(dict.fromkeys(faults))
-
-
-def _wear(case: Case, plan: Plan) -> float:
-    """Wear of the batteries [currency]."""
-    rate = np.array([one.cost_per_mwh_charged for one in case.plant.storages])
-    charged = np.maximum(-plan.p_mw[:, : len(rate)], 0.0).sum(axis=0) * case.plant.step_h
-    return float(rate @ charged)
 
 
 def _jobs(study: Study, number: int, settings: dict[str, Any] | None, workers: int) -> list[Job]:

@@ -199,17 +199,17 @@ def test_the_swarm_puts_limits_before_cost_and_is_never_worse_than_its_starts() 
     """Least (x - 1)² + (y - 1)² with x + y ≤ 1: at (0.5, 0.5)."""
     seen: list[np.ndarray] = []
 
-    def judge(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def fitness(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         seen.append(x.copy())
         return ((x - 1) ** 2).sum(axis=1), np.maximum(x.sum(axis=1) - 1, 0.0)
 
     low, high = np.full(2, -3.0), np.full(2, 3.0)
     starts = np.random.default_rng(4).uniform(-3, 3, (10, 2))
-    best = swarm(judge, low, high, starts, SwarmOptions(iterations=150, seed=1))
+    best = swarm(fitness, low, high, starts, SwarmOptions(iterations=150, seed=1))
     np.testing.assert_allclose(best, 0.5, atol=1e-2)
     assert len(seen) == 151
     np.testing.assert_array_equal(seen[0], starts)
     assert all(((x >= low) & (x <= high)).all() for x in seen)
-    np.testing.assert_array_equal(swarm(judge, low, high, starts, SwarmOptions(iterations=150, seed=1)), best)
+    np.testing.assert_array_equal(swarm(fitness, low, high, starts, SwarmOptions(iterations=150, seed=1)), best)
     perfect = np.concatenate([starts[:-1], [[0.5, 0.5]]])
-    np.testing.assert_array_equal(swarm(judge, low, high, perfect, SwarmOptions(iterations=3)), [0.5, 0.5])
+    np.testing.assert_array_equal(swarm(fitness, low, high, perfect, SwarmOptions(iterations=3)), [0.5, 0.5])
