@@ -69,6 +69,17 @@ def test_a_truck_is_sent_where_its_energy_is_worth_most() -> None:
     assert joint((plant, stays, forecast), **EXACT).solver.objective > plan.solver.objective + 1.0
 
 
+def test_savings_are_counted_from_a_horizon_in_which_trucks_on_the_road_drive_on() -> None:
+    """Two steps to go, at 8 an hour."""
+    plant, observation, forecast = trade(0)
+    truck = plant.trucks[0]
+    paid = replace(truck, cost=replace(truck.cost, labour_per_h=8.0))
+    plant = replace(plant, trucks=(paid, *plant.trucks[1:]))
+    driving = replace(observation, transit_steps=np.array([2]))
+    parked, on_the_road = (joint((plant, seen, forecast), **EXACT).solver for seen in (observation, driving))
+    assert on_the_road.reference - parked.reference == pytest.approx(2 * plant.step_h * 8.0)
+
+
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), asked=st.sampled_from([0.0, 0.1, 0.4]))
 def test_together_is_never_dearer_than_either_part(seed: int, asked: float) -> None:
