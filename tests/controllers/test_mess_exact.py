@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from gridferry.controllers.conformance.dry_run import rehearse
-from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, no_devices, two_feeders
+from gridferry.controllers.conformance.sample_plants import (
+    Sample,
+    at_start,
+    look_ahead,
+    no_devices,
+    three_bus,
+    two_feeders,
+)
 from gridferry.controllers.contract import Battery, Forecast, Labour, NoteKind, Observation, Plant, Status, Storage
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
 from gridferry.controllers.solve import InfeasibleError, Method
@@ -66,6 +73,22 @@ def test_planned_voltages_and_imports_are_those_of_the_power_flow() -> None:
         q[step, day.plant.station_bus[station]] += plan.q_mvar[step, 0]
     v, _ = solve_sweep(feeder, p, q)
     assert np.abs(plan.prediction.v_pu - np.abs(v)).max() < 1e-5
+
+
+def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
+    """A truck with no trips left at the slack can do nothing about PV; only fictitious losses keep the upper limit."""
+    sample = three_bus(step_s=3600)
+    stays = replace(at_start(sample.plant), step=10, trips_today=np.array([3]))
+    ahead = look_ahead(sample, 10, 4)
+    sunny = replace(ahead, generation_mw=6.0 * ahead.generation_mw)
+    feeder = sample.plant.feeders[0]
+    v, _ = solve_sweep(feeder, -sunny.net_load_mw(sample.plant), -sunny.load_q_mvar)
+    limit = float(np.abs(v).max()) - 5e-4
+    plant = replace(sample.plant, feeders=(feeder.with_limits(0.9, limit),))
+    plan = controller(plant, on_infeasible="raise").plan(stays, sunny)
+    assert plan.solver.cone_gap > 0.1
+    np.testing.assert_allclose(plan.p_mw, 0.0, atol=1e-5)
+    np.testing.assert_allclose(plan.prediction.v_pu, np.abs(v), atol=1e-7)
 
 
 @pytest.mark.slow
