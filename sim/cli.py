@@ -87,7 +87,7 @@ def run(
 
 @app.command()
 def validate(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,station.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,position.")],
     config: ConfigArgument,
     steps: Annotated[int | None, typer.Option(help="Replay only the first steps.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the run there.")] = None,

@@ -72,12 +72,14 @@ class Position:
     Attributes
     ----------
     name : as in plan.csv and in the record
-    labels : what the positions are called
+    labels : what the positions are called, in plan.csv and in the record
+    allowed : those that may be requested, as indices into the labels; all where not given
     with_routes : changing it is a trip between the stations of the plant, which takes time
     """
 
     name: str
     labels: tuple[str, ...]
+    allowed: tuple[int, ...] | None = None
     with_routes: bool = False
 
 

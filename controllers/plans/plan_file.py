@@ -1,9 +1,11 @@
 """``plan.csv``: a schedule of all devices in long format, written by a run and read from anywhere.
 
-One row per step and device, columns ``step,device,p_mw,q_mvar,station``; other columns are ignored. ``station`` is the
-station a truck is to be parked at or driving to, and stays empty for everything else. What the file leaves out: a
-device without a row at a step gives no power in it; a truck without a row, or with an empty station, stays where it was
-last sent (at first, where it starts); after the last row everything idles. Numbers read back exactly as written.
+One row per step and port or position, columns ``step,device,p_mw,q_mvar,position``; other columns are ignored. A port
+and a position of one name share a row. ``position`` is a label: of a truck, the station it is to be parked at or
+driving to; it stays empty for what has no position. Files that call this column ``station``, its old name, are read,
+too. What the file leaves out: a port without a row at a step gives no power in it; a position without a row, or with an
+empty cell, stays as it was last set (at first, as it is when the run begins); after the last row everything idles.
+Numbers read back exactly as written.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +21,39 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import Now
 from gridferry.networks.faults import Fault, InputError, no_such
 
-COLUMNS = ("step", "device", "p_mw", "q_mvar", "station")
+COLUMNS = ("step", "device", "p_mw", "q_mvar", "position")
+_OLD_NAMES = {"position": "station"}
 PLAN_HEADER = ",".join(COLUMNS) + "\n"
 """First line of the file."""
 
 _FAULTS_SHOWN = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """What a row of a step is about.
+
+    Attributes
+    ----------
+    name : as in the column ``device``
+    port : the port of this name, along the ports that a plan sets; ``None`` where there is none
+    position : the position of this name, along those of the plant; ``None`` where there is none
+    """
+
+    name: str
+    port: int | None
+    position: int | None
+
+
+def rows_of_step(plant: Plant) -> tuple[PlanRow, ...]:
+    """Return the rows that a step has: the ports that a plan sets, then the positions that have no such port."""
+    ports = {name: index for index, name in enumerate(plant.device_names)}
+    positions = {one.name: index for index, one in enumerate(plant.positions)}
+    names = dict.fromkeys([*ports, *positions])
+    return tuple(PlanRow(name=name, port=ports.get(name), position=positions.get(name)) for name in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +62,13 @@ class PlannedSchedule:
 
     Attributes
     ----------
-    p_mw, q_mvar : injection of every device [MW, Mvar]
-    destination : station that each truck is to be parked at or driving to
+    p_mw, q_mvar : injection of every port that a plan sets [MW, Mvar]
+    destination : what each position is set to, an index into its labels
     """
 
     p_mw: Float[np.ndarray, "step device"]
     q_mvar: Float[np.ndarray, "step device"]
-    destination: Int[np.ndarray, "step truck"]
+    destination: Int[np.ndarray, "step position"]
 
     def __post_init__(self) -> None:
         for values in (self.p_mw, self.q_mvar, self.destination):
@@ -54,22 +83,28 @@ def plan_rows(
     first_step: int,
     p_mw: Float[np.ndarray, "step device"],
     q_mvar: Float[np.ndarray, "step device"],
-    destination: Int[np.ndarray, "step truck"],
+    destination: Int[np.ndarray, "step position"],
 ) -> str:
     """Return the lines of a batch of steps, to be appended below `PLAN_HEADER` or earlier batches."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    stations = [station.name for station in plant.stations]
-    not_trucks = [""] * (plant.n_device - len(plant.trucks))
-    p_rows, q_rows, sent_rows = p_mw.tolist(), q_mvar.tolist(), destination.tolist()
-    for offset, (p, q, sent) in enumerate(zip(p_rows, q_rows, sent_rows, strict=True)):
-        step = first_step + offset
-        places = [stations[one] for one in sent] + not_trucks
+    rows = rows_of_step(plant)
+    for offset, values in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), destination.tolist(), strict=True)):
         writer.writerows(
-            (step, name, repr(p_one), repr(q_one), place)
-            for name, p_one, q_one, place in zip(plant.device_names, p, q, places, strict=True)
+            (first_step + offset, name, repr(p), repr(q), label or "")
+            for name, p, q, label in values_of_step(plant, rows, *values)
         )
     return text.getvalue()
+
+
+def values_of_step(
+    plant: Plant, rows: Sequence[PlanRow], p_mw: Sequence[float], q_mvar: Sequence[float], destination: Sequence[int]
+) -> Iterator[tuple[str, float, float, str | None]]:
+    """Give name, P and Q [MW, Mvar] and label of each row of a step; power is 0 and the label ``None`` without one."""
+    for row in rows:
+        p, q = (0.0, 0.0) if row.port is None else (p_mw[row.port], q_mvar[row.port])
+        label = None if row.position is None else plant.positions[row.position].labels[destination[row.position]]
+        yield row.name, p, q, label
 
 
 def write_plan(path: Path, plant: Plant, schedule: PlannedSchedule) -> None:
@@ -105,12 +140,12 @@ class _Reader:
         self.source = source
         self.plant = plant
         self.faults: list[Fault] = []
-        self.devices = {name: index for index, name in enumerate(plant.device_names)}
-        self.stations = {station.name: index for index, station in enumerate(plant.stations)}
+        self.rows = {row.name: row for row in rows_of_step(plant)}
         self.p_mw = np.zeros((plant.steps, plant.n_device))
         self.q_mvar = np.zeros((plant.steps, plant.n_device))
-        self.sent = np.full((plant.steps, len(plant.trucks)), -1, dtype=np.int64)
-        self.line_of: dict[tuple[int, int], int] = {}
+        self.set_to = np.full((plant.steps, len(plant.positions)), -1, dtype=np.int64)
+        self.line_of: dict[tuple[int, str], int] = {}
+        self.position_column = "position"
 
     def read(self, text: str) -> PlannedSchedule:
         reader = csv.reader(io.StringIO(text))
@@ -129,38 +164,42 @@ class _Reader:
         return PlannedSchedule(self.p_mw, self.q_mvar, self._destination())
 
     def _places(self, header: list[str]) -> dict[str, int]:
-        missing = [name for name in COLUMNS if name not in header]
+        called = {name: name if name in header else _OLD_NAMES.get(name, name) for name in COLUMNS}
+        missing = [name for name in COLUMNS if called[name] not in header]
         others = [name for name in header if name not in COLUMNS]
         for name in missing:
             says = no_such("column", name, [one for one in others if one] or header)
             self._fault(1, name, f"{says}; the header must name {PLAN_HEADER.strip()}, separated by commas")
         for name in COLUMNS:
-            if header.count(name) > 1:
-                self._fault(1, name, "named twice in the header; keep one")
+            if header.count(called[name]) > 1:
+                self._fault(1, called[name], "named twice in the header; keep one")
+            elif name == called[name] and _OLD_NAMES.get(name) in header:
+                self._fault(1, name, f'named twice in the header, "{_OLD_NAMES[name]}" being its old name; keep one')
         if self.faults:
             raise InputError(self.faults)
-        return {name: header.index(name) for name in COLUMNS}
+        self.position_column = called["position"]
+        return {name: header.index(called[name]) for name in COLUMNS}
 
     def _row(self, line: int, header: list[str], places: dict[str, int], cells: list[str]) -> None:
         if len(cells) != len(header):
             self._fault(line, "", f"has {len(cells)} cells, the header {len(header)}; one comma between two cells")
             return
         step = self._step(line, cells[places["step"]])
-        device = self._device(line, cells[places["device"]])
+        row = self._device(line, cells[places["device"]])
         p = self._power(line, "p_mw", cells[places["p_mw"]])
         q = self._power(line, "q_mvar", cells[places["q_mvar"]])
-        station = None if device is None else self._station(line, device, cells[places["station"]])
-        if step is None or device is None:
+        index = None if row is None else self._position(line, row, cells[places["position"]])
+        if step is None or row is None:
             return
-        earlier = self.line_of.setdefault((step, device), line)
+        earlier = self.line_of.setdefault((step, row.name), line)
         if earlier != line:
-            name = self.plant.device_names[device]
-            self._fault(line, "step", f'{step}: device "{name}" has this step in line {earlier} already; keep one')
+            self._fault(line, "step", f'{step}: device "{row.name}" has this step in line {earlier} already; keep one')
             return
-        self.p_mw[step, device] = p
-        self.q_mvar[step, device] = q
-        if station is not None:
-            self.sent[step, device] = station
+        if row.port is not None:
+            self.p_mw[step, row.port] = p
+            self.q_mvar[step, row.port] = q
+        if index is not None:
+            self.set_to[step, row.position] = index
 
     def _step(self, line: int, text: str) -> int | None:
         number = _number(text)
@@ -172,10 +211,10 @@ class _Reader:
             return int(number)
         return None
 
-    def _device(self, line: int, text: str) -> int | None:
-        if text not in self.devices:
-            self._fault(line, "device", f'"{text}": {no_such("device", text, self.devices)}')
-        return self.devices.get(text)
+    def _device(self, line: int, text: str) -> PlanRow | None:
+        if text not in self.rows:
+            self._fault(line, "device", f'"{text}": {no_such("device", text, self.rows)}')
+        return self.rows.get(text)
 
     def _power(self, line: int, column: str, text: str) -> float:
         number = _number(text)
@@ -184,29 +223,28 @@ class _Reader:
         self._fault(line, column, f'"{text}" is no finite number; write 0 for no power')
         return 0.0
 
-    def _station(self, line: int, device: int, text: str) -> int | None:
+    def _position(self, line: int, row: PlanRow, text: str) -> int | None:
         if not text:
             return None
-        if device >= len(self.plant.trucks):
-            name = self.plant.device_names[device]
-            self._fault(line, "station", f'"{text}": "{name}" is no truck; leave the cell empty')
+        if row.position is None:
+            self._fault(line, self.position_column, f'"{text}": "{row.name}" has no position; leave the cell empty')
             return None
-        truck = self.plant.trucks[device]
-        index = self.stations.get(text)
-        if index is None or index not in truck.stations:
-            allowed = [self.plant.stations[one].name for one in truck.stations]
-            kind = "station" if index is None else f'station that truck "{truck.name}" may use'
-            self._fault(line, "station", f'"{text}": {no_such(kind, text, allowed)}')
-            return None
-        return index
+        position = self.plant.positions[row.position]
+        allowed = range(len(position.labels)) if position.allowed is None else position.allowed
+        labels = {position.labels[one]: one for one in allowed}
+        if text not in labels:
+            says = no_such(f'position of "{row.name}"', text, list(labels))
+            self._fault(line, self.position_column, f'"{text}": {says}')
+        return labels.get(text)
 
-    def _destination(self) -> Int[np.ndarray, "step truck"]:
-        """Fill the steps at which a truck is not sent anywhere with the place it was last sent to."""
+    def _destination(self) -> Int[np.ndarray, "step position"]:
+        """Fill the steps at which a position is not set with what it was last set to."""
         steps = np.arange(self.plant.steps)[:, None]
-        last = np.maximum.accumulate(np.where(self.sent >= 0, steps, -1), axis=0)
-        home = np.array([truck.initial_station for truck in self.plant.trucks], dtype=np.int64)
-        sent = np.take_along_axis(self.sent, np.maximum(last, 0), axis=0)
-        return np.where(last >= 0, sent, home[None, :])
+        last = np.maximum.accumulate(np.where(self.set_to >= 0, steps, -1), axis=0)
+        first = Now(self.plant.step_h)
+        begin = [at for device in self.plant.devices for at in device.at(device.initial_state(first))]
+        set_to = np.take_along_axis(self.set_to, np.maximum(last, 0), axis=0)
+        return np.where(last >= 0, set_to, np.array(begin, dtype=np.int64)[None, :])
 
     def _fault(self, line: int, column: str, message: str) -> None:
         self.faults.append(Fault(self.source, f"line {line}{', ' if column else ''}{column}", message))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import mosaik_api_v3
 import numpy as np
 
+from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.sim.adapters.fleet import in_order
 from gridferry.sim.case.case import Case
@@ -29,6 +30,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
     def __init__(self) -> None:
         super().__init__(META)
         self._case: Case
+        self._plan_rows: Sequence[PlanRow] = ()
         self._recorder: Recorder
         self._progress: Callable[[LiveState], None] | None = None
         self._first_step = 0
@@ -38,6 +40,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case, the recorder, and optionally a callback for the progress display."""
         self._case = params["case"]
+        self._plan_rows = rows_of_step(self._case.plant)
         self._recorder = params["recorder"]
         self._progress = params.get("progress")
         self._first_step = int(params.get("first_step", 0))
@@ -146,11 +149,11 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         }
 
     def _plan(self, plan: dict[str, Any]) -> list[dict[str, Any]]:
-        plant = self._case.plant
-        stations: list[str | None] = [plant.stations[one].name for one in plan["destination"][0]]
-        stations += [None] * (plant.n_device - len(stations))
-        columns = zip(plant.device_names, plan["p_mw"][0], plan["q_mvar"][0], stations, strict=True)
-        return [{"device": name, "p_mw": p, "q_mvar": q, "station": station} for name, p, q, station in columns]
+        row = (plan["p_mw"][0], plan["q_mvar"][0], plan["destination"][0])
+        return [
+            {"device": name, "p_mw": p, "q_mvar": q, "station": label}
+            for name, p, q, label in values_of_step(self._case.plant, self._plan_rows, *row)
+        ]
 
     def _row(self, step: int, mine: dict[str, Any], plan: dict[str, Any], dispatch: dict[str, Any]) -> dict[str, Any]:
         plant, config = self._case.plant, self._case.loaded.config

@@ -286,7 +286,7 @@ def _write_plan(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
         file.write(PLAN_HEADER)
         found = connection.execute('SELECT step, device, p_mw, q_mvar, station FROM "plan" ORDER BY step, rowid')
         while batch := found.fetchmany(10_000):
-            file.writelines(f"{step},{name},{p!r},{q!r},{station or ''}\n" for step, name, p, q, station in batch)
+            file.writelines(f"{step},{name},{p!r},{q!r},{label or ''}\n" for step, name, p, q, label in batch)
 
 
 def _now() -> str:

@@ -159,7 +159,7 @@ def differences(name: str, golden: Figures, found: Figures, allowed: Allowed) ->
 
 
 def plan_differences(name: str, golden: Path, found: Path) -> list[str]:
-    """Say where two plans differ: in rows, devices and stations at all, in powers beyond their tolerance."""
+    """Say where two plans differ: in rows, devices and positions at all, in powers beyond their tolerance."""
     expected, rows = _rows(golden), _rows(found)
     if len(expected) != len(rows):
         return [f"{name}: plan.csv: golden {len(expected)} rows, found {len(rows)}"]

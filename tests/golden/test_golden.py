@@ -83,9 +83,9 @@ def test_what_depends_on_the_machine_or_on_the_order_of_keys_is_not_compared() -
     assert figures(one) == figures(other) == {"solver.calls": 2, "violations.count": 1, "violations.0.step": 3}
 
 
-def test_a_plan_differs_by_a_power_a_station_or_a_row(tmp_path: Path) -> None:
+def test_a_plan_differs_by_a_power_a_position_or_a_row(tmp_path: Path) -> None:
     golden, found = tmp_path / "golden.csv", tmp_path / "found.csv"
-    head = "step,device,p_mw,q_mvar,station\n"
+    head = "step,device,p_mw,q_mvar,position\n"
     golden.write_text(head + "0,T1,0.5,0.0,S1\n")
     for row, said in [
         ("0,T1,0.5000000001,0.0,S1\n", 0),

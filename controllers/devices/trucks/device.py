@@ -157,7 +157,8 @@ class Truck(Device[TruckState]):
     @cached_property
     def positions(self) -> tuple[Position, ...]:
         """The station where it is parked or driving to."""
-        return (Position(name=self.name, labels=tuple(one.name for one in self.all_stations), with_routes=True),)
+        labels = tuple(one.name for one in self.all_stations)
+        return (Position(name=self.name, labels=labels, allowed=self.stations, with_routes=True),)
 
     def initial_state(self, now: Now) -> TruckState:
         """Parked at its first station, at the initial state of charge of what its battery can hold."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.conformance.sample_plants import no_devices, three_bus, two_feeders
+from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import Device
 from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, plan_rows, read_plan, write_plan
 from gridferry.networks.faults import InputError
 
@@ -57,7 +63,7 @@ def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
     assert "".join(pieces) == whole
 
 
-def test_names_and_an_empty_station_for_what_does_not_drive() -> None:
+def test_names_and_an_empty_position_for_what_has_none() -> None:
     rows = plan_rows(PLANT, 7, np.full((1, 5), 0.1), np.zeros((1, 5)), np.array([[3]]))
     assert rows.splitlines() == [
         "7,T1,0.1,0.0,S4",
@@ -66,6 +72,45 @@ def test_names_and_an_empty_station_for_what_does_not_drive() -> None:
         "7,L1-1,0.1,0.0,",
         "7,L1-2,0.1,0.0,",
     ]
+
+
+@pytest.mark.parametrize("rows", ["3,T1,0.5,0.1,S4\n4,B2,-0.2,0,\n5,T1,-0.5,0,\n", ""])
+def test_the_old_name_of_the_position_gives_the_same_schedule(tmp_path: Path, rows: str) -> None:
+    new, old = read(tmp_path, rows), read(tmp_path, rows, "step,device,p_mw,q_mvar,station\n")
+    for one, other in ((new.p_mw, old.p_mw), (new.q_mvar, old.q_mvar), (new.destination, old.destination)):
+        assert np.array_equal(one, other)
+
+
+def test_faults_name_the_column_as_the_file_does_and_both_names_are_one_too_many(tmp_path: Path) -> None:
+    (said,) = faults(tmp_path, "1,T1,0,0,S9\n", "step,device,p_mw,q_mvar,station\n")
+    assert said.startswith("line 2, station: ")
+    (said,) = faults(tmp_path, "", "step,device,p_mw,q_mvar,position,station\n")
+    assert said == 'line 1, position: named twice in the header, "station" being its old name; keep one'
+
+
+@dataclass(frozen=True, eq=False)
+class WithBank(Plant):
+    """A plant that has a capacitor bank, too."""
+
+    @cached_property
+    def devices(self) -> tuple[Device[Any], ...]:
+        """The plant's own devices, then the bank."""
+        bank = CapacitorBank("C1", bus=2, capacitors=3, q_each_mvar=0.3, loss_each_mw=0.003, cost_per_switching=5.0)
+        return (*super().devices, bank)
+
+
+def test_a_position_without_a_port_that_a_plan_sets_has_a_row_and_any_kinds_labels_are_read(tmp_path: Path) -> None:
+    plant = WithBank(**{one.name: getattr(PLANT, one.name) for one in fields(PLANT)})
+    rows = plan_rows(plant, 7, np.full((1, 5), 0.1), np.zeros((1, 5)), np.array([[3, 2]]))
+    assert rows.splitlines()[-1] == "7,C1,0.0,0.0,2"
+    path = tmp_path / "plan.csv"
+    path.write_text(PLAN_HEADER + rows + "9,C1,0,0,1\n")
+    back = read_plan(path, plant)
+    assert back.p_mw.shape == (120, 5)
+    assert back.destination[[0, 7, 8, 9, 119]].tolist() == [[1, 0], [3, 2], [3, 2], [3, 1], [3, 1]]
+    path.write_text(PLAN_HEADER + "9,C1,0,0,4\n")
+    with pytest.raises(InputError, match='no such position of "C1"; there is 0, 1, 2, 3'):
+        read_plan(path, plant)
 
 
 def test_what_is_left_out_idles_and_a_truck_stays_where_it_was_last_sent(tmp_path: Path) -> None:
@@ -96,9 +141,10 @@ def test_a_plant_without_devices_has_an_empty_plan(tmp_path: Path) -> None:
     ("row", "key", "says"),
     [
         ("1,L1_2,0,0,", "line 2, device", 'there is T1, B1, B2, L1-1, L1-2 (did you mean "L1-2"?)'),
-        ("1,T1,0,0,S9", "line 2, station", '"S9": no such station; there is S1, S2, S4'),
-        ("1,T1,0,0,S3", "line 2, station", 'station that truck "T1" may use; there is S1, S2, S4'),
-        ("1,B1,0,0,S1", "line 2, station", '"S1": "B1" is no truck; leave the cell empty'),
+        ("1,T1,0,0,S9", "line 2, position", '"S9": no such position of "T1"; there is S1, S2, S4'),
+        ("1,T1,0,0,S42", "line 2, position", 'there is S1, S2, S4 (did you mean "S4"?)'),
+        ("1,T1,0,0,S3", "line 2, position", '"S3": no such position of "T1"; there is S1, S2, S4'),
+        ("1,B1,0,0,S1", "line 2, position", '"S1": "B1" has no position; leave the cell empty'),
         ("1,B1,lots,0,", "line 2, p_mw", '"lots" is no finite number'),
         ("1,B1,nan,0,", "line 2, p_mw", '"nan" is no finite number'),
         ("1,B1,0,-inf,", "line 2, q_mvar", '"-inf" is no finite number'),
@@ -137,7 +183,7 @@ def test_a_hopeless_file_is_cut_short(tmp_path: Path) -> None:
 
 def test_missing_columns_are_named_with_the_nearest_guess(tmp_path: Path) -> None:
     found = faults(tmp_path, "", "step,device,p_mW,q_mvar\n")
-    assert [one.split(": ")[0] for one in found] == ["line 1, p_mw", "line 1, station"]
+    assert [one.split(": ")[0] for one in found] == ["line 1, p_mw", "line 1, position"]
     assert 'did you mean "p_mW"' in found[0]
     assert len(faults(tmp_path, "", "")) == 5
 
