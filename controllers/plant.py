@@ -115,6 +115,11 @@ class Plant:
         return (*trucks, *self.batteries, *self.links, *self.generators)
 
     @cached_property
+    def kinds(self) -> tuple[type[Device[Any]], ...]:
+        """Kinds of the devices, in the order of the devices."""
+        return tuple(dict.fromkeys(type(device) for device in self.devices))
+
+    @cached_property
     def couplings(self) -> tuple[Coupling, ...]:
         """What the devices share."""
         return () if self.roads is None else (RoadTrips(self.roads, self.step_s),)

@@ -105,10 +105,12 @@ class Column:
     ----------
     unit : of the value; empty for texts, counts and shares
     meaning : what it is
+    of : type of the value; it may be missing, whatever its type
     """
 
     unit: str
     meaning: str
+    of: type[float] | type[int] | type[str] | type[bool] = float
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ class Outcome:
     ----------
     ports : of each port
     source_mwh : sun, wind, fuel; negative for what a load consumes [MWh]
-    money : by name of the cost term [currency]
+    money : by name of the cost term, as in `Device.costs` [currency]
     row : values of `Device.columns`
     """
 
@@ -218,20 +220,24 @@ class Device(ABC, Generic[S]):
 
     Attributes
     ----------
-    table : the kind's table in the config, ``[[table]]``
+    table : the kind's table in the config, ``[[table]]``, and its table of results
+    version : of its states and of what it records; a run is not resumed with another one
     port_kind : what the record calls one of its ports
     State : the class of its states
     stores : whether it stores energy; its state then has ``energy_mwh``
     series, columns : by key
+    costs : names of all terms of `Outcome.money`, with what they are
     name : of the device, unique in its table
     """
 
     table: ClassVar[str]
+    version: ClassVar[int] = 1
     port_kind: ClassVar[str]
     State: ClassVar[type[Any]] = Stateless
     stores: ClassVar[bool] = False
     series: ClassVar[Mapping[str, Series]] = {}
     columns: ClassVar[Mapping[str, Column]] = {}
+    costs: ClassVar[Mapping[str, str]] = {}
     name: str
 
     @property

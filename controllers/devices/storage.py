@@ -46,6 +46,7 @@ STORE_COLUMNS: Mapping[str, Column] = {
     "cycles_today": Column(unit="", meaning="cycles of the local day that the step belongs to, this step included"),
     "wear_cost": Column(unit="currency", meaning="cost of the energy charged"),
 }
+STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged"}
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         self._first_step = 0
         self._states: list[Any] = []
         self._outcomes: list[Outcome] = []
+        self._stored_change_mwh: list[float] = []
         self._p_bus: np.ndarray
         self._q_bus: np.ndarray
 
@@ -125,6 +126,10 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         nows = nows_of_step(plant, self._first_step + time // plant.step_s, series)
         roads = {key: float(one) for key in ("congestion",) for one in around.get(key, {}).values()}
         done = step_all(plant.devices, plant.couplings, self._states, requests, nows, roads)
+        self._stored_change_mwh = [
+            device.stored_mwh(after) - device.stored_mwh(before)
+            for device, before, (after, _) in zip(plant.devices, self._states, done, strict=True)
+        ]
         self._states = [state for state, _ in done]
         self._outcomes = [outcome for _, outcome in done]
         self._p_bus, self._q_bus = np.zeros(plant.n_bus), np.zeros(plant.n_bus)
@@ -164,21 +169,26 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         return float(table[index]) if kind == "Bus" else table[plant.bus_slices[index]].tolist()
 
     def _rows(self) -> list[dict[str, Any]]:
-        """What each port that a plan sets did, as the record has it."""
-        rows = [
+        """What each device did, as the recorder takes it."""
+        return [
             {
-                "kind": device.port_kind,
-                "p_mw": port.p_mw,
-                "q_mvar": port.q_mvar,
-                "loss_mwh": port.loss_mwh,
-                "shortfall_mwh": port.shortfall_mwh,
-                "clipped": ",".join(port.clips),
-                **outcome.row,
+                "ports": [
+                    {
+                        "p_mw": port.p_mw,
+                        "q_mvar": port.q_mvar,
+                        "loss_mwh": port.loss_mwh,
+                        "shortfall_mwh": port.shortfall_mwh,
+                        "clipped": ",".join(port.clips),
+                    }
+                    for port in outcome.ports
+                ],
+                "source_mwh": outcome.source_mwh,
+                "stored_change_mwh": change,
+                "money": dict(outcome.money),
+                "row": dict(outcome.row),
             }
-            for device, outcome in zip(self._plant.devices, self._outcomes, strict=True)
-            for port in outcome.ports
+            for outcome, change in zip(self._outcomes, self._stored_change_mwh, strict=True)
         ]
-        return rows[: self._plant.n_device]
 
 
 def _shares(around: dict[str, Any], attr: str, count: int) -> list[float] | None:

@@ -10,10 +10,12 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
+from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.sim.adapters.fleet import in_order
 from gridferry.sim.case.case import Case
+from gridferry.sim.results.kind_tables import Values, kind_values
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.records import Recorder, StepRecord
 
@@ -59,14 +61,16 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         (dispatch,) = mine["dispatch"].values()
         (state,) = mine["state"].values()
         (outcomes,) = mine["outcomes"].values()
+        begins = (self._case.loaded.config.time.start + timedelta(seconds=step * plant.step_s)).isoformat()
         record = StepRecord(
             step=step,
             bus=self._bus(mine, plan),
             line=self._line(mine, plan),
             network=self._network(mine, plan),
-            device=[self._device(index, row, plan) for index, row in enumerate(outcomes)],
+            device=self._device(outcomes, plan),
             plan=self._plan(plan),
-            row=self._row(step, mine, plan, dispatch),
+            kinds=self._kinds(step, begins, outcomes),
+            row={"time": begins, **self._row(mine, outcomes, plan, dispatch)},
             checkpoint={
                 "state": state,
                 "plan": plan,
@@ -132,21 +136,40 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             "losses_plan_mw": _predicted(plan, "losses_mw", networks),
         }
 
-    def _device(self, index: int, outcome: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+    def _device(self, outcomes: list[dict[str, Any]], plan: dict[str, Any]) -> list[dict[str, Any]]:
+        """Rows of the ports that a plan sets."""
         prediction = plan["prediction"]
-        stores = len(self._case.plant.storages)
-        planned = None
-        if prediction is not None and index < stores and len(prediction["energy_mwh"]) > 1:
-            planned = float(prediction["energy_mwh"][1][index])
-        return {
-            "phase": "fixed",
-            "departed": False,
-            **outcome,
-            "device": self._case.plant.device_names[index],
-            "p_set_mw": plan["p_mw"][0][index],
-            "q_set_mvar": plan["q_mvar"][0][index],
-            "energy_plan_mwh": planned,
-        }
+        stored: Sequence[Sequence[float]] = () if prediction is None else prediction["energy_mwh"]
+        energies = iter(stored[1] if len(stored) > 1 else ())
+        setpoints = zip(plan["p_mw"][0], plan["q_mvar"][0], strict=True)
+        rows: list[dict[str, Any]] = []
+        for device, outcome in zip(self._case.plant.devices, outcomes, strict=True):
+            planned = next(energies, None) if device.stores else None
+            for port, done in zip(device.ports, outcome["ports"], strict=True):
+                if port.act is Act.FOLLOWS:
+                    continue
+                p_set, q_set = next(setpoints)
+                rows.append(
+                    {
+                        "phase": "fixed",
+                        "departed": False,
+                        **done,
+                        **outcome["row"],
+                        "device": port.name,
+                        "kind": device.port_kind,
+                        "p_set_mw": p_set,
+                        "q_set_mvar": q_set,
+                        "energy_plan_mwh": None if planned is None else float(planned),
+                    }
+                )
+        return rows
+
+    def _kinds(self, step: int, begins: str, outcomes: list[dict[str, Any]]) -> dict[str, list[Values]]:
+        plant = self._case.plant
+        rows: dict[str, list[Values]] = {kind.table: [] for kind in plant.kinds}
+        for device, outcome in zip(plant.devices, outcomes, strict=True):
+            rows[device.table].append(kind_values(step, begins, device, outcome, plant.step_h))
+        return rows
 
     def _plan(self, plan: dict[str, Any]) -> list[dict[str, Any]]:
         row = (plan["p_mw"][0], plan["q_mvar"][0], plan["destination"][0])
@@ -155,19 +178,20 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             for name, p, q, label in values_of_step(self._case.plant, self._plan_rows, *row)
         ]
 
-    def _row(self, step: int, mine: dict[str, Any], plan: dict[str, Any], dispatch: dict[str, Any]) -> dict[str, Any]:
-        plant, config = self._case.plant, self._case.loaded.config
+    def _row(
+        self, mine: dict[str, Any], outcomes: list[dict[str, Any]], plan: dict[str, Any], dispatch: dict[str, Any]
+    ) -> dict[str, Any]:
+        plant = self._case.plant
         (buy,), (sell,) = mine["buy_price"].values(), mine["sell_price"].values()
         (congestion,) = mine["congestion"].values()
         solver, prediction = plan["solver"], plan["prediction"]
         outcome = outcome_from_json(solver)
         v_max, v_rms = _differences(_predicted(plan, "v_pu", plant.n_bus), in_order(mine["Vm[pu]"]))
         return {
-            "time": (config.time.start + timedelta(seconds=step * plant.step_s)).isoformat(),
             "buy_price": buy,
             "sell_price": sell,
             "congestion": congestion,
-            "res_cost": self._res_cost(step),
+            "res_cost": float(sum(one["money"].get("feed_in", 0.0) for one in outcomes)),
             "plan_cost": None if prediction is None else float(prediction["cost"][0]),
             "solver_status": outcome.status.value,
             "solver_termination": outcome.termination.value,
@@ -186,23 +210,18 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             "ac_excess_percent": _real(dispatch["ac_excess_percent"]),
         }
 
-    def _res_cost(self, step: int) -> float:
-        produced = self._case.conditions.generation_mw[step]
-        paid = sum(g.feed_in_tariff * mw for g, mw in zip(self._case.plant.generators, produced, strict=True))
-        return float(paid) * self._case.plant.step_h
-
     def _live(self, record: StepRecord) -> LiveState:
-        stores = record.device[: len(self._case.plant.storages)]
         return LiveState(
             step=record.step + 1,
             v_min_pu=min(record.bus["v_pu"]),
             v_max_pu=max(record.bus["v_pu"]),
             import_mw=sum(record.network["import_mw"]),
             phases=tuple(
-                f"{truck.name} {row['phase']} {row['station'] or row['destination']}"
-                for truck, row in zip(self._case.plant.trucks, record.device, strict=False)
+                f"{row['device']} {row['phase']} {row['station'] or row['destination']}"
+                for row in record.device
+                if row["phase"] != "fixed"
             ),
-            soc=tuple(row["soc"] for row in stores),
+            soc=tuple(row["soc"] for row in record.device if "soc" in row),
             fallbacks=self._fallbacks,
             diverged=self._diverged,
         )

@@ -12,7 +12,7 @@ from gridferry.sim.case.case import Case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.manifest import changes, made_from, segments
 from gridferry.sim.loop.world import Start
-from gridferry.sim.results.records import other_columns, read_checkpoint
+from gridferry.sim.results.records import other_form, read_checkpoint
 from gridferry.sim.results.run_directory import CONFIG, DATABASE, FORESIGHT, MANIFEST, open_results, read_json
 
 
@@ -69,7 +69,7 @@ def resumption(case: Case, directory: Path, until: int, accept_changes: bool) ->
     if not (directory / DATABASE).is_file():
         return Resumption()
     with open_results(directory) as connection:
-        other = other_columns(connection)
+        other = other_form(connection, case.plant.kinds)
         if other:
             message = f"was recorded by another version ({'; '.join(other)}); run it into a new directory"
             raise InputError(Fault("--resume", str(directory), message))

@@ -101,7 +101,7 @@ def written(directory: Path) -> Iterator[Path]:
         yield foresight
     elif _is_folder(foresight):
         yield from written(foresight)
-    for folder, names in ((EXPORT, export_names()), (_SPILLED, _names_or_none(directory / _SPILLED))):
+    for folder, names in ((EXPORT, export_names(directory)), (_SPILLED, _names_or_none(directory / _SPILLED))):
         if (directory / folder).is_symlink():
             yield directory / folder
         elif _is_folder(directory / folder):

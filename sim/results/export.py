@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.results.records import INFO_TABLES, TABLES
+from gridferry.sim.results.records import INFO_TABLES, TABLES, all_tables
 from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
 
 _HDF5 = "results.h5"
@@ -46,17 +48,20 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
     if to not in list(Format):
         raise InputError(Fault("gridferry export", "--format", f'"{to}": {no_such("format", to, list(Format))}'))
     target = Path(out) if out is not None else Path(directory) / EXPORT
-    tables = [*TABLES, *INFO_TABLES]
     with open_results(Path(directory)) as connection:
+        tables = all_tables(connection)
         make_folder(target, "--out")
         if to == Format.HDF5:
             return [_hdf5(connection, tables, target)]
         return [_copy(connection, table, target / f"{table}.{to}", Format(to)) for table in tables]
 
 
-def export_names() -> list[str]:
-    """Names of all files that an export may write."""
-    return [f"{table}.{to}" for table in (*TABLES, *INFO_TABLES) for to in (Format.CSV, Format.PARQUET)] + [_HDF5]
+def export_names(directory: Path) -> list[str]:
+    """Names of all files that an export of the run in a directory may have written."""
+    tables = [*TABLES, *INFO_TABLES, *BUILT_IN]
+    with suppress(InputError), open_results(directory) as connection:
+        tables = list(dict.fromkeys([*tables, *all_tables(connection)]))
+    return [f"{table}.{to}" for table in tables for to in (Format.CSV, Format.PARQUET)] + [_HDF5]
 
 
 def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:

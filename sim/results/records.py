@@ -19,6 +19,17 @@ import numpy as np
 import pyarrow as pa
 
 from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import Act
+from gridferry.controllers.devices.storage import Storage
+from gridferry.sim.results.kind_tables import (
+    Kind,
+    Values,
+    column_info,
+    kind_columns,
+    kind_info,
+    other_versions,
+    recorded_kinds,
+)
 
 # a database made by somebody else must reach no other file, as its views could
 CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False, "lock_configuration": True}
@@ -130,6 +141,8 @@ INFO_TABLES: dict[str, dict[str, str]] = {
         "i_max_ka": _REAL,
         "loading_max_percent": _REAL,
     },
+    "kind_info": {"kind": _TEXT, "table": _TEXT, "version": _INT},
+    "column_info": {"table": _TEXT, "column": _TEXT, "unit": _TEXT, "meaning": _TEXT},
     "device_info": {
         "device": _TEXT,
         "kind": _TEXT,
@@ -152,6 +165,7 @@ class StepRecord:
     step : its number
     bus, line, network : columns of those tables, each a sequence over all entities of the plant
     device, plan : rows of those tables, as mappings
+    kinds : rows of the table of each kind of device, by table
     row : the row of table ``step``
     checkpoint : JSON-able state from which the next step can start
     """
@@ -162,6 +176,7 @@ class StepRecord:
     network: Mapping[str, Sequence[Any]]
     device: Sequence[Mapping[str, Any]]
     plan: Sequence[Mapping[str, Any]]
+    kinds: Mapping[str, Sequence[Values]]
     row: Mapping[str, Any]
     checkpoint: Mapping[str, Any]
 
@@ -198,13 +213,17 @@ class Recorder:
             "line": _labels(network_names, [feeder.branch_names for feeder in plant.feeders], "line"),
             "network": {"network": _coded(network_names)},
         }
-        for table, columns in {**TABLES, **INFO_TABLES}.items():
+        self._kinds = _kind_tables(plant.kinds)
+        # those that say what is there come first: a run that is killed in between is not taken for an older one
+        for table, columns in {**INFO_TABLES, **TABLES, **self._kinds}.items():
             listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({listed})')
         self._connection.execute("CREATE TABLE IF NOT EXISTS checkpoint (next_step BIGINT, state VARCHAR)")
         info = {
             "bus_info": _bus_info(plant, network_names),
             "line_info": _line_info(plant, network_names, loading_max_percent),
+            "kind_info": kind_info(plant.kinds),
+            "column_info": column_info(plant.kinds),
             "device_info": _device_info(plant),
         }
         for table, rows in info.items():
@@ -232,6 +251,7 @@ class Recorder:
             "device": _long(batch, "device"),
             "plan": _long(batch, "plan"),
             "step": _rows([{"step": record.step, **record.row} for record in batch], TABLES["step"]),
+            **{name: _tall(name, columns, batch) for name, columns in self._kinds.items()},
         }
         last = batch[-1]
         connection = self._connection
@@ -279,24 +299,39 @@ class Recorder:
         return pa.table(arrays)
 
 
-def other_columns(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Tables of a record that have other columns than this version writes, and which; empty where all agree."""
+def other_form(connection: duckdb.DuckDBPyConnection, kinds: Sequence[Kind]) -> list[str]:
+    """Kinds of a record in other versions, tables with other columns than are written now; empty where all agree."""
     found: dict[str, list[str]] = {}
     for table, column in connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
     ).fetchall():
         found.setdefault(table, []).append(column)
-    return [
+    recorded = recorded_kinds(connection)
+    versions = other_versions(recorded, kinds) if recorded else {}
+    said = list(versions.values())
+    if "step" in found and "kind_info" not in found:
+        said.append("no table kind_info")
+    return said + [
         f"table {table}: {', '.join(sorted(set(columns) ^ set(found[table]))) or 'another order of columns'}"
-        for table, columns in {**TABLES, **INFO_TABLES}.items()
-        if table in found and list(columns) != found[table]
+        for table, columns in {**TABLES, **INFO_TABLES, **_kind_tables(kinds)}.items()
+        if table in found and table not in versions and list(columns) != found[table]
     ]
+
+
+def all_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Names of the tables of a record: of all runs, of its kinds of devices, and what does not change.
+
+    Records of earlier versions have no tables of kinds.
+    """
+    kinds = recorded_kinds(connection)
+    info = [name for name in INFO_TABLES if kinds or name not in ("kind_info", "column_info")]
+    return list(dict.fromkeys([*TABLES, *kinds, *info]))
 
 
 def views(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Views that stand where a run has tables; what they show is not what was recorded."""
     found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
-    return sorted({name for (name,) in found} & {*TABLES, *INFO_TABLES, "checkpoint"})
+    return sorted({name for (name,) in found} & {*TABLES, *recorded_kinds(connection), *INFO_TABLES, "checkpoint"})
 
 
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:
@@ -318,6 +353,22 @@ def _coded(values: Sequence[str]) -> pa.DictionaryArray:
 def _long(batch: Sequence[StepRecord], name: str) -> pa.Table:
     rows = [{"step": record.step, **row} for record in batch for row in getattr(record, name)]
     return _rows(rows, TABLES[name])
+
+
+def _tall(name: str, columns: Mapping[str, str], batch: Sequence[StepRecord]) -> pa.Table:
+    rows = [row for record in batch for row in record.kinds.get(name, ())]
+    if not rows:
+        return pa.table({})
+    values = zip(columns.items(), zip(*rows, strict=True), strict=True)
+    return pa.table({key: pa.array(column, type=_ARROW[kind]) for (key, kind), column in values})
+
+
+def _kind_tables(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
+    tables = {kind.table: kind_columns(kind) for kind in kinds}
+    taken = {*TABLES, *INFO_TABLES, "checkpoint"}
+    if wrong := sorted(table for table in tables if table.lower() in taken):
+        raise ValueError(f"tables of the record itself cannot be those of a kind: {', '.join(wrong)}")
+    return tables
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> pa.Table:
@@ -348,23 +399,11 @@ def _line_info(plant: Plant, networks: Sequence[str], limits: Sequence[float]) -
 
 
 def _device_info(plant: Plant) -> list[dict[str, Any]]:
-    stores = [("truck", truck.name, truck.storage) for truck in plant.trucks]
-    stores += [("battery", battery.name, battery.storage) for battery in plant.batteries]
-    rows: list[dict[str, Any]] = [
-        {
-            "device": name,
-            "kind": kind,
-            "belongs_to": name,
-            "s_max_mva": storage.s_max_mva,
-            "energy_mwh": storage.energy_mwh,
-            "soc_min": storage.soc_min,
-            "soc_max": storage.soc_max,
-        }
-        for kind, name, storage in stores
-    ]
-    rows += [
-        {"device": terminal.name, "kind": "terminal", "belongs_to": link.name, "s_max_mva": terminal.s_max_mva}
-        for link in plant.links
-        for terminal in link.terminals
-    ]
+    rows: list[dict[str, Any]] = []
+    for device in plant.devices:
+        store: Storage | None = getattr(device, "storage", None)
+        rated = {} if store is None else {key: getattr(store, key) for key in ("energy_mwh", "soc_min", "soc_max")}
+        whose = {"kind": device.port_kind, "belongs_to": device.name}
+        ports = (port for port in device.ports if port.act is not Act.FOLLOWS)
+        rows += [{"device": port.name, **whose, "s_max_mva": port.s_max_mva, **rated} for port in ports]
     return rows

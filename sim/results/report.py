@@ -189,7 +189,7 @@ def _by_device(run: Run, times: pd.Series, column: str, unit: str) -> go.Figure 
 def _trucks(run: Run, times: pd.Series) -> go.Figure | None:
     """One bar per stay at a station or trip, over the time it takes."""
     device = run.table("device")
-    trucks = device[device["kind"] == "truck"]
+    trucks = device[device["phase"] != "fixed"]
     if trucks.empty:
         return None
     trucks = trucks.assign(

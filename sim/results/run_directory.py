@@ -14,7 +14,7 @@ import pandas as pd
 
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.results.metrics import RunFacts, Violation, violations
-from gridferry.sim.results.records import CLOSED, TABLES, views
+from gridferry.sim.results.records import CLOSED, INFO_TABLES, all_tables, views
 from gridferry.sim.results.run_lock import refuse_in_use
 
 DATABASE = "results.duckdb"
@@ -45,11 +45,17 @@ class Run:
     manifest: dict[str, Any]
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table (bus, line, network, device, plan, step) ordered by step; raises ``KeyError`` for another."""
-        if name not in TABLES:
-            raise KeyError(f"no such table {name!r}; there is {', '.join(TABLES)}")
+        """Return a table, ordered by step; raises ``KeyError`` for one that is not there, saying which are.
+
+        There are bus, line, network, device, plan, step; a table for each kind of device, as trucks or batteries; and
+        bus_info, line_info, device_info, kind_info, column_info.
+        """
         with open_results(self.directory) as connection:
-            return connection.execute(f'SELECT * FROM "{name}" ORDER BY step, rowid').df()
+            tables = all_tables(connection)
+            if name not in tables:
+                raise KeyError(f"no such table {name!r}; there is {', '.join(tables)}")
+            order = "rowid" if name in INFO_TABLES else "step, rowid"
+            return connection.execute(f'SELECT * FROM "{name}" ORDER BY {order}').df()
 
     def violations(self, most: int | None = None) -> list[Violation]:
         """Return the limits that the AC grid broke, worst first."""

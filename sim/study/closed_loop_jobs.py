@@ -10,13 +10,14 @@ from typing import Any
 
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.loop.manifest import changes
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
 from gridferry.sim.results.defects import keep_traceback, said_of
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts
-from gridferry.sim.results.records import other_columns, read_checkpoint
+from gridferry.sim.results.records import other_form, read_checkpoint
 from gridferry.sim.results.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
 from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_run
 
@@ -108,7 +109,7 @@ def _way(job: Job, loaded: LoadedConfig) -> _Way:
     manifest = read_json(job.directory / MANIFEST)
     if job.anew or not _made_alike(job.directory, manifest, loaded):
         return _Way.REPLACE
-    steps, wanted = _recorded_steps(job.directory), job.steps or loaded.config.time.steps
+    steps, wanted = _recorded_steps(job.directory, loaded), job.steps or loaded.config.time.steps
     if steps is None or steps > wanted:
         return _Way.REPLACE
     return _Way.REUSE if steps == wanted and manifest["status"] == "completed" else _Way.RESUME
@@ -127,12 +128,12 @@ def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig)
     return before == loaded.config and not changes(manifest, loaded)
 
 
-def _recorded_steps(directory: Path) -> int | None:
+def _recorded_steps(directory: Path, loaded: LoadedConfig) -> int | None:
     """Return how many steps a run has; ``None`` where its tables are those of another version."""
     if not (directory / DATABASE).is_file():
         return 0
     with open_results(directory) as connection:
-        if other_columns(connection):
+        if other_form(connection, build_plant(loaded).plant.kinds):
             return None
         checkpoint = read_checkpoint(connection)
     return 0 if checkpoint is None else checkpoint[0]

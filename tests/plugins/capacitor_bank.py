@@ -24,7 +24,10 @@ class CapacitorBank(Device[BankState]):
     table: ClassVar[str] = "capacitor_banks"
     port_kind: ClassVar[str] = "capacitor_bank"
     State: ClassVar[type[BankState]] = BankState
-    columns: ClassVar[Mapping[str, Column]] = {"switched": Column(unit="", meaning="capacitors switched in this step")}
+    columns: ClassVar[Mapping[str, Column]] = {
+        "switched": Column(unit="", meaning="capacitors switched in this step", of=int)
+    }
+    costs: ClassVar[Mapping[str, str]] = {"switching": "cost of every capacitor switched"}
 
     name: str
     bus: int

@@ -10,6 +10,7 @@ from typing import ClassVar
 from gridferry.controllers.devices.device import Column, Device, Injection, Now, Outcome, Port, Request, Series
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
+    STORE_COSTS,
     STORE_SERIES,
     Storage,
     StoreState,
@@ -29,6 +30,7 @@ class Battery(Device[StoreState]):
     stores: ClassVar[bool] = True
     series: ClassVar[Mapping[str, Series]] = STORE_SERIES
     columns: ClassVar[Mapping[str, Column]] = STORE_COLUMNS
+    costs: ClassVar[Mapping[str, str]] = STORE_COSTS
 
     name: str
     network: int

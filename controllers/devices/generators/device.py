@@ -18,6 +18,7 @@ class Generator(Device[Stateless]):
     table: ClassVar[str] = "generators"
     port_kind: ClassVar[str] = "generator"
     series: ClassVar[Mapping[str, Series]] = {"p_mw": Series(default=0.0, meaning="output [MW]")}
+    costs: ClassVar[Mapping[str, str]] = {"feed_in": "feed-in tariff of what it produces"}
 
     name: str
     kind: str

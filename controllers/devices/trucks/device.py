@@ -30,6 +30,7 @@ from gridferry.controllers.devices.device import (
 )
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
+    STORE_COSTS,
     STORE_SERIES,
     Storage,
     StoreState,
@@ -131,14 +132,21 @@ class Truck(Device[TruckState]):
     series: ClassVar[Mapping[str, Series]] = STORE_SERIES
     columns: ClassVar[Mapping[str, Column]] = {
         **STORE_COLUMNS,
-        "phase": Column(unit="", meaning="what it was doing at the start of the step"),
-        "station": Column(unit="", meaning="where it was connected"),
-        "destination": Column(unit="", meaning="where it is parked or driving to after the step"),
-        "departed": Column(unit="", meaning="whether it began a trip"),
-        "transit_steps": Column(unit="", meaning="steps until it is parked, after the step"),
-        "trips_today": Column(unit="", meaning="trips of the local day that the step belongs to, this step included"),
+        "phase": Column(unit="", meaning="what it was doing at the start of the step", of=str),
+        "station": Column(unit="", meaning="where it was connected", of=str),
+        "destination": Column(unit="", meaning="where it is parked or driving to after the step", of=str),
+        "departed": Column(unit="", meaning="whether it began a trip", of=bool),
+        "transit_steps": Column(unit="", meaning="steps until it is parked, after the step", of=int),
+        "trips_today": Column(
+            unit="", meaning="trips of the local day that the step belongs to, this step included", of=int
+        ),
         "km": Column(unit="km", meaning="kilometres of the trip begun"),
         "truck_cost": Column(unit="currency", meaning="fuel and labour"),
+    }
+    costs: ClassVar[Mapping[str, str]] = {
+        **STORE_COSTS,
+        "fuel": "fuel for the trip begun",
+        "labour": "labour on the road, or of a day on which the truck is used",
     }
 
     name: str

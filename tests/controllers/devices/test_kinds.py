@@ -164,10 +164,13 @@ def test_states_go_through_json_and_equal_inputs_give_equal_outcomes(sequence: l
 
 @settings(max_examples=50, deadline=None)
 @given(drawn_steps)
-def test_every_kind_records_its_columns_and_no_other(sequence: list[Step]) -> None:
+def test_every_kind_records_its_columns_and_costs_and_no_other(sequence: list[Step]) -> None:
     for _, _, done in walked(sequence):
         for device, (_, outcome) in zip(DEVICES, done, strict=True):
             assert set(outcome.row) == set(device.columns)
+            assert set(outcome.money) <= set(device.costs)
+            for key, value in outcome.row.items():
+                assert value is None or isinstance(value, device.columns[key].of)
 
 
 def test_states_and_devices_are_frozen() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from gridferry.sim.config.reading import configs_dir
 from gridferry.sim.loop.runner import load_run
-from gridferry.sim.results.records import INFO_TABLES, TABLES
+from gridferry.sim.results.records import all_tables
 from gridferry.sim.results.run_directory import open_results
 
 # design of the summary: what every run with a truck says
@@ -442,8 +442,9 @@ def test_export_has_the_values_of_the_database(gridferry, finished, to):
     files = [Path(one) for one in json.loads(out)["files"]]
     assert all(one.is_file() for one in files)
     with open_results(directory) as results:
-        tables = {name: results.execute(f"SELECT * FROM {name} ORDER BY rowid").df() for name in TABLES | INFO_TABLES}
+        tables = {name: results.execute(f"SELECT * FROM {name} ORDER BY rowid").df() for name in all_tables(results)}
     assert len(tables["device"]) == 6 * 5
+    assert {"trucks", "batteries", "links", "generators"} <= set(tables)
     for name, table in tables.items():
         if to == "hdf5":
             with h5py.File("a/b/results.h5") as file:

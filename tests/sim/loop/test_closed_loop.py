@@ -85,6 +85,69 @@ def test_resuming_a_run_whose_checkpoint_has_states_of_another_form_is_refused_i
     assert fault.message.endswith("run it into a new directory")
 
 
+def test_resuming_a_run_that_was_recorded_with_other_versions_of_kinds_is_refused_in_one_line(tmp_path):
+    done = run("two_feeders", controller="rules", steps=2, out=tmp_path / "run")
+    assert set(done.table("kind_info")["version"]) == {1}
+    with duckdb.connect(str(tmp_path / "run" / "results.duckdb")) as connection:
+        connection.execute("""UPDATE kind_info SET version = 7 WHERE kind IN ('truck', 'terminal')""")
+    with pytest.raises(InputError, match="was recorded by another version") as refused:
+        run("two_feeders", controller="rules", out=tmp_path / "run", resume=True)
+    (fault,) = refused.value.faults
+    assert "(truck in version 7, now 1; terminal in version 7, now 1)" in fault.message
+
+
+def test_resuming_a_run_of_before_kinds_had_tables_is_refused_and_its_tables_are_still_read(tmp_path):
+    done = run("two_feeders", controller="rules", steps=2, out=tmp_path / "run")
+    with duckdb.connect(str(tmp_path / "run" / "results.duckdb")) as connection:
+        for table in ("kind_info", "column_info", "trucks", "batteries", "links", "generators"):
+            connection.execute(f"DROP TABLE {table}")
+    with pytest.raises(InputError, match=r"was recorded by another version \(no table kind_info\)"):
+        run("two_feeders", controller="rules", out=tmp_path / "run", resume=True)
+    assert len(done.table("device")) == 2 * 5
+    with pytest.raises(KeyError, match="no such table 'trucks'"):
+        done.table("trucks")
+
+
+@pytest.mark.parametrize(
+    ("config", "controller", "steps"),
+    [("two_feeders", "rules", 96), ("late_trucks", "rules", 48)],
+)
+def test_every_kind_has_a_table_of_its_own_that_balances_and_agrees_with_table_device(
+    tmp_path, config, controller, steps
+):
+    done = run(config, controller=controller, steps=steps, out=tmp_path / "run")
+    device, step = done.table("device"), done.table("step")
+    tables = {one: done.table(one) for one in done.table("kind_info")["table"]}
+    assert set(tables) >= {"trucks", "generators"}
+    times = step.set_index("step")["time"]
+    for table in tables.values():
+        assert (table["time"] == table["step"].map(times)).all()
+        rest = table["source_mwh"] - table["injected_mwh"] - table["loss_mwh"] - table["stored_change_mwh"]
+        assert rest.abs().max() < 1e-12
+    trucks = tables["trucks"]
+    rows = trucks.merge(device, on=["step", "device"], suffixes=("", "_device"))
+    assert len(rows) == len(trucks) > 0
+    shared = [name for name in device if f"{name}_device" in rows]
+    assert {"phase", "station", "departed", "transit_steps", "km", "soc", "loss_mwh"} <= set(shared)
+    for name in shared:
+        pd.testing.assert_series_equal(rows[name], rows[f"{name}_device"], check_names=False, check_dtype=False)
+    np.testing.assert_allclose(rows["fuel"] + rows["labour"], rows["truck_cost"])
+    np.testing.assert_allclose(rows["wear"], rows["wear_cost"])
+    paid = tables["generators"].groupby("step")["feed_in"].sum()
+    np.testing.assert_allclose(paid, step["res_cost"], rtol=1e-12)
+    meant = done.table("column_info")
+    assert set(meant.loc[meant["table"] == "trucks", "column"]) < set(trucks)
+
+
+def test_tables_of_what_does_not_change_are_read_as_all_others_are(tmp_path):
+    done = run("two_feeders", steps=1, out=tmp_path / "run")
+    assert len(done.table("bus_info")) == len(done.table("bus"))
+    assert len(done.table("line_info")) == len(done.table("line"))
+    assert done.table("device_info")["device"].tolist() == done.table("device")["device"].tolist()
+    with pytest.raises(KeyError, match=r"no such table .busses.; there is bus, line, .*, trucks, .*, bus_info"):
+        done.table("busses")
+
+
 @pytest.mark.parametrize(
     ("config", "controller", "steps"),
     [("two_feeders", "rules", 96), ("late_trucks", "rules", 48), ("joint_2dn", "rules", 24), ("three_bus", "idle", 6)],

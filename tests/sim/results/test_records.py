@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
 import duckdb
 import pytest
+from plugins.capacitor_bank import CapacitorBank
 
+from gridferry.controllers.contract import Plant
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
-from gridferry.sim.results.records import BUS_COLUMNS, LINE_COLUMNS, NETWORK_COLUMNS, Recorder, StepRecord
+from gridferry.sim.results.export import export_run
+from gridferry.sim.results.kind_tables import kind_columns, kind_values
+from gridferry.sim.results.records import (
+    BUS_COLUMNS,
+    LINE_COLUMNS,
+    NETWORK_COLUMNS,
+    Recorder,
+    StepRecord,
+    all_tables,
+    other_form,
+)
+from gridferry.sim.results.run_directory import open_results
 
 
 class Clock:
@@ -24,7 +40,7 @@ def record(step: int) -> StepRecord:
     """A step of the three-bus feeder of which nothing is known."""
     tables = (("bus", BUS_COLUMNS, 3), ("line", LINE_COLUMNS, 2), ("network", NETWORK_COLUMNS, 1))
     unknown = {name: {key: [float("nan")] * width for key in columns} for name, columns, width in tables}
-    return StepRecord(step=step, **unknown, device=[], plan=[], row={}, checkpoint={})
+    return StepRecord(step=step, **unknown, device=[], plan=[], kinds={}, row={}, checkpoint={})
 
 
 @pytest.fixture
@@ -61,6 +77,55 @@ def test_nothing_waits_longer_than_5_s_where_steps_last_equally_long(recorder, s
     longest = max(number + 1 - done for number, done in enumerate(kept))
     assert longest * seconds <= 5.0
     assert len(set(kept)) <= 30 * seconds / 2.0 + 1 or seconds > 2.5  # and not every step has a transaction of its own
+
+
+@dataclass(frozen=True, eq=False)
+class WithBank(Plant):
+    """A plant that has a capacitor bank, too."""
+
+    @cached_property
+    def devices(self):
+        """The plant's own devices, then the bank."""
+        return (*super().devices, CapacitorBank("C1", 2, 3, 0.3, 0.003, 5.0))
+
+
+def test_a_kind_of_a_users_own_has_a_table_and_a_changed_one_is_named_with_its_versions(tmp_path, monkeypatch):
+    plain = build_plant(load_config("three_bus")).plant
+    plant = WithBank(**{one.name: getattr(plain, one.name) for one in fields(plain)})
+    bank = plant.devices[-1]
+    outcome = {
+        "ports": [{"p_mw": -0.006, "loss_mwh": 0.0015}],
+        "source_mwh": 0.0,
+        "stored_change_mwh": 0.0,
+        "money": {"switching": 10.0},
+        "row": {"switched": 2},
+    }
+    values = kind_values(0, "2024-05-01T00:00:00", bank, outcome, 0.25)
+    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], [100.0], 96)
+    recorder.add(replace(record(0), kinds={"capacitor_banks": [values]}))
+    recorder.close()
+    with open_results(tmp_path) as results:
+        assert "capacitor_banks" in all_tables(results)
+        (row,) = results.execute("SELECT * FROM capacitor_banks").fetchall()
+        assert row == (0, "2024-05-01T00:00:00", "C1", 2, 0.0, -0.0015, 0.0015, 0.0, 10.0)
+        assert other_form(results, plant.kinds) == []
+        monkeypatch.setattr(CapacitorBank, "version", 2)
+        assert other_form(results, plant.kinds) == ["capacitor_bank in version 1, now 2"]
+    (file,) = [one for one in export_run(tmp_path, "csv", tmp_path / "csv") if one.stem == "capacitor_banks"]
+    assert file.read_text().splitlines()[0].startswith("step,time,device,switched,source_mwh,")
+    with pytest.raises(ValueError, match=r"capacitor_banks\.C1 records \['rust'\], which CapacitorBank has not"):
+        kind_values(0, "", bank, outcome | {"row": {"rust": 1.0}}, 0.25)
+
+
+def test_kinds_whose_names_are_taken_are_refused_before_anything_is_recorded(tmp_path, monkeypatch):
+    assert set(kind_columns(CapacitorBank)) >= {"step", "switched", "switching"}
+    monkeypatch.setattr(CapacitorBank, "costs", {"Switched": "a cost"})
+    with pytest.raises(ValueError, match="share names"):
+        kind_columns(CapacitorBank)
+    monkeypatch.setattr(CapacitorBank, "costs", {})
+    monkeypatch.setattr(CapacitorBank, "table", "../elsewhere")
+    with pytest.raises(ValueError, match="letters"):
+        kind_columns(CapacitorBank)
 
 
 def test_what_is_recorded_can_reach_no_other_file(recorder, tmp_path):

@@ -58,6 +58,21 @@ def test_database_that_lacks_a_table_is_bad_input(gridferry, hostile):
     assert "bus_info" in err
 
 
+def test_a_table_that_a_foreign_record_calls_a_kinds_own_is_neither_a_view_nor_a_path(gridferry, hostile, tmp_path):
+    with duckdb.connect("out/results.duckdb") as results:
+        results.execute("ALTER VIEW bus_info RENAME TO leak")
+        results.execute("CREATE TABLE bus_info (network VARCHAR, bus VARCHAR, v_min_pu DOUBLE, v_max_pu DOUBLE)")
+        results.execute('CREATE TABLE "../../outside" (a INTEGER)')
+        results.execute("INSERT INTO kind_info VALUES ('x', '../../outside', 1)")
+    assert gridferry("export", "out")[0] == 0
+    assert not (tmp_path.parent / "outside.csv").exists()
+    assert not list(tmp_path.glob("**/outside.csv"))
+    with duckdb.connect("out/results.duckdb") as results:
+        results.execute("INSERT INTO kind_info VALUES ('x', 'leak', 1)")
+    code, _, err = gridferry("export", "out")
+    assert (code, err) == (2, "out/results.duckdb: leak: a view where a run has a table; give another run directory\n")
+
+
 ODD = (
     "(0, 'n', 'a,b', 0.1), (1, '', '\"quoted\"', 'nan'), (2, NULL, 'two\nlines', '-inf'), (3, 'NULL', ' space ', NULL),"
     "(4, 'ü', 'null', 1e300), (5, 'x', 'y', -0.0), (6, 'x', 'y', 123456789.123456789), (7, 'x', 'y', 5e-324)"
