@@ -184,7 +184,8 @@ def _strings(state: StoreState, now: Now) -> StoreState:
     capacity = now.series.get("capacity", 1.0)
     if capacity == state.capacity:
         return state
-    kept = min(capacity / state.capacity, 1.0)
+    # what held nothing is empty
+    kept = min(capacity / state.capacity, 1.0) if state.capacity > 0 else 0.0
     return StoreState(kept * state.energy_mwh, state.cycles_today, capacity)
 
 
@@ -258,9 +259,9 @@ def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
     held = state.capacity * storage.energy_mwh
     low, high = storage.soc_min * held, storage.soc_max * held
     # a product divided by its factor can come out one bit further than it went in
-    if low / held < storage.soc_min:
+    if held > 0 and low / held < storage.soc_min:
         low = math.nextafter(low, math.inf)
-    if high / held > storage.soc_max:
+    if held > 0 and high / held > storage.soc_max:
         high = math.nextafter(high, 0.0)
     return min(low, state.energy_mwh), max(high, state.energy_mwh)
 

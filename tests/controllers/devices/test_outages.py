@@ -35,7 +35,7 @@ TRAVEL = Travel(steps=((0, 2), (2, 0)), minutes=((0.0, 120.0), (120.0, 0.0)), km
 TRUCK = Truck("T", STORE, (0, 1), 0, 5, TruckCost(0.0, 0.0, Mileage.LEG, Labour.TRAVEL, 8.0), STATIONS)
 
 shares = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.0, 1.0, allow_subnormal=False))
-held = st.one_of(st.sampled_from([0.5, 1.0]), st.floats(0.01, 1.0))
+held = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.01, 1.0))
 powers = st.floats(-3.0, 3.0, allow_subnormal=False)
 steps = st.lists(st.tuples(shares, held, powers, powers), min_size=1, max_size=12)
 
@@ -46,7 +46,7 @@ def test_the_balance_closes_and_windows_and_ratings_hold_whatever_drops_out(
 ) -> None:
     state = StoreState(soc * first * STORE.energy_mwh, 0.0, first)
     for availability, capacity, p, q in sequence:
-        strings = state.energy_mwh * min(capacity / state.capacity, 1.0)
+        strings = state.energy_mwh * min(capacity / state.capacity, 1.0) if state.capacity > 0 else 0.0
         conditions = Now(step_h=0.5, series={"availability": availability, "capacity": capacity})
         after, done = step_store(STORE, state, Setpoint(p, q), conditions)
         change = done.charged_mwh - done.discharged_mwh - done.loss_mwh
