@@ -31,7 +31,7 @@ class Mine(Idle):
 
     def plan(self, observation, forecast):
         if observation.step == 2 and (HERE / "WAIT").exists():
-            print("waiting", flush=True)
+            print("waiting", file=sys.__stdout__, flush=True)  # what plug-ins print is sent to stderr
             sys.stdin.readline()
         return super().plan(observation, forecast)
 """
