@@ -12,9 +12,9 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from cases.device_steps import Setpoint, step_link
 from gridferry.controllers.contract import Link, Terminal
-from gridferry.controllers.devices.link import step_link
-from gridferry.controllers.devices.transition import Setpoint, StepConditions
+from gridferry.controllers.devices import Now
 from gridferry.networks.admittance import bus_injections
 from gridferry.networks.catalog import load_network
 from gridferry.networks.feeder import Feeder
@@ -44,7 +44,7 @@ def add_feeder(net: pp.pandapowerNet, feeder: Feeder) -> list[int]:
 def test_a_link_moves_power_as_pandapowers_converters_do(p_mw: float, q_mvar: tuple[float, float]) -> None:
     feeder = load_network("ieee33", Path()).feeder
     link = Link("L", (Terminal("a", 0, 17, 1.0, LOSS), Terminal("b", 1, 32, 1.0, LOSS)), balancing=1)
-    done = step_link(link, [Setpoint(p_mw, q_mvar[0]), Setpoint(0.0, q_mvar[1])], StepConditions(step_h=1.0))
+    done = step_link(link, [Setpoint(p_mw, q_mvar[0]), Setpoint(0.0, q_mvar[1])], Now(step_h=1.0))
 
     losses = [LOSS * float(np.hypot(one.p_mw, one.q_mvar)) for one in done]
 
