@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import Correction, NoteKind, Termination
+from gridferry.controllers.contract import AcFeedback, NoteKind, Termination
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.regret import operating_cost
@@ -84,10 +84,10 @@ def floor_of(config: str, overrides: Sequence[str]) -> Floor:
         case.forecaster.at(0),
     )
     none = np.zeros(plant.n_bus)
-    held = Correction(none, none, np.zeros(plant.n_branch), plan=controller.plan(observation, forecast))
+    held = AcFeedback(none, none, np.zeros(plant.n_branch), plan=controller.plan(observation, forecast))
     with inside_clarabel() as taken:
         began = time.perf_counter()
-        controller.plan(replace(observation, correction=held), forecast)
+        controller.plan(replace(observation, ac_feedback=held), forecast)
         seconds = time.perf_counter() - began
     return Floor(sum(taken), len(taken), seconds)
 

@@ -62,7 +62,7 @@ def setting(steps: int, **options: object) -> Setting:
     plant = case.plant
     sources = controller.margins.ambiguity(0, forecast).errors
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
     of_networks = [
         voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
         for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
@@ -180,7 +180,7 @@ def judging(days: int, loop: int) -> dict[str, float]:
         plant, forecast, p, q, given.sources, errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
     )
     p_bus, q_bus = p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
-    p_per, q_per = given.sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    p_per, q_per = given.sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
     alone = 0.0
     engines = [PowerGridModelEngine(feeder, threads=0) for feeder in plant.feeders]
     for chunk in errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE, chunk=85):

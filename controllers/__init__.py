@@ -6,11 +6,11 @@ has a file of its own in this folder; `gridferry.controllers.registry` finds one
 """
 
 from gridferry.controllers.contract import (
+    AcFeedback,
     Battery,
     Controller,
     ControllerError,
     ControllerSettings,
-    Correction,
     Forecast,
     Generator,
     Labour,
@@ -34,11 +34,11 @@ from gridferry.controllers.contract import (
 )
 
 __all__ = [
+    "AcFeedback",
     "Battery",
     "Controller",
     "ControllerError",
     "ControllerSettings",
-    "Correction",
     "Forecast",
     "Generator",
     "Labour",

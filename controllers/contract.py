@@ -17,19 +17,21 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
 from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.trucks.device import Labour, Mileage, Station, Truck, TruckCost
+from gridferry.controllers.devices.trucks.device import Labour, Mileage, Truck, TruckCost
 from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
 from gridferry.controllers.plant import Plant
 
 __all__ = [
+    "AcFeedback",
     "Battery",
     "Controller",
     "ControllerError",
     "ControllerSettings",
-    "Correction",
     "Forecast",
     "Generator",
     "Labour",
@@ -67,46 +69,43 @@ class Forecast:
     Attributes
     ----------
     load_p_mw, load_q_mvar : loads of each bus, non-negative where they consume [MW, Mvar]
-    generation_mw : output of each generator [MW]
     buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
-    congestion : state of the roads, in the unit of `Roads.congestion_unit`
+    congestion : state of each road, in the unit of `Roads.congestion_unit`; the roads are those of `Plant.roads`
+    series : what surrounds each device, by `Device.key` and the keys of `Device.series`, each (horizon,): the output of
+        a generator, the share of its rating that a device has, 0 out of service, 1 in service
     error_samples : drawn forecast errors ``(sample, horizon, source)``, where the case has them
     error_support : lower and upper end ``(2, horizon, source)`` of the errors, where the case has them
-    availability : share of its rating that each device has, 0 out of service, 1 whole; ``None``: all whole. A truck
-        whose battery is out of service still drives
-    capacity : share of its rated energy that each store can hold; ``None``: all of it
     """
 
     load_p_mw: Float[np.ndarray, "horizon bus"]
     load_q_mvar: Float[np.ndarray, "horizon bus"]
-    generation_mw: Float[np.ndarray, "horizon generator"]
     buy_price: Float[np.ndarray, " horizon"]
     sell_price: Float[np.ndarray, " horizon"]
-    congestion: Float[np.ndarray, " horizon"]
+    congestion: Float[np.ndarray, "horizon road"]
+    series: Mapping[str, Mapping[str, Float[np.ndarray, " horizon"]]]
     error_samples: Float[np.ndarray, "sample horizon source"] | None = None
     error_support: Float[np.ndarray, "2 horizon source"] | None = None
-    availability: Float[np.ndarray, "horizon device"] | None = None
-    capacity: Float[np.ndarray, "horizon storage"] | None = None
 
     @property
     def steps(self) -> int:
         """Length of the horizon."""
         return len(self.buy_price)
 
+    def of(self, device: Device[Any]) -> Mapping[str, Float[np.ndarray, " horizon"]]:
+        """Return the series of a device, by key."""
+        return self.series[device.key]
+
+    def profiled_mw(self, plant: Plant) -> Float[np.ndarray, "horizon profiled"]:
+        """Active power of the ports that follow a profile, in the order of `Plant.profiled` [MW]."""
+        columns = [self.of(one.device)[one.key] for one in plant.profiled]
+        return np.stack(columns, axis=1) if columns else np.zeros((self.steps, 0))
+
     def net_load_mw(self, plant: Plant) -> Float[np.ndarray, "horizon bus"]:
-        """Load less generation of every bus [MW]."""
+        """Load of every bus, less what follows a profile [MW]."""
         net = self.load_p_mw.copy()
-        for column, bus in enumerate(plant.generator_bus):
-            net[:, bus] -= self.generation_mw[:, column]
+        for one in plant.profiled:
+            net[:, one.bus] -= self.of(one.device)[one.key]
         return net
-
-    def available(self, device: int) -> Float[np.ndarray, " horizon"]:
-        """Share of its rating that a device has in each step."""
-        return np.ones(self.steps) if self.availability is None else self.availability[:, device]
-
-    def holds(self, storage: int) -> Float[np.ndarray, " horizon"]:
-        """Share of its rated energy that a store can hold in each step."""
-        return np.ones(self.steps) if self.capacity is None else self.capacity[:, storage]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +118,7 @@ class Prediction:
     p_branch_mw, q_branch_mvar : flow into every branch at its parent end [MW, Mvar]
     import_mw : power drawn from the grid above each network, negative when exported [MW]
     losses_mw : losses of each network, in branches and shunts [MW]
-    energy_mwh : energy of every store, at the start of each step and at the end of the last [MWh]
+    energy_mwh : energy of every device that stores, at the start of each step and at the end of the last [MWh]
     cost : cost of each step, without income from customers [currency]
     """
 
@@ -128,7 +127,7 @@ class Prediction:
     q_branch_mvar: Float[np.ndarray, "horizon branch"]
     import_mw: Float[np.ndarray, "horizon network"]
     losses_mw: Float[np.ndarray, "horizon network"]
-    energy_mwh: Float[np.ndarray, "horizon+1 storage"]
+    energy_mwh: Float[np.ndarray, "horizon+1 store"]
     cost: Float[np.ndarray, " horizon"]
 
 
@@ -138,18 +137,19 @@ class Plan:
 
     Attributes
     ----------
-    p_mw, q_mvar : injection of every device [MW, Mvar]
-    destination : station each truck is to be parked at or driving to (an index into `Plant.stations`); a parked truck
-        whose destination is another station departs in that step, and gives no power while in transit
+    p_mw, q_mvar : injection of every port, in the order of `Plant.ports`; of a port that follows a profile it is of no
+        importance [MW, Mvar]
+    position : what every position is set to, an index into its labels, in the order of `Plant.positions`. A truck that
+        is parked and set to another station departs in that step, and gives no power while in transit
     prediction : what is expected of it, where the controller models the grid
     solver : how it came about
     memory : what the controller wants to find again in the next observation; None, bool, int, float, str, and lists and
         dicts of them with text keys
     """
 
-    p_mw: Float[np.ndarray, "horizon device"]
-    q_mvar: Float[np.ndarray, "horizon device"]
-    destination: Int[np.ndarray, "horizon truck"]
+    p_mw: Float[np.ndarray, "horizon port"]
+    q_mvar: Float[np.ndarray, "horizon port"]
+    position: Int[np.ndarray, "horizon position"]
     prediction: Prediction | None = None
     solver: SolverOutcome = field(default_factory=lambda: SolverOutcome(termination=Termination.RULE))
     memory: Mapping[str, Any] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Correction:
+class AcFeedback:
     """By how much AC, on the forecast, broke limits under row 0 of plans for this step; the next one is to keep as far.
 
     Attributes
@@ -177,39 +177,33 @@ class Correction:
     plan: Plan | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Observation:
     """What is measured at the start of a step.
 
     Attributes
     ----------
     step : the step that the plan's row 0 is for, counted from the start of the run
-    energy_mwh : energy of every store [MWh]
-    station : station of each truck, or the one it is driving to
-    transit_steps : steps until each truck arrives, 0 when parked; for one on the road the time its driver now expects
-    trips_today : trips begun since local midnight, per truck
-    cycles_today : cycles since local midnight, per store
-    used_today : whether a truck has driven or worked since local midnight (flat labour is due once)
+    states : state of every device, in the order of `Plant.devices`; each kind says what its own has
+    energy_mwh : energy of every device that stores, in the order of `Plant.stores` [MWh]
+    position : where every position stands, or is on the way to, in the order of `Plant.positions`
+    transit_steps : steps until each position is reached, 0 where it is; on the road the time the driver now expects
     v_pu : bus voltages of the last step, NaN at the first step and after a diverged power flow [pu]
     p_branch_mw, q_branch_mvar : branch flows of the last step at the parent end, NaN likewise [MW, Mvar]
     previous_plan : the plan of the last step, ``None`` at the first
-    capacity : share of its rated energy that each store could hold in the last step; ``None``: all of it
-    correction : what AC asks of this step's plan beside its own margins; ``None`` when a step's first plan is asked for
+    ac_feedback : what AC requires of this step's plan beside its own margins; ``None`` for a step's first plan
     """
 
     step: int
-    energy_mwh: Float[np.ndarray, " storage"]
-    station: Int[np.ndarray, " truck"]
-    transit_steps: Int[np.ndarray, " truck"]
-    trips_today: Int[np.ndarray, " truck"]
-    cycles_today: Float[np.ndarray, " storage"]
-    used_today: Int[np.ndarray, " truck"]
+    states: tuple[Any, ...]
+    energy_mwh: Float[np.ndarray, " store"]
+    position: Int[np.ndarray, " position"]
+    transit_steps: Int[np.ndarray, " position"]
     v_pu: Float[np.ndarray, " bus"]
     p_branch_mw: Float[np.ndarray, " branch"]
     q_branch_mvar: Float[np.ndarray, " branch"]
     previous_plan: Plan | None = None
-    capacity: Float[np.ndarray, " storage"] | None = None
-    correction: Correction | None = None
+    ac_feedback: AcFeedback | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- controller
@@ -227,12 +221,12 @@ class Controller(ABC):
     Equal inputs give equal plans: no hidden random state, no clock; caches only for speed. What a controller must
     remember goes into `Plan.memory` and comes back with the observation.
 
-    A controller that says ``corrects = True`` is asked again, with `Observation.correction`, where AC on the forecast
-    breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows.
+    A controller that says ``accepts_ac_feedback = True`` is called again, with `Observation.ac_feedback`, where AC on
+    the forecast breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = ControllerSettings
-    corrects: ClassVar[bool] = False
+    accepts_ac_feedback: ClassVar[bool] = False
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         self.plant = plant
@@ -244,10 +238,13 @@ class Controller(ABC):
 
 
 def hold(plant: Plant, observation: Observation, rows: int = 1) -> Plan:
-    """Return the plan that does nothing: no power, every truck stays or drives on to where it is heading."""
-    nothing = np.zeros((rows, plant.n_device))
+    """Return the plan that does nothing: every port rests, every position stays or is still on the way to where it was.
+
+    A port that rests gives no power, or what its `Port.rest_mw` says.
+    """
+    at_rest = np.array([port.rest_mw for port in plant.ports], dtype=np.float64)
     return Plan(
-        p_mw=nothing,
-        q_mvar=nothing.copy(),
-        destination=np.repeat(observation.station[None, :], rows, axis=0),
+        p_mw=np.tile(at_rest, (rows, 1)),
+        q_mvar=np.zeros((rows, plant.n_port)),
+        position=np.tile(observation.position, (rows, 1)),
     )

@@ -81,7 +81,7 @@ class Joint(Controller):
     """
 
     Settings: ClassVar[type[ControllerSettings]] = JointSettings
-    corrects: ClassVar[bool] = True
+    accepts_ac_feedback: ClassVar[bool] = True
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         super().__init__(plant, settings)
@@ -164,28 +164,28 @@ class Joint(Controller):
     def _margins(self, observation: Observation, forecast: Forecast, plan: Plan | None = None) -> Margins:
         """Margins where a plan operates the networks; where the last plan does, if none is given."""
         horizon = forecast.steps
-        p, q = np.zeros((horizon, self.plant.n_device)), np.zeros((horizon, self.plant.n_device))
-        station = np.repeat(observation.station[None, :], horizon, axis=0)
+        p, q = np.zeros((horizon, self.plant.n_port)), np.zeros((horizon, self.plant.n_port))
+        station = np.repeat(observation.position[None, :], horizon, axis=0)
         if plan is None and observation.previous_plan is not None:
             plan = shifted(observation.previous_plan)
         if plan is not None:
             rows = min(horizon, plan.steps)
             p[:rows], q[:rows] = plan.p_mw[:rows], plan.q_mvar[:rows]
-            station = stretched(plan.destination, horizon)
+            station = stretched(plan.position, horizon)
         injected = device_injections(self.plant, p, q, station)
         return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
 
     def _options(self, observation: Observation, forecast: Forecast, margins: Margins) -> MessOptions:
         """Set the model up, with what AC asks for in the first step."""
-        wish, correction = self._settings, observation.correction
+        wish, feedback = self._settings, observation.ac_feedback
         taken = None
-        if correction is not None:
+        if feedback is not None:
             lower, upper = margins.lower.copy(), margins.upper.copy()
-            lower[0] += correction.v_low_pu
-            upper[0] += correction.v_high_pu
+            lower[0] += feedback.v_low_pu
+            upper[0] += feedback.v_high_pu
             margins = Margins(upper=upper, lower=lower)
             taken = np.zeros((forecast.steps, self.plant.n_branch))
-            taken[0] = correction.rating
+            taken[0] = feedback.rating
         return MessOptions(
             soc_at_horizon=wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None,
             use_store_end=wish.soc_at_horizon == "store",
@@ -207,24 +207,24 @@ class Joint(Controller):
 
     def _kept(self, observation: Observation) -> _Kept | None:
         """Return the routes to be kept, ``None`` where they are to be decided."""
-        correction, previous = observation.correction, observation.previous_plan
-        if correction is not None and correction.plan is not None and _MEMORY in correction.plan.memory:
-            return _Kept(correction.plan.destination, int(correction.plan.memory[_MEMORY]["decided_at"]))
+        feedback, previous = observation.ac_feedback, observation.previous_plan
+        if feedback is not None and feedback.plan is not None and _MEMORY in feedback.plan.memory:
+            return _Kept(feedback.plan.position, int(feedback.plan.memory[_MEMORY]["decided_at"]))
         if previous is None or previous.steps < 2 or _MEMORY not in previous.memory:
             return None
         known = previous.memory[_MEMORY]
         late = np.any(observation.transit_steps > np.array(known["transit_steps"], dtype=np.int64))
-        missed = np.any(observation.station != previous.destination[0])
+        missed = np.any(observation.position != previous.position[0])
         if late or missed or observation.step - known["decided_at"] >= self._settings.replan_routes:
             return None
-        return _Kept(previous.destination[1:], int(known["decided_at"]))
+        return _Kept(previous.position[1:], int(known["decided_at"]))
 
     def _at_hand(self, observation: Observation) -> Int[np.ndarray, "row truck"]:
         """The last plan's routes, or staying."""
         previous = observation.previous_plan
         if previous is None or previous.steps < 2:
-            return observation.station[None, :]
-        return previous.destination[1:]
+            return observation.position[None, :]
+        return previous.position[1:]
 
     def _routes(self, task: Task) -> SolvedMess:
         """Decide about routes and power."""

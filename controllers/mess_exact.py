@@ -86,9 +86,9 @@ class MessExact(Controller):
         """
         refuse_nonfinite(forecast)
         previous = observation.previous_plan
-        wanted = None if previous is None or previous.steps < 2 else previous.destination[1:]
+        wanted = None if previous is None or previous.steps < 2 else previous.position[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
-        hand = observation.station[None, :] if wanted is None else wanted
+        hand = observation.position[None, :] if wanted is None else wanted
         due = planned_at is None or observation.step - planned_at >= self._settings.replan_every
         if wanted is not None and planned_at is not None and not due:
             if self._settings.in_between == "follow" and previous is not None:
@@ -142,7 +142,7 @@ class MessExact(Controller):
         targets = [] if wanted is None else [stretched(wanted, built.horizon)]
         for turn in range(most):
             row = [
-                stations[(stations.index(int(observation.station[k])) + turn) % len(stations)]
+                stations[(stations.index(int(observation.position[k])) + turn) % len(stations)]
                 for k, stations in enumerate(built.stations)
             ]
             targets.append(np.tile(np.array(row, dtype=np.int64), (built.horizon, 1)))

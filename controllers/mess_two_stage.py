@@ -119,7 +119,7 @@ class MessTwoStage(Controller):
         ControllerError
             where the measured state or the forecast is not finite, or a solver has no answer.
         """
-        _refuse_nonfinite(observation, forecast)
+        _refuse_nonfinite(self.plant, observation, forecast)
         previous = observation.previous_plan
         planned_at = None if previous is None else previous.memory.get(_MEMORY)
         if previous is None or planned_at is None or previous.steps < 2 or self._is_due(observation, planned_at):
@@ -140,7 +140,7 @@ class MessTwoStage(Controller):
         ahead = first_steps(forecast, left)
         repair = ScheduleRepair(self.plant, observation, ahead, self._options)
         rest = repair.repair(
-            previous.destination[None, 1 : left + 1],
+            previous.position[None, 1 : left + 1],
             previous.p_mw[None, 1 : left + 1],
             previous.q_mvar[None, 1 : left + 1],
         )
@@ -190,10 +190,10 @@ class MessTwoStage(Controller):
         trucks = len(self.plant.trucks)
         periods = ScheduledPeriods(
             station=_stations(built, observation),
-            start=observation.station.astype(np.int64),
+            start=observation.position.astype(np.int64),
             p_mw=p,
             q_mvar=q,
-            p_max_mw=self.plant.device_p_max_mw[:trucks],
+            p_max_mw=self.plant.port_p_max_mw[:trucks],
             shift_max=self._settings.shift_max,
         )
         return _FirstStage(periods, bound, outcome.termination, tuple(notes))
@@ -231,17 +231,17 @@ class MessTwoStage(Controller):
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
         try:
-            p, q = self._power_on(observation, forecast, given.destination[0], relaxed=False)
+            p, q = self._power_on(observation, forecast, given.position[0], relaxed=False)
         except InfeasibleError:
-            p, q = self._power_on(observation, forecast, given.destination[0], relaxed=True)
-        planned = repair.repair(given.destination[:1], p[None], q[None])
+            p, q = self._power_on(observation, forecast, given.position[0], relaxed=True)
+        planned = repair.repair(given.position[:1], p[None], q[None])
         if repair.fitness(planned)[1][0] >= repair.fitness(given)[1][0]:
             return given, ()
         return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
     def _power_on(
         self, observation: Observation, forecast: Forecast, station: Int[np.ndarray, "horizon truck"], relaxed: bool
-    ) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+    ) -> tuple[Float[np.ndarray, "horizon port"], Float[np.ndarray, "horizon port"]]:
         """Return the cheapest P and Q on given trips, with their delays."""
         options = replace(self._options, instant_moves=False, relaxed=relaxed)
         built = mess_model(self.plant, observation, forecast, options)
@@ -287,7 +287,7 @@ class MessTwoStage(Controller):
         return Plan(
             p_mw=given.p_mw[0],
             q_mvar=given.q_mvar[0],
-            destination=given.destination[0],
+            position=given.position[0],
             prediction=found.prediction(),
             solver=replace(
                 outcome,
@@ -307,15 +307,15 @@ def _stations(built: MessModel, observation: Observation) -> Int[np.ndarray, "ho
     for index, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
         stands = np.array(stations)[np.argmax(way.parked.value, axis=1)]
         arrives = int(observation.transit_steps[index])
-        station[:, index] = np.where(np.arange(built.horizon) < arrives, observation.station[index], stands)
+        station[:, index] = np.where(np.arange(built.horizon) < arrives, observation.position[index], stands)
     return station
 
 
-def _refuse_nonfinite(observation: Observation, forecast: Forecast) -> None:
+def _refuse_nonfinite(plant: Plant, observation: Observation, forecast: Forecast) -> None:
     given = {
         "a measured energy": observation.energy_mwh,
         "a forecast load": np.stack([forecast.load_p_mw, forecast.load_q_mvar]),
-        "a forecast generation": forecast.generation_mw,
+        "a forecast generation": forecast.profiled_mw(plant),
         "a forecast price": forecast.buy_price,
         "the forecast congestion": forecast.congestion,
     }

@@ -122,14 +122,14 @@ class MvdcDrcc(Controller):
             return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
         settled = self._settle(observation, forecast)
         p, q = mvdc_plan.setpoints(self.plant, settled.solved.built)
-        rest = np.repeat(observation.station[None, :], forecast.steps, axis=0)
-        plan = Plan(p_mw=p, q_mvar=q, destination=rest, solver=self._outcome(observation, settled))
+        stay = np.tile(observation.position, (forecast.steps, 1))
+        plan = Plan(p_mw=p, q_mvar=q, position=stay, solver=self._outcome(observation, settled))
         return replace(plan, prediction=evaluate_plan(self.plant, plan, observation, forecast).prediction())
 
     # -------------------------------------------------------------------------------------------------------- margins
 
     def _margins_at(
-        self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon device"], q: np.ndarray
+        self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon port"], q: np.ndarray
     ) -> Margins:
         """Margins where the devices inject as planned."""
         return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, p, q))
@@ -138,7 +138,7 @@ class MvdcDrcc(Controller):
         """Linearise and solve in turn until the margins hold still."""
         wish = self._settings
         ambiguity = self.margins.ambiguity(observation.step, forecast)
-        nothing = np.zeros((forecast.steps, self.plant.n_device))
+        nothing = np.zeros((forecast.steps, self.plant.n_port))
         seconds, rounds = 0.0, 0
         margins = self._margins_at(forecast, ambiguity, nothing, nothing)
         while True:

@@ -1,13 +1,14 @@
 """The plant: everything of a case that does not change during a run, devices and their limits first of all.
 
 Buses, branches and stations of all networks share one axis each, network after network (`Plant.bus_slices`). Devices
-stand in one order everywhere (`Plant.devices`), and so do their ports: what a plan sets first, what follows a profile
-after it. `Plant.columns` says where the ports of a device are.
+stand in one order everywhere (`Plant.devices`), and so do their ports and positions, the axes of a plan.
+`Plant.columns` and `Plant.position_columns` say where those of a device are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -20,11 +21,30 @@ from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.devices.device import Act, Coupling, Device, Port, Position
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.trucks.device import Station, Truck
+from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.travel import Roads
+
+
+@dataclass(frozen=True)
+class ProfiledPort:
+    """A port whose active power is a series of its device.
+
+    Attributes
+    ----------
+    device : whose port it is
+    key : of the series
+    port : its number, along the ports of the plant
+    bus : where it injects, along the axis of all buses
+    """
+
+    device: Device[Any]
+    key: str
+    port: int
+    bus: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +55,7 @@ class Plant:
     ----------
     feeders : one per network
     stations : where trucks can connect
-    trucks, batteries, links, generators : the devices
+    devices : what a plan sets, and what follows a profile
     roads : travel between stations, in their order; ``None`` without trucks
     step_s : step length [s]
     steps : steps of the whole run
@@ -47,10 +67,7 @@ class Plant:
 
     feeders: tuple[Feeder, ...]
     stations: tuple[Station, ...]
-    trucks: tuple[Truck, ...]
-    batteries: tuple[Battery, ...]
-    links: tuple[Link, ...]
-    generators: tuple[Generator, ...]
+    devices: tuple[Device[Any], ...]
     roads: Roads | None
     step_s: int
     steps: int
@@ -59,27 +76,30 @@ class Plant:
     export_price_ratio: float
     currency: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "devices", tuple(one.with_stations(self.stations) for one in self.devices))
+
     @property
     def step_h(self) -> float:
         """Step length Δ [h]."""
         return self.step_s / 3600.0
 
     @property
-    def steps_per_day(self) -> int:
-        """Steps of a day."""
+    def steps_in_24_h(self) -> int:
+        """Steps of 24 hours."""
         return 86400 // self.step_s
 
     def step_of_day(self, step: int) -> int:
         """Steps from local midnight to the start of ``step``."""
-        return (self.first_step_of_day + step) % self.steps_per_day
+        return (self.first_step_of_day + step) % self.steps_in_24_h
 
     def steps_left_of_day(self, step: int) -> int:
         """Steps from the start of ``step`` to the next local midnight, itself included."""
-        return self.steps_per_day - self.step_of_day(step)
+        return self.steps_in_24_h - self.step_of_day(step)
 
     def day_of(self, step: int) -> int:
         """Number of the local day of a step, 0 for the one that the run begins on."""
-        return (self.first_step_of_day + step) // self.steps_per_day
+        return (self.first_step_of_day + step) // self.steps_in_24_h
 
     def days_from(self, step: int, horizon: int) -> Int[np.ndarray, " horizon"]:
         """Number of the local day of each step of a horizon, 0 for the day of its first."""
@@ -89,14 +109,12 @@ class Plant:
     @cached_property
     def bus_slices(self) -> tuple[slice, ...]:
         """Where each network lies on the bus axis."""
-        ends = np.cumsum([0] + [feeder.n_bus for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+        return _slices(feeder.n_bus for feeder in self.feeders)
 
     @cached_property
     def branch_slices(self) -> tuple[slice, ...]:
         """Where each network lies on the branch axis."""
-        ends = np.cumsum([0] + [feeder.n_branch for feeder in self.feeders])
-        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+        return _slices(feeder.n_branch for feeder in self.feeders)
 
     @property
     def n_bus(self) -> int:
@@ -107,12 +125,6 @@ class Plant:
     def n_branch(self) -> int:
         """Branches of all networks."""
         return self.branch_slices[-1].stop
-
-    @cached_property
-    def devices(self) -> tuple[Device[Any], ...]:
-        """All devices: those that a plan sets, then those that follow a profile."""
-        trucks = (replace(truck, all_stations=self.stations) for truck in self.trucks)
-        return (*trucks, *self.batteries, *self.links, *self.generators)
 
     @cached_property
     def kinds(self) -> tuple[type[Device[Any]], ...]:
@@ -126,27 +138,115 @@ class Plant:
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """Ports of all devices, device after device; the first `n_device` are columns of a plan."""
+        """Ports of all devices, device after device: the columns of `Plan.p_mw`."""
         return tuple(port for device in self.devices for port in device.ports)
 
     @cached_property
     def positions(self) -> tuple[Position, ...]:
-        """Positions of all devices, device after device: the columns of `Plan.destination`."""
+        """Positions of all devices, device after device: the columns of `Plan.position`."""
         return tuple(position for device in self.devices for position in device.positions)
+
+    @property
+    def n_port(self) -> int:
+        """Number of ports."""
+        return len(self.ports)
 
     @cached_property
     def port_columns(self) -> tuple[slice, ...]:
         """Where the ports of each device lie on the axis of the ports."""
-        ends = np.cumsum([0] + [len(device.ports) for device in self.devices])
-        return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+        return _slices(len(device.ports) for device in self.devices)
 
     @cached_property
-    def _columns(self) -> dict[str, slice]:
-        return {device.key: own for device, own in zip(self.devices, self.port_columns, strict=True)}
+    def positions_of(self) -> tuple[slice, ...]:
+        """Where the positions of each device lie on the axis of the positions."""
+        return _slices(len(device.positions) for device in self.devices)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {device.key: number for number, device in enumerate(self.devices)}
+
+    def number(self, device: Device[Any]) -> int:
+        """Return the place of a device among all."""
+        return self._number[device.key]
 
     def columns(self, device: Device[Any]) -> slice:
         """Return where the ports of a device lie on the axis of the ports."""
-        return self._columns[device.key]
+        return self.port_columns[self.number(device)]
+
+    def position_columns(self, device: Device[Any]) -> slice:
+        """Return where the positions of a device lie on the axis of the positions."""
+        return self.positions_of[self.number(device)]
+
+    @cached_property
+    def stores(self) -> tuple[Device[Any], ...]:
+        """Devices that store energy, in the order of `Observation.energy_mwh`."""
+        return tuple(device for device in self.devices if device.stores)
+
+    @cached_property
+    def planned(self) -> tuple[int, ...]:
+        """Ports that a plan sets: all but those that follow, unless they follow a position of their name."""
+        return tuple(
+            own.start + number
+            for device, own in zip(self.devices, self.port_columns, strict=True)
+            for number, port in enumerate(device.ports)
+            if port.act is not Act.FOLLOWS or port.name in {one.name for one in device.positions}
+        )
+
+    @cached_property
+    def route_of(self) -> tuple[int | None, ...]:
+        """The position that says at which station a port is, for each port; ``None`` for what stands still."""
+        routes = {
+            (device.key, one.name): own.start + number
+            for device, own in zip(self.devices, self.positions_of, strict=True)
+            for number, one in enumerate(device.positions)
+            if one.with_routes
+        }
+        return tuple(routes.get((device.key, port.name)) for device in self.devices for port in device.ports)
+
+    @cached_property
+    def profiled(self) -> tuple[ProfiledPort, ...]:
+        """Ports whose active power is a series, in the order of the devices."""
+        return tuple(
+            ProfiledPort(device, key, own.start + series.port, device.ports[series.port].buses[0])
+            for device, own in zip(self.devices, self.port_columns, strict=True)
+            for key, series in device.series.items()
+            if series.port is not None
+        )
+
+    @cached_property
+    def port_p_max_mw(self) -> Float[np.ndarray, " port"]:
+        """Largest active power of each port, either way [MW]."""
+        return immutable(np.array([port.p_max_mw for port in self.ports], dtype=np.float64))
+
+    @cached_property
+    def port_s_max_mva(self) -> Float[np.ndarray, " port"]:
+        """Apparent-power rating of each port [MVA]."""
+        return immutable(np.array([port.s_max_mva for port in self.ports], dtype=np.float64))
+
+    @cached_property
+    def station_bus(self) -> Int[np.ndarray, " station"]:
+        """Bus of each station."""
+        return immutable(np.array([s.bus for s in self.stations], dtype=np.int64))
+
+    @cached_property
+    def trucks(self) -> tuple[Truck, ...]:
+        """The trucks."""
+        return tuple(one for one in self.devices if isinstance(one, Truck))
+
+    @cached_property
+    def batteries(self) -> tuple[Battery, ...]:
+        """The batteries."""
+        return tuple(one for one in self.devices if isinstance(one, Battery))
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """The links."""
+        return tuple(one for one in self.devices if isinstance(one, Link))
+
+    @cached_property
+    def generators(self) -> tuple[Generator, ...]:
+        """The generators."""
+        return tuple(one for one in self.devices if isinstance(one, Generator))
 
     @cached_property
     def terminals(self) -> tuple[Terminal, ...]:
@@ -158,32 +258,8 @@ class Plant:
         """Stores of the storage axis: trucks, then batteries."""
         return tuple(truck.storage for truck in self.trucks) + tuple(battery.storage for battery in self.batteries)
 
-    @cached_property
-    def device_names(self) -> tuple[str, ...]:
-        """Names along the axis of the ports that a plan sets: trucks, batteries, terminals."""
-        return tuple(port.name for port in self.ports if port.act is not Act.FOLLOWS)
 
-    @cached_property
-    def n_device(self) -> int:
-        """Number of the ports that a plan sets."""
-        return len(self.device_names)
-
-    @cached_property
-    def device_p_max_mw(self) -> Float[np.ndarray, " device"]:
-        """Largest active power of each port that a plan sets, either way [MW]."""
-        return immutable(np.array([port.p_max_mw for port in self.ports[: self.n_device]], dtype=np.float64))
-
-    @cached_property
-    def device_s_max_mva(self) -> Float[np.ndarray, " device"]:
-        """Apparent-power rating of each port that a plan sets [MVA]."""
-        return immutable(np.array([port.s_max_mva for port in self.ports[: self.n_device]], dtype=np.float64))
-
-    @cached_property
-    def generator_bus(self) -> Int[np.ndarray, " generator"]:
-        """Bus of each generator."""
-        return immutable(np.array([g.bus for g in self.generators], dtype=np.int64))
-
-    @cached_property
-    def station_bus(self) -> Int[np.ndarray, " station"]:
-        """Bus of each station."""
-        return immutable(np.array([s.bus for s in self.stations], dtype=np.int64))
+def _slices(lengths: Iterable[int]) -> tuple[slice, ...]:
+    """Places of parts that lie one after the other."""
+    ends = np.cumsum([0, *lengths])
+    return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))

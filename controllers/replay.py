@@ -25,12 +25,10 @@ class Replay(Controller):
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the rows of the schedule from this step on, as far as the forecast looks.
 
-        A truck that is on the road drives on until it arrives, whatever the schedule says meanwhile.
+        What is on the road drives on until it arrives, whatever the schedule says meanwhile.
         """
         rows = slice(observation.step, min(observation.step + forecast.steps, self.plant.steps))
-        destination = self.schedule.destination[rows].copy()
-        for truck, remaining in enumerate(observation.transit_steps):
-            destination[:remaining, truck] = observation.station[truck]
-        return Plan(
-            p_mw=self.schedule.p_mw[rows].copy(), q_mvar=self.schedule.q_mvar[rows].copy(), destination=destination
-        )
+        position = self.schedule.position[rows].copy()
+        for column, remaining in enumerate(observation.transit_steps):
+            position[:remaining, column] = observation.position[column]
+        return Plan(p_mw=self.schedule.p_mw[rows].copy(), q_mvar=self.schedule.q_mvar[rows].copy(), position=position)

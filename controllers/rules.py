@@ -9,7 +9,8 @@ and reactive power is left at zero: without a model of the grid there is no tell
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from gridferry.controllers.contract import (
     Observation,
     Plan,
     Plant,
+    hold,
 )
+from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.store_rule import Prices, StoreRule
 from gridferry.networks.feeder import Feeder
 
@@ -65,15 +68,11 @@ class Rules(Controller):
 
     def __init__(self, plant: Plant, settings: Settings):
         super().__init__(plant, settings)
-        self._rules = [StoreRule(store, plant.step_h, settings.power_share) for store in plant.storages]
+        self._stores = tuple(_stores(plant, settings.power_share))
         ohm = [_ohm_to_slack(feeder) for feeder in plant.feeders]
         self._station_ohm = np.array(
             [ohm[s.network][s.bus - plant.bus_slices[s.network].start] for s in plant.stations], dtype=np.float64
         )
-        self._generators_at = [
-            np.flatnonzero(plant.generator_bus == station.bus) if plant.generators else np.zeros(0, dtype=np.int64)
-            for station in plant.stations
-        ]
         self._min_stay = int(np.ceil(settings.min_stay_h / plant.step_h - 1e-9))
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
@@ -87,33 +86,30 @@ class Rules(Controller):
         plant = self.plant
         if not np.isfinite(observation.energy_mwh).all():
             raise ControllerError(f"step {observation.step}: a measured energy is not finite")
-        memory = _Memory.of(observation, len(plant.trucks))
+        memory = _Memory.of(observation, len(plant.positions))
         prices = self._prices(observation, forecast, memory)
         parked_since = [
             observation.step + int(left) if left > 0 else since
             for left, since in zip(observation.transit_steps, memory.parked_since, strict=True)
         ]
-        p_mw = np.zeros((1, plant.n_device))
-        destination = observation.station[None, :].copy()
-        net_load = self._net_load(observation.step, forecast, prices) if plant.trucks else np.zeros((0, 0))
-        for index, rule in enumerate(self._rules):
-            energy, cycles = float(observation.energy_mwh[index]), float(observation.cycles_today[index])
-            if index < len(plant.trucks):
-                if observation.transit_steps[index] > 0:
+        plan = hold(plant, observation)
+        p_mw, position = plan.p_mw, plan.position
+        moves = any(one.traveller is not None for one in self._stores)
+        net_load = self._net_load(observation.step, forecast, prices) if moves else np.zeros((0, 0))
+        ahead = _Ahead(observation.step, forecast, prices, net_load)
+        for one in self._stores:
+            state = observation.states[one.number]
+            if one.traveller is not None:
+                if observation.transit_steps[one.position] > 0:
                     continue
-                since = parked_since[index]
+                since = parked_since[one.position]
                 stayed = None if since is None else observation.step - since
-                target = self._target(index, observation, forecast, prices, net_load, stayed)
-                if target != observation.station[index]:
-                    destination[0, index] = target
+                target = self._target(one.traveller, one.rule, state, stayed, ahead)
+                if target != state.station:
+                    position[0, one.position] = target
                     continue
-            p_mw[0, index] = rule.power(energy, cycles, prices)
-        return Plan(
-            p_mw=p_mw,
-            q_mvar=np.zeros_like(p_mw),
-            destination=destination,
-            memory=memory.next(prices, parked_since).to_json(),
-        )
+            p_mw[0, one.port] = one.rule.power(state.energy_mwh, state.cycles_today, prices)
+        return replace(plan, memory=memory.next(prices, parked_since).to_json())
 
     # ------------------------------------------------------------------------------------------------------- prices
 
@@ -124,7 +120,7 @@ class Rules(Controller):
         look so far is completed with the prices seen during the last day, and the thresholds follow them.
         """
         plant = self.plant
-        day_steps = plant.steps_per_day
+        day_steps = plant.steps_in_24_h
         left_of_run = plant.steps - observation.step
         buy = forecast.buy_price[: min(2 * day_steps, left_of_run)]
         if not np.isfinite(buy).all():
@@ -159,53 +155,40 @@ class Rules(Controller):
         """Load less generation at every station for the rest of the day, as far as it is known [MW]."""
         rows = min(prices.left_of_day, forecast.steps)
         net: Float[np.ndarray, "rest station"] = forecast.load_p_mw[:rows, self.plant.station_bus]
-        for station, columns in enumerate(self._generators_at):
-            if len(columns):
-                net[:, station] -= forecast.generation_mw[:rows, columns].sum(axis=1)
+        for one in self.plant.profiled:
+            at = self.plant.station_bus == one.bus
+            net[:, at] -= forecast.of(one.device)[one.key][:rows, None]
         if not np.isfinite(net).all():
             raise ControllerError(f"step {step}: the forecast net load at a station is not finite")
         return net
 
-    def _target(
-        self,
-        index: int,
-        observation: Observation,
-        forecast: Forecast,
-        prices: Prices,
-        net_load: Float[np.ndarray, "rest station"],
-        stayed: int | None,
-    ) -> int:
+    def _target(self, traveller: Traveller, rule: StoreRule, state: Any, stayed: int | None, ahead: _Ahead) -> int:
         """Say where a parked truck should be: its station, unless it is time to depart for a better one.
 
         The next period of work is the run of cheap or dear steps that comes first today. The truck departs for it as
         late as it can be on time, and late only if it still works there longer than it loses on the road.
         """
-        plant, truck, rule = self.plant, self.plant.trucks[index], self._rules[index]
-        here = int(observation.station[index])
+        plant, here, prices = self.plant, int(state.station), ahead.prices
         rests = stayed is not None and stayed < self._min_stay
-        if rests or observation.trips_today[index] >= truck.trips_max_per_day or plant.roads is None:
+        if rests or state.trips_today >= traveller.trips_max_per_day or plant.roads is None:
             return here
-        energy, cycles = float(observation.energy_mwh[index]), float(observation.cycles_today[index])
-        period = rule.next_period(energy, cycles, prices)
+        period = rule.next_period(state.energy_mwh, state.cycles_today, prices)
         if period is None:
             return here
-        load = net_load[period.start : period.stop].mean(axis=0)
-        target = (
-            self._charging_station(truck.stations, here, load)
-            if period.charges
-            else self._dearest(truck.stations, here, load)
-        )
+        load = ahead.net_load[period.start : period.stop].mean(axis=0)
+        choose = self._charging_station if period.charges else self._dearest
+        target = choose(traveller.stations, here, load)
         if target == here:
             return here
-        if not np.isfinite(forecast.congestion[0]):
-            raise ControllerError(f"step {observation.step}: the forecast congestion is not finite")
-        transit = plant.roads.transit_steps(forecast.congestion[:1], plant.step_s)[0]
-        steps = int(transit[here, target])
+        congestion = ahead.forecast.congestion[:1]
+        if not np.isfinite(congestion).all():
+            raise ControllerError(f"step {ahead.step}: the forecast congestion is not finite")
+        steps = int(plant.roads.transit_steps(congestion, plant.step_s)[0, here, target])
         lost = max(0, steps - period.start)
         on_time = steps >= period.start
         if not on_time or period.stop - period.start - lost < max(lost, 1):
             return here
-        return target if rule.may_leave(energy, steps, prices) else here
+        return target if rule.may_leave(state.energy_mwh, steps, prices) else here
 
     def _charging_station(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
         """Where the surplus is largest, or else the station electrically nearest to its slack bus."""
@@ -222,6 +205,36 @@ class Rules(Controller):
         return best if here not in stations or gain >= self.settings.advantage_mw else here
 
 
+@dataclass(frozen=True, eq=False)
+class _Store:
+    """A store of the plant: its places on the axes, its rule, and what travels with it."""
+
+    number: int
+    port: int
+    position: int
+    rule: StoreRule
+    traveller: Traveller | None
+
+
+def _stores(plant: Plant, power_share: float) -> Iterator[_Store]:
+    for number, device in enumerate(plant.devices):
+        storage = storage_of(device)
+        if storage is not None:
+            port, position = plant.port_columns[number].start, plant.positions_of[number].start
+            rule = StoreRule(storage, plant.step_h, power_share)
+            yield _Store(number, port, position, rule, traveller_of(device))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """What is ahead of all trucks in a step: prices, and the net load at every station."""
+
+    step: int
+    forecast: Forecast
+    prices: Prices
+    net_load: Float[np.ndarray, "rest station"]
+
+
 @dataclass(frozen=True)
 class _Memory:
     """What the rules must remember: today's thresholds, prices seen (short forecasts only), when trucks parked."""
@@ -232,11 +245,11 @@ class _Memory:
     parked_since: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, observation: Observation, trucks: int) -> _Memory:
+    def of(cls, observation: Observation, positions: int) -> _Memory:
         """Read the memory of the previous plan; empty where there is none, or another controller's."""
         found = observation.previous_plan.memory.get("rules") if observation.previous_plan is not None else None
         if found is None:
-            return cls(-1, (0.0, 0.0, 0.0), (), (None,) * trucks)
+            return cls(-1, (0.0, 0.0, 0.0), (), (None,) * positions)
         low, median, high = found["thresholds"]
         return cls(found["day"], (low, median, high), tuple(found["seen"]), tuple(found["parked_since"]))
 

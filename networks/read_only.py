@@ -22,8 +22,8 @@ def immutable(values: Shaped[np.ndarray, "*axes"]) -> Shaped[np.ndarray, "*axes"
 def own_copy(given: T) -> T:
     """Return a copy that shares nothing which can be written to.
 
-    Dataclasses are copied field by field, without what they have cached; arrays become `immutable`, mappings read-only
-    views of new ones. Lists are new lists. Values of other types are taken as they are.
+    Dataclasses are copied field by field, without what they have cached; arrays become `immutable`, where they are not
+    already, mappings read-only views of new ones. Lists are new lists. Values of other types are taken as they are.
     """
     return _copied(given)
 
@@ -33,7 +33,7 @@ def _copied(value: Any) -> Any:
     if kind in _AS_IT_IS:
         return value
     if kind is np.ndarray:
-        return immutable(value)
+        return value.view() if _over_immutable(value) else immutable(value)
     if kind is tuple:
         return tuple([_copied(one) for one in value])
     if kind is list:
@@ -46,6 +46,14 @@ def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return MappingProxyType({key: _copied(one) for key, one in value.items()})
     return value
+
+
+def _over_immutable(values: np.ndarray) -> bool:
+    """Whether an array looks at memory that nobody can write to."""
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, bytes)
 
 
 @cache

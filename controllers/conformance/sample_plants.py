@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from gridferry.controllers.contract import (
     Truck,
     TruckCost,
 )
-from gridferry.controllers.devices import Now
-from gridferry.controllers.plans.first_step import observed
+from gridferry.controllers.devices import Device, Now
+from gridferry.controllers.plans.first_step import observed, series_of_devices
 from gridferry.networks.feeder import Feeder, plain_feeder
+from gridferry.networks.read_only import own_copy
 from gridferry.networks.roads.travel import DistanceMatrix
 
 T = TypeVar("T", Forecast, Observation)
@@ -75,10 +76,11 @@ def three_bus(step_s: int = 600) -> Sample:
     plant = Plant(
         feeders=(feeder,),
         stations=tuple(Station(f"S{bus + 1}", 0, bus) for bus in range(3)),
-        trucks=(Truck("T1", storage, (0, 1, 2), 0, 3, TruckCost(0.4, 10.0, Mileage.LEG, Labour.TRAVEL, 8.0)),),
-        batteries=(),
-        links=(),
-        generators=(Generator("pv", "pv", 0, 1, 128.0), Generator("wind", "wind", 0, 2, 128.0)),
+        devices=(
+            Truck("T1", storage, (0, 1, 2), 0, 3, TruckCost(0.4, 10.0, Mileage.LEG, Labour.TRAVEL, 8.0)),
+            Generator("pv", "pv", 0, 1, 128.0),
+            Generator("wind", "wind", 0, 2, 128.0),
+        ),
         roads=DistanceMatrix(("S1", "S2", "S3"), km, speed_km_h=40.0, install_min=5.0),
         step_s=step_s,
         steps=86400 // step_s,
@@ -95,7 +97,7 @@ def two_feeders(step_s: int = 900) -> Sample:
     plant = Plant(
         feeders=(_line("dn1"), _line("dn2")),
         stations=(Station("S1", 0, 0), Station("S2", 0, 3), Station("S3", 1, 4), Station("S4", 1, 6)),
-        trucks=(
+        devices=(
             Truck(
                 "T1",
                 Storage(2.0, 0.8, 0.9, 0.92, 0.93, 0.01, 0.1, 0.9, 0.5, 0.5, 1.5, 5.0),
@@ -104,13 +106,12 @@ def two_feeders(step_s: int = 900) -> Sample:
                 4,
                 TruckCost(0.3, 8.0, Mileage.LEG, Labour.TRAVEL, 8.0),
             ),
-        ),
-        batteries=(
             Battery("B1", 0, 2, Storage(1.0, 0.5, 0.5, 1.0, 1.0, 0.02, 0.1, 0.9, 0.5, 0.5, float("inf"), 0.0)),
             Battery("B2", 1, 6, Storage(1.5, 0.4, 0.5, 0.95, 0.95, 0.0, 0.0, 1.0, 0.4, None, 2.0, 3.0)),
+            Link("L1", (Terminal("L1-1", 0, 3, 0.5, 0.02), Terminal("L1-2", 1, 6, 0.5, 0.02)), 0),
+            Generator("pv1", "pv", 0, 3, 0.0),
+            Generator("wind2", "wind", 1, 6, 0.0),
         ),
-        links=(Link("L1", (Terminal("L1-1", 0, 3, 0.5, 0.02), Terminal("L1-2", 1, 6, 0.5, 0.02)), 0),),
-        generators=(Generator("pv1", "pv", 0, 3, 0.0), Generator("wind2", "wind", 1, 6, 0.0)),
         roads=DistanceMatrix(
             ("S1", "S2", "S3", "S4"),
             np.array([[0.0, 3.0, 9.0, 12.0], [3.0, 0.0, 8.0, 10.0], [9.0, 8.0, 0.0, 4.0], [12.0, 10.0, 4.0, 0.0]]),
@@ -132,10 +133,7 @@ def no_devices() -> Sample:
     plant = Plant(
         feeders=(_line("dn1"),),
         stations=(),
-        trucks=(),
-        batteries=(),
-        links=(),
-        generators=(),
+        devices=(),
         roads=None,
         step_s=3600,
         steps=24,
@@ -155,34 +153,40 @@ def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:
         Forecast(
             load_p_mw=day.load_p_mw[rows].copy(),
             load_q_mvar=day.load_q_mvar[rows].copy(),
-            generation_mw=day.generation_mw[rows].copy(),
             buy_price=day.buy_price[rows].copy(),
             sell_price=day.sell_price[rows].copy(),
             congestion=day.congestion[rows].copy(),
+            series={
+                device: {key: one[rows].copy() for key, one in given.items()} for device, given in day.series.items()
+            },
         )
     )
 
 
 def at_start(plant: Plant) -> Observation:
     """Return what is measured before the first step: initial energies and positions, nothing used; read-only."""
-    states = [device.initial_state(Now(plant.step_h)) for device in plant.devices]
     return read_only(
         Observation(
             step=0,
             v_pu=np.full(plant.n_bus, np.nan),
             p_branch_mw=np.full(plant.n_branch, np.nan),
             q_branch_mvar=np.full(plant.n_branch, np.nan),
-            **observed(plant, states),
+            **observed(plant, [device.initial_state(Now(plant.step_h)) for device in plant.devices]),
         )
     )
 
 
+def with_state(plant: Plant, observation: Observation, device: Device[Any], **changes: Any) -> Observation:
+    """Return what would be measured if some fields of the state of a device were others."""
+    states = list(observation.states)
+    number = plant.number(device)
+    states[number] = replace(states[number], **changes)
+    return replace(observation, **observed(plant, states))
+
+
 def read_only(given: T) -> T:
-    """Return it with its arrays read-only, as the loop gives them to a controller."""
-    for value in vars(given).values():
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
-    return given
+    """Return a copy that nobody can write to, as the loop gives it to a controller."""
+    return own_copy(given)
 
 
 def _day(plant: Plant) -> Forecast:
@@ -193,15 +197,16 @@ def _day(plant: Plant) -> Forecast:
         "pv": 0.5 * np.maximum(0.0, np.sin(np.pi * (hour - 6.0) / 12.0)),
         "wind": 0.8 + 0.4 * np.cos(2 * np.pi * hour / 24.0),
     }
-    columns = [output[generator.kind] for generator in plant.generators]
+    profiles = {one.device.key: {one.key: output[one.device.error_group]} for one in plant.profiled}
+    delay = 2.0 + 15.0 * np.exp(-(((hour - 17.0) / 2.0) ** 2))
     return read_only(
         Forecast(
             load_p_mw=factor[:, None] * np.concatenate([feeder.p_load_mw for feeder in plant.feeders]),
             load_q_mvar=factor[:, None] * np.concatenate([feeder.q_load_mvar for feeder in plant.feeders]),
-            generation_mw=np.stack(columns, axis=1) if columns else np.zeros((plant.steps, 0)),
             buy_price=110.0 - 85.0 * np.cos(2 * np.pi * (hour - 5.0) / 24.0),
             sell_price=np.full(plant.steps, 80.0),
-            congestion=2.0 + 15.0 * np.exp(-(((hour - 17.0) / 2.0) ** 2)),
+            congestion=np.zeros((plant.steps, 0)) if plant.roads is None else plant.roads.on_every_road(delay),
+            series=series_of_devices(plant, plant.steps, profiles),
         )
     )
 

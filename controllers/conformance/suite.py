@@ -20,7 +20,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from gridferry.controllers.conformance.dry_run import Moment, rehearse
-from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, read_only, samples
+from gridferry.controllers.conformance.sample_plants import (
+    Sample,
+    at_start,
+    look_ahead,
+    read_only,
+    samples,
+    with_state,
+)
 from gridferry.controllers.contract import (
     Controller,
     ControllerError,
@@ -30,6 +37,7 @@ from gridferry.controllers.contract import (
     Plan,
     Plant,
 )
+from gridferry.controllers.devices.traits import storage_of, travels
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plugins.user_code import described, running_user_code
@@ -220,27 +228,27 @@ def _checked(plant: Plant, observation: Observation, forecast: Forecast, returne
     except ReturnedPlanError as error:
         raise BrokenPromiseError(f"{at}: {error}") from error
     p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
-    for index, name in enumerate(plant.device_names):
+    for index in plant.planned:
         for asked, rated, unit in (
-            (p[index], plant.device_p_max_mw[index], "MW"),
-            (s[index], plant.device_s_max_mva[index], "MVA"),
+            (p[index], plant.port_p_max_mw[index], "MW"),
+            (s[index], plant.port_s_max_mva[index], "MVA"),
         ):
             if asked > rated * (1 + RATING_TOLERANCE) + RATING_TOLERANCE:
                 raise BrokenPromiseError(
-                    f"{at}: {name} is asked for {asked:.6g} of {rated:.6g} {unit}; keep row 0 within the rating"
+                    f"{at}: {plant.ports[index].name} is requested to give {asked:.6g} of {rated:.6g} {unit}; "
+                    "keep row 0 within the rating"
                 )
-    for index, truck in enumerate(plant.trucks):
-        allowed = {*truck.stations, int(observation.station[index])}
-        wrong = [int(station) for station in plan.destination[:, index] if int(station) not in allowed]
+    for index, position in enumerate(plant.positions):
+        here = int(observation.position[index])
+        wrong = [int(one) for one in plan.position[:, index] if int(one) not in {*position.choices, here}]
         if wrong:
             raise BrokenPromiseError(
-                f"{at}: {truck.name} is sent to station {wrong[0]}; it may use {sorted(truck.stations)}"
+                f"{at}: {position.name} is set to {wrong[0]}; it may be set to {sorted(position.choices)}"
             )
-        on_the_road = plan.destination[: observation.transit_steps[index], index]
-        if (on_the_road != observation.station[index]).any():
+        if (plan.position[: observation.transit_steps[index], index] != here).any():
             raise BrokenPromiseError(
-                f"{at}: {truck.name} is on the road to station {observation.station[index]} and sent elsewhere; "
-                "repeat that destination until it arrives"
+                f"{at}: {position.name} is on the road to {position.labels[here]} and sent elsewhere; repeat that "
+                "position until it arrives"
             )
     return plan
 
@@ -266,19 +274,22 @@ def _end_of_run(trial: _Trial) -> None:
 
 
 def _on_the_road(trial: _Trial) -> None:
-    for index, truck in enumerate(trial.plant.trucks):
-        start = at_start(trial.plant)
-        station, transit = start.station.copy(), start.transit_steps.copy()
-        station[index], transit[index] = truck.stations[-1], 2
-        observation = read_only(replace(start, station=station, transit_steps=transit))
-        trial.plan_at(observation, look_ahead(trial.sample, 0, trial.plant.horizon_steps))
+    plant = trial.plant
+    for device in plant.devices:
+        if travels(device):
+            last = plant.position_columns(device).start
+            on_the_way = {"station": plant.positions[last].choices[-1], "transit_steps": 2}
+            observation = with_state(plant, at_start(plant), device, **on_the_way)
+            trial.plan_at(observation, look_ahead(trial.sample, 0, plant.horizon_steps))
 
 
 def _full_and_empty(trial: _Trial) -> None:
-    start = at_start(trial.plant)
     for side in ("soc_min", "soc_max"):
-        energy = np.array([store.energy_mwh * getattr(store, side) for store in trial.plant.storages])
-        observation = read_only(replace(start, energy_mwh=energy))
+        observation = at_start(trial.plant)
+        for device in trial.plant.stores:
+            if (storage := storage_of(device)) is not None:
+                energy = storage.energy_mwh * getattr(storage, side)
+                observation = with_state(trial.plant, observation, device, energy_mwh=energy)
         trial.plan_at(observation, look_ahead(trial.sample, 0, trial.plant.horizon_steps))
 
 
@@ -322,8 +333,15 @@ def _through_json(trial: _Trial) -> None:
 
 def _nan_forecast(trial: _Trial) -> None:
     given = look_ahead(trial.sample, 0, trial.plant.horizon_steps)
-    for name in ("buy_price", "load_p_mw", "generation_mw", "congestion"):
-        spoilt = read_only(replace(given, **{name: np.full_like(getattr(given, name), np.nan)}))
+    nothing = {
+        device: {key: np.full_like(values, np.nan) for key, values in series.items()}
+        for device, series in given.series.items()
+    }
+    spoilt_fields: dict[str, Any] = {
+        name: np.full_like(getattr(given, name), np.nan) for name in ("buy_price", "load_p_mw", "congestion")
+    }
+    for name, values in {**spoilt_fields, "series": nothing}.items():
+        spoilt = read_only(replace(given, **{name: values}))
         try:
             trial.plan_at(at_start(trial.plant), spoilt)
         except ControllerError:

@@ -24,6 +24,9 @@ from gridferry.controllers.devices.device import (
     states_to_json,
     step_all,
 )
+from gridferry.controllers.devices.station import Station
+from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.traits import storage_of, travels
 
 __all__ = [
     "NOWHERE",
@@ -40,9 +43,13 @@ __all__ = [
     "Request",
     "Series",
     "Stateless",
+    "Station",
+    "Storage",
     "Travel",
     "rest",
     "states_of_json",
     "states_to_json",
     "step_all",
+    "storage_of",
+    "travels",
 ]

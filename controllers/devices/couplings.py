@@ -12,8 +12,8 @@ from gridferry.controllers.devices.device import Coupling, Device, Now, Request,
 from gridferry.networks.roads.travel import Roads
 
 
-def travel_under(roads: Roads, congestion: float, step_s: int) -> Travel:
-    """Return the trips that begin under a state of the roads, in the unit of `Roads.congestion_unit`."""
+def travel_under(roads: Roads, congestion: Sequence[float], step_s: int) -> Travel:
+    """Return the trips that begin under the congestion of each road, in the unit of `Roads.congestion_unit`."""
     now = np.array([congestion], dtype=np.float64)
     trips = roads.trips(now)
     return Travel(
@@ -28,7 +28,7 @@ def travel_under(roads: Roads, congestion: float, step_s: int) -> Travel:
 class RoadTrips(Coupling):
     """The roads: who is asked to go to another station hears how long that takes under the congestion of the moment.
 
-    ``around`` has the ``congestion``, in the unit of `Roads.congestion_unit`.
+    ``around`` has the ``congestion`` of each road, in the unit of `Roads.congestion_unit`.
     """
 
     roads: Roads
@@ -40,7 +40,7 @@ class RoadTrips(Coupling):
         states: Sequence[Any],
         requests: Sequence[Request],
         nows: Sequence[Now],
-        around: Mapping[str, float],
+        around: Mapping[str, Sequence[float]],
     ) -> Sequence[Now]:
         """Give the trips of this step to those whose position with routes is to change."""
         leaving = [

@@ -23,6 +23,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
+from gridferry.controllers.devices.station import Station
+
 S = TypeVar("S")
 """A kind's state: a frozen dataclass of JSON values."""
 
@@ -82,6 +84,11 @@ class Position:
     allowed: tuple[int, ...] | None = None
     with_routes: bool = False
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Those that may be requested."""
+        return tuple(range(len(self.labels))) if self.allowed is None else self.allowed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
@@ -89,12 +96,14 @@ class Series:
 
     Attributes
     ----------
-    default : what holds where none is given
+    default : what holds where none is given, or what is given is not finite
     meaning : what it is, with its unit
+    port : the port whose P it is [MW]; ``None`` where it says something else
     """
 
     default: float
     meaning: str
+    port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +249,10 @@ class Device(ABC, Generic[S]):
     costs: ClassVar[Mapping[str, str]] = {}
     name: str
 
+    def with_stations(self, stations: Sequence[Station]) -> Device[S]:
+        """Return a device that knows the stations of its plant, if it can be at them."""
+        return self
+
     @property
     def ports(self) -> tuple[Port, ...]:
         """Where it injects."""
@@ -265,6 +278,11 @@ class Device(ABC, Generic[S]):
         """What tells it from all other devices of a plant, as ``table.name``."""
         return f"{self.table}.{self.name}"
 
+    @property
+    def error_group(self) -> str:
+        """What forecast errors of its series go by, where devices that are alike share them."""
+        return self.table
+
     @abstractmethod
     def initial_state(self, now: Now) -> S:
         """Return the state in which a run begins, ``now`` being what surrounds its first step."""
@@ -272,6 +290,10 @@ class Device(ABC, Generic[S]):
     def at(self, state: S) -> tuple[int, ...]:
         """Where its positions stand, or are on the way to."""
         return ()
+
+    def transit_steps(self, state: S) -> tuple[int, ...]:
+        """Steps until each of its positions is reached, 0 where it stands there."""
+        return (0,) * len(self.positions)
 
     def move(self, state: S, request: Request, now: Now) -> S:
         """Change positions: the first half of a step. Couplings see the result before `step` does the rest."""
@@ -295,7 +317,7 @@ class Coupling:
         states: Sequence[Any],
         requests: Sequence[Request],
         nows: Sequence[Now],
-        around: Mapping[str, float],
+        around: Mapping[str, Sequence[float]],
     ) -> Sequence[Now]:
         """Say what devices need to know before they move; ``around`` is what surrounds all of them, by key."""
         return nows
@@ -313,7 +335,7 @@ def step_all(
     states: Sequence[Any],
     requests: Sequence[Request],
     nows: Sequence[Now],
-    around: Mapping[str, float] = NOTHING,
+    around: Mapping[str, Sequence[float]] = NOTHING,
 ) -> list[tuple[Any, Outcome]]:
     """Have all devices do a step together; the state after it and the outcome of each.
 

@@ -61,13 +61,10 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon t
 
 def links_in_service(plant: Plant, forecast: Forecast) -> tuple[LinkPower, ...]:
     """Return the power of every link of a plant, as far as its terminals are in service."""
-    powers, first = [], len(plant.storages)
-    for link in plant.links:
-        devices = range(first, first + len(link.terminals))
-        there = np.stack([forecast.available(device) for device in devices], axis=1)
-        powers.append(link_power(link, forecast.steps, there))
-        first = devices.stop
-    return tuple(powers)
+    return tuple(
+        link_power(link, forecast.steps, np.tile(forecast.of(link)["availability"][:, None], (1, len(link.terminals))))
+        for link in plant.links
+    )
 
 
 def converter_loss(

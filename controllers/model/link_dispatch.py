@@ -155,7 +155,9 @@ def mvdc_model(
         rated += sum(one.s_max_mva * one.loss_coefficient for one in plant.terminals)
         correction = plant.step_h * float(price @ (most + rated))
     tariffs = np.array([one.feed_in_tariff for one in plant.generators])
-    fixed = costs.feed_in_cost(forecast.generation_mw, tariffs, plant.step_h) if len(tariffs) else np.zeros(horizon)
+    fixed = (
+        costs.feed_in_cost(forecast.profiled_mw(plant), tariffs, plant.step_h) if len(tariffs) else np.zeros(horizon)
+    )
     per_step = sum(parts.costs, start=cp.Constant(fixed))
     total = cp.sum(per_step) + sum(parts.priced_losses, start=cp.Constant(0.0))
     if missed is not None:
@@ -207,12 +209,14 @@ def _batteries(
     models = []
     for index, battery in enumerate(plant.batteries, start=len(plant.trucks)):
         store = battery.storage
-        power = stores.storage_power(store, horizon, available=forecast.available(index))
+        power = stores.storage_power(store, horizon, available=forecast.of(battery)["availability"])
         start = float(observation.energy_mwh[index])
-        before = 1.0 if observation.capacity is None else float(observation.capacity[index])
-        stored = stores.stored_energy(store, plant.step_h, start, power, forecast.holds(index), before)
+        before = float(observation.states[index].capacity)
+        stored = stores.stored_energy(store, plant.step_h, start, power, forecast.of(battery)["capacity"], before)
         parts.constraints += [*power.constraints, *stored.constraints]
-        parts.constraints += stores.cycle_limit(store, plant.step_h, power, day, float(observation.cycles_today[index]))
+        parts.constraints += stores.cycle_limit(
+            store, plant.step_h, power, day, float(observation.states[index].cycles_today)
+        )
         if one_way is not None:
             limits, choices = stores.one_way(store, power, one_way[:, index])
             parts.constraints += limits
@@ -222,7 +226,9 @@ def _batteries(
             if missed is not None:
                 short = cp.Variable((1,))
                 missed.energy.append((index, step, short))
-            least = float(store.soc_end_min or 0.0) * store.energy_mwh * float(forecast.holds(index)[step - 1])
+            least = (
+                float(store.soc_end_min or 0.0) * store.energy_mwh * float(forecast.of(battery)["capacity"][step - 1])
+            )
             parts.constraints += stores.energy_floors(stored, np.array([step]), least, short)
         parts.costs.append(costs.wear_cost(store.cost_per_mwh_charged, power.charge, plant.step_h))
         models.append(BatteryModel(index, battery.bus, power, stored))

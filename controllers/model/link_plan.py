@@ -22,10 +22,10 @@ _OVERLOADED = 1e-4
 
 def setpoints(
     plant: Plant, built: MvdcModel
-) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+) -> tuple[Float[np.ndarray, "horizon port"], Float[np.ndarray, "horizon port"]]:
     """Return P and Q of every device within its ratings; trucks at zero, charging and discharging netted."""
     horizon = len(built.import_mw[0].value)
-    p, q = np.zeros((horizon, plant.n_device)), np.zeros((horizon, plant.n_device))
+    p, q = np.zeros((horizon, plant.n_port)), np.zeros((horizon, plant.n_port))
     for one in built.batteries:
         p[:, one.index], q[:, one.index] = one.power.p.value, one.power.q.value
     column = len(plant.storages)
@@ -107,7 +107,7 @@ def tightest(plant: Plant, built: MvdcModel, limits: SquaredLimits, step: int) -
     short = [(float(one.value[0]), index, t) for index, t, one in missed.energy]
     most = max(short, default=(0.0, 0, 0))
     if most[0] > _MISSED:
-        name = plant.device_names[most[1]]
+        name = plant.ports[most[1]].name
         end = step + most[2] - 1
         words = f"battery {name} misses the energy it must hold at the end of step {end} by {most[0]:.4g} MWh"
         return Tightest(Note(NoteKind.VIOLATED_ENERGY, most[0], f"battery {name} at the end of step {end}"), words)

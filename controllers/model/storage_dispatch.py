@@ -116,7 +116,7 @@ def mess_model(
 
     routes, used, stations, models = [], [], [], []
     for index, truck in enumerate(plant.trucks):
-        here = int(observation.station[index])
+        here = int(observation.position[index])
         mine = truck_stations(truck, here)
         model, way, flat = _truck(plant, observation, forecast, options, day, index, mine, parts)
         routes.append(way)
@@ -124,7 +124,9 @@ def mess_model(
         stations.append(mine)
         models.append(model)
     for index, battery in enumerate(plant.batteries, start=len(plant.trucks)):
-        power = stores.storage_power(battery.storage, horizon, available=forecast.available(index))
+        power = stores.storage_power(
+            battery.storage, horizon, available=_series(plant, forecast, index, "availability")
+        )
         parts.constraints += power.constraints
         at = (battery.bus,), (power,)
         models.append(_energy(plant, observation, forecast, battery.storage, index, *at, power, parts))
@@ -133,7 +135,7 @@ def mess_model(
 
     flows, imports, losses, correction = mess_networks(plant, forecast, options, models, links, slope, dear, parts)
     fit = np.array([one.feed_in_tariff for one in plant.generators])
-    fixed = costs.feed_in_cost(forecast.generation_mw, fit, plant.step_h) if len(fit) else np.zeros(horizon)
+    fixed = costs.feed_in_cost(forecast.profiled_mw(plant), fit, plant.step_h) if len(fit) else np.zeros(horizon)
     per_step = sum(parts.costs, start=cp.Constant(fixed))
     penalty = sum(parts.penalties, start=cp.Constant(0.0))
     total = cp.sum(per_step) + penalty + sum(parts.loss_prices, start=cp.Constant(0.0))
@@ -179,12 +181,12 @@ def _truck(
         routing.instant(arcs) if options.instant_moves else arcs,
         len(stations),
         horizon,
-        stations.index(int(observation.station[index])),
+        stations.index(int(observation.position[index])),
         arrives,
         day,
-        trips_left(truck, day, int(observation.trips_today[index])),
+        trips_left(truck, day, int(observation.states[index].trips_today)),
     )
-    there = forecast.available(index)
+    there = _series(plant, forecast, index, "availability")
     at = tuple(
         stores.storage_power(truck.storage, horizon, way.parked[:, place], there) for place in range(len(stations))
     )
@@ -211,12 +213,12 @@ def _truck(
         day,
         plant.step_h,
         arrives,
-        bool(observation.used_today[index]),
+        bool(observation.states[index].used_today),
     )
     parts.constraints += [*way.constraints, *driving.constraints, *(c for one in at for c in one.constraints)]
-    if options.carried and len(stations) > 1 and np.all(forecast.holds(index) == 1.0):
+    if options.carried and len(stations) > 1 and np.all(_series(plant, forecast, index, "capacity") == 1.0):
         start = float(observation.energy_mwh[index])
-        begin = stations.index(int(observation.station[index])), arrives
+        begin = stations.index(int(observation.position[index])), arrives
         parts.constraints += carried_energy(truck.storage, plant.step_h, start, way, at, *begin)
     parts.binaries += [*way.binaries, *driving.binaries]
     # a day on which a truck is used a little is a day of use
@@ -225,6 +227,10 @@ def _truck(
     buses = tuple(int(plant.station_bus[station]) for station in stations)
     model = _energy(plant, observation, forecast, truck.storage, index, buses, at, total, parts)
     return model, way, driving.binaries[0] if driving.binaries else None
+
+
+def _series(plant: Plant, forecast: Forecast, store: int, key: str) -> np.ndarray:
+    return forecast.of(plant.stores[store])[key]
 
 
 def _in_use(used: cp.Variable) -> np.ndarray:
@@ -244,8 +250,10 @@ def _energy(
 ) -> StoreModel:
     """Give a store its energy and its wear."""
     start = float(observation.energy_mwh[index])
-    before = 1.0 if observation.capacity is None else float(observation.capacity[index])
-    stored = stores.stored_energy(store, plant.step_h, start, total, forecast.holds(index), before)
+    before = float(observation.states[index].capacity)
+    stored = stores.stored_energy(
+        store, plant.step_h, start, total, _series(plant, forecast, index, "capacity"), before
+    )
     parts.constraints += stored.constraints
     parts.costs.append(costs.wear_cost(store.cost_per_mwh_charged, total.charge, plant.step_h))
     return StoreModel(store, buses, at, total, stored)
@@ -265,7 +273,9 @@ def _limits(
 ) -> None:
     """Limits of a store over days: cycles, energy at midnight and at the end; no charging while discharging."""
     store = one.store
-    parts.constraints += stores.cycle_limit(store, plant.step_h, one.total, day, float(observation.cycles_today[index]))
+    parts.constraints += stores.cycle_limit(
+        store, plant.step_h, one.total, day, float(observation.states[index].cycles_today)
+    )
     one_way, choices = stores.one_way(store, one.total, guarded)
     parts.constraints += one_way
     parts.binaries += choices
@@ -276,5 +286,5 @@ def _limits(
     ]
     for step, soc in soc_due(plant, observation.step, day, options, store).items():
         short = parts.give((1,), _SHORT_PRICE * dear, options, NoteKind.VIOLATED_ENERGY)
-        least = soc * store.energy_mwh * float(forecast.holds(index)[step - 1])
+        least = soc * store.energy_mwh * float(_series(plant, forecast, index, "capacity")[step - 1])
         parts.constraints += stores.energy_floors(one.stored, np.array([step]), least, short)

@@ -18,9 +18,9 @@ _NOTHING = 1e-6
 
 def setpoints(
     plant: Plant, built: MessModel
-) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+) -> tuple[Float[np.ndarray, "horizon port"], Float[np.ndarray, "horizon port"]]:
     """Return P and Q of every device, charging and discharging netted, within the converters' limits."""
-    p, q = np.zeros((built.horizon, plant.n_device)), np.zeros((built.horizon, plant.n_device))
+    p, q = np.zeros((built.horizon, plant.n_port)), np.zeros((built.horizon, plant.n_port))
     for index, one in enumerate(built.stores):
         present = np.ones((built.horizon, 1))
         if index < len(built.routes):
@@ -37,12 +37,12 @@ def setpoints(
 
 
 def within_ratings(
-    plant: Plant, p: Float[np.ndarray, "horizon device"], q: Float[np.ndarray, "horizon device"]
-) -> tuple[Float[np.ndarray, "horizon device"], Float[np.ndarray, "horizon device"]]:
+    plant: Plant, p: Float[np.ndarray, "horizon port"], q: Float[np.ndarray, "horizon port"]
+) -> tuple[Float[np.ndarray, "horizon port"], Float[np.ndarray, "horizon port"]]:
     """Take off what exceeds the ratings by a solver's tolerance, and its noise around zero."""
-    most = np.minimum(plant.device_p_max_mw, plant.device_s_max_mva)
+    most = np.minimum(plant.port_p_max_mw, plant.port_s_max_mva)
     p = np.where(np.abs(p) < _NOTHING, 0.0, np.clip(p, -most, most))
-    room = np.sqrt(np.maximum(plant.device_s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    room = np.sqrt(np.maximum(plant.port_s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
     return p, np.where(np.abs(q) < _NOTHING, 0.0, np.clip(q, -room, room))
 
 
@@ -50,7 +50,7 @@ def destinations(built: MessModel, observation: Observation) -> Int[np.ndarray, 
     """Return where every truck stands or drives to in every step."""
     target = np.zeros((built.horizon, len(built.routes)), dtype=np.int64)
     for index, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
-        start = stations.index(int(observation.station[index]))
+        start = stations.index(int(observation.position[index]))
         target[:, index] = routing.destinations(way.departs.value, way.arcs, stations, start, built.horizon)
     return target
 
@@ -81,7 +81,7 @@ def _overflows(plant: Plant, one: StoreModel, start_mwh: float, loss_mw: Float[n
 
 
 def cost_per_step(
-    plant: Plant, built: MessModel, p: Float[np.ndarray, "horizon device"]
+    plant: Plant, built: MessModel, p: Float[np.ndarray, "horizon port"]
 ) -> Float[np.ndarray, " horizon"]:
     """What the model says that its setpoints cost; wear is counted on the netted charging power [currency]."""
     cost: np.ndarray = built.cost_per_step.value.copy()

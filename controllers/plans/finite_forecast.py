@@ -6,22 +6,19 @@ import numpy as np
 
 from gridferry.controllers.contract import ControllerError, Forecast
 
-_PARTS = (
-    "load_p_mw",
-    "load_q_mvar",
-    "generation_mw",
-    "buy_price",
-    "sell_price",
-    "congestion",
-    "availability",
-    "capacity",
-)
+_PARTS = ("load_p_mw", "load_q_mvar", "buy_price", "sell_price", "congestion")
 
 
 def parts_not_finite(forecast: Forecast) -> list[str]:
-    """Name what of a forecast is not finite."""
-    given = {name: getattr(forecast, name) for name in _PARTS}
-    return [name for name, values in given.items() if values is not None and not np.isfinite(values).all()]
+    """Name what of a forecast is not finite: a field, or the series of a device."""
+    wrong = [name for name in _PARTS if not np.isfinite(getattr(forecast, name)).all()]
+    wrong += [
+        f"{key} of {device}"
+        for device, series in forecast.series.items()
+        for key, values in series.items()
+        if not np.isfinite(values).all()
+    ]
+    return wrong
 
 
 def refuse_nonfinite(forecast: Forecast) -> None:

@@ -3,7 +3,7 @@
 One row per step and port or position, columns ``step,device,p_mw,q_mvar,position``; other columns are ignored. A port
 and a position of one name share a row. ``position`` is a label: of a truck, the station it is to be parked at or
 driving to; it stays empty for what has no position. Files that call this column ``station``, its old name, are read,
-too. What the file leaves out: a port without a row at a step gives no power in it; a position without a row, or with an
+too. What the file leaves out: a port without a row at a step rests in it; a position without a row, or with an
 empty cell, stays as it was last set (at first, as it is when the run begins); after the last row everything idles.
 Numbers read back exactly as written.
 """
@@ -39,7 +39,7 @@ class PlanRow:
     Attributes
     ----------
     name : as in the column ``device``
-    port : the port of this name, along the ports that a plan sets; ``None`` where there is none
+    port : the port of this name, along those of the plant; ``None`` where there is none
     position : the position of this name, along those of the plant; ``None`` where there is none
     """
 
@@ -50,7 +50,7 @@ class PlanRow:
 
 def rows_of_step(plant: Plant) -> tuple[PlanRow, ...]:
     """Return the rows that a step has: the ports that a plan sets, then the positions that have no such port."""
-    ports = {name: index for index, name in enumerate(plant.device_names)}
+    ports = {plant.ports[index].name: index for index in plant.planned}
     positions = {one.name: index for index, one in enumerate(plant.positions)}
     names = dict.fromkeys([*ports, *positions])
     return tuple(PlanRow(name=name, port=ports.get(name), position=positions.get(name)) for name in names)
@@ -62,16 +62,16 @@ class PlannedSchedule:
 
     Attributes
     ----------
-    p_mw, q_mvar : injection of every port that a plan sets [MW, Mvar]
-    destination : what each position is set to, an index into its labels
+    p_mw, q_mvar : injection of every port [MW, Mvar]
+    position : what each position is set to, an index into its labels
     """
 
-    p_mw: Float[np.ndarray, "step device"]
-    q_mvar: Float[np.ndarray, "step device"]
-    destination: Int[np.ndarray, "step position"]
+    p_mw: Float[np.ndarray, "step port"]
+    q_mvar: Float[np.ndarray, "step port"]
+    position: Int[np.ndarray, "step position"]
 
     def __post_init__(self) -> None:
-        for values in (self.p_mw, self.q_mvar, self.destination):
+        for values in (self.p_mw, self.q_mvar, self.position):
             values.setflags(write=False)
 
 
@@ -81,15 +81,15 @@ class PlannedSchedule:
 def plan_rows(
     plant: Plant,
     first_step: int,
-    p_mw: Float[np.ndarray, "step device"],
-    q_mvar: Float[np.ndarray, "step device"],
-    destination: Int[np.ndarray, "step position"],
+    p_mw: Float[np.ndarray, "step port"],
+    q_mvar: Float[np.ndarray, "step port"],
+    position: Int[np.ndarray, "step position"],
 ) -> str:
     """Return the lines of a batch of steps, to be appended below `PLAN_HEADER` or earlier batches."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     rows = rows_of_step(plant)
-    for offset, values in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), destination.tolist(), strict=True)):
+    for offset, values in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), position.tolist(), strict=True)):
         writer.writerows(
             (first_step + offset, name, repr(p), repr(q), label or "")
             for name, p, q, label in values_of_step(plant, rows, *values)
@@ -98,18 +98,18 @@ def plan_rows(
 
 
 def values_of_step(
-    plant: Plant, rows: Sequence[PlanRow], p_mw: Sequence[float], q_mvar: Sequence[float], destination: Sequence[int]
+    plant: Plant, rows: Sequence[PlanRow], p_mw: Sequence[float], q_mvar: Sequence[float], position: Sequence[int]
 ) -> Iterator[tuple[str, float, float, str | None]]:
     """Give name, P and Q [MW, Mvar] and label of each row of a step; power is 0 and the label ``None`` without one."""
     for row in rows:
         p, q = (0.0, 0.0) if row.port is None else (p_mw[row.port], q_mvar[row.port])
-        label = None if row.position is None else plant.positions[row.position].labels[destination[row.position]]
+        label = None if row.position is None else plant.positions[row.position].labels[position[row.position]]
         yield row.name, p, q, label
 
 
 def write_plan(path: Path, plant: Plant, schedule: PlannedSchedule) -> None:
     """Write a schedule of a whole run."""
-    rows = plan_rows(plant, 0, schedule.p_mw, schedule.q_mvar, schedule.destination)
+    rows = plan_rows(plant, 0, schedule.p_mw, schedule.q_mvar, schedule.position)
     path.write_text(PLAN_HEADER + rows, encoding="utf-8", newline="\n")
 
 
@@ -141,8 +141,8 @@ class _Reader:
         self.plant = plant
         self.faults: list[Fault] = []
         self.rows = {row.name: row for row in rows_of_step(plant)}
-        self.p_mw = np.zeros((plant.steps, plant.n_device))
-        self.q_mvar = np.zeros((plant.steps, plant.n_device))
+        self.p_mw = np.tile(np.array([port.rest_mw for port in plant.ports]), (plant.steps, 1))
+        self.q_mvar = np.zeros((plant.steps, plant.n_port))
         self.set_to = np.full((plant.steps, len(plant.positions)), -1, dtype=np.int64)
         self.line_of: dict[tuple[int, str], int] = {}
         self.position_column = "position"
@@ -161,7 +161,7 @@ class _Reader:
             more = len(self.faults) - _FAULTS_SHOWN
             rest = [Fault(self.source, "", f"and {more} more faults like these")] if more > 0 else []
             raise InputError(self.faults[:_FAULTS_SHOWN] + rest)
-        return PlannedSchedule(self.p_mw, self.q_mvar, self._destination())
+        return PlannedSchedule(self.p_mw, self.q_mvar, self._set_to())
 
     def _places(self, header: list[str]) -> dict[str, int]:
         called = {name: name if name in header else _OLD_NAMES.get(name, name) for name in COLUMNS}
@@ -230,14 +230,13 @@ class _Reader:
             self._fault(line, self.position_column, f'"{text}": "{row.name}" has no position; leave the cell empty')
             return None
         position = self.plant.positions[row.position]
-        allowed = range(len(position.labels)) if position.allowed is None else position.allowed
-        labels = {position.labels[one]: one for one in allowed}
+        labels = {position.labels[one]: one for one in position.choices}
         if text not in labels:
             says = no_such(f'position of "{row.name}"', text, list(labels))
             self._fault(line, self.position_column, f'"{text}": {says}')
         return labels.get(text)
 
-    def _destination(self) -> Int[np.ndarray, "step position"]:
+    def _set_to(self) -> Int[np.ndarray, "step position"]:
         """Fill the steps at which a position is not set with what it was last set to."""
         steps = np.arange(self.plant.steps)[:, None]
         last = np.maximum.accumulate(np.where(self.set_to >= 0, steps, -1), axis=0)

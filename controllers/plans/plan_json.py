@@ -24,7 +24,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return {
         "p_mw": _rows(plan.p_mw),
         "q_mvar": _rows(plan.q_mvar),
-        "destination": plan.destination.tolist(),
+        "position": plan.position.tolist(),
         "prediction": None if plan.prediction is None else _prediction_to_json(plan.prediction),
         "solver": {
             "status": solver.status.value,
@@ -47,12 +47,12 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 def plan_from_json(data: dict[str, Any]) -> Plan:
     """Return the plan that `plan_to_json` wrote, bit for bit; its arrays are read-only."""
     prediction = data["prediction"]
-    destination: Int[np.ndarray, "horizon truck"] = np.array(data["destination"], dtype=np.int64)
-    destination.setflags(write=False)
+    position: Int[np.ndarray, "horizon position"] = np.array(data["position"], dtype=np.int64)
+    position.setflags(write=False)
     return Plan(
         p_mw=_array(data["p_mw"]),
         q_mvar=_array(data["q_mvar"]),
-        destination=destination,
+        position=position,
         prediction=None
         if prediction is None
         else Prediction(**{name: _array(prediction[name]) for name in _PREDICTED}),

@@ -54,9 +54,9 @@ def checked_plan(plant: Plant, steps: int, returned: object) -> Plan:
     rows = _rows(given["p_mw"], steps)
     if isinstance(rows, str):
         raise ReturnedPlanError(rows)
-    p_mw = check.reals("p_mw", given["p_mw"], (rows, plant.n_device))
-    q_mvar = check.reals("q_mvar", given["q_mvar"], (rows, plant.n_device))
-    destination = check.stations(given["destination"], (rows, len(plant.trucks)), len(plant.stations))
+    p_mw = check.reals("p_mw", given["p_mw"], (rows, plant.n_port))
+    q_mvar = check.reals("q_mvar", given["q_mvar"], (rows, plant.n_port))
+    position = check.positions(given["position"], rows, plant)
     prediction = check.prediction(given["prediction"], plant, rows)
     solver = check.solver(given["solver"])
     memory = check.memory(given["memory"])
@@ -64,7 +64,7 @@ def checked_plan(plant: Plant, steps: int, returned: object) -> Plan:
         more = len(check.faults) - _FAULTS_SHOWN
         shown = [*check.faults[:_FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         raise ReturnedPlanError("; ".join(shown))
-    return Plan(p_mw=p_mw, q_mvar=q_mvar, destination=destination, prediction=prediction, solver=solver, memory=memory)
+    return Plan(p_mw=p_mw, q_mvar=q_mvar, position=position, prediction=prediction, solver=solver, memory=memory)
 
 
 def _rows(p_mw: object, steps: int) -> int | str:
@@ -72,7 +72,7 @@ def _rows(p_mw: object, steps: int) -> int | str:
     if type(p_mw) is not np.ndarray:
         return f"p_mw is of type {type(p_mw).__name__}; make it a numpy array"
     if p_mw.ndim != 2:
-        return f"p_mw has shape {p_mw.shape}; it must have rows, one for a step, and columns, one for a device"
+        return f"p_mw has shape {p_mw.shape}; it must have rows, one for a step, and columns, one for a port"
     if not 1 <= len(p_mw) <= steps:
         return f"p_mw has {len(p_mw)} rows for a forecast of {steps} steps; return 1 to that many"
     return len(p_mw)
@@ -92,14 +92,15 @@ class _Check:
             self.faults.append(f"{name} is not finite in row {row}; raise ControllerError where there is no plan")
         return array
 
-    def stations(self, given: object, shape: tuple[int, ...], stations: int) -> np.ndarray:
-        array = self._array("destination", given, shape, "int64")
-        wrong = (array < 0) | (array >= stations)
-        if array.size and wrong.any():
-            row, truck = (int(one) for one in np.argwhere(wrong)[0])
+    def positions(self, given: object, rows: int, plant: Plant) -> np.ndarray:
+        array = self._array("position", given, (rows, len(plant.positions)), "int64")
+        labels = np.array([len(one.labels) for one in plant.positions], dtype=np.int64)
+        wrong = (array < 0) | (array >= labels)
+        if wrong.any():
+            row, column = (int(one) for one in np.argwhere(wrong)[0])
             self.faults.append(
-                f"destination is {int(array[row, truck])} in row {row}; it must be an index into plant.stations, "
-                f"0 to {stations - 1}"
+                f"position of {plant.positions[column].name} is {int(array[row, column])} in row {row}; it must be an "
+                f"index into its labels, 0 to {labels[column] - 1}"
             )
         return array
 
@@ -129,7 +130,7 @@ class _Check:
             "q_branch_mvar": (rows, plant.n_branch),
             "import_mw": (rows, len(plant.feeders)),
             "losses_mw": (rows, len(plant.feeders)),
-            "energy_mwh": (rows + 1, len(plant.storages)),
+            "energy_mwh": (rows + 1, len(plant.stores)),
             "cost": (rows,),
         }
         taken = {

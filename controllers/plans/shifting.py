@@ -28,7 +28,7 @@ def shifted(plan: Plan, steps: int = 1) -> Plan | None:
         plan,
         p_mw=plan.p_mw[steps:],
         q_mvar=plan.q_mvar[steps:],
-        destination=plan.destination[steps:],
+        position=plan.position[steps:],
         prediction=prediction,
     )
 
@@ -39,12 +39,12 @@ def first_steps(forecast: Forecast, steps: int) -> Forecast:
         forecast,
         load_p_mw=forecast.load_p_mw[:steps],
         load_q_mvar=forecast.load_q_mvar[:steps],
-        generation_mw=forecast.generation_mw[:steps],
         buy_price=forecast.buy_price[:steps],
         sell_price=forecast.sell_price[:steps],
         congestion=forecast.congestion[:steps],
+        series={
+            device: {key: one[:steps] for key, one in series.items()} for device, series in forecast.series.items()
+        },
         error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
         error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
-        availability=None if forecast.availability is None else forecast.availability[:steps],
-        capacity=None if forecast.capacity is None else forecast.capacity[:steps],
     )

@@ -162,7 +162,7 @@ class _Search:
         built, seen = self._built, self._task.observation
         way = built.routes[truck]
         start, arrives = way_begins(built, seen, truck)
-        left = trips_left(self._task.plant.trucks[truck], built.day, int(seen.trips_today[truck]))
+        left = trips_left(self._task.plant.trucks[truck], built.day, int(seen.states[truck].trips_today))
         parked, departs = likeliest_way(way, start, arrives, built.day, left)
         return {way.parked: parked, way.departs: departs}
 

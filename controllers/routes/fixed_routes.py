@@ -13,7 +13,7 @@ from gridferry.controllers.model.storage_dispatch import MessModel, trips_left
 
 def way_begins(built: MessModel, observation: Observation, truck: int) -> tuple[int, int]:
     """Place, in the truck's list, and step at which its way through the horizon begins."""
-    return built.stations[truck].index(int(observation.station[truck])), int(observation.transit_steps[truck])
+    return built.stations[truck].index(int(observation.position[truck])), int(observation.transit_steps[truck])
 
 
 def route_values(
@@ -28,7 +28,7 @@ def route_values(
             stations,
             *way_begins(built, observation, k),
             built.day,
-            trips_left(plant.trucks[k], built.day, int(observation.trips_today[k])),
+            trips_left(plant.trucks[k], built.day, int(observation.states[k].trips_today)),
         )
         values |= {way.parked: parked, way.departs: departs}
     return values

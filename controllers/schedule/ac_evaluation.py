@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
-from gridferry.controllers.devices import Outcome, step_all
-from gridferry.controllers.plans.first_step import requests_of_row, states_observed, surroundings
+from gridferry.controllers.devices import Act, Outcome, step_all
+from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
 
@@ -27,20 +27,18 @@ class Schedules:
 
     Attributes
     ----------
-    p_mw, q_mvar : requested of every port that a plan sets [MW, Mvar]
-    destination : station of each truck, or the one it is to drive to
+    p_mw, q_mvar : requested of every port [MW, Mvar]
+    position : what every position is set to
     """
 
-    p_mw: Float[np.ndarray, "sample horizon device"]
-    q_mvar: Float[np.ndarray, "sample horizon device"]
-    destination: Int[np.ndarray, "sample horizon truck"]
+    p_mw: Float[np.ndarray, "sample horizon port"]
+    q_mvar: Float[np.ndarray, "sample horizon port"]
+    position: Int[np.ndarray, "sample horizon position"]
 
     @classmethod
     def of_plan(cls, plan: Plan, steps: int) -> Schedules:
         """Return the first steps of a plan as the only schedule."""
-        return cls(
-            p_mw=plan.p_mw[None, :steps], q_mvar=plan.q_mvar[None, :steps], destination=plan.destination[None, :steps]
-        )
+        return cls(p_mw=plan.p_mw[None, :steps], q_mvar=plan.q_mvar[None, :steps], position=plan.position[None, :steps])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,12 +49,12 @@ class Evaluation:
     ----------
     flow : AC power flow of all networks
     costs : by name of the cost term: ``grid``, and those of the devices [currency]
-    energy_mwh : energy of every store at the start of each step and at the end of the last [MWh]
+    energy_mwh : energy of every device that stores at the start of each step and at the end of the last [MWh]
     """
 
     flow: AcFlow
     costs: Mapping[str, Float[np.ndarray, "sample horizon"]]
-    energy_mwh: Float[np.ndarray, "sample horizon+1 storage"]
+    energy_mwh: Float[np.ndarray, "sample horizon+1 store"]
 
     @cached_property
     def cost(self) -> Float[np.ndarray, "sample horizon"]:
@@ -93,7 +91,7 @@ def evaluate(
 ) -> Evaluation:
     """Have the devices do schedules from what is observed under what is forecast, and solve AC for all steps.
 
-    What is not known of a share of rating makes the power of its device, and with it the flow, NaN.
+    What is not known of what surrounds a device makes its power and its energy, and with them the flow, NaN.
 
     Parameters
     ----------
@@ -101,13 +99,10 @@ def evaluate(
     """
     steps = schedules.p_mw.shape[1]
     done = _Done.empty(plant, len(schedules.p_mw), steps)
-    start = states_observed(plant, observation)
-    around = [surroundings(plant, observation.step, forecast, row) for row in range(steps)]
+    around = surroundings(plant, observation.step, forecast, steps)
     for sample in range(len(schedules.p_mw)):
-        rows = zip(
-            *(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.destination)), strict=True
-        )
-        states = start
+        rows = zip(*(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.position)), strict=True)
+        states: list[Any] = list(observation.states)
         done.note_energy(plant, states, sample, 0)
         for step, row in enumerate(rows):
             nows, values = around[step]
@@ -116,19 +111,31 @@ def evaluate(
             states = [state for state, _ in outcomes]
             done.note([outcome for _, outcome in outcomes], sample, step)
             done.note_energy(plant, states, sample, step + 1)
-    if forecast.capacity is not None:
-        done.energy_mwh[:, 1:][:, ~np.isfinite(forecast.capacity[:steps])] = np.nan
     p, q = done.p_mw, done.q_mvar
-    share = np.ones((steps, plant.n_device)) if forecast.availability is None else forecast.availability[:steps]
-    set_here = np.s_[..., : plant.n_device]
+    known, whole = _service(plant, forecast, steps)
     if as_requested:
-        asked = (done.bus[set_here] >= 0) & (share >= 1.0)
-        p[set_here] = np.where(asked, schedules.p_mw, p[set_here])
-        q[set_here] = np.where(asked, schedules.q_mvar, q[set_here])
-    p[set_here] = np.where(np.isfinite(share), p[set_here], np.nan)
+        asked = (done.bus >= 0) & whole & np.array([port.act is Act.SETPOINT for port in plant.ports])
+        p[:] = np.where(asked, schedules.p_mw, p)
+        q[:] = np.where(asked, schedules.q_mvar, q)
+    p[:] = np.where(known, p, np.nan)
+    for number, device in enumerate(plant.stores):
+        done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
     flow = ac_flow(plant, *_net_injections(plant, forecast, done))
     costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
     return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+
+
+def _service(
+    plant: Plant, forecast: Forecast, steps: int
+) -> tuple[Bool[np.ndarray, "horizon port"], Bool[np.ndarray, "horizon port"]]:
+    """Where what surrounds the device of a port is known, and where it is as when nothing is said of it."""
+    known, whole = np.ones((steps, plant.n_port), dtype=bool), np.ones((steps, plant.n_port), dtype=bool)
+    for device, own in zip(plant.devices, plant.port_columns, strict=True):
+        for key, values in forecast.of(device).items():
+            known[:, own] &= np.isfinite(values[:steps, None])
+            if device.series[key].port is None:
+                whole[:, own] &= values[:steps, None] >= device.series[key].default
+    return known, whole
 
 
 def evaluate_plan(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Evaluation:
@@ -162,7 +169,7 @@ class _Done:
     @classmethod
     def empty(cls, plant: Plant, samples: int, steps: int) -> _Done:
         shape = (samples, steps, len(plant.ports))
-        energy = np.empty((samples, steps + 1, len(plant.storages)))
+        energy = np.empty((samples, steps + 1, len(plant.stores)))
         return cls(np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64), energy, {})
 
     def note(self, outcomes: list[Outcome], sample: int, step: int) -> None:

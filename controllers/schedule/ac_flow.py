@@ -121,26 +121,28 @@ def ac_flow(
 
 def device_injections(
     plant: Plant,
-    p: Float[np.ndarray, "horizon device"],
-    q: Float[np.ndarray, "horizon device"],
-    destination: Int[np.ndarray, "horizon truck"] | None = None,
+    p: Float[np.ndarray, "horizon port"],
+    q: Float[np.ndarray, "horizon port"],
+    position: Int[np.ndarray, "horizon position"] | None = None,
 ) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
-    """What devices inject at every bus, if they do what is requested [MW, Mvar].
+    """What the ports that a plan sets inject at every bus, if they do what is requested [MW, Mvar].
 
     Parameters
     ----------
-    destination : station of each truck, or the one it drives to, where its power is then zero; without it trucks are
-        left out
+    position : what every position is set to; a port that moves between stations is where its position is, also on the
+        way there, its power being zero then. Without it such ports are left out
     """
-    trucks = len(plant.trucks)
-    at = np.zeros((plant.n_device, plant.n_bus))
-    fixed = [one.bus for one in plant.batteries] + [one.bus for one in plant.terminals]
-    at[np.arange(trucks, plant.n_device), fixed] = 1.0
-    p_bus, q_bus = p @ at, q @ at
-    if destination is not None and trucks:
-        row, bus = np.arange(len(p))[:, None], plant.station_bus[destination]
-        np.add.at(p_bus, (row, bus), p[:, :trucks])
-        np.add.at(q_bus, (row, bus), q[:, :trucks])
+    p_bus, q_bus = np.zeros((len(p), plant.n_bus)), np.zeros((len(p), plant.n_bus))
+    row = np.arange(len(p))
+    for column in plant.planned:
+        bus = np.full(len(p), plant.ports[column].buses[0])
+        route = plant.route_of[column]
+        if route is not None:
+            if position is None:
+                continue
+            bus = plant.station_bus[position[:, route]]
+        np.add.at(p_bus, (row, bus), p[:, column])
+        np.add.at(q_bus, (row, bus), q[:, column])
     return p_bus, q_bus
 
 

@@ -35,13 +35,13 @@ def followed(
     ahead = first_steps(forecast, left)
     rows = slice(1, left + 1)
     rest = ScheduleRepair(plant, observation, ahead, options).repair(
-        previous.destination[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows]
+        previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows]
     )
     found = evaluate(plant, rest, observation, ahead)
     return Plan(
         p_mw=rest.p_mw[0],
         q_mvar=rest.q_mvar[0],
-        destination=rest.destination[0],
+        position=rest.position[0],
         prediction=found.prediction(),
         solver=SolverOutcome(
             termination=Termination.CONTINUED, objective=float(found.cost.sum()), cone_gap=found.flow.cone_gap

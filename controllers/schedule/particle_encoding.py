@@ -36,8 +36,8 @@ class ScheduledPeriods:
 
     station: Int[np.ndarray, "horizon truck"]
     start: Int[np.ndarray, " truck"]
-    p_mw: Float[np.ndarray, "horizon device"]
-    q_mvar: Float[np.ndarray, "horizon device"]
+    p_mw: Float[np.ndarray, "horizon port"]
+    q_mvar: Float[np.ndarray, "horizon port"]
     p_max_mw: Float[np.ndarray, " truck"]
     shift_max: int
 
@@ -103,8 +103,8 @@ class ScheduledPeriods:
         self, x: Float[np.ndarray, "row variable"]
     ) -> tuple[
         Int[np.ndarray, "row horizon truck"],
-        Float[np.ndarray, "row horizon device"],
-        Float[np.ndarray, "row horizon device"],
+        Float[np.ndarray, "row horizon port"],
+        Float[np.ndarray, "row horizon port"],
     ]:
         """Return wanted stations, P and Q of points; reactive power stays where the truck still is as scheduled."""
         rows = len(x)

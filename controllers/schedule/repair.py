@@ -37,13 +37,13 @@ class RepairedSchedules(Schedules):
 
     Attributes
     ----------
-    destination : where every truck is parked or driving to
+    position : where every truck is parked or driving to
     parked : whether it is parked
     device_cost : driving, wear and feed-in by step [currency]
     short_mwh : the most by which energy due is missed [MWh]
     """
 
-    parked: Bool[np.ndarray, "sample horizon truck"]
+    parked: Bool[np.ndarray, "sample horizon position"]
     device_cost: Float[np.ndarray, "sample horizon"]
     short_mwh: Float[np.ndarray, " sample"]
 
@@ -64,7 +64,7 @@ class ScheduleRepair:
             StoreState(
                 store,
                 float(observation.energy_mwh[index]),
-                float(observation.cycles_today[index]),
+                float(observation.states[index].cycles_today),
                 {
                     at: soc * store.energy_mwh
                     for at, soc in soc_due(plant, observation.step, self.day, options, store).items()
@@ -78,15 +78,15 @@ class ScheduleRepair:
         self._fixed_bus = np.array([battery.bus for battery in plant.batteries], dtype=np.int64)
         self._net_load = forecast.net_load_mw(plant)
         tariff = np.array([one.feed_in_tariff for one in plant.generators])
-        self._feed_in = costs.feed_in_cost(forecast.generation_mw, tariff, plant.step_h)
+        self._feed_in = costs.feed_in_cost(forecast.profiled_mw(plant), tariff, plant.step_h)
 
     # ---------------------------------------------------------------------------------------------------- repairing
 
     def repair(
         self,
         wanted: Int[np.ndarray, "sample horizon truck"],
-        p_mw: Float[np.ndarray, "sample horizon device"],
-        q_mvar: Float[np.ndarray, "sample horizon device"],
+        p_mw: Float[np.ndarray, "sample horizon port"],
+        q_mvar: Float[np.ndarray, "sample horizon port"],
     ) -> RepairedSchedules:
         """Drive to the wanted stations with the delays of the roads, and keep power within every limit; links rest."""
         plant, samples, horizon = self._plant, len(wanted), len(self.day)
@@ -106,9 +106,7 @@ class ScheduleRepair:
             cost += plant.step_h * state.store.cost_per_mwh_charged * np.maximum(-kept.p_mw, 0.0)
             for sample, way in enumerate(ways):
                 cost[sample] += self._driving(index, way, kept.p_mw[sample], kept.q_mvar[sample])
-        return RepairedSchedules(
-            p_mw=p, q_mvar=q, destination=station, parked=parked, device_cost=cost, short_mwh=short
-        )
+        return RepairedSchedules(p_mw=p, q_mvar=q, position=station, parked=parked, device_cost=cost, short_mwh=short)
 
     def _way(self, index: int, wanted: Int[np.ndarray, " horizon"]) -> Itinerary:
         truck, seen = self._plant.trucks[index], self._observation
@@ -116,10 +114,10 @@ class ScheduleRepair:
             wanted,
             self._transit,
             truck.stations,
-            int(seen.station[index]),
+            int(seen.position[index]),
             int(seen.transit_steps[index]),
             self.day,
-            trips_left(truck, self.day, int(seen.trips_today[index])),
+            trips_left(truck, self.day, int(seen.states[index].trips_today)),
         )
 
     def _driving(
@@ -127,7 +125,7 @@ class ScheduleRepair:
     ) -> Float[np.ndarray, " horizon"]:
         tariff = self._plant.trucks[index].cost
         km = costs.charged_km(tariff, self._trips, self._plant.trucks[index].stations)
-        used = bool(self._observation.used_today[index])
+        used = bool(self._observation.states[index].used_today)
         return itinerary.trip_cost(tariff, way, km, p_mw, q_mvar, self.day, self._plant.step_h, used)
 
     # ------------------------------------------------------------------------------------------------------ fitness
@@ -155,7 +153,7 @@ class ScheduleRepair:
         p_bus, q_bus = (np.broadcast_to(-one, shape).copy() for one in (self._net_load, self._forecast.load_q_mvar))
         row, step = np.ogrid[: shape[0], : shape[1]]
         for index in range(len(plant.storages)):
-            where = given.destination[:, :, index] if index < trucks else None
+            where = given.position[:, :, index] if index < trucks else None
             bus = self._fixed_bus[index - trucks] if where is None else plant.station_bus[where]
             p_bus[row, step, bus] += given.p_mw[:, :, index]
             q_bus[row, step, bus] += given.q_mvar[:, :, index]

@@ -39,7 +39,7 @@ def plan_of(task: Task, solved: SolvedMess, memory: Mapping[str, Any], notes: tu
     plan = Plan(
         p_mw=p,
         q_mvar=q,
-        destination=mess_plan.destinations(built, observation),
+        position=mess_plan.destinations(built, observation),
         solver=SolverOutcome(
             status=Status.OPTIMAL if within else Status.FEASIBLE,
             termination=outcome.termination,

@@ -35,24 +35,24 @@ class ErrorMap:
     ----------
     sources : names of the sources
     load : share of each source's relative error that the load of a bus follows
-    generation : the same for each generator
-    generator_bus : bus of each generator
+    generation : the same for each port that follows a profile
+    generation_bus : bus of each of these ports
     """
 
     sources: tuple[str, ...]
     load: Float[np.ndarray, "bus source"]
-    generation: Float[np.ndarray, "generator source"]
-    generator_bus: Int[np.ndarray, " generator"]
+    generation: Float[np.ndarray, "profiled source"]
+    generation_bus: Int[np.ndarray, " profiled"]
 
     def injections(
         self,
         load_p_mw: Float[np.ndarray, "horizon bus"],
         load_q_mvar: Float[np.ndarray, "horizon bus"],
-        generation_mw: Float[np.ndarray, "horizon generator"],
+        generation_mw: Float[np.ndarray, "horizon profiled"],
     ) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
         """Change of the injections P [MW] and Q [Mvar] of every bus per unit of each source, at a forecast."""
         at_bus = np.zeros((len(self.load), len(self.generation)))
-        at_bus[self.generator_bus, np.arange(len(self.generation))] = 1.0
+        at_bus[self.generation_bus, np.arange(len(self.generation))] = 1.0
         p_mw = at_bus @ (generation_mw[:, :, None] * self.generation) - load_p_mw[:, :, None] * self.load
         return p_mw, -load_q_mvar[:, :, None] * self.load
 
@@ -63,10 +63,10 @@ def error_map(
     generation: Grouping = Grouping.NETWORK,
     load_buses: Bool[np.ndarray, " bus"] | None = None,
 ) -> ErrorMap:
-    """Group the loads and generators of a plant.
+    """Group the loads of a plant and what follows a profile.
 
     Sources are named ``load:<network>``, ``load:<network>:<bus>``, ``<kind>:<network>``, ``<kind>:<network>:<bus>`` or
-    ``<kind>:<generator>``, loads first. Networks count from 1.
+    ``<kind>:<device>``, loads first. Networks count from 1.
 
     Parameters
     ----------
@@ -82,18 +82,19 @@ def error_map(
             name = f"load:{network}" if load is Grouping.NETWORK else f"load:{network}:{bus_names[bus]}"
             follows_load.append((int(bus), columns.setdefault(name, len(columns))))
     follows_generation: list[tuple[int, int]] = []
-    for index, one in enumerate(plant.generators):
+    for index, one in enumerate(plant.profiled):
+        network = next(k for k, buses in enumerate(plant.bus_slices, start=1) if one.bus < buses.stop)
         where = {
-            Grouping.NETWORK: f"{one.network + 1}",
-            Grouping.BUS: f"{one.network + 1}:{bus_names[one.bus]}",
-            Grouping.DEVICE: one.name,
+            Grouping.NETWORK: f"{network}",
+            Grouping.BUS: f"{network}:{bus_names[one.bus]}",
+            Grouping.DEVICE: one.device.name,
         }[generation]
-        follows_generation.append((index, columns.setdefault(f"{one.kind}:{where}", len(columns))))
+        follows_generation.append((index, columns.setdefault(f"{one.device.error_group}:{where}", len(columns))))
     return ErrorMap(
         sources=tuple(columns),
         load=_indicator(follows_load, plant.n_bus, len(columns)),
-        generation=_indicator(follows_generation, len(plant.generators), len(columns)),
-        generator_bus=plant.generator_bus,
+        generation=_indicator(follows_generation, len(plant.profiled), len(columns)),
+        generation_bus=np.array([one.bus for one in plant.profiled], dtype=np.int64),
     )
 
 

@@ -63,7 +63,7 @@ def plant_errors(plant: Plant, settings: ErrorSettings) -> tuple[ErrorMap, Error
             message = f"{len(settings.columns)} columns for {len(sources.sources)} sources; name one for each of "
             raise InputError(Fault("controller", "errors.columns", message + ", ".join(sources.sources)))
         try:
-            days = read_errors(settings.file, settings.columns, plant.steps_per_day)
+            days = read_errors(settings.file, settings.columns, plant.steps_in_24_h)
             return sources, EmpiricalErrors(days, shuffle_seed=settings.deal_seed)
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):

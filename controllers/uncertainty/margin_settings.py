@@ -48,7 +48,7 @@ class MarginMaker:
         self._plant, self._settings = plant, settings
         self._map, model = plant_errors(plant, settings.errors)
         # a day of samples: a step keeps its samples while the horizon recedes
-        day = plant.steps_per_day
+        day = plant.steps_in_24_h
         self._day_samples = model.draw(settings.samples, day, seed=settings.seed, purpose=Purpose.IN_SAMPLE)
         self._day_box = model.support(day)
 
@@ -71,7 +71,7 @@ class MarginMaker:
             given = forecast.error_support
             box = np.stack([samples.min(axis=0), samples.max(axis=0)]) if given is None else given
         else:
-            rows = (self._plant.step_of_day(step) + np.arange(forecast.steps)) % self._plant.steps_per_day
+            rows = (self._plant.step_of_day(step) + np.arange(forecast.steps)) % self._plant.steps_in_24_h
             size = self._size(forecast.steps)[:, None]
             samples, box = self._day_samples[:, rows] * size, self._day_box[:, rows] * size
         return Ambiguity(

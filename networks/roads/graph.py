@@ -1,13 +1,13 @@
 """A directed road graph between stations: fastest paths by departure time, slowed by traffic.
 
 Every edge has a free-flow time t0 and, where a capacity c is known, the volume-delay function of the Bureau of Public
-Roads: ``t = t0 (1 + b (volume / c)^power)``. The congestion series is the traffic volume [veh/h], the same on every
-road. A trip is timed by the traffic at its departure.
+Roads: ``t = t0 (1 + b (volume / c)^power)``. The congestion of a road is its traffic volume [veh/h]. A trip is timed by
+the traffic at its departure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,7 +25,7 @@ from gridferry.networks.roads.travel import Roads, Rounding, Trips
 
 @dataclass(frozen=True, eq=False)
 class RoadGraph(Roads):
-    """Stations on the nodes of a road graph; congestion is the traffic on every road [veh/h].
+    """Stations on the nodes of a road graph; congestion is the traffic on each road [veh/h].
 
     Attributes
     ----------
@@ -47,31 +47,36 @@ class RoadGraph(Roads):
         """Vehicles per hour."""
         return "veh/h"
 
-    def trips(self, congestion: Float[np.ndarray, " departure"]) -> Trips:
+    @cached_property
+    def road_names(self) -> tuple[str, ...]:
+        """Nodes at both ends of each road."""
+        return tuple(f"{road.start}-{road.end}" for road in self.roads)
+
+    def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
         """Time and distance of the fastest paths, departing under each of the given volumes of traffic [veh/h].
 
         A station's trip to itself takes the installation time and no distance, as does one between two stations at
         the same node. Volumes below zero count as none.
         """
-        volumes, which = np.unique(np.maximum(np.asarray(congestion, dtype=float), 0.0), return_inverse=True)
-        paths = [self._fastest(float(volume)) for volume in volumes]
+        volumes, which = np.unique(np.maximum(congestion, 0.0), axis=0, return_inverse=True)
+        paths = [self._fastest(tuple(row)) for row in volumes.tolist()]
         shape = (0, len(self.stations), len(self.stations))
         minutes = np.stack([one[0] for one in paths]) if paths else np.zeros(shape)
         km = np.stack([one[1] for one in paths]) if paths else np.zeros(shape)
         return Trips(minutes=minutes[which] + self.install_min, km=km[which])
 
     @cached_property
-    def _by_volume(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    def _by_volumes(self) -> dict[tuple[float, ...], tuple[np.ndarray, np.ndarray]]:
         return {}
 
-    def _fastest(self, volume: float) -> tuple[np.ndarray, np.ndarray]:
-        """Minutes and kilometres between all stations at one volume; kept, for they are asked for again every step."""
-        if volume not in self._by_volume:
-            self._by_volume[volume] = self._search(volume)
-        return self._by_volume[volume]
+    def _fastest(self, volumes: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Minutes and kilometres between all stations; kept, for they are asked for again every step."""
+        if volumes not in self._by_volumes:
+            self._by_volumes[volumes] = self._search(volumes)
+        return self._by_volumes[volumes]
 
-    def _search(self, volume: float) -> tuple[np.ndarray, np.ndarray]:
-        graph = graph_at(self.roads, volume)
+    def _search(self, volumes: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        graph = graph_at(self.roads, volumes)
         n = len(self.stations)
         minutes, km = np.zeros((n, n)), np.zeros((n, n))
         for i, start in enumerate(self.nodes):
@@ -82,10 +87,10 @@ class RoadGraph(Roads):
         return immutable(minutes), immutable(km)
 
 
-def graph_at(roads: tuple[Road, ...], volume: float) -> nx.DiGraph:
-    """Build the graph at a volume of traffic [veh/h]; of several roads between two nodes the fastest counts."""
+def graph_at(roads: tuple[Road, ...], volumes: Sequence[float]) -> nx.DiGraph:
+    """Build the graph at a volume of traffic on each road [veh/h]; of several between two nodes the fastest counts."""
     graph = nx.DiGraph()
-    for road in roads:
+    for road, volume in zip(roads, volumes, strict=True):
         minutes = road.minutes_at(volume)
         known = graph.get_edge_data(road.start, road.end)
         if known is None or (minutes, road.km) < (known["minutes"], known["km"]):
@@ -120,7 +125,7 @@ def load_road_graph(
     """
     source = str(path) if source is None else source
     roads = read_roads(path, speed_km_h, source)
-    graph = graph_at(roads, 0.0)
+    graph = graph_at(roads, [0.0] * len(roads))
     faults = [
         Fault(source, f"station {station}", f'"{node}": {no_such("node", node, sorted(graph))}')
         for station, node in nodes.items()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -53,12 +54,21 @@ class Roads(ABC):
     def congestion_unit(self) -> str:
         """Unit of the congestion series: ``min`` of delay or ``veh/h`` of traffic."""
 
+    @property
     @abstractmethod
-    def trips(self, congestion: Float[np.ndarray, " departure"]) -> Trips:
+    def road_names(self) -> tuple[str, ...]:
+        """Names of the roads, as ``from-to``, in the order of the axis of congestion."""
+
+    @abstractmethod
+    def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
         """Time and distance of every trip, departing under each of the given states of the roads."""
 
+    def on_every_road(self, congestion: Float[np.ndarray, " departure"]) -> Float[np.ndarray, "departure road"]:
+        """Return the same congestion on all roads, as a view that cannot be written to."""
+        return np.broadcast_to(congestion[:, None], (len(congestion), len(self.road_names)))
+
     def transit_steps(
-        self, congestion: Float[np.ndarray, " departure"], step_s: int
+        self, congestion: Float[np.ndarray, "departure road"], step_s: int
     ) -> Int[np.ndarray, "departure station station"]:
         """Whole steps in transit ``τ_ij(t)``, at least one; 0 from a station to itself [A, eq. 2]."""
         steps = steps_of_minutes(self.trips(congestion).minutes, step_s, self.rounding)
@@ -77,7 +87,9 @@ def steps_of_minutes(minutes: Float[np.ndarray, "*axes"], step_s: int, rounding:
 
 @dataclass(frozen=True, eq=False)
 class DistanceMatrix(Roads):
-    """Stations with the distances between them; congestion is a delay in minutes added to every trip [A, eq. 2].
+    """Stations with the distances between them; congestion is the delay of each trip in minutes [A, eq. 2].
+
+    There is a road from every station to every other, row after row of the matrix.
 
     Attributes
     ----------
@@ -99,10 +111,17 @@ class DistanceMatrix(Roads):
         """Minutes of delay."""
         return "min"
 
-    def trips(self, congestion: Float[np.ndarray, " departure"]) -> Trips:
+    @cached_property
+    def road_names(self) -> tuple[str, ...]:
+        """Stations at both ends of each road."""
+        return tuple(f"{a}-{b}" for a in self.stations for b in self.stations if a != b)
+
+    def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
         """Time and distance of every trip, departing under each of the given delays [min]."""
-        driving = self.distance_km / self.speed_km_h * 60.0
-        minutes = np.asarray(congestion, dtype=float)[:, None, None] + driving + self.install_min
+        n = len(self.stations)
+        delay = np.zeros((len(congestion), n, n))
+        delay[:, ~np.eye(n, dtype=bool)] = congestion
+        minutes = delay + self.distance_km / self.speed_km_h * 60.0 + self.install_min
         return Trips(minutes=minutes, km=np.broadcast_to(self.distance_km, minutes.shape))
 
 

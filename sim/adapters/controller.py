@@ -77,7 +77,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
         if model != "Controller" or num != 1:
             raise ValueError("create exactly one Controller")
         plant = self._case.plant
-        names = {"Setpoint": plant.device_names, "Position": [one.name for one in plant.positions]}
+        names = {"Setpoint": [port.name for port in plant.ports], "Position": [one.name for one in plant.positions]}
         children = [
             {"eid": f"{kind}-{i}", "type": kind, "rel": [], "extra_info": {"name": name}}
             for kind, listed in names.items()
@@ -126,7 +126,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
             }
         column = int(eid.rpartition("-")[2])
         if attr == "position_set":
-            return int(self._dispatch.plan.destination[0, column])
+            return int(self._dispatch.plan.position[0, column])
         table = self._dispatch.plan.p_mw if attr == "P_set[MW]" else self._dispatch.plan.q_mvar
         return float(table[0, column])
 

@@ -8,15 +8,14 @@
 * ``Bus-<i>`` gives what all devices inject at a bus: what moves is fed in where it is,
 * ``Feed-<k>`` gives the same as lists over the buses of network k.
 
-``Fleet-0`` itself takes the ``congestion`` of the roads, the list ``generation[MW]`` of all generators and, where they
-are connected, the lists ``availability`` (share of its rating that each port has) and ``capacity`` (share of its rated
-energy that each store can hold); without them generators give nothing, and all else is whole. It gives the state of all
-devices and what each did in the step.
+``Fleet-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of devices, by device and key;
+defaults hold for what is not connected or not in it. It gives the state of all devices and what each did in the step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import mosaik_api_v3
@@ -24,13 +23,14 @@ import numpy as np
 
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices import Outcome, states_of_json, states_to_json, step_all
-from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row, series_by_device
+from gridferry.controllers.devices.device import NOTHING
+from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
 from gridferry.sim.adapters.serve import serve_case
 
 _SETPOINT = ["P_set[MW]", "Q_set[MVar]"]
 _POWER = ["P[MW]", "Q[MVar]"]
-_AROUND = ["congestion", "generation[MW]", "availability", "capacity"]
+_AROUND = ["congestion", "series"]
 
 META: dict[str, Any] = {
     "api_version": "3.0",
@@ -54,14 +54,14 @@ def in_order(values: dict[str, Any]) -> list[Any]:
     return [one for source in ordered for one in values[source]]
 
 
-def initial_state(plant: Plant, capacity: Sequence[float] | None = None) -> dict[str, dict[str, Any]]:
+def initial_state(plant: Plant, series: Mapping[str, Mapping[str, float]] = NOTHING) -> dict[str, dict[str, Any]]:
     """Return the state of all devices at the start of a run, as JSON-able values.
 
     Parameters
     ----------
-    capacity : share of its rated energy that each store can hold in the first step; all of it when not given
+    series : what surrounds each device in the first step, by `Device.key` and key; defaults hold for what is missing
     """
-    nows = nows_of_step(plant, 0, series_by_device(plant, None, capacity, None))
+    nows = nows_of_step(plant, 0, [series.get(device.key, NOTHING) for device in plant.devices])
     states = [device.initial_state(now) for device, now in zip(plant.devices, nows, strict=True)]
     return states_to_json(plant.devices, states)
 
@@ -110,21 +110,16 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         """Let every device do what is requested, as far as it can."""
         plant = self._plant
         around = inputs.get("Fleet-0", {})
-        capacity = _shares(around, "capacity", self._having("capacity"))
-        if min(capacity or (), default=1.0) <= 0:
-            raise ValueError(f"a store that holds nothing has no state of charge: capacity = {capacity}")
-        availability = _shares(around, "availability", plant.n_device)
-        generation = _given(around, "generation[MW]", self._having("p_mw"))
-        series = series_by_device(plant, availability, capacity, generation)
+        series = _series(plant, next(iter(around.get("series", {}).values()), NOTHING))
         requests = requests_of_row(
             plant,
             self._states,
-            [_sum(inputs, f"Port-{i}", "P_set[MW]") for i in range(plant.n_device)],
-            [_sum(inputs, f"Port-{i}", "Q_set[MVar]") for i in range(plant.n_device)],
+            [_sum(inputs, f"Port-{i}", "P_set[MW]") for i in range(plant.n_port)],
+            [_sum(inputs, f"Port-{i}", "Q_set[MVar]") for i in range(plant.n_port)],
             [_position(inputs, i) for i in range(len(plant.positions))],
         )
         nows = nows_of_step(plant, self._first_step + time // plant.step_s, series)
-        roads = {key: float(one) for key in ("congestion",) for one in around.get(key, {}).values()}
+        roads = {key: next(iter(around[key].values())) for key in ("congestion",) if around.get(key)}
         done = step_all(plant.devices, plant.couplings, self._states, requests, nows, roads)
         self._stored_change_mwh = [
             device.stored_mwh(after) - device.stored_mwh(before)
@@ -139,10 +134,6 @@ class FleetSimulator(mosaik_api_v3.Simulator):
                     self._p_bus[port.bus] += port.p_mw
                     self._q_bus[port.bus] += port.q_mvar
         return time + plant.step_s
-
-    def _having(self, key: str) -> int:
-        """Number of devices with a series of this name."""
-        return sum(key in device.series for device in self._plant.devices)
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Return powers, states and outcomes of the step."""
@@ -191,22 +182,18 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         ]
 
 
-def _shares(around: dict[str, Any], attr: str, count: int) -> list[float] | None:
-    shares = _given(around, attr, count)
-    if shares is not None and not all(0 <= one <= 1 for one in shares):
-        raise ValueError(f"{attr} must be {count} shares between 0 and 1, not {shares}")
-    return shares
-
-
-def _given(around: dict[str, Any], attr: str, count: int) -> list[float] | None:
-    """Return a list that was connected; ``None`` where nothing is."""
-    given = list(around.get(attr, {}).values())
-    if not given:
-        return None
-    (values,) = given
-    if len(values) != count:
-        raise ValueError(f"{attr} must be {count} values, not {values}")
-    return [float(one) for one in values]
+def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Return what surrounds each device; refuses unknown devices and keys, and values that are no numbers."""
+    known = {device.key: device.series for device in plant.devices}
+    wrong = [
+        f"{device}.{key} = {value!r}"
+        for device, values in given.items()
+        for key, value in values.items()
+        if key not in known.get(device, {}) or not isinstance(value, (int, float)) or not math.isfinite(value)
+    ]
+    if wrong:
+        raise ValueError(f"series of no device of the case, or no numbers: {', '.join(wrong)}")
+    return [given.get(device.key, NOTHING) for device in plant.devices]
 
 
 def _sum(inputs: dict[str, Any], eid: str, attr: str) -> float:

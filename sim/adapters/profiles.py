@@ -2,8 +2,7 @@
 
 ``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, and
 ``P_own[MW]``: what of ``P_gen[MW]`` is the network's own, and no device's. ``Market-0`` gives the prices, ``Roads-0``
-the congestion, ``Service-0`` the lists ``generation[MW]`` of generators, ``availability`` over the ports that a plan
-sets and ``capacity`` over all stores.
+the list ``congestion`` of all roads, ``Service-0`` the ``series`` of all devices, by device and key.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ META: dict[str, Any] = {
         "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"]},
         "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
         "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
-        "Service": {"public": True, "params": [], "attrs": ["generation[MW]", "availability", "capacity"]},
+        "Service": {"public": True, "params": [], "attrs": ["series"]},
     },
 }
 
@@ -47,8 +46,8 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         self._own = own
         self._load = conditions.load_p_mw + own
         self._generation = np.tile(own, (conditions.steps, 1))
-        for column, bus in enumerate(plant.generator_bus):
-            self._generation[:, bus] += conditions.generation_mw[:, column]
+        for one in plant.profiled:
+            self._generation[:, one.bus] += conditions.series[one.device.key][one.key]
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
@@ -71,13 +70,12 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
     def _value(self, eid: str, attr: str) -> Any:
         conditions, step = self._case.conditions, self._step
         if attr == "congestion":
-            return float(conditions.congestion[step])
-        if attr == "availability":
-            return _row(conditions.availability, step, self._case.plant.n_device)
-        if attr == "capacity":
-            return _row(conditions.capacity, step, len(self._case.plant.storages))
-        if attr == "generation[MW]":
-            return conditions.generation_mw[step].tolist()
+            return conditions.congestion[step].tolist()
+        if attr == "series":
+            return {
+                device: {key: float(values[step]) for key, values in series.items()}
+                for device, series in conditions.series.items()
+            }
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
         buses = self._case.plant.bus_slices[int(eid.rpartition("-")[2])]
@@ -89,7 +87,3 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
             "P_gen[MW]": self._generation,
         }[attr]
         return table[step, buses].tolist()
-
-
-def _row(shares: np.ndarray | None, step: int, count: int) -> list[float]:
-    return [1.0] * count if shares is None else shares[step].tolist()

@@ -10,7 +10,6 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
-from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.sim.adapters.fleet import in_order
@@ -141,24 +140,23 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         prediction = plan["prediction"]
         stored: Sequence[Sequence[float]] = () if prediction is None else prediction["energy_mwh"]
         energies = iter(stored[1] if len(stored) > 1 else ())
-        setpoints = zip(plan["p_mw"][0], plan["q_mvar"][0], strict=True)
+        plant, p_set, q_set = self._case.plant, plan["p_mw"][0], plan["q_mvar"][0]
         rows: list[dict[str, Any]] = []
-        for device, outcome in zip(self._case.plant.devices, outcomes, strict=True):
+        for device, own, outcome in zip(plant.devices, plant.port_columns, outcomes, strict=True):
             planned = next(energies, None) if device.stores else None
-            for port, done in zip(device.ports, outcome["ports"], strict=True):
-                if port.act is Act.FOLLOWS:
+            for column, done in zip(range(own.start, own.stop), outcome["ports"], strict=True):
+                if column not in plant.planned:
                     continue
-                p_set, q_set = next(setpoints)
                 rows.append(
                     {
                         "phase": "fixed",
                         "departed": False,
                         **done,
                         **outcome["row"],
-                        "device": port.name,
+                        "device": plant.ports[column].name,
                         "kind": device.port_kind,
-                        "p_set_mw": p_set,
-                        "q_set_mvar": q_set,
+                        "p_set_mw": p_set[column],
+                        "q_set_mvar": q_set[column],
                         "energy_plan_mwh": None if planned is None else float(planned),
                     }
                 )
@@ -172,7 +170,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         return rows
 
     def _plan(self, plan: dict[str, Any]) -> list[dict[str, Any]]:
-        row = (plan["p_mw"][0], plan["q_mvar"][0], plan["destination"][0])
+        row = (plan["p_mw"][0], plan["q_mvar"][0], plan["position"][0])
         return [
             {"device": name, "p_mw": p, "q_mvar": q, "station": label}
             for name, p, q, label in values_of_step(self._case.plant, self._plan_rows, *row)
@@ -190,7 +188,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         return {
             "buy_price": buy,
             "sell_price": sell,
-            "congestion": congestion,
+            "congestion": float(np.mean(congestion)) if congestion else 0.0,
             "res_cost": float(sum(one["money"].get("feed_in", 0.0) for one in outcomes)),
             "plan_cost": None if prediction is None else float(prediction["cost"][0]),
             "solver_status": outcome.status.value,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Plant
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.read_only import immutable, own_copy
 from gridferry.sim.case.profile_table import ProfileTable, column_names, read_profile
 from gridferry.sim.case.profile_times import Clock
 from gridferry.sim.config.devices import StorageConfig
@@ -27,28 +28,23 @@ class Conditions:
     ----------
     load_p_mw, load_q_mvar : loads of each bus, positive where they consume, less the fixed generation of the network's
         source [MW, Mvar]
-    generation_mw : output of each generator [MW]
     buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
-    congestion : state of the roads, in the unit of `Roads.congestion_unit`
-    availability : share of its rating that each device has; ``None``: all are whole in every step
-    capacity : share of its rated energy that each store can hold; ``None`` likewise
+    congestion : state of each road, in the unit of `Roads.congestion_unit`
+    series : what surrounds each device, by `Device.key` and the keys of `Device.series`
     forecast_outage : no forecast arrives where it is above 0; ``None``: every one arrives
     """
 
     load_p_mw: Float[np.ndarray, "step bus"]
     load_q_mvar: Float[np.ndarray, "step bus"]
-    generation_mw: Float[np.ndarray, "step generator"]
     buy_price: Float[np.ndarray, " step"]
     sell_price: Float[np.ndarray, " step"]
-    congestion: Float[np.ndarray, " step"]
-    availability: Float[np.ndarray, "step device"] | None = None
-    capacity: Float[np.ndarray, "step storage"] | None = None
+    congestion: Float[np.ndarray, "step road"]
+    series: Mapping[str, Mapping[str, Float[np.ndarray, " step"]]]
     forecast_outage: Float[np.ndarray, " step"] | None = None
 
     def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if value is not None:
-                value.setflags(write=False)
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, own_copy(value))
 
     @property
     def steps(self) -> int:
@@ -288,36 +284,27 @@ class _Composition:
         for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
             load_p[:, buses] -= feeder.p_gen_mw
             load_q[:, buses] -= feeder.q_gen_mvar
-        generation = np.empty((steps, len(config.generators)))
-        for i in range(len(config.generators)):
-            generation[:, i] = self.series[("generators", i, "p_mw")]
         if self.faults:
             raise InputError(self.faults)
+        congestion = immutable(self.series.get(("roads", "congestion"), np.zeros(steps)))
         return Conditions(
             load_p_mw=load_p,
             load_q_mvar=load_q,
-            generation_mw=generation,
             buy_price=self.series[("prices", "buy")],
             sell_price=self.series[("prices", "sell")],
-            congestion=self.series.get(("roads", "congestion"), np.zeros(steps)),
-            availability=_unless(1.0, self._availability()),
-            capacity=_unless(1.0, self._of_stores("capacity")),
+            congestion=np.zeros((steps, 0)) if plant.roads is None else plant.roads.on_every_road(congestion),
+            series=self._of_devices(),
             forecast_outage=_unless(0.0, self.series[("forecast", "outage")]),
         )
 
-    def _of_stores(self, key: str) -> Float[np.ndarray, "step storage"]:
-        config = self.config
-        stores: list[Loc] = [("trucks", i) for i in range(len(config.trucks))]
-        stores += [("batteries", i) for i in range(len(config.batteries))]
-        columns = [self.series[(*loc, key)] for loc in stores]
-        return np.column_stack(columns) if columns else np.empty((config.time.steps, 0))
-
-    def _availability(self) -> Float[np.ndarray, "step device"]:
-        """Shares of trucks and batteries; then those of the links, for each of their terminals."""
-        shares = [self._of_stores("availability")]
-        for i, link in enumerate(self.plant.links):
-            shares += [self.series[("links", i, "availability")][:, None]] * len(link.terminals)
-        return np.concatenate(shares, axis=1)
+    def _of_devices(self) -> dict[str, dict[str, Float[np.ndarray, " step"]]]:
+        """Series of every device; its place in the config is its table, and where its name stands in it."""
+        given = {}
+        for device in self.plant.devices:
+            names = [one.name for one in getattr(self.config, device.table)]
+            loc: Loc = (device.table, names.index(device.name))
+            given[device.key] = {key: self.series[(*loc, key)] for key in device.series}
+        return given
 
     def _add_load(
         self,

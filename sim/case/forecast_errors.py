@@ -47,16 +47,17 @@ def with_errors(plant: Plant, conditions: Conditions, settings: ForecastConfig, 
         share = np.maximum(factor(errors.load, "load", names[k], str(names[:k].count(names[k]))), 0.0)
         load_p[:, buses] *= share[:, None]
         load_q[:, buses] *= share[:, None]
-    generation = conditions.generation_mw.copy()
-    for i, generator in enumerate(plant.generators):
-        generation[:, i] *= np.maximum(factor(errors.generation, "generation", generator.name), 0.0)
+    series = {device: dict(given) for device, given in conditions.series.items()}
+    for one in plant.profiled:
+        share = np.maximum(factor(errors.generation, "generation", one.device.name), 0.0)
+        series[one.device.key][one.key] = share * conditions.series[one.device.key][one.key]
     return replace(
         conditions,
         load_p_mw=load_p,
         load_q_mvar=load_q,
-        generation_mw=generation,
         buy_price=conditions.buy_price * factor(errors.price, "price"),
-        congestion=conditions.congestion * np.maximum(factor(errors.congestion, "congestion"), 0.0),
+        congestion=conditions.congestion * np.maximum(factor(errors.congestion, "congestion"), 0.0)[:, None],
+        series=series,
     )
 
 

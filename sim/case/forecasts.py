@@ -8,12 +8,16 @@ last step is taken to persist.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.devices import Series
+from gridferry.networks.read_only import own_copy
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.config.schema import ForecastConfig, ForecastKind
 
@@ -67,9 +71,9 @@ class Forecaster:
         coming = slice(step, end)
         devices = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
         if self._kind is ForecastKind.PERSISTENCE:
-            forecast = _rows(self._known, measured_rows(step, end, plant.steps_per_day), devices)
+            forecast = _rows(plant, self._known, measured_rows(step, end, plant.steps_in_24_h), devices)
         else:
-            forecast = _rows(self._known, coming, devices)
+            forecast = _rows(plant, self._known, coming, devices)
         if not self._arrives[step]:
             return _nothing_of(forecast)
         if self._ageing_h == 0.0 or step == 0:
@@ -103,24 +107,16 @@ def corrected(
         share = factor(measured, expected, float(total.max()))
         load_p[:, buses] *= share
         load_q[:, buses] *= share
-    generation = forecast.generation_mw.copy()
-    for i in range(len(plant.generators)):
-        one, peak = slice(i, i + 1), float(known.generation_mw[:, i].max())
-        share = factor(realised.generation_mw[last, one], known.generation_mw[last, one], peak)
-        generation[:, one] *= share
-    traffic = factor(
-        realised.congestion[last : last + 1], known.congestion[last : last + 1], float(known.congestion.max())
+    series = {device: dict(given) for device, given in forecast.series.items()}
+    for profiled in plant.profiled:
+        device, key = profiled.device.key, profiled.key
+        expected_mw, measured_mw = known.series[device][key], realised.series[device][key]
+        share = factor(measured_mw[last : last + 1], expected_mw[last : last + 1], float(expected_mw.max()))
+        series[device][key] = forecast.series[device][key] * share[:, 0]
+    traffic = factor(realised.congestion[last], known.congestion[last], float(known.congestion.max(initial=0.0)))
+    return own_copy(
+        replace(forecast, load_p_mw=load_p, load_q_mvar=load_q, congestion=forecast.congestion * traffic, series=series)
     )
-    aged = replace(
-        forecast,
-        load_p_mw=load_p,
-        load_q_mvar=load_q,
-        generation_mw=generation,
-        congestion=forecast.congestion * traffic[:, 0],
-    )
-    for values in (aged.load_p_mw, aged.load_q_mvar, aged.generation_mw, aged.congestion):
-        values.setflags(write=False)
-    return aged
 
 
 def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:
@@ -136,32 +132,34 @@ def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " 
 
 
 def _rows(
-    conditions: Conditions, rows: slice | Int[np.ndarray, " horizon"], devices: slice | Int[np.ndarray, " horizon"]
+    plant: Plant,
+    conditions: Conditions,
+    rows: slice | Int[np.ndarray, " horizon"],
+    devices: slice | Int[np.ndarray, " horizon"],
 ) -> Forecast:
     """Take rows of the conditions, other ones of the state of devices; slices are views of the read-only conditions."""
 
-    def taken(values: np.ndarray, which: slice | Int[np.ndarray, " horizon"]) -> np.ndarray:
-        part = values[which]
-        part.setflags(write=False)
-        return part
+    def of_device(given: Mapping[str, np.ndarray], own: Mapping[str, Series]) -> dict[str, np.ndarray]:
+        return {key: values[devices if own[key].port is None else rows] for key, values in given.items()}
 
-    of_devices = (conditions.availability, conditions.capacity)
-    availability, capacity = (None if one is None else taken(one, devices) for one in of_devices)
-    return Forecast(
-        load_p_mw=taken(conditions.load_p_mw, rows),
-        load_q_mvar=taken(conditions.load_q_mvar, rows),
-        generation_mw=taken(conditions.generation_mw, rows),
-        buy_price=taken(conditions.buy_price, rows),
-        sell_price=taken(conditions.sell_price, rows),
-        congestion=taken(conditions.congestion, rows),
-        availability=availability,
-        capacity=capacity,
+    return own_copy(
+        Forecast(
+            load_p_mw=conditions.load_p_mw[rows],
+            load_q_mvar=conditions.load_q_mvar[rows],
+            buy_price=conditions.buy_price[rows],
+            sell_price=conditions.sell_price[rows],
+            congestion=conditions.congestion[rows],
+            series={one.key: of_device(conditions.series[one.key], one.series) for one in plant.devices},
+        )
     )
 
 
 def _nothing_of(forecast: Forecast) -> Forecast:
     """Return a forecast of which nothing arrived: all values are NaN."""
-    missing = {name: np.full_like(values, np.nan) for name, values in vars(forecast).items() if values is not None}
-    for values in missing.values():
-        values.setflags(write=False)
-    return replace(forecast, **missing)
+
+    def nothing(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: nothing(one) for key, one in value.items()}
+        return None if value is None else np.full_like(value, np.nan)
+
+    return own_copy(replace(forecast, **{name: nothing(value) for name, value in vars(forecast).items()}))

@@ -90,10 +90,7 @@ class _Builder:
         plant = Plant(
             feeders=tuple(one.feeder for one in networks),
             stations=stations,
-            trucks=trucks,
-            batteries=batteries,
-            links=links,
-            generators=generators,
+            devices=(*trucks, *batteries, *links, *generators),
             roads=roads,
             step_s=time.step_s,
             steps=time.steps,

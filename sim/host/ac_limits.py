@@ -1,4 +1,4 @@
-"""Limits of the grid on an AC power flow of the forecast: by how much they break, and what a controller is to mend."""
+"""Limits of the grid on an AC power flow of the forecast: by how much it breaks them, and the feedback of that."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gridferry.controllers.contract import Correction, Plan, Plant
+from gridferry.controllers.contract import AcFeedback, Plan, Plant
 from gridferry.controllers.schedule.ac_flow import AcFlow
 
 
 @dataclass(frozen=True, eq=False)
-class Excess:
+class LimitViolation:
     """By how much AC on the forecast breaks limits; 0 where they are kept within the tolerance, or nothing is known.
 
     Attributes
@@ -44,7 +44,7 @@ class Excess:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """What the least bad plan has least of: networks without a power flow, then the largest excess in per unit.
+        """What the least bad plan has least of: networks without a power flow, then the largest violation in per unit.
 
         The voltages of slack buses, which are the same under every plan, do not count.
         """
@@ -52,7 +52,7 @@ class Excess:
         return self.unsolved, float(max(free.max(), self.loading.max(initial=0.0)))
 
     @property
-    def mendable(self) -> bool:
+    def correctable(self) -> bool:
         """Whether a limit breaks that another plan might keep."""
         return self.rank[1] > 0.0
 
@@ -89,10 +89,10 @@ class AcLimits:
         self._v_tolerance = v_tolerance_pu
         self._loading_tolerance = loading_tolerance_percent / 100.0
 
-    def excess(self, flow: AcFlow) -> Excess:
+    def violation(self, flow: AcFlow) -> LimitViolation:
         """Return by how much the first step of the first schedule breaks the limits."""
         v_pu, loading = flow.v_pu[0, 0], flow.loading[0, 0]
-        return Excess(
+        return LimitViolation(
             v_low_pu=_beyond(self._low - v_pu, self._v_tolerance),
             v_high_pu=_beyond(v_pu - self._high, self._v_tolerance),
             loading=_beyond(loading - self._loading, self._loading_tolerance),
@@ -102,19 +102,19 @@ class AcLimits:
         )
 
 
-def corrected(correction: Correction | None, excess: Excess, plan: Plan) -> Correction:
+def next_feedback(feedback: AcFeedback | None, violation: LimitViolation, plan: Plan) -> AcFeedback:
     """Return what is asked after ``plan``: what it was asked itself, and what AC broke in spite of it; read-only."""
-    low, high = (np.where(excess.held, 0.0, one) for one in (excess.v_low_pu, excess.v_high_pu))
-    rating = np.zeros_like(excess.loading)
-    if correction is not None:
-        low, high = low + correction.v_low_pu, high + correction.v_high_pu
-        rating = correction.rating
+    low, high = (np.where(violation.held, 0.0, one) for one in (violation.v_low_pu, violation.v_high_pu))
+    rating = np.zeros_like(violation.loading)
+    if feedback is not None:
+        low, high = low + feedback.v_low_pu, high + feedback.v_high_pu
+        rating = feedback.rating
     # a plant has ratings, and no limits below them
-    rating = np.where(excess.loading > 0, np.maximum(rating + excess.loading, excess.reserved), rating)
+    rating = np.where(violation.loading > 0, np.maximum(rating + violation.loading, violation.reserved), rating)
     rating = np.minimum(rating, 1.0)
     for one in (low, high, rating):
         one.setflags(write=False)
-    return Correction(v_low_pu=low, v_high_pu=high, rating=rating, plan=plan)
+    return AcFeedback(v_low_pu=low, v_high_pu=high, rating=rating, plan=plan)
 
 
 def _beyond(distance: Float[np.ndarray, " entity"], tolerance: float) -> Float[np.ndarray, " entity"]:

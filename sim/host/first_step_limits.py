@@ -16,13 +16,16 @@ _ROUNDING_MW = 1e-6
 def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Plan:
     """Return a finite plan with row 0 cut to what its devices will do.
 
-    Where availability and capacity forecast for this step are not finite, devices count as whole. What the plan
+    Where a series of a device forecast for this step is not finite, its default holds. What the plan
     predicted is left out where it does not hold for what is left.
     """
-    done = [port for _, outcome in step_first_row(plant, plan, observation, forecast) for port in outcome.ports]
+    ports = [port for _, outcome in step_first_row(plant, plan, observation, forecast) for port in outcome.ports]
     rows_p, rows_q = plan.p_mw.copy(), plan.q_mvar.copy()
-    rows_p[0] = [port.p_mw for port in done[: plant.n_device]]
-    rows_q[0] = [port.q_mvar for port in done[: plant.n_device]]
-    as_planned = np.allclose(rows_p[0], plan.p_mw[0], rtol=0.0, atol=_ROUNDING_MW)
-    as_planned = as_planned and np.allclose(rows_q[0], plan.q_mvar[0], rtol=0.0, atol=_ROUNDING_MW)
+    rows_p[0] = [port.p_mw for port in ports]
+    rows_q[0] = [port.q_mvar for port in ports]
+    set_by_plan = list(plant.planned)
+    as_planned = all(
+        np.allclose(done[0, set_by_plan], asked[0, set_by_plan], rtol=0.0, atol=_ROUNDING_MW)
+        for done, asked in ((rows_p, plan.p_mw), (rows_q, plan.q_mvar))
+    )
     return replace(plan, p_mw=rows_p, q_mvar=rows_q, prediction=plan.prediction if as_planned else None)

@@ -9,9 +9,9 @@ from time import perf_counter
 import numpy as np
 
 from gridferry.controllers.contract import (
+    AcFeedback,
     Controller,
     ControllerError,
-    Correction,
     Forecast,
     Note,
     NoteKind,
@@ -29,7 +29,7 @@ from gridferry.controllers.plugins.user_code import described, one_line, place_o
 from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
 from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
-from gridferry.sim.host.ac_limits import AcLimits, Excess, corrected
+from gridferry.sim.host.ac_limits import AcLimits, LimitViolation, next_feedback
 from gridferry.sim.host.first_step_limits import supplied_row
 
 # solvers meet limits to about this much; the agents clip the rest
@@ -74,7 +74,7 @@ class _Attempt:
 
     plan: Plan
     evaluation: Evaluation
-    excess: Excess
+    violation: LimitViolation
 
 
 class ControllerStoppedError(RuntimeError):
@@ -82,21 +82,24 @@ class ControllerStoppedError(RuntimeError):
 
 
 def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
-    """Say what forbids dispatching row 0 of a checked plan: ratings exceeded, stations that a truck may not use."""
-    p, q = plan.p_mw[0], plan.q_mvar[0]
-    over_p = np.abs(p) > plant.device_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
-    over_s = np.hypot(p, q) > plant.device_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
+    """Say what forbids dispatching row 0 of a checked plan: ratings exceeded, positions that may not be requested."""
+    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
+    over_p = p > plant.port_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
+    over_s = s > plant.port_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
     faults = [
-        f"{plant.device_names[i]}: asks {p[i]:.6g} MW of {plant.device_p_max_mw[i]:.6g}" for i in np.flatnonzero(over_p)
+        f"{plant.ports[i].name}: requests {plan.p_mw[0, i]:.6g} MW of {plant.port_p_max_mw[i]:.6g}"
+        for i in plant.planned
+        if over_p[i]
     ]
     faults += [
-        f"{plant.device_names[i]}: asks {np.hypot(p[i], q[i]):.6g} MVA of {plant.device_s_max_mva[i]:.6g}"
-        for i in np.flatnonzero(over_s & ~over_p)
+        f"{plant.ports[i].name}: requests {s[i]:.6g} MVA of {plant.port_s_max_mva[i]:.6g}"
+        for i in plant.planned
+        if over_s[i] and not over_p[i]
     ]
     faults += [
-        f"{truck.name}: destination {int(station)} is none of its stations"
-        for truck, station in zip(plant.trucks, plan.destination[0], strict=True)
-        if int(station) not in truck.stations
+        f'{one.name}: may not be set to position {int(index)}, "{one.labels[index]}"'
+        for one, index in zip(plant.positions, plan.position[0], strict=True)
+        if int(index) not in one.choices
     ]
     return faults
 
@@ -132,7 +135,7 @@ class ControllerHost:
         self._controller = controller
         self._on_failure = on_failure
         self._limits = limits or AcLimits(plant)
-        self._ac_corrections = ac_corrections if controller.corrects else 0
+        self._ac_corrections = ac_corrections if controller.accepts_ac_feedback else 0
         self._clip = clip
 
     def decide(self, observation: Observation, forecast: Forecast) -> Dispatch:
@@ -150,9 +153,9 @@ class ControllerHost:
                 attempt = _noted(attempt, Note(NoteKind.AC_CORRECTIONS, float(corrections)))
             fallback = Fallback.NONE
             failure = f"step {observation.step}: {note}" if note else ""
-            if attempt.excess.unsolved and self._on_failure is not OnFailure.STOP:
+            if attempt.violation.unsolved and self._on_failure is not OnFailure.STOP:
                 instead, other, _ = self._fall_back(observation, forecast)
-                if instead.excess.rank < attempt.excess.rank:
+                if instead.violation.rank < attempt.violation.rank:
                     attempt, fallback = instead, other
                     failure = f"step {observation.step}: AC has no solution under its plan on the forecast"
         else:
@@ -168,8 +171,8 @@ class ControllerHost:
             failure=failure,
             seconds=perf_counter() - started,
             corrections=corrections,
-            ac_excess_pu=attempt.excess.v_pu,
-            ac_excess_percent=attempt.excess.percent,
+            ac_excess_pu=attempt.violation.v_pu,
+            ac_excess_percent=attempt.violation.percent,
         )
 
     def _ask(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
@@ -198,21 +201,21 @@ class ControllerHost:
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         row = Schedules.of_plan(plan, 1)
         found = evaluate(self._plant, row, observation, forecast, as_requested=self._clip)
-        return _Attempt(plan, found, self._limits.excess(found.flow))
+        return _Attempt(plan, found, self._limits.violation(found.flow))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
         """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""
         best = attempt = first
-        correction: Correction | None = None
+        feedback: AcFeedback | None = None
         for made in range(1, self._ac_corrections + 1):
-            if not attempt.excess.mendable:
+            if not attempt.violation.correctable:
                 return best, made - 1, ""
-            correction = corrected(correction, attempt.excess, attempt.plan)
-            plan, failure = self._ask(replace(observation, correction=correction), forecast)
+            feedback = next_feedback(feedback, attempt.violation, attempt.plan)
+            plan, failure = self._ask(replace(observation, ac_feedback=feedback), forecast)
             if plan is None:
                 return best, made, f"correction {made}: {failure}"
             attempt = self._tried(plan, observation, forecast)
-            if attempt.excess.rank <= best.excess.rank:
+            if attempt.violation.rank <= best.violation.rank:
                 best = attempt
         return best, self._ac_corrections, ""
 
@@ -231,8 +234,8 @@ class ControllerHost:
             return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
         rest = replace(rest, solver=SolverOutcome(termination=Termination.PREVIOUS_PLAN))
         kept = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
-        if kept.excess.rank > idle.excess.rank:
-            return idle, Fallback.IDLE, f"the previous plan {kept.excess}, more than doing nothing"
+        if kept.violation.rank > idle.violation.rank:
+            return idle, Fallback.IDLE, f"the previous plan {kept.violation}, more than doing nothing"
         return kept, Fallback.PREVIOUS_PLAN, ""
 
 

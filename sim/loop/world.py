@@ -179,8 +179,13 @@ def _assemble(
         return shared
 
     checkpoint = start.checkpoint or {}
-    capacity = case.conditions.capacity
-    state = checkpoint.get("state") or initial_state(plant, None if capacity is None else capacity[start.step].tolist())
+    state = checkpoint.get("state") or initial_state(
+        plant,
+        {
+            device: {key: float(values[start.step]) for key, values in series.items()}
+            for device, series in case.conditions.series.items()
+        },
+    )
     profiles = world.start("Profiles", **shared)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
     agents = world.start("Fleet", **of_case("Fleet"), state=state)
@@ -211,10 +216,10 @@ def _assemble(
     (record,) = writer.Recorder.create(1)
 
     world.connect(roads, fleet, "congestion")
-    world.connect(service, fleet, "generation[MW]", "availability", "capacity")
-    # ports that follow a profile take no setpoint
-    for setpoint, port in zip(_of_type(controller, "Setpoint"), _of_type(fleet, "Port"), strict=False):
-        world.connect(setpoint, port, "P_set[MW]", "Q_set[MVar]")
+    world.connect(service, fleet, "series")
+    setpoints, ports = _of_type(controller, "Setpoint"), _of_type(fleet, "Port")
+    for index in plant.planned:
+        world.connect(setpoints[index], ports[index], "P_set[MW]", "Q_set[MVar]")
     for chosen, position in zip(_of_type(controller, "Position"), _of_type(fleet, "Position"), strict=True):
         world.connect(chosen, position, "position_set")
     for feed, one in zip(_of_type(fleet, "Feed"), grids, strict=True):

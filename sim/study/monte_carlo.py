@@ -188,7 +188,9 @@ def _networks(
 ) -> list[_SampledNetwork]:
     p = device_p_mw - forecast.net_load_mw(plant)
     q = device_q_mvar - forecast.load_q_mvar
-    p_per_error, q_per_error = error_map.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    p_per_error, q_per_error = error_map.injections(
+        forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant)
+    )
     return [
         _SampledNetwork(
             feeder=feeder,
@@ -296,5 +298,5 @@ def _check(
         )
     shapes = (error_map.load.shape, error_map.generation.shape)
     sources = len(error_map.sources)
-    if shapes != ((plant.n_bus, sources), (len(plant.generators), sources)):
+    if shapes != ((plant.n_bus, sources), (len(plant.profiled), sources)):
         raise ValueError(f"the error map has shapes {shapes}, which do not fit the plant's buses and generators")

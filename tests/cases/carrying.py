@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cases.parts import forecast_of, plant_of
 from gridferry.controllers.conformance.sample_plants import at_start, read_only
 from gridferry.controllers.contract import (
     Forecast,
@@ -56,7 +57,7 @@ def carrying(
     """The case with a price of every trip and, where given, other lines and figures of the trucks' stores."""
     given = Storage(1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, None, float("inf"), 0.0)
     cost = TruckCost(trip / 10.0, 0.0, Mileage.LEG, Labour.TRAVEL, 8.0)
-    plant = Plant(
+    plant = plant_of(
         feeders=(_pair("dn1", 0.0, r_ohm), _pair("dn2", 2.0, r_ohm)),
         stations=(Station("A", 0, 1), Station("B", 1, 3)),
         trucks=tuple(Truck(f"T{k}", replace(given, **store), (0, 1), 0, 2, cost) for k in range(trucks)),
@@ -71,7 +72,8 @@ def carrying(
         export_price_ratio=0.0,
         currency="USD",
     )
-    forecast = Forecast(
+    forecast = forecast_of(
+        plant,
         load_p_mw=np.tile([0.0, 0.0, 0.0, 2.0], (horizon, 1)),
         load_q_mvar=np.zeros((horizon, 4)),
         generation_mw=np.full((horizon, 1), 2.0),

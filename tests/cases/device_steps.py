@@ -19,7 +19,7 @@ class Setpoint(NamedTuple):
 
     p_mw: float = 0.0
     q_mvar: float = 0.0
-    destination: int | None = None
+    position: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Done:
 
 def alone(device: Device[Any], state: Any, setpoints: Sequence[Setpoint], now: Now) -> tuple[Any, Outcome]:
     """One step of one device; its position, if it has one, is that of the first setpoint."""
-    to = device.at(state) if setpoints[0].destination is None else (setpoints[0].destination,)
+    to = device.at(state) if setpoints[0].position is None else (setpoints[0].position,)
     request = Request(tuple(one.p_mw for one in setpoints), tuple(one.q_mvar for one in setpoints), to)
     ((after, outcome),) = step_all([device], [], [state], [request], [now])
     return after, outcome

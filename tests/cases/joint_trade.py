@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from cases.carrying import carrying
+from cases.parts import last_steps, seen_as, with_devices, with_series
 from gridferry.controllers.conformance.sample_plants import at_start, read_only
 from gridferry.controllers.contract import (
+    AcFeedback,
     Battery,
     Controller,
-    Correction,
     Forecast,
     Link,
     Observation,
@@ -47,13 +48,14 @@ def trade(seed: int = 0, horizon: int = 6, export_ratio: float = 0.25, cheaper_b
     )
     rng = np.random.default_rng(seed)
     store = Storage(1.0, 0.5, 0.6, 0.95, 0.95, 0.02, 0.1, 0.9, 0.5, 0.5, float("inf"), 1.0)
-    plant = replace(
+    plant = with_devices(
         plant,
         batteries=(Battery("B", 1, 3, store),),
         links=(Link("L", (Terminal("L-1", 0, 1, 0.3, 0.02), Terminal("L-2", 1, 3, 0.3, 0.02)), 0),),
         export_price_ratio=export_ratio,
     )
-    day = replace(
+    day = with_series(
+        plant,
         forecast,
         load_p_mw=forecast.load_p_mw * rng.uniform(0.6, 1.0, (horizon, 1)),
         load_q_mvar=0.3 * forecast.load_p_mw,
@@ -72,33 +74,27 @@ def within(case: Case, v_min: float, v_max: float = 1.1) -> Case:
 def following(case: Case, plan: Plan, **seen: Any) -> Case:
     """The next step, everything as planned but for what is given."""
     plant, observation, forecast = case
+    movers = [state for state in observation.states if hasattr(state, "trips_today")]
     after = {
         "step": observation.step + 1,
         "energy_mwh": plan.prediction.energy_mwh[1].copy(),
-        "station": plan.destination[0].copy(),
+        "station": plan.position[0].copy(),
         "transit_steps": np.array(plan.memory["joint"]["transit_steps"], dtype=np.int64),
-        "trips_today": observation.trips_today + (plan.destination[0] != observation.station),
+        "trips_today": [one.trips_today for one in movers] + (plan.position[0] != observation.position),
         "previous_plan": plan,
     }
-    rest = replace(
-        forecast,
-        **{
-            name: getattr(forecast, name)[1:]
-            for name in ("load_p_mw", "load_q_mvar", "generation_mw", "buy_price", "sell_price", "congestion")
-        },
-    )
-    return plant, read_only(replace(observation, **(after | seen))), rest
+    return plant, read_only(seen_as(plant, observation, **(after | seen))), last_steps(forecast, 1)
 
 
 def corrected(case: Case, plan: Plan, low: float = 0.0, high: float = 0.0, rating: float = 0.0) -> Case:
     """The case asked again: so much more at load buses, so much of the branches left free."""
     plant, observation, forecast = case
     away = np.array([0.0, 1.0, 0.0, 1.0])
-    asks = Correction(low * away, high * away, np.full(plant.n_branch, rating), plan)
-    return plant, replace(observation, correction=asks), forecast
+    asks = AcFeedback(low * away, high * away, np.full(plant.n_branch, rating), plan)
+    return plant, replace(observation, ac_feedback=asks), forecast
 
 
 def equipped(case: Case, **given: np.ndarray) -> Case:
-    """The case with other arrays of the forecast."""
+    """The case with other series in the forecast."""
     plant, observation, forecast = case
-    return plant, observation, read_only(replace(forecast, **given))
+    return plant, observation, read_only(with_series(plant, forecast, **given))

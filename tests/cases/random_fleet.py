@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cases.parts import forecast_of, plant_of
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import (
     Battery,
@@ -62,7 +63,7 @@ def instance(seed: int, trucks: int, horizon: int, export_ratio: float = 0.8) ->
         )
 
     labour = Labour.FLAT_IF_USED if rng.random() < 0.3 else Labour.TRAVEL
-    plant = Plant(
+    plant = plant_of(
         feeders=(feeder,),
         stations=tuple(Station(f"S{i}", 0, int(rng.integers(0, n_bus))) for i in range(n_station)),
         trucks=tuple(
@@ -88,7 +89,8 @@ def instance(seed: int, trucks: int, horizon: int, export_ratio: float = 0.8) ->
         currency="USD",
     )
     shape = rng.uniform(0.4, 1.2, horizon)
-    forecast = Forecast(
+    forecast = forecast_of(
+        plant,
         load_p_mw=shape[:, None] * feeder.p_load_mw,
         load_q_mvar=shape[:, None] * feeder.q_load_mvar,
         generation_mw=rng.uniform(0.0, 1.2, (horizon, 1)),

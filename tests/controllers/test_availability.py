@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.parts import seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.contract import Forecast, Link, Observation, Plan, Plant, Storage, Terminal
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
@@ -117,7 +118,7 @@ def test_links_take_their_own_columns_of_what_is_available() -> None:
     there = np.ones((3, 5))
     there[:, :3] = 0.0
     there[1, 4] = 0.0
-    forecast = replace(look_ahead(sample, 0, 3), availability=there)
+    forecast = with_series(plant, look_ahead(sample, 0, 3), availability=there)
     (power,) = links_in_service(sample.plant, forecast)
     solve(Model(-cp.sum(power.p[:, 1]), [*power.constraints, power.q == 0]))
     np.testing.assert_allclose(power.p.value[:, 1], [0.5 * 0.98 / 1.02, 0.0, 0.5 * 0.98 / 1.02], atol=1e-5)
@@ -153,21 +154,21 @@ def test_no_plan_asks_for_what_is_out_of_service(planned) -> None:
     there = np.random.default_rng(4).choice([0.0, 0.3, 1.0], (6, 5))
     plan, whole = planned(equipped(case, availability=there)), planned(case)
     asked = np.hypot(plan.p_mw, plan.q_mvar)
-    assert (asked <= case[0].device_s_max_mva * there + 1e-5).all()
+    assert (asked <= case[0].port_s_max_mva * there + 1e-5).all()
     assert not asked[there == 0.0].any()
     assert plan.solver.objective >= whole.solver.objective - 1e-3
     # the shares bind: whole, more was asked for
-    assert (np.hypot(whole.p_mw, whole.q_mvar) > case[0].device_s_max_mva * there + 1e-3).any()
+    assert (np.hypot(whole.p_mw, whole.q_mvar) > case[0].port_s_max_mva * there + 1e-3).any()
 
 
 @pytest.mark.parametrize("planned", [by_links, by_trucks])
 def test_nothing_in_service_is_the_cost_of_doing_nothing(planned) -> None:
     plant, observation, _ = case = evening()
-    rest = np.zeros((6, plant.n_device))
+    rest = np.zeros((6, plant.n_port))
     plan = planned(equipped(case, availability=rest))
     np.testing.assert_array_equal(plan.p_mw, rest)
     np.testing.assert_array_equal(plan.q_mvar, rest)
-    np.testing.assert_array_equal(plan.destination, np.repeat(observation.station[None, :], 6, axis=0))
+    np.testing.assert_array_equal(plan.position, np.repeat(observation.position[None, :], 6, axis=0))
 
 
 @pytest.mark.parametrize("planned", [by_links, by_trucks])
@@ -197,28 +198,34 @@ def test_energy_due_is_that_of_the_strings_left() -> None:
     energy = np.array([1.0, 0.25, 0.6])
     holds = np.array([[1.0, 0.5, 1.0]])
     still = np.zeros((1, 5))
-    seen = replace(observation, energy_mwh=energy, capacity=holds[0])
-    kept = by_links((plant, seen, read_only(replace(forecast, capacity=holds, availability=still))))
+    seen = seen_as(plant, observation, energy_mwh=energy, capacity=holds[0])
+    kept = by_links((plant, seen, read_only(with_series(plant, forecast, capacity=holds, availability=still))))
     assert not kept.p_mw.any()
     with pytest.raises(InfeasibleError, match="B1 misses the energy"):
-        by_links((plant, replace(seen, capacity=np.ones(3)), read_only(replace(forecast, availability=still))))
+        by_links(
+            (
+                plant,
+                seen_as(plant, seen, capacity=np.ones(3)),
+                read_only(with_series(plant, forecast, availability=still)),
+            )
+        )
 
 
 def test_a_truck_whose_battery_is_out_still_drives() -> None:
     """By hand: 1 MWh on board at A; its battery fails for the hour in which it drives, which it costs nothing."""
     plant, observation, forecast = carrying(horizon=3, trip=10.0)
-    seen = replace(observation, energy_mwh=np.array([1.0]))
+    seen = seen_as(plant, observation, energy_mwh=np.array([1.0]))
     out = np.array([[0.0], [1.0], [0.0]])
-    plan = by_trucks((plant, seen, read_only(replace(forecast, availability=out))))
-    assert plan.destination.tolist() == [[1], [1], [1]]
+    plan = by_trucks((plant, seen, read_only(with_series(plant, forecast, availability=out))))
+    assert plan.position.tolist() == [[1], [1], [1]]
     np.testing.assert_allclose(plan.p_mw[:, 0], [0.0, 1.0, 0.0], atol=1e-5)
     assert plan.solver.objective == pytest.approx(3 * IDLE - PRICE + 10.0, abs=0.1)
 
 
 def test_a_truck_that_loses_strings_on_the_road_brings_what_is_left() -> None:
     plant, observation, forecast = carrying(horizon=3, trip=10.0)
-    seen = replace(observation, energy_mwh=np.array([1.0]))
+    seen = seen_as(plant, observation, energy_mwh=np.array([1.0]))
     holds = np.array([[1.0], [0.4], [0.4]])
-    plan = by_trucks((plant, seen, read_only(replace(forecast, capacity=holds))))
+    plan = by_trucks((plant, seen, read_only(with_series(plant, forecast, capacity=holds))))
     assert plan.p_mw[:, 0].sum() == pytest.approx(0.4, abs=1e-5)
     assert plan.solver.objective == pytest.approx(3 * IDLE - 0.4 * PRICE + 10.0, abs=0.1)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
+from cases.parts import seen_as, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import (
@@ -63,9 +64,9 @@ def test_a_truck_is_sent_where_its_energy_is_worth_most() -> None:
     """The case is one in which routes matter: without its trips it costs more."""
     case = trade(0)
     plan = joint(case, **EXACT)
-    assert set(plan.destination[:, 0]) == {0, 1}
+    assert set(plan.position[:, 0]) == {0, 1}
     plant, observation, forecast = case
-    stays = replace(observation, trips_today=np.array([2]))
+    stays = seen_as(plant, observation, trips_today=np.array([2]))
     assert joint((plant, stays, forecast), **EXACT).solver.objective > plan.solver.objective + 1.0
 
 
@@ -74,8 +75,8 @@ def test_savings_are_counted_from_a_horizon_in_which_trucks_on_the_road_drive_on
     plant, observation, forecast = trade(0)
     truck = plant.trucks[0]
     paid = replace(truck, cost=replace(truck.cost, labour_per_h=8.0))
-    plant = replace(plant, trucks=(paid, *plant.trucks[1:]))
-    driving = replace(observation, transit_steps=np.array([2]))
+    plant = with_devices(plant, trucks=(paid, *plant.trucks[1:]))
+    driving = seen_as(plant, observation, transit_steps=np.array([2]))
     parked, on_the_road = (joint((plant, seen, forecast), **EXACT).solver for seen in (observation, driving))
     assert on_the_road.reference - parked.reference == pytest.approx(2 * plant.step_h * 8.0)
 
@@ -98,7 +99,7 @@ def test_together_is_never_dearer_than_either_part(seed: int, asked: float) -> N
 def without_trucks(v_min: float) -> Case:
     """The dear evening of the sample plant with two feeders, its truck left out."""
     sample = two_feeders(step_s=3600)
-    plant = replace(
+    plant = with_devices(
         sample.plant,
         trucks=(),
         stations=(),
@@ -125,7 +126,7 @@ def test_without_trucks_it_is_mvdc_drcc(scenario: str) -> None:
 @given(seed=st.integers(0, 10**6))
 def test_without_links_and_margins_it_is_mess_exact(seed: int) -> None:
     plant, observation, forecast = trade(seed)
-    plant = replace(plant, links=())
+    plant = with_devices(plant, links=())
     part = controller(MessExact, plant, gap=1e-6).plan(observation, forecast)
     plan = joint((plant, observation, forecast), **EXACT)
     assert plan.solver.objective == pytest.approx(part.solver.objective, abs=3e-3)
@@ -134,7 +135,7 @@ def test_without_links_and_margins_it_is_mess_exact(seed: int) -> None:
 def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
     plant, _, forecast = case = trade(1)
     plan = joint(case, **EXACT)
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.destination)
+    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.position)
     v = operating_point(plant, p - forecast.net_load_mw(plant), q - forecast.load_q_mvar)
     np.testing.assert_allclose(plan.prediction.v_pu, np.abs(v), atol=1e-5)
 
@@ -144,7 +145,7 @@ def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
 def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio: float, loss: float) -> None:
     plant, observation, forecast = trade(3, horizon=5, export_ratio=export_ratio, cheaper_by=90.0)
     battery = plant.batteries[0]
-    plant = replace(
+    plant = with_devices(
         plant, batteries=(replace(battery, storage=replace(battery.storage, loss_coefficient=loss)),), links=()
     )
     case = plant, observation, forecast

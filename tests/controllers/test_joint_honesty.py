@@ -9,6 +9,7 @@ import pytest
 
 from cases.carrying import carrying
 from cases.joint_trade import EXACT, controller, corrected, equipped, joint, trade, within
+from cases.parts import seen_as, with_devices
 from cases.routing_task import task
 from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
@@ -24,7 +25,7 @@ from gridferry.controllers.uncertainty.voltage_margins import operating_point
 def test_a_corrected_plan_says_that_its_bound_is_for_the_routes_kept() -> None:
     case = trade(0)
     plan = joint(case, **EXACT)
-    stays = replace(plan, destination=np.zeros_like(plan.destination))
+    stays = replace(plan, position=np.zeros_like(plan.position))
     mended = joint(corrected(case, stays), **EXACT)
     assert mended.solver.objective > plan.solver.objective + 1.0
     assert mended.solver.note(NoteKind.BOUND_FOR_ROUTES) is not None
@@ -54,14 +55,14 @@ def test_negative_prices_leave_no_false_converter_loss_in_batteries(ratio: float
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
 def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: float) -> None:
     plant, observation, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
-    plan = controller(MessExact, replace(plant, links=())).plan(observation, forecast)
+    plan = controller(MessExact, with_devices(plant, links=())).plan(observation, forecast)
     assert plan.solver.violations == ()
     assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
 
 
 def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
     plant, observation, forecast = carrying(horizon=4, trip=5.0, trucks=2)
-    observation = replace(observation, energy_mwh=np.array([1.0, 0.0]), trips_today=np.array([1, 1]))
+    observation = seen_as(plant, observation, energy_mwh=np.array([1.0, 0.0]), trips_today=np.array([1, 1]))
     built = mess_model(plant, observation, forecast, MessOptions())
     exact = SolveOptions(gap=0.0, gap_abs=1e-3)
     given = task((plant, observation, forecast), exact)
@@ -98,6 +99,6 @@ def test_an_upper_voltage_limit_is_not_kept_by_losses_that_do_not_exist(
     plant, _, forecast = case
     plan = joint(case, **EXACT)
     assert plan.solver.note(NoteKind.RELAXATION_GAP) is None
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.destination)
+    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.position)
     v = np.abs(operating_point(plant, p - forecast.net_load_mw(plant), q - forecast.load_q_mvar))
     assert v.max() <= 1.003 + 2e-5

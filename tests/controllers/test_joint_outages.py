@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from cases.joint_trade import EXACT, equipped, joint, trade
+from cases.parts import seen_as
 
 
 def test_what_is_out_of_service_gets_no_setpoint() -> None:
@@ -22,7 +21,7 @@ def test_what_is_out_of_service_gets_no_setpoint() -> None:
     for p_or_q in (plan.p_mw, plan.q_mvar):
         assert not p_or_q[1:3, 1].any()
         assert not p_or_q[2:4, 2:].any()
-    rated = case[0].device_s_max_mva * there
+    rated = case[0].port_s_max_mva * there
     assert (np.hypot(plan.p_mw, plan.q_mvar) <= rated + 1e-5).all()
     assert plan.solver.objective >= joint(trade(0), **EXACT).solver.objective - 1e-3
 
@@ -59,7 +58,7 @@ def test_strings_lost_before_the_first_step_lose_nothing_again() -> None:
     """The share was 0.5 in the last step already; what is measured is what is left."""
     holds = np.full((6, 2), [1.0, 0.5])
     plant, observation, forecast = equipped(trade(0), capacity=holds)
-    seen = replace(observation, energy_mwh=np.array([0.5, 0.3]), capacity=np.array([1.0, 0.5]))
+    seen = seen_as(plant, observation, energy_mwh=np.array([0.5, 0.3]), capacity=np.array([1.0, 0.5]))
     plan = joint((plant, seen, forecast), **EXACT)
     np.testing.assert_array_equal(plan.prediction.energy_mwh[0], [0.5, 0.3])
     assert plan.prediction.energy_mwh[1:, 1].max() <= 0.45 + 1e-5

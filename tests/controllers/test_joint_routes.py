@@ -28,7 +28,7 @@ def test_routes_are_kept_between_decisions_and_power_is_planned_anew() -> None:
     assert decided_at(first) == 0
     drifted = following(case, first, energy_mwh=np.clip(first.prediction.energy_mwh[1] - 0.05, 0.1, None))
     kept = joint(drifted, **EXACT)
-    np.testing.assert_array_equal(kept.destination, first.destination[1:])
+    np.testing.assert_array_equal(kept.position, first.position[1:])
     assert decided_at(kept) == 0
     assert kept.solver.note(NoteKind.BOUND_FOR_ROUTES) == Note(NoteKind.BOUND_FOR_ROUTES, 0.0)
     np.testing.assert_array_equal(kept.prediction.energy_mwh[0], drifted[1].energy_mwh)
@@ -52,7 +52,7 @@ def departing(case: Case) -> tuple[Case, Plan]:
     """The step in which the truck departs, walked to; and its plan."""
     for _ in range(5):
         plan = joint(case, **EXACT, replan_routes=100)
-        if plan.destination[0, 0] != case[1].station[0]:
+        if plan.position[0, 0] != case[1].position[0]:
             return case, plan
         case = following(case, plan)
     raise AssertionError("the truck stays")
@@ -67,7 +67,7 @@ def test_a_late_truck_or_a_missed_arrival_brings_the_next_decision_forward() -> 
     again = joint(late, **EXACT, replan_routes=100)
     assert decided_at(again) == step + 1
     assert not again.p_mw[: late[1].transit_steps[0], 0].any()
-    missed = following(case, plan, station=case[1].station, transit_steps=np.array([0]))
+    missed = following(case, plan, station=case[1].position, transit_steps=np.array([0]))
     assert decided_at(joint(missed, **EXACT, replan_routes=100)) == step + 1
     # earlier than expected is no reason
     early = following(case, plan, transit_steps=np.array([0]))
@@ -85,13 +85,13 @@ def test_what_it_remembers_is_json_and_all_that_it_remembers() -> None:
     for one, previous in ((serving, first), (controller(Joint, case[0], **EXACT), back)):
         _, observation, forecast = following(case, previous)
         nexts.append(one.plan(observation, forecast))
-    for name in ("p_mw", "q_mvar", "destination"):
+    for name in ("p_mw", "q_mvar", "position"):
         np.testing.assert_array_equal(getattr(nexts[0], name), getattr(nexts[1], name))
     assert nexts[0].memory == nexts[1].memory
     # and what it planned in between changes nothing
     again = serving.plan(*case[1:])
     np.testing.assert_array_equal(again.p_mw, first.p_mw)
-    np.testing.assert_array_equal(again.destination, first.destination)
+    np.testing.assert_array_equal(again.position, first.position)
 
 
 def test_a_correction_tightens_the_first_step_and_keeps_the_routes() -> None:
@@ -100,7 +100,7 @@ def test_a_correction_tightens_the_first_step_and_keeps_the_routes() -> None:
     lowest = float(plan.prediction.v_pu[0, 3])
     low = lowest + 5e-4 - 0.9
     mended = joint(corrected(case, plan, low=low), **EXACT)
-    np.testing.assert_array_equal(mended.destination, plan.destination)
+    np.testing.assert_array_equal(mended.position, plan.position)
     assert decided_at(mended) == 0
     assert mended.prediction.v_pu[0, 3] >= 0.9 + low - 1e-6
     # only there: later steps may be as low as they were
@@ -125,4 +125,4 @@ def test_a_correction_leaves_as_much_of_a_rating_free_as_it_asks() -> None:
     rating = 1.0 - 0.95 * current(plan)[0].max() / 2.5
     mended = joint(corrected(case, plan, rating=rating), **EXACT)
     assert current(mended)[0].max() <= (1.0 - rating) * 2.5 * (1 + 1e-4)
-    np.testing.assert_array_equal(mended.destination, plan.destination)
+    np.testing.assert_array_equal(mended.position, plan.position)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases.parts import seen_as, with_devices, with_series
 from gridferry.controllers.conformance.dry_run import rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -68,7 +69,7 @@ def test_planned_voltages_and_imports_are_those_of_the_power_flow() -> None:
     day = day_of("three_bus")
     plan = controller(day.plant).plan(at_start(day.plant), day.day)
     feeder, p, q = day.plant.feeders[0], -day.day.net_load_mw(day.plant), -day.day.load_q_mvar
-    for step, station in enumerate(plan.destination[:, 0]):
+    for step, station in enumerate(plan.position[:, 0]):
         p[step, day.plant.station_bus[station]] += plan.p_mw[step, 0]
         q[step, day.plant.station_bus[station]] += plan.q_mvar[step, 0]
     v, _ = solve_sweep(feeder, p, q)
@@ -78,9 +79,9 @@ def test_planned_voltages_and_imports_are_those_of_the_power_flow() -> None:
 def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
     """A truck with no trips left at the slack can do nothing about PV; only fictitious losses keep the upper limit."""
     sample = three_bus(step_s=3600)
-    stays = replace(at_start(sample.plant), step=10, trips_today=np.array([3]))
+    stays = seen_as(plant, at_start(sample.plant), step=10, trips_today=np.array([3]))
     ahead = look_ahead(sample, 10, 4)
-    sunny = replace(ahead, generation_mw=6.0 * ahead.generation_mw)
+    sunny = with_series(plant, ahead, generation_mw=6.0 * ahead.generation_mw)
     feeder = sample.plant.feeders[0]
     v, _ = solve_sweep(feeder, -sunny.net_load_mw(sample.plant), -sunny.load_q_mvar)
     limit = float(np.abs(v).max()) - 5e-4
@@ -106,15 +107,16 @@ def test_between_decisions_routes_are_kept_and_drift_is_made_up_for() -> None:
     day = day_of("three_bus")
     chosen = controller(day.plant, replan_every=6)
     first = chosen.plan(at_start(day.plant), day.day)
-    drifted = replace(
+    drifted = seen_as(
+        plant,
         at_start(day.plant),
         step=1,
-        station=first.destination[0],
+        station=first.position[0],
         energy_mwh=at_start(day.plant).energy_mwh - 0.05,
         previous_plan=first,
     )
     kept = chosen.plan(drifted, look_ahead(day, 1, 144))
-    assert np.array_equal(kept.destination, first.destination[1:])
+    assert np.array_equal(kept.position, first.position[1:])
     assert kept.memory == first.memory
     assert kept.prediction.energy_mwh[0, 0] == drifted.energy_mwh[0]
     assert kept.prediction.energy_mwh[-1, 0] >= 0.5 * 6.381 - 1e-5
@@ -124,16 +126,16 @@ def test_between_decisions_routes_are_kept_and_drift_is_made_up_for() -> None:
 
 def test_a_late_truck_gives_no_power_before_it_arrives() -> None:
     day = day_of("three_bus")
-    late = replace(at_start(day.plant), station=np.array([2]), transit_steps=np.array([9]))
+    late = seen_as(plant, at_start(day.plant), station=np.array([2]), transit_steps=np.array([9]))
     plan = controller(day.plant).plan(late, look_ahead(day, 0, 36))
     assert not plan.p_mw[:9].any()
     assert not plan.q_mvar[:9].any()
-    assert (plan.destination[:9] == 2).all()
+    assert (plan.position[:9] == 2).all()
 
 
 def test_a_truck_on_the_road_beyond_the_horizon_is_no_trouble() -> None:
     day = day_of("three_bus")
-    away = replace(at_start(day.plant), transit_steps=np.array([40]))
+    away = seen_as(plant, at_start(day.plant), transit_steps=np.array([40]))
     plan = controller(day.plant).plan(away, look_ahead(day, 0, 12))
     assert not plan.p_mw.any()
 
@@ -143,12 +145,12 @@ def test_reactive_power_alone_makes_flat_labour_due() -> None:
     day = day_of("three_bus")
     truck = day.plant.trucks[0]
     dear = replace(truck.cost, labour=Labour.FLAT_IF_USED, labour_per_h=1e4)
-    plant = replace(day.plant, trucks=(replace(truck, cost=dear, initial_station=2),))
+    plant = with_devices(day.plant, trucks=(replace(truck, cost=dear, initial_station=2),))
     forecast = look_ahead(day, 0, 12)
     plan = controller(plant).plan(at_start(plant), forecast)
     assert not plan.p_mw.any()
     assert not plan.q_mvar.any()
-    paid = controller(plant).plan(replace(at_start(plant), used_today=np.array([1])), forecast)
+    paid = controller(plant).plan(seen_as(plant, at_start(plant), used_today=np.array([1])), forecast)
     assert paid.q_mvar.any()
 
 
@@ -156,14 +158,14 @@ def test_equal_inputs_give_equal_plans() -> None:
     day = day_of("three_bus")
     given = (replace(at_start(day.plant), step=60), look_ahead(day, 60, 48))
     one, other = controller(day.plant).plan(*given), controller(day.plant).plan(*given)
-    for name in ("p_mw", "q_mvar", "destination"):
+    for name in ("p_mw", "q_mvar", "position"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_energy_that_cannot_be_restored_by_midnight_is_missed_by_as_little_as_can_be() -> None:
     """Six steps before midnight half an hour of charging at 3.25 MW and η = 0.75 is all that can be had: 2.4375 MWh."""
     day = day_of("three_bus")
-    empty = replace(at_start(day.plant), step=141, energy_mwh=np.array([0.2 * 6.381]))
+    empty = seen_as(plant, at_start(day.plant), step=141, energy_mwh=np.array([0.2 * 6.381]))
     forecast = look_ahead(day, 141, 144)
     plan = controller(day.plant).plan(empty, forecast)
     assert plan.solver.status is Status.FEASIBLE
@@ -212,7 +214,7 @@ def battery_day(price: np.ndarray, generation: float, v_max: float) -> tuple[Pla
     sample = no_devices()
     store = Storage(1.0, 0.5, 0.5, 0.9, 0.9, 0.0, 0.0, 1.0, 1.0, None, float("inf"), 0.0)
     feeder = sample.plant.feeders[0].with_limits(0.9, v_max)
-    plant = replace(sample.plant, feeders=(feeder,), batteries=(Battery("B", 0, 3, store),))
+    plant = with_devices(sample.plant, feeders=(feeder,), batteries=(Battery("B", 0, 3, store),))
     load = sample.day.load_p_mw.copy()
     load[:, 3] -= generation
     day = Forecast(load, sample.day.load_q_mvar, sample.day.generation_mw, price, price, sample.day.congestion)
@@ -245,8 +247,8 @@ def lossy_hour(start_mwh: float, price: float) -> tuple[MessExact, Observation, 
     """One hour with a battery that loses a tenth in its converter and holds more than it has to."""
     plant, day = battery_day(np.full(24, price), 0.0, 1.1)
     store = replace(plant.batteries[0].storage, loss_coefficient=0.1, soc_end_min=0.1, cycles_max_per_day=0.5)
-    plant = replace(plant, batteries=(replace(plant.batteries[0], storage=store),), steps=1, horizon_steps=1)
-    used_up = replace(at_start(plant), energy_mwh=np.array([start_mwh]), cycles_today=np.array([0.5]))
+    plant = with_devices(plant, batteries=(replace(plant.batteries[0], storage=store),), steps=1, horizon_steps=1)
+    used_up = seen_as(plant, at_start(plant), energy_mwh=np.array([start_mwh]), cycles_today=np.array([0.5]))
     return controller(plant), used_up, look_ahead(Sample("hour", plant, day), 0, 1)
 
 

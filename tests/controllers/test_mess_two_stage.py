@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases.parts import forecast_of, plant_of, seen_as, with_devices
 from gridferry.controllers.conformance.dry_run import after, rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -69,7 +70,7 @@ def surplus_here_load_there(trip_steps: int = 2, steps: int = 16) -> Sample:
         for name in ("sunny", "hungry")
     )
     storage = Storage(2.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, float("inf"), 0.0)
-    plant = Plant(
+    plant = plant_of(
         feeders=feeders,
         stations=(Station("A", 0, 1), Station("B", 1, 3)),
         trucks=(Truck("T", storage, (0, 1), 0, 4, TruckCost(0.1, 2.0, Mileage.LEG, Labour.TRAVEL, 8.0)),),
@@ -87,7 +88,8 @@ def surplus_here_load_there(trip_steps: int = 2, steps: int = 16) -> Sample:
     early = np.arange(steps) < 8
     load = np.zeros((steps, 4))
     load[:, 3] = 1.0 * ~early
-    day = Forecast(
+    day = forecast_of(
+        plant,
         load_p_mw=load,
         load_q_mvar=np.zeros((steps, 4)),
         generation_mw=1.0 * early[:, None],
@@ -111,10 +113,10 @@ def transits(sample: Sample, plan: Plan) -> np.ndarray:
     """Steps of the plan in which a truck is on the road, from its destinations and the roads alone."""
     plant = sample.plant
     tau = plant.roads.transit_steps(sample.day.congestion, plant.step_s)
-    moving = np.zeros(plan.destination.shape, dtype=bool)
+    moving = np.zeros(plan.position.shape, dtype=bool)
     for index, truck in enumerate(plant.trucks):
         here = truck.initial_station
-        for step, target in enumerate(plan.destination[:, index]):
+        for step, target in enumerate(plan.position[:, index]):
             if target != here:
                 assert not moving[step, index], "departs while on the road"
                 moving[step : step + tau[step, here, target], index] = True
@@ -185,7 +187,7 @@ def test_a_plan_keeps_every_limit_of_the_stores_with_delays(sample: Sample) -> N
     seen, _, plan = day_ahead(sample)
     moving = transits(sample, plan)
     assert (plan.p_mw[:, : len(plant.trucks)][moving] == 0).all()
-    day = (plant.first_step_of_day + np.arange(plan.steps)) // plant.steps_per_day
+    day = (plant.first_step_of_day + np.arange(plan.steps)) // plant.steps_in_24_h
     for index, store in enumerate(plant.storages):
         charge, discharge = np.maximum(-plan.p_mw[:, index], 0), np.maximum(plan.p_mw[:, index], 0)
         into, out = store.eta_charge * charge, discharge / store.eta_discharge
@@ -201,7 +203,7 @@ def test_a_plan_keeps_every_limit_of_the_stores_with_delays(sample: Sample) -> N
         assert cycles.max() <= store.cycles_max_per_day + 1e-9
         assert np.hypot(plan.p_mw[:, index], plan.q_mvar[:, index]).max() <= store.s_max_mva
     for index, truck in enumerate(plant.trucks):
-        departs = np.diff(plan.destination[:, index], prepend=truck.initial_station) != 0
+        departs = np.diff(plan.position[:, index], prepend=truck.initial_station) != 0
         assert np.bincount(day - day[0], departs).max() <= truck.trips_max_per_day
 
 
@@ -218,7 +220,7 @@ def test_a_plan_is_followed_to_the_end_when_everything_comes_as_forecast() -> No
     _, _, plan = day_ahead(sample)
     moments = list(rehearse(sample, two_stage(sample.plant), sample.plant.steps))
     np.testing.assert_allclose(np.concatenate([one.plan.p_mw[:1] for one in moments]), plan.p_mw, atol=1e-9)
-    np.testing.assert_array_equal(np.concatenate([one.plan.destination[:1] for one in moments]), plan.destination)
+    np.testing.assert_array_equal(np.concatenate([one.plan.position[:1] for one in moments]), plan.position)
     planned = [one.plan.memory["mess_two_stage"] for one in moments]
     assert planned == [0] * sample.plant.steps
     assert all(np.isnan(one.plan.solver.bound) for one in moments[1:])
@@ -241,7 +243,7 @@ def test_a_late_truck_goes_on_with_the_plan_and_asks_for_no_power_on_the_road() 
     seen, on_road = at_start(sample.plant), 0
     for step in range(sample.plant.steps):
         plan = controller.plan(seen, look_ahead(sample, step, sample.plant.horizon_steps))
-        departs = plan.destination[0, 0] != seen.station[0]
+        departs = plan.position[0, 0] != seen.position[0]
         if seen.transit_steps[0] > 0 or departs:
             on_road += 1
             assert plan.p_mw[0, 0] == plan.q_mvar[0, 0] == 0
@@ -249,7 +251,7 @@ def test_a_late_truck_goes_on_with_the_plan_and_asks_for_no_power_on_the_road() 
         real = replace(look_ahead(sample, step, 1), congestion=late.congestion[step : step + 1])
         seen = after(sample.plant, seen, plan, real)
     assert on_road == 6
-    assert seen.station[0] == 1
+    assert seen.position[0] == 1
     assert seen.energy_mwh[0] < 2.0 - 0.4  # it still sold what time was left for
 
 
@@ -260,7 +262,7 @@ def test_a_battery_emptier_than_planned_keeps_its_window_and_the_energy_due() ->
     seen = at_start(plant)
     for step in range(plant.steps):
         if step == plant.steps // 2:
-            seen = read_only(replace(seen, energy_mwh=np.array([store.soc_min * store.energy_mwh])))
+            seen = read_only(seen_as(plant, seen, energy_mwh=np.array([store.soc_min * store.energy_mwh])))
         plan = controller.plan(seen, look_ahead(sample, step, plant.horizon_steps))
         low, high = plan.prediction.energy_mwh.min(), plan.prediction.energy_mwh.max()
         assert store.soc_min * store.energy_mwh - 1e-9 <= low <= high <= store.soc_max * store.energy_mwh + 1e-9
@@ -275,8 +277,8 @@ def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_sa
     sample = three_bus(step_s=1800)
     plant, last = sample.plant, sample.plant.steps - 3
     store = replace(plant.trucks[0].storage, p_max_mw=0.1)
-    plant = replace(plant, trucks=(replace(plant.trucks[0], storage=store),))
-    empty = read_only(replace(at_start(plant), step=last, energy_mwh=np.array([0.2 * 6.381])))
+    plant = with_devices(plant, trucks=(replace(plant.trucks[0], storage=store),))
+    empty = read_only(seen_as(plant, at_start(plant), step=last, energy_mwh=np.array([0.2 * 6.381])))
     plan = two_stage(plant).plan(empty, look_ahead(sample, last, 3))
     np.testing.assert_allclose(plan.p_mw[:, 0], -0.1)
     assert np.isnan(plan.solver.bound)
@@ -336,10 +338,10 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     plan = two_stage(case.plant, iterations=100, gap=5e-3).plan(seen, ahead)
     feeder = case.plant.feeders[0]
     repair = ScheduleRepair(case.plant, seen, ahead, MessOptions())
-    resting = np.repeat(seen.station[None, None], plan.steps, axis=1)
+    resting = np.repeat(seen.position[None, None], plan.steps, axis=1)
     idle = repair.fitness(repair.repair(resting, np.zeros((1, 48, 1)), np.zeros((1, 48, 1))))
     assert idle[1][0] > 0.01
-    assert (plan.destination[1:, 0] != plan.destination[:-1, 0]).sum() >= 1
+    assert (plan.position[1:, 0] != plan.position[:-1, 0]).sum() >= 1
     assert (plan.prediction.v_pu >= feeder.v_min_pu - 1e-6).all()
     assert (plan.prediction.v_pu <= feeder.v_max_pu + 1e-6).all()
     assert plan.solver.violations == ()

@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from cases.parts import seen_as, with_devices
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
@@ -31,7 +32,7 @@ ERRORS = {"load_std": 0.08, "generation_std": 0.2}
 def strained(v_min: float = 0.996, v_max: float = 1.05, steps: int = 8) -> tuple[Plant, Observation, Forecast]:
     """The dear evening of the sample plant with two feeders, its truck left out, with limits that bind."""
     sample: Sample = two_feeders(step_s=3600)
-    plant = replace(
+    plant = with_devices(
         sample.plant,
         trucks=(),
         stations=(),
@@ -111,7 +112,7 @@ def test_voltages_at_the_plan_keep_the_margins_of_the_plan_itself(scenario: str)
 def test_a_robust_plan_holds_in_ac_at_the_worst_errors_of_the_box() -> None:
     plant, _, forecast = given = strained()
     sources, _ = plant_errors(plant, ErrorSettings(**ERRORS))
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
     worst = np.where([name.startswith("load") for name in sources.sources], 0.24, -0.6)
     lowest = {}
     for secant in (True, False):
@@ -156,9 +157,9 @@ def test_margins_wider_than_the_band_are_an_error_too() -> None:
 
 def test_a_battery_that_cannot_be_full_again_is_named() -> None:
     plant, observation, forecast = strained(v_min=0.9, steps=1)
-    empty = read_only(replace(observation, energy_mwh=np.array([0.1, 0.0])))
+    empty = read_only(seen_as(plant, observation, energy_mwh=np.array([0.1, 0.0])))
     store = replace(plant.batteries[0].storage, soc_end_min=0.9)
-    full = replace(plant, batteries=(replace(plant.batteries[0], storage=store), plant.batteries[1]))
+    full = with_devices(plant, batteries=(replace(plant.batteries[0], storage=store), plant.batteries[1]))
     with pytest.raises(InfeasibleError, match="battery B1 misses the energy"):
         controller(full, scenario="deterministic").plan(empty, forecast)
 
@@ -200,7 +201,7 @@ def test_batteries_lose_what_they_lose_where_dumping_pays_less_later_than_chargi
         replace(one, storage=replace(one.storage, loss_coefficient=0.02, eta_charge=1.0, eta_discharge=1.0))
         for one in plant.batteries
     ]
-    plant = replace(plant, batteries=tuple(lossy))
+    plant = with_devices(plant, batteries=tuple(lossy))
     price = -np.where(np.arange(forecast.steps) % 4 == 3, 5.0, 60.0)
     plan = planned((plant, observation, replace(forecast, buy_price=price)), scenario="deterministic")
     assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
@@ -248,7 +249,7 @@ def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bo
     samples = model.draw(n, 4, seed=3, purpose=Purpose.IN_SAMPLE)
     box = model.support(4)
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.generation_mw)
+    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
     a = np.concatenate(
         [
             voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq

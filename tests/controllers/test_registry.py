@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from cases import REPOSITORY
+from cases.parts import seen_as
 from gridferry.controllers import registry
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus
 from gridferry.controllers.contract import Controller, ControllerError
@@ -217,16 +217,16 @@ def test_replay_takes_its_file_from_the_folder_of_the_config_and_plays_it(folder
     plan = built.plan(at_start(sample.plant), look_ahead(sample, 0, 12))
     assert plan.steps == 12
     assert plan.p_mw[:, 0].tolist() == [-1.0] + [0.0] * 8 + [2.0, 0.0, 0.0]
-    assert plan.destination[:, 0].tolist() == [0] + [2] * 8 + [1] * 3
+    assert plan.position[:, 0].tolist() == [0] + [2] * 8 + [1] * 3
 
 
 def test_replay_lets_a_late_truck_arrive_before_it_is_sent_on(folder: Path) -> None:
     sample = three_bus()
     (folder / "plan.csv").write_text(PLAN_HEADER + "0,T1,0,0,S3\n5,T1,0,0,S2\n")
     built = make_controller("replay", sample.plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)
-    late = replace(at_start(sample.plant), step=5, station=np.array([2]), transit_steps=np.array([2]))
+    late = seen_as(plant, at_start(sample.plant), step=5, station=np.array([2]), transit_steps=np.array([2]))
     plan = built.plan(late, look_ahead(sample, 5, 4))
-    assert plan.destination[:, 0].tolist() == [2, 2, 1, 1]
+    assert plan.position[:, 0].tolist() == [2, 2, 1, 1]
 
 
 def test_a_faulty_plan_of_replay_is_reported_with_its_lines(folder: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cases import REPOSITORY
+from cases.parts import forecast_of, seen_as, with_devices
 from gridferry.controllers.conformance.dry_run import rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -21,7 +22,7 @@ from gridferry.controllers.conformance.sample_plants import (
     three_bus,
     two_feeders,
 )
-from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plant, Storage
+from gridferry.controllers.contract import ControllerError, Observation, Plant, Storage
 from gridferry.controllers.rules import Rules
 from gridferry.networks.roads.travel import DistanceMatrix
 
@@ -30,7 +31,8 @@ def published_day() -> Sample:
     """The three-bus case with the profiles of its config."""
     day = pd.read_csv(REPOSITORY / "configs" / "data" / "three_bus_profiles.csv")
     none = np.zeros(len(day))
-    forecast = Forecast(
+    forecast = forecast_of(
+        plant,
         load_p_mw=np.stack([none, day["p_load_bus2_mw"], day["p_load_bus3_mw"]], axis=1),
         load_q_mvar=np.stack([none, day["q_load_bus2_mvar"], day["q_load_bus3_mvar"]], axis=1),
         generation_mw=day[["p_pv_mw", "p_wind_mw"]].to_numpy(),
@@ -47,7 +49,7 @@ def with_prices(sample: Sample, prices: list[float] | np.ndarray) -> Sample:
 
 
 def with_store(plant: Plant, store: Storage, trips: int = 3) -> Plant:
-    return replace(plant, trucks=(replace(plant.trucks[0], storage=store, trips_max_per_day=trips),))
+    return with_devices(plant, trucks=(replace(plant.trucks[0], storage=store, trips_max_per_day=trips),))
 
 
 @st.composite
@@ -101,7 +103,8 @@ def test_no_limit_of_a_truck_is_ever_broken_by_what_the_rules_ask(
     plant = replace(base.plant, step_s=900, steps=steps, horizon_steps=horizon, first_step_of_day=first_step)
     plant = with_store(plant, store, trips)
     grid = {name: np.resize(getattr(base.day, name), (steps, 3)) for name in ("load_p_mw", "load_q_mvar")}
-    day = Forecast(
+    day = forecast_of(
+        plant,
         **grid,
         generation_mw=np.stack([np.zeros(steps), np.repeat(wind, 4)], axis=1),
         buy_price=np.repeat(hourly, 4),
@@ -118,7 +121,7 @@ def test_no_limit_of_a_truck_is_ever_broken_by_what_the_rules_ask(
         p = float(plan.p_mw[0, 0])
         assert plan.q_mvar[0, 0] == 0.0
         assert abs(p) <= min(store.p_max_mw, store.s_max_mva) + 1e-12
-        departs = plan.destination[0, 0] != seen.station[0]
+        departs = plan.position[0, 0] != seen.position[0]
         if seen.transit_steps[0] > 0:
             assert not departs
         if seen.transit_steps[0] > 0 or departs:
@@ -160,13 +163,13 @@ def test_on_the_published_day_the_truck_moves_and_earns_more_than_it_costs() -> 
     earned, visited = 0.0, [0]
     for moment in rehearse(sample, Rules(sample.plant, Rules.Settings()), 144):
         p, step = float(moment.plan.p_mw[0, 0]), moment.observation.step
-        to = int(moment.plan.destination[0, 0])
+        to = int(moment.plan.position[0, 0])
         earned += p * prices[step] / 6 - max(-p, 0.0) * 15.0 / 6
         if to != visited[-1]:
             roads = sample.plant.roads
             assert isinstance(roads, DistanceMatrix)
             km = roads.distance_km[visited[-1], to]
-            minutes = km / 40.0 * 60.0 + 5.0 + sample.day.congestion[step]
+            minutes = km / 40.0 * 60.0 + 5.0 + sample.day.congestion[step, 0]
             earned -= 0.4 * km + 10.0 * round(minutes / 10.0) / 6
             visited.append(to)
     # wind surplus at bus 3 in the cheap night, highest net load at bus 2 in the dear hours
@@ -178,8 +181,8 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
     """A battery on prices 0 … 95: the quartiles are 23.75 and 71.25; half full and free at the end of the day."""
     sample = with_prices(two_feeders(), np.r_[np.arange(72.0) + 24, np.arange(48.0) + 24])
     rising = np.arange(96.0)
-    store = replace(sample.plant.storages[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
-    plant = replace(
+    store = seen_as(plant, sample.plant.storages[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
+    plant = with_devices(
         sample.plant,
         trucks=(),
         stations=(),
@@ -212,7 +215,7 @@ def test_a_plan_needs_nothing_but_the_observation() -> None:
     for moment in rehearse(sample, used, 144):
         again = Rules(sample.plant, Rules.Settings()).plan(moment.observation, moment.forecast)
         assert np.array_equal(again.p_mw, moment.plan.p_mw)
-        assert np.array_equal(again.destination, moment.plan.destination)
+        assert np.array_equal(again.position, moment.plan.position)
         assert again.memory == moment.plan.memory
 
 
@@ -234,7 +237,7 @@ def test_a_truck_does_not_leave_again_before_the_least_stay() -> None:
         seen = moment.observation
         if seen.transit_steps[0] > 0:
             arrived = seen.step + int(seen.transit_steps[0])
-        if moment.plan.destination[0, 0] != seen.station[0]:
+        if moment.plan.position[0, 0] != seen.position[0]:
             departures.append((seen.step, arrived))
     assert len(departures) == 2  # the first may leave at once, as published
     assert departures[1][0] - departures[1][1] >= 54
@@ -256,7 +259,7 @@ def test_what_is_not_finite_is_a_controller_error(what: str) -> None:
     elif what == "load":
         forecast = replace(forecast, load_p_mw=np.full((144, 3), np.nan))
     else:
-        observation = replace(observation, energy_mwh=np.array([np.nan]))
+        observation = seen_as(plant, observation, energy_mwh=np.array([np.nan]))
     with pytest.raises(ControllerError, match="not finite"):
         Rules(sample.plant, Rules.Settings()).plan(observation, forecast)
 

@@ -20,7 +20,7 @@ def test_plan_for_ieee33_is_an_ac_power_flow_with_both_limits_kept() -> None:
     plan = MessExact(plant, MessExactSettings(gap=1e-2, time_limit_s=3600.0)).plan(at_start(plant), forecast)
     feeder = plant.feeders[0]
     p, q = -forecast.net_load_mw(plant), -forecast.load_q_mvar
-    for step, station in enumerate(plan.destination[:, 0]):
+    for step, station in enumerate(plan.position[:, 0]):
         p[step, plant.station_bus[station]] += plan.p_mw[step, 0]
         q[step, plant.station_bus[station]] += plan.q_mvar[step, 0]
     net = pp.create_empty_network(sn_mva=feeder.base_mva)

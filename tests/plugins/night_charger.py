@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gridferry.controllers import Controller, ControllerError, ControllerSettings, Forecast, Observation, Plan, hold
+from gridferry.controllers.devices import storage_of
 
 
 class NightCharger(Controller):
@@ -28,12 +29,13 @@ class NightCharger(Controller):
         hour = self.plant.step_of_day(observation.step) * self.plant.step_h
         sign = -1.0 if hour < 6.0 else 1.0 if hour >= self.settings.evening_h else 0.0
         p_mw = plan.p_mw.copy()
-        for index, store in enumerate(self.plant.storages):
-            if index < len(self.plant.trucks) and observation.transit_steps[index] > 0:
+        for device, state in zip(self.plant.devices, observation.states, strict=True):
+            store = storage_of(device)
+            if store is None or observation.transit_steps[self.plant.position_columns(device)].any():
                 continue
-            full = store.soc_max * store.energy_mwh - observation.energy_mwh[index]
-            stock = observation.energy_mwh[index] - store.soc_min * store.energy_mwh
+            full = store.soc_max * store.energy_mwh - state.energy_mwh
+            stock = state.energy_mwh - store.soc_min * store.energy_mwh
             left = max(full / store.eta_charge if sign < 0 else stock * store.eta_discharge, 0.0) / self.plant.step_h
             rated = self.settings.share * min(store.p_max_mw, store.s_max_mva)
-            p_mw[0, index] = sign * min(rated, 0.9 * left)
+            p_mw[0, self.plant.columns(device).start] = sign * min(rated, 0.9 * left)
         return replace(plan, p_mw=p_mw)

@@ -18,6 +18,7 @@ from gridferry.controllers.contract import (
     Status,
     hold,
 )
+from gridferry.controllers.devices import storage_of, travels
 
 
 class PeakShaver(Controller):
@@ -34,14 +35,15 @@ class PeakShaver(Controller):
     def __init__(self, plant: Plant, settings: Settings) -> None:
         """Add up what the batteries can do."""
         super().__init__(plant, settings)
-        self.first = len(plant.trucks)
-        self.stores = [battery.storage for battery in plant.batteries]
+        batteries = [one for one in plant.devices if storage_of(one) is not None and not travels(one)]
+        self.stores = [one.storage for one in batteries]
+        self.columns = [plant.columns(one).start for one in batteries]
+        self.places = [plant.stores.index(one) for one in batteries]
         self.p_max_mw = sum(min(one.p_max_mw, one.s_max_mva) for one in self.stores)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the power of every battery over the whole horizon."""
-        held = hold(self.plant, observation)
-        rest = replace(held, **{name: np.repeat(getattr(held, name)[:1], forecast.steps, 0) for name in SETPOINTS})
+        rest = hold(self.plant, observation, forecast.steps)
         if not self.stores or not self.p_max_mw:
             return rest
         load = forecast.net_load_mw(self.plant).sum(axis=1)
@@ -49,7 +51,7 @@ class PeakShaver(Controller):
             raise ControllerError(f"step {observation.step}: the forecast load is not finite")
         charge, discharge, peak = self._solved(observation, load)
         share = np.array([min(one.p_max_mw, one.s_max_mva) for one in self.stores]) / self.p_max_mw
-        rest.p_mw[:, self.first : self.first + len(self.stores)] = np.outer(discharge - charge, share)
+        rest.p_mw[:, self.columns] = np.outer(discharge - charge, share)
         outcome = SolverOutcome(Status.OPTIMAL, "", objective=peak, bound=peak, gap=0.0)
         return replace(rest, solver=outcome, memory={"peak_mw": peak})
 
@@ -58,7 +60,7 @@ class PeakShaver(Controller):
         n, eta, step_h = len(load), self.settings.efficiency, self.plant.step_h
         # the battery that is fullest or emptiest for its size binds all, since they share in proportion to their power
         power = [min(one.p_max_mw, one.s_max_mva) / self.p_max_mw for one in self.stores]
-        stored = observation.energy_mwh[self.first :]
+        stored = observation.energy_mwh[self.places]
         up = min((one.soc_max * one.energy_mwh - e) / w for one, e, w in zip(self.stores, stored, power, strict=True))
         down = min((e - one.soc_min * one.energy_mwh) / w for one, e, w in zip(self.stores, stored, power, strict=True))
         one, zero = eye_array(n), csr_array((n, 1))
@@ -75,6 +77,3 @@ class PeakShaver(Controller):
         if found.status:
             raise ControllerError(f"step {observation.step}: {found.message}")
         return found.x[:n], found.x[n : 2 * n], float(found.x[-1])
-
-
-SETPOINTS = ("p_mw", "q_mvar", "destination")

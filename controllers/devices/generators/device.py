@@ -17,7 +17,7 @@ class Generator(Device[Stateless]):
 
     table: ClassVar[str] = "generators"
     port_kind: ClassVar[str] = "generator"
-    series: ClassVar[Mapping[str, Series]] = {"p_mw": Series(default=0.0, meaning="output [MW]")}
+    series: ClassVar[Mapping[str, Series]] = {"p_mw": Series(default=0.0, meaning="output [MW]", port=0)}
     costs: ClassVar[Mapping[str, str]] = {"feed_in": "feed-in tariff of what it produces"}
 
     name: str
@@ -39,6 +39,11 @@ class Generator(Device[Stateless]):
                 act=Act.FOLLOWS,
             ),
         )
+
+    @property
+    def error_group(self) -> str:
+        """What drives it: sun, wind or another."""
+        return self.kind
 
     def initial_state(self, now: Now) -> Stateless:
         """It has none."""

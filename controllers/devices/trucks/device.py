@@ -8,7 +8,7 @@ road it gives no power and keeps its destination.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -28,6 +28,7 @@ from gridferry.controllers.devices.device import (
     Series,
     Travel,
 )
+from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
     STORE_COSTS,
@@ -84,15 +85,6 @@ class TruckCost:
     flat_hours: float
 
 
-@dataclass(frozen=True)
-class Station:
-    """A bus where trucks can connect; ``bus`` counts along the axis of all buses."""
-
-    name: str
-    network: int
-    bus: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruckState(StoreState):
     """A truck at the start of a step; what its battery holds, first.
@@ -122,7 +114,7 @@ class Truck(Device[TruckState]):
     Attributes
     ----------
     stations : those it may use
-    all_stations : the stations of the plant, as `Plant.devices` has them
+    all_stations : the stations of the plant, as `Plant.devices` knows them
     """
 
     table: ClassVar[str] = "trucks"
@@ -157,6 +149,10 @@ class Truck(Device[TruckState]):
     cost: TruckCost
     all_stations: tuple[Station, ...] = field(default=(), compare=False, repr=False)
 
+    def with_stations(self, stations: Sequence[Station]) -> Truck:
+        """Return a truck that knows the stations of its plant."""
+        return replace(self, all_stations=tuple(stations))
+
     @cached_property
     def ports(self) -> tuple[Port, ...]:
         """One, at the buses of its stations."""
@@ -180,6 +176,10 @@ class Truck(Device[TruckState]):
     def at(self, state: TruckState) -> tuple[int, ...]:
         """Its station."""
         return (state.station,)
+
+    def transit_steps(self, state: TruckState) -> tuple[int, ...]:
+        """Steps until it is parked there."""
+        return (state.transit_steps,)
 
     def move(self, state: TruckState, request: Request, now: Now) -> TruckState:
         """Depart, where that is requested and possible.

@@ -94,7 +94,7 @@ def powered(plan: Plan, p: float, q: float = 0.0) -> Plan:
 
 def too_long(ahead: Forecast, plan: Plan) -> Plan:
     rows = ahead.steps + 1
-    return Plan(*(np.repeat(one, rows, axis=0) for one in (plan.p_mw, plan.q_mvar, plan.destination)))
+    return Plan(*(np.repeat(one, rows, axis=0) for one in (plan.p_mw, plan.q_mvar, plan.position)))
 
 
 def predicting(plan: Plan) -> Plan:
@@ -125,7 +125,7 @@ def raising(plan: Plan, error: Exception) -> Plan:
         (lambda tried, seen, ahead, plan: wider(plan), SHAPES, "p_mw has shape"),
         (lambda tried, seen, ahead, plan: too_long(ahead, plan), SHAPES, "rows for a forecast of"),
         (
-            lambda tried, seen, ahead, plan: replace(plan, destination=plan.destination.astype(np.int32)),
+            lambda tried, seen, ahead, plan: replace(plan, position=plan.position.astype(np.int32)),
             SHAPES,
             "make it int64",
         ),
@@ -134,12 +134,12 @@ def raising(plan: Plan, error: Exception) -> Plan:
         (lambda tried, seen, ahead, plan: powered(plan, 100.0), SHAPES, "keep row 0 within the rating"),
         (lambda tried, seen, ahead, plan: powered(plan, 0.0, -100.0), SHAPES, "MVA"),
         (
-            lambda tried, seen, ahead, plan: replace(plan, destination=np.full_like(plan.destination, 2)),
+            lambda tried, seen, ahead, plan: replace(plan, position=np.full_like(plan.position, 2)),
             "a truck on the road keeps its destination",
             "it may use",
         ),
         (
-            lambda tried, seen, ahead, plan: replace(plan, destination=np.zeros_like(plan.destination)),
+            lambda tried, seen, ahead, plan: replace(plan, position=np.zeros_like(plan.position)),
             "a truck on the road keeps its destination",
             "repeat that destination",
         ),

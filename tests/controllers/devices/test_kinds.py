@@ -117,7 +117,7 @@ def walked(
     states: list[Any] = [one.initial_state(now) for one, now in zip(DEVICES, sequence[0].nows(), strict=True)]
     days = []
     for step in sequence:
-        done = step_all(DEVICES, couplings, states, step.requests(), step.nows(), {"congestion": step.congestion})
+        done = step_all(DEVICES, couplings, states, step.requests(), step.nows(), {"congestion": [step.congestion] * 6})
         days.append((step, states, done))
         states = [state for state, _ in done]
     return days
@@ -158,7 +158,9 @@ def test_states_go_through_json_and_equal_inputs_give_equal_outcomes(sequence: l
     for step, before, done in first:
         restored = states_of_json(DEVICES, json.loads(json.dumps(states_to_json(DEVICES, before))))
         assert restored == list(before)
-        again = step_all(DEVICES, [ROADS], restored, step.requests(), step.nows(), {"congestion": step.congestion})
+        again = step_all(
+            DEVICES, [ROADS], restored, step.requests(), step.nows(), {"congestion": [step.congestion] * 6}
+        )
         assert again == done
 
 

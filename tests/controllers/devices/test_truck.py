@@ -49,7 +49,7 @@ def test_a_truck_that_departs_at_t_is_parked_and_works_again_at_t_plus_tau() -> 
 
 def test_installation_is_the_last_part_of_the_trip() -> None:
     # driving until minute 25: the step from minute 30 is installation, the one from 20 is not
-    _, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(destination=1)] * 5)
+    _, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(position=1)] * 5)
     driving, installing = Phase.IN_TRANSIT, Phase.INSTALLING
     assert [one.phase for one in done] == [driving, driving, driving, installing, Phase.PARKED]
 
@@ -64,7 +64,7 @@ def test_power_asked_for_on_the_road_is_shortfall_also_when_the_plan_thinks_the_
 
 
 def test_a_truck_on_the_road_keeps_its_destination_and_says_so() -> None:
-    states, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(destination=one) for one in (2, 1, 1)])
+    states, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(position=one) for one in (2, 1, 1)])
     assert done[1].clips == (Clip.EN_ROUTE,)
     assert [one.station for one in states] == [0, 2, 2, 1]
     assert done[2].departed
@@ -82,7 +82,7 @@ def test_a_truck_stays_and_works_when_the_days_trips_are_used_up() -> None:
 def test_a_truck_goes_only_to_its_own_stations() -> None:
     bound = replace(TRUCK, stations=(0, 2))
     for elsewhere in (1, -1, 7):
-        _, (done,) = drive(bound, bound.initial_state(STEP), [Setpoint(destination=elsewhere)])
+        _, (done,) = drive(bound, bound.initial_state(STEP), [Setpoint(position=elsewhere)])
         assert (done.clips, done.station, done.departed) == ((Clip.NOT_A_STATION,), "S0", False)
 
 
@@ -99,12 +99,12 @@ def test_counts_begin_anew_at_midnight_and_the_outcome_keeps_those_of_the_day_th
 
 
 def test_a_trip_over_midnight_counts_for_the_day_it_began() -> None:
-    state, _ = step_truck(TRUCK, TRUCK.initial_state(STEP), Setpoint(destination=1), replace(STEP, ends_day=True))
+    state, _ = step_truck(TRUCK, TRUCK.initial_state(STEP), Setpoint(position=1), replace(STEP, ends_day=True))
     assert (state.trips_today, state.transit_steps) == (0, 3)
 
 
 def test_each_trip_pays_its_own_kilometres_and_the_hours_on_the_road() -> None:
-    _, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(destination=1)] * 4 + [Setpoint(destination=2)] * 2)
+    _, done = drive(TRUCK, TRUCK.initial_state(STEP), [Setpoint(position=1)] * 4 + [Setpoint(position=2)] * 2)
     assert [one.km for one in done] == [30.0, 0.0, 0.0, 0.0, 5.0, 0.0]
     assert sum(one.fuel_cost for one in done) == pytest.approx(0.4 * 35.0)
     # 4 steps and 1 step of 10 minutes
@@ -115,7 +115,7 @@ def test_the_longest_leg_is_that_between_the_trucks_own_stations() -> None:
     cost = replace(COST, mileage=Mileage.LONGEST_LEG)
     for stations, longest in (((0, 1, 2), 30.0), ((1, 2), 5.0)):
         truck = replace(TRUCK, stations=stations, initial_station=1, cost=cost)
-        _, (done,) = drive(truck, truck.initial_state(STEP), [Setpoint(destination=2)])
+        _, (done,) = drive(truck, truck.initial_state(STEP), [Setpoint(position=2)])
         assert (done.km, done.fuel_cost) == (5.0, pytest.approx(0.4 * longest))
 
 
@@ -129,9 +129,9 @@ def test_flat_labour_is_due_once_on_each_day_of_driving_or_power() -> None:
         (Setpoint(0.3), STEP),
         (Setpoint(0.3), midnight),
         (Setpoint(0.0), midnight),
-        (Setpoint(destination=1), midnight),
-        (Setpoint(destination=1), STEP),
-        (Setpoint(destination=1), STEP),
+        (Setpoint(position=1), midnight),
+        (Setpoint(position=1), STEP),
+        (Setpoint(position=1), STEP),
     ]:
         state, done = step_truck(truck, state, setpoint, conditions)
         paid.append(done.labour_cost)
@@ -151,7 +151,7 @@ def test_a_split_drive_ends_where_the_whole_one_does() -> None:
 
 def test_travel_uses_the_congestion_of_the_moment() -> None:
     roads = DistanceMatrix(("A", "B"), np.array([[0.0, 10.0], [10.0, 0.0]]), 60.0, 5.0, Rounding.UP)
-    free, jammed = travel_under(roads, 0.0, 600), travel_under(roads, 6.0, 600)
+    free, jammed = travel_under(roads, [0.0] * 2, 600), travel_under(roads, [6.0] * 2, 600)
     assert (free.steps, free.minutes[0][1]) == (((0, 2), (2, 0)), pytest.approx(15.0))
     assert (jammed.steps[0][1], jammed.minutes[0][1], jammed.km[0][1]) == (3, pytest.approx(21.0), 10.0)
     assert free.install_min == 5.0
@@ -161,4 +161,4 @@ def test_setpoints_that_are_no_numbers_and_trips_without_roads_are_errors() -> N
     with pytest.raises(ValueError, match="not finite"):
         step_truck(TRUCK, TRUCK.initial_state(STEP), Setpoint(float("nan"), 0.0, 1), STEP)
     with pytest.raises(ValueError, match="travel times"):
-        step_truck(TRUCK, TRUCK.initial_state(STEP), Setpoint(destination=1), Now(step_h=1 / 6))
+        step_truck(TRUCK, TRUCK.initial_state(STEP), Setpoint(position=1), Now(step_h=1 / 6))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.model.parts import MessOptions
@@ -45,7 +44,7 @@ def measured(case: Case, transit: list[int], soc: list[float]) -> Case:
     for index, share in enumerate(soc[: len(energy)]):
         energy[index] = share * plant.storages[index].energy_mwh
     road = np.array(transit[: len(plant.trucks)], dtype=np.int64)
-    return plant, replace(observation, transit_steps=road, energy_mwh=energy), forecast
+    return plant, seen_as(plant, observation, transit_steps=road, energy_mwh=energy), forecast
 
 
 anything = given(
@@ -93,7 +92,8 @@ def test_a_trip_that_pays_is_made_and_bounded_by_what_it_brings() -> None:
 def test_what_a_truck_on_the_road_carries_can_be_had_where_and_when_it_arrives(arrives: int) -> None:
     """It brings 1 MWh to B, worth 100, if at all within the six hours; no trip is left."""
     plant, observation, forecast = carrying(horizon=6, trip=1.0)
-    seen = replace(
+    seen = seen_as(
+        plant,
         observation,
         energy_mwh=np.array([1.0]),
         station=np.array([1]),
@@ -122,8 +122,8 @@ def test_what_a_truck_on_the_road_carries_can_be_had_where_and_when_it_arrives(a
 def test_energy_outside_the_window_is_carried_as_it_is(start: float, brings: float) -> None:
     """A truck with a window of 0.2 to 0.9 MWh drives to B with what was measured; there is no sun."""
     plant, observation, forecast = carrying(horizon=4, trip=10.0, soc_min=0.2, soc_max=0.9)
-    dark = replace(forecast, generation_mw=np.zeros((4, 1)))
-    seen = replace(observation, energy_mwh=np.array([start]))
+    dark = with_series(plant, forecast, generation_mw=np.zeros((4, 1)))
+    seen = seen_as(plant, observation, energy_mwh=np.array([start]))
     case = (plant, seen, dark)
     expected = 4 * IDLE - PRICE * brings + (10.0 if brings else 0.0)
     assert optimum(case, carried=True) == pytest.approx(expected, abs=0.1)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases.parts import with_devices
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant, Storage
 from gridferry.controllers.model import routing
@@ -63,7 +64,7 @@ def test_no_route_found_by_brute_force_is_cheaper(seed: int) -> None:
     plant, observation, forecast = case = instance(seed, trucks=1, horizon=5)
     if len(plant.stations) == 3:
         truck = replace(plant.trucks[0], stations=(0, plant.trucks[0].initial_station or 1))
-        case = (plant := replace(plant, trucks=(truck,)), observation, forecast)
+        case = (plant := with_devices(plant, trucks=(truck,)), observation, forecast)
     try:
         _, cost, _ = solved(case)
     except InfeasibleError:
@@ -151,7 +152,7 @@ def test_the_bound_is_below_the_cost_of_any_route(seed: int, wanted: list[int]) 
         np.array(wanted, dtype=np.int64),
         way.arcs,
         stations,
-        stations.index(int(observation.station[0])),
+        stations.index(int(observation.position[0])),
         0,
         built.day,
         trips_left(plant.trucks[0], built.day, 0),

@@ -68,7 +68,8 @@ ROADS = DistanceMatrix(("A", "B", "C"), KM, speed_km_h=20.0, install_min=0.0)
 
 
 def arcs_over(horizon: int, congestion: np.ndarray, stations: tuple[int, ...] = (0, 1, 2)) -> routing.Arcs:
-    return routing.travel_arcs(ROADS.transit_steps(congestion, 1800), ROADS.trips(congestion), stations)
+    roads = ROADS.on_every_road(congestion)
+    return routing.travel_arcs(ROADS.transit_steps(roads, 1800), ROADS.trips(roads), stations)
 
 
 def test_transit_takes_longer_for_departures_in_heavy_traffic() -> None:
@@ -138,7 +139,7 @@ def test_energy_cost_is_the_tariff_whatever_its_curvature(price: float, ratio: f
 def test_a_trip_costs_its_fuel_and_the_hours_on_the_road(mileage: Mileage, km: float) -> None:
     """A to B with 60 min of delay: 1.5 h at 8, and 10 km (or the longest leg, 30 km) at 0.4."""
     rule = TruckCost(0.4, 8.0, mileage, Labour.TRAVEL, 0.0)
-    trips = ROADS.trips(np.full(5, 60.0))
+    trips = ROADS.trips(ROADS.on_every_road(np.full(5, 60.0)))
     charged = costs.charged_km(rule, trips, (0, 1, 2))
     assert charged[0, 0, 1] == km
     arcs = routing.Arcs(np.array([1]), np.array([4]), np.array([0]), np.array([1]), charged[1:2, 0, 1])

@@ -50,7 +50,7 @@ def test_a_written_plan_reads_back_bit_for_bit(
     back = read_plan(path, PLANT)
     assert back.p_mw.tobytes() == p.tobytes()
     assert back.q_mvar.tobytes() == q.tobytes()
-    assert np.array_equal(back.destination, where)
+    assert np.array_equal(back.position, where)
 
 
 def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
@@ -77,7 +77,7 @@ def test_names_and_an_empty_position_for_what_has_none() -> None:
 @pytest.mark.parametrize("rows", ["3,T1,0.5,0.1,S4\n4,B2,-0.2,0,\n5,T1,-0.5,0,\n", ""])
 def test_the_old_name_of_the_position_gives_the_same_schedule(tmp_path: Path, rows: str) -> None:
     new, old = read(tmp_path, rows), read(tmp_path, rows, "step,device,p_mw,q_mvar,station\n")
-    for one, other in ((new.p_mw, old.p_mw), (new.q_mvar, old.q_mvar), (new.destination, old.destination)):
+    for one, other in ((new.p_mw, old.p_mw), (new.q_mvar, old.q_mvar), (new.position, old.position)):
         assert np.array_equal(one, other)
 
 
@@ -107,7 +107,7 @@ def test_a_position_without_a_port_that_a_plan_sets_has_a_row_and_any_kinds_labe
     path.write_text(PLAN_HEADER + rows + "9,C1,0,0,1\n")
     back = read_plan(path, plant)
     assert back.p_mw.shape == (120, 5)
-    assert back.destination[[0, 7, 8, 9, 119]].tolist() == [[1, 0], [3, 2], [3, 2], [3, 1], [3, 1]]
+    assert back.position[[0, 7, 8, 9, 119]].tolist() == [[1, 0], [3, 2], [3, 2], [3, 1], [3, 1]]
     path.write_text(PLAN_HEADER + "9,C1,0,0,4\n")
     with pytest.raises(InputError, match='no such position of "C1"; there is 0, 1, 2, 3'):
         read_plan(path, plant)
@@ -120,14 +120,14 @@ def test_what_is_left_out_idles_and_a_truck_stays_where_it_was_last_sent(tmp_pat
     assert np.array_equal(schedule.p_mw, expected)
     assert schedule.q_mvar[3, 0] == 0.1
     # it starts at S2 (1), is sent to S4 (3) at step 3 and to S1 (0) at step 6
-    assert schedule.destination[:, 0].tolist() == [1] * 3 + [3] * 3 + [0] * 114
+    assert schedule.position[:, 0].tolist() == [1] * 3 + [3] * 3 + [0] * 114
 
 
 def test_rows_in_any_order_and_further_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
     header = "\ufeffstation, p_mw ,q_mvar,device,step,note\n"
     schedule = read(tmp_path, ",1.5,0,B1,2,x\nS1,0.5,0,T1, 1 ,\n\n", header)
     assert schedule.p_mw[2, 1] == 1.5
-    assert schedule.destination[:2, 0].tolist() == [1, 0]
+    assert schedule.position[:2, 0].tolist() == [1, 0]
 
 
 def test_a_plant_without_devices_has_an_empty_plan(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(
         p_mw=floats(rows, devices),
         q_mvar=floats(rows, devices),
-        destination=draw(hnp.arrays(np.int64, (rows, trucks))),
+        position=draw(hnp.arrays(np.int64, (rows, trucks))),
         prediction=draw(st.sampled_from([None, prediction])),
         solver=solver,
         memory={"numbers": [draw(st.floats(allow_nan=False, allow_infinity=False)), 3], "said": draw(st.text())},
@@ -67,7 +67,7 @@ def test_every_plan_comes_back_bit_for_bit_from_strict_json(plan: Plan) -> None:
     back = there_and_back(plan)
     assert same(plan.p_mw, back.p_mw)
     assert same(plan.q_mvar, back.q_mvar)
-    assert same(plan.destination, back.destination)
+    assert same(plan.position, back.position)
     assert (plan.prediction is None) == (back.prediction is None)
     if plan.prediction is not None and back.prediction is not None:
         for one in fields(Prediction):
@@ -81,4 +81,4 @@ def test_every_plan_comes_back_bit_for_bit_from_strict_json(plan: Plan) -> None:
 
 def test_a_plan_read_from_json_cannot_be_written_to() -> None:
     back = there_and_back(Plan(np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((1, 1), dtype=np.int64)))
-    assert not any(values.flags.writeable for values in (back.p_mw, back.q_mvar, back.destination))
+    assert not any(values.flags.writeable for values in (back.p_mw, back.q_mvar, back.position))

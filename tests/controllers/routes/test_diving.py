@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
 from cases.routing_task import EXACT, Case, task
 from gridferry.controllers.contract import SolverOutcome, Termination
@@ -187,8 +188,8 @@ def test_a_hint_is_tried_and_never_made_worse() -> None:
 def test_a_hint_that_leads_nowhere_does_no_harm() -> None:
     """The truck owes energy that it can only get at A: sent to B it cannot give it back."""
     plant, observation, forecast = carrying(horizon=3, trip=1.0, soc_end_min=0.9)
-    dark = replace(forecast, generation_mw=np.zeros((3, 1)))
-    case = plant, replace(observation, energy_mwh=np.array([0.0])), dark
+    dark = with_series(plant, forecast, generation_mw=np.zeros((3, 1)))
+    case = plant, seen_as(plant, observation, energy_mwh=np.array([0.0])), dark
     built = mess_model(*case, MessOptions())
     on_the_road = np.array([[0], [0], [1]])
     hint = route_values(plant, built, observation, on_the_road)

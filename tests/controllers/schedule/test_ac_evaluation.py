@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases.parts import seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import ControllerError, Plan
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate, evaluate_plan, evaluate_rest
@@ -16,12 +17,12 @@ from gridferry.controllers.schedule.settlement import settled_mw
 def drawn(sample: Sample, samples: int, steps: int) -> Schedules:
     """Schedules of powers up to the ratings and stations at random, beyond what stores and roads allow."""
     rng, plant = np.random.default_rng(3), sample.plant
-    shape = (samples, steps, plant.n_device)
+    shape = (samples, steps, plant.n_port)
     places = np.array(plant.trucks[0].stations)
     return Schedules(
-        p_mw=rng.uniform(-1, 1, shape) * plant.device_p_max_mw,
-        q_mvar=rng.uniform(-0.3, 0.3, shape) * plant.device_s_max_mva,
-        destination=np.repeat(rng.choice(places, (samples, -(-steps // 3), 1)), 3, axis=1)[:, :steps],
+        p_mw=rng.uniform(-1, 1, shape) * plant.port_p_max_mw,
+        q_mvar=rng.uniform(-0.3, 0.3, shape) * plant.port_s_max_mva,
+        position=np.repeat(rng.choice(places, (samples, -(-steps // 3), 1)), 3, axis=1)[:, :steps],
     )
 
 
@@ -31,7 +32,7 @@ def test_many_schedules_at_once_come_to_what_each_comes_to_alone(sample: Sample)
     many = drawn(sample, 3, 9)
     together = evaluate(plant, many, seen, ahead)
     for k in range(3):
-        plan = Plan(many.p_mw[k], many.q_mvar[k], many.destination[k])
+        plan = Plan(many.p_mw[k], many.q_mvar[k], many.position[k])
         alone = evaluate_plan(plant, plan, seen, ahead)
         for name, value in vars(alone.prediction()).items():
             np.testing.assert_array_equal(getattr(together.prediction(k), name), value, err_msg=name)
@@ -56,7 +57,7 @@ def test_a_trip_and_a_charge_cost_what_they_cost_by_hand() -> None:
     """16.87 km at 40 km/h and 5 min make half an hour: one step of labour at 10, fuel at 0.4, then 1 MWh at 15."""
     sample = three_bus(step_s=3600)
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 3)
-    ahead = replace(ahead, congestion=np.zeros(3))
+    ahead = replace(ahead, congestion=np.zeros_like(ahead.congestion))
     plan = Plan(np.array([[-1.0], [-1.0], [0.0]]), np.zeros((3, 1)), np.array([[1], [1], [1]]))
     found = evaluate_plan(plant, plan, seen, ahead)
     np.testing.assert_allclose(found.costs["labour"], [[10.0, 0.0, 0.0]])
@@ -78,7 +79,7 @@ def test_doing_nothing_lets_a_truck_on_the_road_drive_on_at_its_cost() -> None:
     """Two steps to go, of a quarter of an hour at 8."""
     sample = two_feeders()
     plant, ahead = sample.plant, look_ahead(sample, 0, 6)
-    parked, driving = at_start(plant), replace(at_start(plant), transit_steps=np.array([2]))
+    parked, driving = at_start(plant), seen_as(plant, at_start(plant), transit_steps=np.array([2]))
     more = evaluate_rest(plant, driving, ahead).cost - evaluate_rest(plant, parked, ahead).cost
     np.testing.assert_allclose(more, [[2.0, 2.0, 0.0, 0.0, 0.0, 0.0]], atol=1e-9)
 
@@ -92,9 +93,9 @@ def test_a_network_without_a_flow_is_named_and_leaves_the_other_known() -> None:
     with pytest.raises(ControllerError, match=r"network 2 \(dn2\) has no power flow at steps 2 of the horizon"):
         evaluate_rest(plant, seen, heavy)
     rest = Schedules(
-        p_mw=np.zeros((1, 4, plant.n_device)),
-        q_mvar=np.zeros((1, 4, plant.n_device)),
-        destination=np.repeat(seen.station[None, None], 4, axis=1),
+        p_mw=np.zeros((1, 4, plant.n_port)),
+        q_mvar=np.zeros((1, 4, plant.n_port)),
+        position=np.repeat(seen.position[None, None], 4, axis=1),
     )
     found = evaluate(plant, rest, seen, heavy).prediction()
     np.testing.assert_array_equal(np.isnan(found.import_mw), np.arange(8).reshape(4, 2) == 5)
@@ -106,13 +107,13 @@ def test_a_network_without_a_flow_is_named_and_leaves_the_other_known() -> None:
 def test_what_is_out_of_service_gives_nothing_and_what_is_not_known_has_no_flow() -> None:
     sample = two_feeders()
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 2)
-    share = np.ones((2, plant.n_device))
+    share = np.ones((2, plant.n_port))
     share[0, 1] = 0.0
     share[1, 2] = np.nan
-    p = np.zeros((2, plant.n_device))
+    p = np.zeros((2, plant.n_port))
     p[0, 1] = p[1, 2] = 0.3
-    plan = Plan(p, np.zeros_like(p), np.repeat(seen.station[None], 2, axis=0))
-    found = evaluate_plan(plant, plan, seen, replace(ahead, availability=share))
+    plan = Plan(p, np.zeros_like(p), np.repeat(seen.position[None], 2, axis=0))
+    found = evaluate_plan(plant, plan, seen, with_series(plant, ahead, availability=share))
     rest = evaluate_rest(plant, seen, ahead)
     np.testing.assert_array_equal(found.flow.import_mw[0, 0], rest.flow.import_mw[0, 0])
     np.testing.assert_array_equal(np.isnan(found.flow.import_mw[0, 1]), [False, True])

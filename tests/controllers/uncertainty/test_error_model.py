@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cases import REPOSITORY
+from cases.parts import plant_of
 from gridferry.controllers.contract import Generator, Plant
 from gridferry.controllers.uncertainty.error_map import ErrorMap, Grouping, error_map
 from gridferry.controllers.uncertainty.error_model import EmpiricalErrors, ErrorModel, MarginalErrors, Purpose
@@ -38,7 +39,7 @@ def feeder(name: str, n_bus: int) -> Feeder:
 @pytest.fixture
 def plant() -> Plant:
     """Buses 0-2 and 3-4; two PV plants at bus 2, one at bus 4, wind at bus 4."""
-    return Plant(
+    return plant_of(
         feeders=(feeder("a", 3), feeder("b", 2)),
         stations=(),
         trucks=(),

@@ -35,13 +35,13 @@ def graph(text: str, folder: Path, nodes: dict[str, str] | None = None, speed: f
 def test_published_distances_give_the_published_minutes() -> None:
     """16.87 km at 40 km/h and 5 min to install: 30.305 min without delay; with 10 min of delay 5 steps of 10 min up."""
     roads = DistanceMatrix(("S1", "S2"), np.array([[0.0, 16.87], [16.87, 0.0]]), 40.0, 5.0, Rounding.NEAREST)
-    trips = roads.trips(np.array([0.0, 10.0]))
+    trips = roads.trips(roads.on_every_road(np.array([0.0, 10.0])))
     assert trips.minutes[:, 0, 1] == pytest.approx([30.305, 40.305])
     assert (trips.km[:, 0, 1] == 16.87).all()
-    assert roads.transit_steps(np.array([0.0, 10.0]), 600)[:, 0, 1].tolist() == [3, 4]
+    assert roads.transit_steps(roads.on_every_road(np.array([0.0, 10.0])), 600)[:, 0, 1].tolist() == [3, 4]
     up = DistanceMatrix(("S1", "S2"), roads.distance_km, 40.0, 5.0, Rounding.UP)
-    assert up.transit_steps(np.array([0.0, 10.0]), 600)[:, 1, 0].tolist() == [4, 5]
-    assert up.transit_steps(np.array([0.0]), 600)[0].diagonal().tolist() == [0, 0]
+    assert up.transit_steps(up.on_every_road(np.array([0.0, 10.0])), 600)[:, 1, 0].tolist() == [4, 5]
+    assert up.transit_steps(up.on_every_road(np.array([0.0])), 600)[0].diagonal().tolist() == [0, 0]
 
 
 @given(minutes=st.floats(0.0, 1e4), step_s=st.sampled_from([60, 300, 600, 900, 3600]))
@@ -63,7 +63,7 @@ def test_traffic_slows_a_road_until_another_is_faster(tmp_path: Path) -> None:
     """A to B direct: 12 (1 + 0.5 (v / 1000)²) min and 10 km; through C: 14 min and 13 km, whatever the traffic."""
     roads = graph(SLOW, tmp_path)
     assert roads.congestion_unit == "veh/h"
-    trips = roads.trips(np.array([0.0, 500.0, 2000.0, -5.0]))
+    trips = roads.trips(roads.on_every_road(np.array([0.0, 500.0, 2000.0, -5.0])))
     assert trips.minutes[:, 0, 1] == pytest.approx([14.0, 12 * (1 + 0.5 * 0.25) + 2, 16.0, 14.0])
     assert trips.km[:, 0, 1].tolist() == [10.0, 10.0, 13.0, 10.0]
     # the way back has the usual coefficients: 12 (1 + 0.15 · 2⁴) = 40.8 min, so through C
@@ -71,23 +71,23 @@ def test_traffic_slows_a_road_until_another_is_faster(tmp_path: Path) -> None:
     assert (trips.minutes[:, 0, 0] == 2.0).all()
     assert not trips.km[:, 0, 0].any()
     # 15.5 min and 14.1 min, rounded up to steps of 5 min
-    assert roads.transit_steps(np.array([500.0]), 300)[0].tolist() == [[0, 4], [3, 0]]
+    assert roads.transit_steps(roads.on_every_road(np.array([500.0])), 300)[0].tolist() == [[0, 4], [3, 0]]
 
 
 def test_speed_gives_minutes_from_km_and_km_from_minutes(tmp_path: Path) -> None:
     roads = graph("from,to,km\nA,B,20\nB,A,30\n", tmp_path, speed=40.0)
-    trips = roads.trips(np.zeros(1))
+    trips = roads.trips(roads.on_every_road(np.zeros(1)))
     assert trips.minutes[0].tolist() == [[2.0, 32.0], [47.0, 2.0]]
     roads = graph("from, to, minutes\nA, B, 30\nB, A, 45\n", tmp_path, speed=40.0)
-    trips = roads.trips(np.zeros(1))
+    trips = roads.trips(roads.on_every_road(np.zeros(1)))
     assert trips.km[0].tolist() == [[0.0, 20.0], [30.0, 0.0]]
     assert trips.minutes[0].tolist() == [[2.0, 32.0], [47.0, 2.0]]
 
 
 def test_stations_may_stand_at_one_node(tmp_path: Path) -> None:
     roads = graph(SLOW, tmp_path, {"S1": "A", "S2": "A", "S3": "C"})
-    assert roads.trips(np.zeros(1)).minutes[0, 0].tolist() == [2.0, 2.0, 7.0]
-    assert roads.transit_steps(np.zeros(1), 600)[0, 0].tolist() == [0, 1, 1]
+    assert roads.trips(roads.on_every_road(np.zeros(1))).minutes[0, 0].tolist() == [2.0, 2.0, 7.0]
+    assert roads.transit_steps(roads.on_every_road(np.zeros(1)), 600)[0, 0].tolist() == [0, 1, 1]
 
 
 @given(seed=st.integers(0, 10_000))
@@ -102,7 +102,8 @@ def test_fastest_paths_are_the_best_of_all_paths(seed: int) -> None:
         Road(a, b, float(rng.uniform(1, 9)), float(rng.uniform(1, 9)), float(rng.uniform(100, 900)), 0.15, 4.0)
         for a, b in [*ring, *extra]
     )
-    trips = RoadGraph(("X", "Y"), ("0", "3"), roads, 0.0).trips(np.array([0.0, 700.0]))
+    graph = RoadGraph(("X", "Y"), ("0", "3"), roads, 0.0)
+    trips = graph.trips(graph.on_every_road(np.array([0.0, 700.0])))
     for row, volume in enumerate((0.0, 700.0)):
         best: dict[tuple[str, str], tuple[float, float]] = {}
         for road in roads:
@@ -119,10 +120,10 @@ def test_a_long_series_is_searched_once_per_state_of_the_roads(tmp_path: Path, m
     search = RoadGraph._search
     monkeypatch.setattr(RoadGraph, "_search", lambda self, volume: searched.append(volume) or search(self, volume))
     volumes = np.tile([0.0, 800.0, 1200.0], 4000)
-    steps = roads.transit_steps(volumes, 300)
+    steps = roads.transit_steps(roads.on_every_road(volumes), 300)
     assert steps.shape == (12000, 2, 2)
     assert sorted(searched) == [0.0, 800.0, 1200.0]
-    np.testing.assert_array_equal(steps[3:6], roads.transit_steps(volumes[:3], 300))
+    np.testing.assert_array_equal(steps[3:6], roads.transit_steps(roads.on_every_road(volumes[:3]), 300))
     assert len(searched) == 3
 
 

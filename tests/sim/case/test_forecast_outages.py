@@ -17,7 +17,7 @@ from gridferry.sim.config.schema import ErrorConfig, ForecastConfig, ForecastErr
 STEPS, HORIZON = 10, 4
 LOAD = ErrorConfig(relative_std=0.2)
 ERRORS = ForecastErrors(load=LOAD, generation=LOAD, price=LOAD, congestion=LOAD)
-PLAIN = ("load_p_mw", "load_q_mvar", "generation_mw", "buy_price", "sell_price", "congestion")
+PLAIN = ("load_p_mw", "load_q_mvar", "buy_price", "sell_price", "congestion")
 
 
 @pytest.fixture
@@ -36,8 +36,7 @@ def plant() -> Plant:
     )
     store = Storage(1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, None, np.inf, 0.0)
     link = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.0), Terminal("L-2", 0, 1, 1.0, 0.0)), 0)
-    batteries = (Battery("B", 0, 1, store),)
-    return Plant((feeder,), (), (), batteries, (link,), (), None, 3600, STEPS, HORIZON, 0, 1.0, "USD")
+    return Plant((feeder,), (), (Battery("B", 0, 1, store), link), None, 3600, STEPS, HORIZON, 0, 1.0, "USD")
 
 
 @pytest.fixture
@@ -46,12 +45,13 @@ def real(plant: Plant) -> Conditions:
     return Conditions(
         load_p_mw=numbers.random((STEPS, 2)),
         load_q_mvar=numbers.random((STEPS, 2)),
-        generation_mw=np.empty((STEPS, 0)),
         buy_price=numbers.random(STEPS),
         sell_price=numbers.random(STEPS),
-        congestion=numbers.random(STEPS),
-        availability=numbers.random((STEPS, 3)),
-        capacity=numbers.random((STEPS, 1)),
+        congestion=numbers.random((STEPS, 2)),
+        series={
+            "batteries.B": {"availability": numbers.random(STEPS), "capacity": numbers.random(STEPS)},
+            "links.L": {"availability": numbers.random(STEPS)},
+        },
     )
 
 
@@ -61,9 +61,10 @@ def settings(kind: ForecastKind = ForecastKind.PERFECT, **more: Any) -> Forecast
 
 def test_planned_outages_are_known_under_a_perfect_forecast(plant: Plant, real: Conditions) -> None:
     got = Forecaster(plant, real, settings(), 0).at(7)
-    assert np.array_equal(got.availability, real.availability[7:])
-    assert np.array_equal(got.capacity, real.capacity[7:])
-    assert not got.availability.flags.writeable
+    for device, given in real.series.items():
+        for key, values in given.items():
+            assert np.array_equal(got.series[device][key], values[7:])
+            assert not got.series[device][key].flags.writeable
 
 
 @pytest.mark.parametrize("kind", [ForecastKind.PERSISTENCE, ForecastKind.ERRORS])
@@ -75,17 +76,10 @@ def test_faults_come_as_a_surprise_and_are_taken_to_stay(
     for step, measured in ((0, 0), (1, 0), (5, 4), (9, 8)):
         got = forecaster.at(step)
         rows = min(HORIZON, STEPS - step)
-        assert np.array_equal(got.availability, np.tile(real.availability[measured], (rows, 1)))
-        assert np.array_equal(got.capacity, np.tile(real.capacity[measured], (rows, 1)))
-        assert not got.capacity.flags.writeable
-
-
-@pytest.mark.parametrize("kind", list(ForecastKind))
-def test_nothing_is_said_of_devices_that_are_always_whole(plant: Plant, real: Conditions, kind: ForecastKind) -> None:
-    whole = dataclasses.replace(real, availability=None, capacity=None)
-    got = Forecaster(plant, whole, settings(kind), 0).at(3)
-    assert got.availability is None
-    assert got.capacity is None
+        for device, given in real.series.items():
+            for key, values in given.items():
+                assert np.array_equal(got.series[device][key], np.full(rows, values[measured]))
+                assert not got.series[device][key].flags.writeable
 
 
 @pytest.mark.parametrize("kind", list(ForecastKind))
@@ -99,11 +93,16 @@ def test_a_forecast_that_does_not_arrive_holds_no_number(
     without = Forecaster(plant, real, settings(kind), 0)
     for step in (4, 5, 6):
         got, expected = forecaster.at(step), without.at(step)
-        for name in (*PLAIN, "availability", "capacity"):
-            values = getattr(got, name)
-            assert values.shape == getattr(expected, name).shape
+        pairs = [(getattr(got, name), getattr(expected, name)) for name in PLAIN]
+        pairs += [
+            (got.series[device][key], values)
+            for device, given in expected.series.items()
+            for key, values in given.items()
+        ]
+        for values, right in pairs:
+            assert values.shape == right.shape
             assert not values.flags.writeable
-            assert np.isnan(values).all() if step == 5 else np.array_equal(values, getattr(expected, name))
+            assert np.isnan(values).all() if step == 5 else np.array_equal(values, right)
     assert np.isfinite(forecaster.realised.load_p_mw).all()
 
 
@@ -116,7 +115,13 @@ def test_with_foresight_the_forecast_is_what_happens(
     blind = Forecaster(plant, dark, settings(kind, errors_on=errors_on), 5)
     seeing = Forecaster(plant, dark, settings(kind, errors_on=errors_on, foresight=True), 5)
     got = seeing.at(3)
-    for name in (*PLAIN, "availability", "capacity"):
+    triples = [(getattr(got, name), *(getattr(one.realised, name) for one in (seeing, blind))) for name in PLAIN]
+    triples += [
+        (values, *(one.realised.series[device][key] for one in (seeing, blind)))
+        for device, given in got.series.items()
+        for key, values in given.items()
+    ]
+    for values, seen, unseen in triples:
         # the same happens, but this time it is known
-        assert np.array_equal(getattr(seeing.realised, name), getattr(blind.realised, name))
-        assert np.array_equal(getattr(got, name), getattr(seeing.realised, name)[3:7])
+        assert np.array_equal(seen, unseen)
+        assert np.array_equal(values, seen[3:7])

@@ -11,6 +11,7 @@ from scipy.stats import kstest, truncnorm
 
 from gridferry.controllers.contract import Forecast, Generator, Plant
 from gridferry.networks.feeder import plain_feeder
+from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.case.forecast_errors import draw_errors, stream
 from gridferry.sim.case.forecasts import Forecaster, corrected, measured_rows
@@ -18,7 +19,7 @@ from gridferry.sim.config.schema import ErrorConfig, ForecastConfig, ForecastErr
 
 PERFECT = ForecastConfig()
 PERSISTENCE = ForecastConfig(kind=ForecastKind.PERSISTENCE)
-FIELDS = ("load_p_mw", "load_q_mvar", "generation_mw", "buy_price", "sell_price", "congestion")
+FIELDS = ("load_p_mw", "load_q_mvar", "buy_price", "sell_price", "congestion")
 
 
 def plant(steps: int, horizon: int, generators: tuple[str, ...] = ("pv",), networks: int = 2) -> Plant:
@@ -38,7 +39,8 @@ def plant(steps: int, horizon: int, generators: tuple[str, ...] = ("pv",), netwo
         for _ in range(networks)
     )
     sources = tuple(Generator(name, "pv", 0, 1, 0.0) for name in generators)
-    return Plant(feeders, (), (), (), (), sources, None, 3600 * 6, steps, horizon, 0, 1.0, "USD")
+    roads = DistanceMatrix(("A", "B"), np.ones((2, 2)), 40.0, 0.0)
+    return Plant(feeders, (), sources, roads, 3600 * 6, steps, horizon, 0, 1.0, "USD")
 
 
 def conditions(of: Plant, seed: int = 0) -> Conditions:
@@ -46,11 +48,16 @@ def conditions(of: Plant, seed: int = 0) -> Conditions:
     return Conditions(
         load_p_mw=numbers.random((of.steps, of.n_bus)),
         load_q_mvar=numbers.random((of.steps, of.n_bus)) - 0.5,
-        generation_mw=numbers.random((of.steps, len(of.generators))),
+        series={one.key: {"p_mw": numbers.random(of.steps)} for one in of.devices},
         buy_price=numbers.normal(size=of.steps),
         sell_price=numbers.random(of.steps),
-        congestion=numbers.random(of.steps),
+        congestion=numbers.random((of.steps, 2)),
     )
+
+
+def produced(of: Plant, given: Conditions | Forecast) -> np.ndarray:
+    """Output of the generators, a column each."""
+    return np.stack([given.series[one.key]["p_mw"] for one in of.devices], axis=1)
 
 
 def erring(on: Literal["forecast", "realised"] = "forecast", **sizes: ErrorConfig) -> ForecastConfig:
@@ -96,10 +103,13 @@ def test_persistence_knows_nothing_of_the_step_that_acts_now_nor_of_what_follows
     real = conditions(of)
     for step in (1, 3, 4, 17, 39):
         other = conditions(of, seed=1)
+        sun = np.concatenate([produced(of, real)[:step], produced(of, other)[step:]])
         later = Conditions(
-            **{name: np.concatenate([getattr(real, name)[:step], getattr(other, name)[step:]]) for name in FIELDS}
+            series={one.key: {"p_mw": sun[:, column]} for column, one in enumerate(of.devices)},
+            **{name: np.concatenate([getattr(real, name)[:step], getattr(other, name)[step:]]) for name in FIELDS},
         )
         one, two = (Forecaster(of, given, PERSISTENCE, 0).at(step) for given in (real, later))
+        assert np.array_equal(produced(of, one), produced(of, two))
         for name in FIELDS:
             assert np.array_equal(getattr(one, name), getattr(two, name))
             assert len(getattr(one, name)) == min(9, 40 - step)
@@ -181,19 +191,20 @@ def test_the_bias_multiplies_and_loads_never_turn_negative() -> None:
     of = plant(2000, 2000)
     profile = conditions(of)
     got = Forecaster(of, profile, erring(generation=ErrorConfig(bias=1.25)), 5).at(0)
-    assert got.generation_mw == pytest.approx(1.25 * profile.generation_mw)
+    assert produced(of, got) == pytest.approx(1.25 * produced(of, profile))
     assert np.array_equal(got.load_p_mw, profile.load_p_mw)
     wild = ErrorConfig(relative_std=1.0)
     real = Forecaster(of, profile, erring("realised", load=wild, generation=wild), 5).realised
     assert np.min(real.load_p_mw) == 0.0
-    assert np.min(real.generation_mw) == 0.0
+    assert np.min(produced(of, real)) == 0.0
 
 
 def test_seeds_repeat_and_differ() -> None:
     of = plant(30, 30)
     profile = conditions(of)
     one, again, other = (Forecaster(of, profile, erring(**ALL), seed).at(0) for seed in (5, 5, 6))
-    for name in FIELDS[:4]:
+    assert not np.allclose(produced(of, one), produced(of, other))
+    for name in FIELDS[:3]:
         assert np.array_equal(getattr(one, name), getattr(again, name))
         assert not np.allclose(getattr(one, name), getattr(other, name))
 
@@ -203,18 +214,18 @@ def test_another_entity_or_a_longer_run_does_not_change_what_the_others_draw() -
     large = plant(45, 45, generators=("wind", "pv"), networks=3)
     flat = [
         Conditions(
-            np.ones((of.steps, of.n_bus)),
-            np.ones((of.steps, of.n_bus)),
-            np.ones((of.steps, len(of.generators))),
-            np.ones(of.steps),
-            np.ones(of.steps),
-            np.ones(of.steps),
+            load_p_mw=np.ones((of.steps, of.n_bus)),
+            load_q_mvar=np.ones((of.steps, of.n_bus)),
+            buy_price=np.ones(of.steps),
+            sell_price=np.ones(of.steps),
+            congestion=np.ones((of.steps, 2)),
+            series={one.key: {"p_mw": np.ones(of.steps)} for one in of.devices},
         )
         for of in (small, large)
     ]
     one, two = (Forecaster(of, given, erring(**ALL), 5).at(0) for of, given in zip((small, large), flat, strict=True))
     assert np.array_equal(one.load_p_mw, two.load_p_mw[:30, :4])
-    assert np.array_equal(one.generation_mw[:, 0], two.generation_mw[:30, 1])
+    assert np.array_equal(produced(small, one)[:, 0], produced(large, two)[:30, 1])
     assert np.array_equal(one.buy_price, two.buy_price[:30])
     assert np.array_equal(one.congestion, two.congestion[:30])
 
@@ -232,16 +243,16 @@ def test_a_forecast_learns_from_the_error_just_measured():
     real = Conditions(
         load_p_mw=np.ones((steps, buses)),
         load_q_mvar=np.full((steps, buses), 0.5),
-        generation_mw=np.zeros((steps, len(case.generators))),
+        series={one.key: {"p_mw": np.zeros(steps)} for one in case.devices},
         buy_price=np.full(steps, 50.0),
         sell_price=np.full(steps, 80.0),
-        congestion=np.full(steps, 10.0),
+        congestion=np.full((steps, 2), 10.0),
     )
     known = dataclasses.replace(real, load_p_mw=1.1 * real.load_p_mw, congestion=0.5 * real.congestion)
     day_ahead = Forecast(
         load_p_mw=known.load_p_mw[3:],
         load_q_mvar=known.load_q_mvar[3:],
-        generation_mw=known.generation_mw[3:],
+        series={device: {"p_mw": given["p_mw"][3:]} for device, given in known.series.items()},
         buy_price=known.buy_price[3:],
         sell_price=known.sell_price[3:],
         congestion=known.congestion[3:],
@@ -249,7 +260,7 @@ def test_a_forecast_learns_from_the_error_just_measured():
     aged = corrected(case, day_ahead, known, real, 3, ageing_h=2.0)
     fading = np.exp(-np.arange(1, steps - 2) * case.step_h / 2.0)
     np.testing.assert_allclose(aged.load_p_mw[:, 0], 1.1 * (1 + fading * (1 / 1.1 - 1)), rtol=1e-12)
-    np.testing.assert_allclose(aged.congestion, 5.0 * (1 + fading), rtol=1e-12)
-    np.testing.assert_array_equal(aged.generation_mw, day_ahead.generation_mw)
+    np.testing.assert_allclose(aged.congestion, np.outer(5.0 * (1 + fading), [1.0, 1.0]), rtol=1e-12)
+    np.testing.assert_array_equal(produced(case, aged), produced(case, day_ahead))
     assert aged.load_p_mw[0, 0] < day_ahead.load_p_mw[0, 0]
     assert aged.load_p_mw[-1, 0] == pytest.approx(1.1, rel=0.05)

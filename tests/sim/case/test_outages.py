@@ -109,17 +109,25 @@ def test_a_battery_that_never_was_whole_begins_without_a_loss(case: Path, tmp_pa
     assert rows(done, "bess2", "loss_mwh") == [0.0]
 
 
-def test_conditions_have_the_order_of_the_plant(case: Path) -> None:
-    built = build_case(load_config(case))
-    assert built.plant.device_names == ("T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2")
-    conditions = built.conditions
-    assert conditions.availability is not None
-    assert conditions.capacity is not None
+def test_every_device_has_its_own_series(case: Path) -> None:
+    conditions = build_case(load_config(case)).conditions
     ones = [1.0] * 8
-    assert conditions.availability.T.tolist() == [[0.0] * 8, ones, ones, LINK, LINK]
-    assert conditions.capacity.T.tolist() == [ones, STRINGS, ones]
-    whole = build_case(load_config("two_feeders")).conditions
-    assert whole.availability is whole.capacity is whole.forecast_outage is None
+    found = {
+        (device, key): values.tolist()
+        for device, given in conditions.series.items()
+        for key, values in given.items()
+        if key != "p_mw"
+    }
+    assert found == {
+        ("trucks.T1", "availability"): [0.0] * 8,
+        ("trucks.T1", "capacity"): ones,
+        ("batteries.bess1", "availability"): ones,
+        ("batteries.bess1", "capacity"): STRINGS,
+        ("batteries.bess2", "availability"): ones,
+        ("batteries.bess2", "capacity"): ones,
+        ("links.mvdc1", "availability"): LINK,
+    }
+    assert build_case(load_config("two_feeders")).conditions.forecast_outage is None
 
 
 @pytest.mark.parametrize(
@@ -171,10 +179,9 @@ def test_percent_and_shares_of_a_step_make_fractions(case: Path) -> None:
         "profiles.fine={file='fine.csv', time='hour'}",
         "batteries.bess2.availability={column='fine.percent', scale=0.01}",
     )
-    availability = build_case(load_config(case, settings)).conditions.availability
-    assert availability is not None
-    assert availability[:, 2] == pytest.approx([1.0, 2 / 3, *[1.0] * 6], abs=1e-12)
-    assert availability.max() == 1.0
+    availability = build_case(load_config(case, settings)).conditions.series["batteries.bess2"]["availability"]
+    assert availability == pytest.approx([1.0, 2 / 3, *[1.0] * 6], abs=1e-12)
+    assert availability.max() <= 1.0
 
 
 def test_no_forecast_arrives_where_the_config_says_so(case: Path) -> None:
@@ -186,12 +193,14 @@ def test_no_forecast_arrives_where_the_config_says_so(case: Path) -> None:
 
 def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path) -> None:
     fleet = FleetSimulator()
-    fleet.init("Fleet-0", case=build_case(load_config(case)))
+    built = build_case(load_config(case))
+    fleet.init("Fleet-0", case=built)
     (made,) = fleet.create(1, "Fleet")
-    around = {"congestion": {"Roads-0": 0.0}}
+    around = {"congestion": {"Roads-0": [0.0] * 6}}
     ports = [one["extra_info"]["name"] for one in made["children"] if one["type"] == "Port"]
     assert ports[:6] == ["T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2", "dn1-pv1"]
-    given = [0.3, *[0.1] * 7]
+    suns = [one.key for one in built.plant.devices if "p_mw" in one.series]
+    given = dict(zip(suns, [0.3, *[0.1] * 7], strict=True))
     asked_of = {"Port-4": {"P_set[MW]": {"S-0": 0.5}}, "Port-0": {"P_set[MW]": {"S-1": 0.1}}}
     fleet.step(0, {made["eid"]: around, **asked_of}, 0)
     wanted = {
@@ -204,17 +213,22 @@ def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path
     done = fleet.get_data(wanted)
     assert [done[f"Port-{i}"]["P[MW]"] for i in (4, 0, 5)] == [0.5, 0.1, 0.0]
     assert [done["Fleet-0"]["state"][one]["capacity"] for one in ("trucks.T1", "batteries.bess1")] == [1.0, 1.0]
-    out = {"availability": {"X-0": [1.0, 1.0, 1.0, 1.0, 0.0]}, "capacity": {"X-0": [1.0, 0.5, 1.0]}}
-    fleet.step(900, {made["eid"]: around | out | {"generation[MW]": {"X-0": given}}, **asked_of}, 0)
+    out = {"links.mvdc1": {"availability": 0.0}, "batteries.bess1": {"capacity": 0.5}}
+    series = out | {device: {"p_mw": p_mw} for device, p_mw in given.items()}
+    fleet.step(900, {made["eid"]: around | {"series": {"X-0": series}}, **asked_of}, 0)
     done = fleet.get_data(
         {"Port-3": ["P[MW]"], **wanted, "Feed-0": ["P[MW]"], "Feed-1": ["P[MW]"], "Position-0": ["position"]}
     )
-    assert done["Port-3"]["P[MW]"] == 0.0  # a link is as available as its least available terminal
+    assert done["Port-3"]["P[MW]"] == 0.0
     assert done["Device-1"]["E[MWh]"] == 0.5 * 0.75
     assert done["Port-5"]["P[MW]"] == 0.3
     # all generators and the truck, wherever they are
-    assert sum(done["Feed-0"]["P[MW]"] + done["Feed-1"]["P[MW]"]) == pytest.approx(sum(given) + 0.1)
+    assert sum(done["Feed-0"]["P[MW]"] + done["Feed-1"]["P[MW]"]) == pytest.approx(sum(given.values()) + 0.1)
     assert done["Position-0"]["position"] == done["Fleet-0"]["state"]["trucks.T1"]["station"]
-    for attr, wrong in (("availability", [1.0]), ("availability", [2.0] * 5), ("capacity", [0.0, 1.0, 1.0])):
-        with pytest.raises(ValueError, match=attr):
-            fleet.step(1800, {made["eid"]: around | {attr: {"X-0": wrong}}}, 0)
+    for device, key, wrong in (
+        ("batteries.bess9", "availability", 1.0),
+        ("batteries.bess1", "speed", 1.0),
+        ("links.mvdc1", "availability", float("nan")),
+    ):
+        with pytest.raises(ValueError, match=f"{device}.{key}"):
+            fleet.step(1800, {made["eid"]: around | {"series": {"X-0": {device: {key: wrong}}}}}, 0)

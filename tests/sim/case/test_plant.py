@@ -25,11 +25,12 @@ def test_devices_of_two_feeders_stand_on_one_axis_of_buses() -> None:
     assert plant.n_bus == 66
     assert plant.bus_slices == (slice(0, 33), slice(33, 66))
     # buses are named 1 to 33 in each feeder, so bus n of dn1 is n - 1 and of dn2 33 + n - 1
-    assert plant.device_names == ("T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2")
+    names = [plant.ports[one].name for one in plant.planned]
+    assert names == ["T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2"]
     assert [(one.network, one.bus) for one in plant.batteries] == [(0, 32), (1, 33 + 17)]
     assert [(one.network, one.bus) for one in plant.terminals] == [(0, 17), (1, 33 + 32)]
     assert plant.station_bus.tolist() == [32, 17, 33 + 32]
-    assert plant.generator_bus.tolist() == [7, 9, 23, 27, 32, 33 + 10, 33 + 21, 33 + 28]
+    assert [one.bus for one in plant.profiled] == [7, 9, 23, 27, 32, 33 + 10, 33 + 21, 33 + 28]
     assert plant.trucks[0].initial_station == 1
     assert plant.trucks[0].stations == (0, 1, 2)
     assert plant.links[0].balancing == 0
@@ -48,7 +49,7 @@ def test_three_bus_plant_holds_the_published_figures() -> None:
     assert isinstance(roads, DistanceMatrix)
     assert (roads.stations, roads.rounding, roads.install_min) == (("S1", "S2", "S3"), Rounding.NEAREST, 5.0)
     # 16.87 km at 40 km/h and 5 min: 30.3 min, three steps of 10 min
-    assert roads.transit_steps(np.zeros(1), plant.step_s)[0, 0, 1] == 3
+    assert roads.transit_steps(roads.on_every_road(np.zeros(1)), plant.step_s)[0, 0, 1] == 3
 
 
 def test_missing_limits_mean_none() -> None:
@@ -107,7 +108,7 @@ def test_truck_may_be_kept_to_some_stations() -> None:
 def test_plant_without_trucks_needs_no_roads() -> None:
     plant = assemble("two_feeders", "trucks=[]", "stations=[]").plant
     assert plant.roads is None
-    assert plant.device_names[0] == "bess1"
+    assert plant.ports[0].name == "bess1"
 
 
 def test_stations_on_a_road_graph_are_its_nodes(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_stations_on_a_road_graph_are_its_nodes(tmp_path: Path) -> None:
     found = build_plant(loaded).plant.roads
     assert found is not None
     # one way round: A to B are 10 km or 20 min, B to A by C twice that; and 10 min to connect
-    trips = found.trips(np.zeros(1))
+    trips = found.trips(found.on_every_road(np.zeros(1)))
     assert trips.minutes[0, 0, 1] == pytest.approx(30.0)
     assert trips.minutes[0, 1, 0] == pytest.approx(50.0)
 

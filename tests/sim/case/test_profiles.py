@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cases import REPOSITORY
 from gridferry import sim
-from gridferry.controllers.contract import Plant
+from gridferry.controllers.contract import Generator, Plant
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder, plain_feeder
+from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.case.profile_table import ProfileTable, read_profile
 from gridferry.sim.case.profile_times import Clock
@@ -192,8 +193,10 @@ def feeder(name: str, gen_mw: float = 0.0) -> Feeder:
     return Feeder(**{**vars(plain), "p_gen_mw": np.array([0.0, 0.0, gen_mw])})
 
 
-def plant(steps: int, *feeders: Feeder) -> Plant:
-    return Plant(feeders, (), (), (), (), (), None, 3600, steps, steps, 0, 1.0, "USD")
+def plant(steps: int, *feeders: Feeder, names: Sequence[str] = ()) -> Plant:
+    generators = [Generator(name, "pv", 0, 1, 0.0) for name in names]
+    roads = DistanceMatrix(("S1", "S2"), np.zeros((2, 2)), 40.0, 0.0)
+    return Plant(feeders, (), tuple(generators), roads, 3600, steps, steps, 0, 1.0, "USD")
 
 
 def conditions(folder: Path, text: str, gen_mw: float = 0.0, steps: int = 2, **parts: Any) -> Conditions:
@@ -207,7 +210,8 @@ def conditions(folder: Path, text: str, gen_mw: float = 0.0, steps: int = 2, **p
     }
     config = Config.model_validate(document)
     loaded = LoadedConfig(config, Path("case.toml"), folder, {}, Document("case.toml", document))
-    return build_conditions(loaded, plant(steps, feeder("n1"), feeder("n2", gen_mw)))
+    names = [one.name for one in config.generators]
+    return build_conditions(loaded, plant(steps, feeder("n1"), feeder("n2", gen_mw), names=names))
 
 
 TEXT = "t,a,b\n0,0.5,10\n1,2,20\n2,4,-1\n"
@@ -226,8 +230,9 @@ def test_loads_add_up_by_bus_factor_and_network(tmp_path: Path) -> None:
     # columns: three buses of n1, three of n2; per unit of the file's largest value, 4, which lies beyond the run
     assert got.load_p_mw.tolist() == [[0, 0.5, 1 + 10, 0, 0.375, 0], [0, 2, 4 + 20, 0, 1.5, 0]]
     assert got.load_q_mvar.tolist() == [[0, 0.25, -0.125 - 1, 0, 0.1875, 0], [0, 1, -0.5 - 1, 0, 0.75, 0]]
-    assert got.generation_mw.shape == (2, 0)
-    assert not any(values.flags.writeable for values in vars(got).values() if values is not None)
+    assert got.series == {}
+    arrays = [values for values in vars(got).values() if isinstance(values, np.ndarray)]
+    assert not any(values.flags.writeable for values in arrays)
 
 
 def test_generators_prices_and_roads_follow_their_series(tmp_path: Path) -> None:
@@ -241,9 +246,10 @@ def test_generators_prices_and_roads_follow_their_series(tmp_path: Path) -> None
         prices={"buy": {"column": "p.b", "scale": -1.0}, "sell": 80.0},
         roads={"distance_km": [[0.0]], "speed_km_h": 40.0, "congestion": "p.a"},
     )
-    assert got.generation_mw.tolist() == [[1.0, 0.25], [4.0, 0.25]]
+    produced = {device: given["p_mw"].tolist() for device, given in got.series.items()}
+    assert produced == {"generators.g": [1.0, 4.0], "generators.h": [0.25, 0.25]}
     assert (got.buy_price.tolist(), got.sell_price.tolist()) == ([-10, -20], [80, 80])
-    assert got.congestion.tolist() == [0.5, 2.0]
+    assert got.congestion.tolist() == [[0.5, 0.5], [2.0, 2.0]]
 
 
 def test_fixed_generation_of_a_feeder_is_carried_as_negative_load(tmp_path: Path) -> None:
@@ -251,10 +257,9 @@ def test_fixed_generation_of_a_feeder_is_carried_as_negative_load(tmp_path: Path
     assert got.load_p_mw[1].tolist() == [0, 0, 0, 0, 1.0, 1.7]
 
 
-def test_a_file_is_read_once_and_empty_cells_outside_the_run_do_no_harm(tmp_path: Path) -> None:
+def test_empty_cells_outside_the_run_do_no_harm(tmp_path: Path) -> None:
     got = conditions(tmp_path, "t,a\n0,1\n1,2\n2,\n3,x\n", prices={"buy": "p.a", "sell": "p.a"})
-    assert got.buy_price is got.sell_price
-    assert got.buy_price.tolist() == [1, 2]
+    assert got.buy_price.tolist() == got.sell_price.tolist() == [1, 2]
 
 
 def test_every_fault_is_told_with_its_place_and_all_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cases.parts import forecast_of, seen_as
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, three_bus
 from gridferry.controllers.contract import (
     Battery,
@@ -57,7 +58,7 @@ def line(v_min_pu: float = V_MIN, v_max_pu: float = 1.1, i_max_pu: float = np.in
     )
     store = Storage(10.0, 3.0, 3.0, 1.0, 1.0, 0.0, 0.1, 0.9, 0.5, None, np.inf, 0.0)
     link = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.02), Terminal("L-2", 0, 1, 1.0, 0.02)), 0)
-    return Plant((feeder,), (), (), (Battery("B", 0, 1, store),), (link,), (), None, 3600, 24, 4, 0, 1.0, "USD")
+    return Plant((feeder,), (), (Battery("B", 0, 1, store), link), None, 3600, 24, 4, 0, 1.0, "USD")
 
 
 def flat(plant: Plant, **given: np.ndarray) -> Forecast:
@@ -65,17 +66,15 @@ def flat(plant: Plant, **given: np.ndarray) -> Forecast:
     plain = {
         "load_p_mw": np.tile([0.0, LOAD], (rows, 1)),
         "load_q_mvar": np.zeros((rows, 2)),
-        "generation_mw": np.zeros((rows, 0)),
         "buy_price": np.full(rows, 50.0),
         "sell_price": np.full(rows, 80.0),
-        "congestion": np.zeros(rows),
     }
-    return read_only(Forecast(**{**plain, **given}))
+    return read_only(forecast_of(plant, **{**plain, **given}))
 
 
 def powers(plant: Plant, *battery_mw: float) -> Plan:
     """A plan of the battery's powers, row by row."""
-    p = np.zeros((len(battery_mw), plant.n_device))
+    p = np.zeros((len(battery_mw), plant.n_port))
     p[:, 0] = battery_mw
     return Plan(p, np.zeros_like(p), np.zeros((len(p), 0), dtype=np.int64))
 
@@ -87,13 +86,13 @@ class Filler(Controller):
         heed: float = 1.0
 
     settings: Settings
-    corrects = True
+    accepts_ac_feedback = True
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         feeder = self.plant.feeders[0]
         v_low, rating = 0.0, 0.0
-        if observation.correction is not None:
-            v_low, rating = observation.correction.v_low_pu[1], observation.correction.rating[0]
+        if observation.ac_feedback is not None:
+            v_low, rating = observation.ac_feedback.v_low_pu[1], observation.ac_feedback.rating[0]
         by_voltage = (1.0 - feeder.v_min_pu[1] - self.settings.heed * v_low) / R
         by_current = feeder.i_max_pu[0] * (1.0 - rating)
         drawn = max(min(by_voltage, by_current, 3.9), 0.0)
@@ -104,23 +103,23 @@ class Filler(Controller):
 class Stubborn(Controller):
     """Charges 2 MW; 1.5 MW when told of a little too much, 2.5 MW when told of more."""
 
-    corrects = True
+    accepts_ac_feedback = True
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        if observation.correction is None:
+        if observation.ac_feedback is None:
             return powers(self.plant, -2.0)
-        return powers(self.plant, -1.5 if observation.correction.v_low_pu[1] < 0.02 else -2.5)
+        return powers(self.plant, -1.5 if observation.ac_feedback.v_low_pu[1] < 0.02 else -2.5)
 
 
 class Deaf(Stubborn):
-    corrects = False
+    accepts_ac_feedback = False
 
 
 class Lost(Stubborn):
     """Has no plan that keeps a correction."""
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        if observation.correction is not None:
+        if observation.ac_feedback is not None:
             raise ControllerError("nothing keeps that")
         return super().plan(observation, forecast)
 
@@ -142,7 +141,7 @@ def decide(
 ) -> Dispatch:
     controller = kind(plant, kind.Settings(**(settings or {})))
     host = ControllerHost(plant, controller, on_failure, ac_corrections=allowed)
-    return host.decide(replace(at_start(plant), **observed), forecast or flat(plant))
+    return host.decide(seen_as(plant, at_start(plant), **observed), forecast or flat(plant))
 
 
 # ------------------------------------------------------------------------------------------------------- corrections
@@ -238,7 +237,7 @@ def test_a_forecast_whose_power_flow_collapses_leaves_the_plan_unchecked() -> No
 
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("load_p_mw", 2), ("buy_price", 0), ("congestion", 0), ("availability", 3), ("capacity", 1), ("load_q_mvar", 2)],
+    [("load_p_mw", 2), ("buy_price", 0), ("availability", 3), ("capacity", 1), ("load_q_mvar", 2)],
 )
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_forecast_that_is_not_finite_never_reaches_the_controller(name: str, width: int, bad: float) -> None:
@@ -250,7 +249,7 @@ def test_a_forecast_that_is_not_finite_never_reaches_the_controller(name: str, w
     assert not dispatch.plan.p_mw.any()
     prediction = dispatch.plan.prediction
     assert prediction is not None
-    checked = not name.startswith(("load", "availability"))
+    checked = not name.startswith(("load", "availability", "capacity"))
     assert np.isfinite(prediction.v_pu).all() == checked
     assert np.isfinite(dispatch.ac_excess_pu) == checked
     assert np.isfinite(prediction.cost).all() == (checked and name != "buy_price")
@@ -353,7 +352,7 @@ def test_a_late_truck_gives_none_of_its_previous_plans_power(
     dispatch = decide(Failing, sample.plant, look_ahead(sample, 1, 3), previous_plan=previous, **observed(sample.plant))
     assert dispatch.fallback == Fallback.PREVIOUS_PLAN
     assert dispatch.plan.p_mw[0, 0] == pytest.approx(given_mw)
-    assert dispatch.plan.destination[0, 0] == 2
+    assert dispatch.plan.position[0, 0] == 2
 
 
 def test_idling_is_said_to_have_nothing_to_follow_at_the_first_step() -> None:

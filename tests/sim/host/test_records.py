@@ -26,19 +26,19 @@ from gridferry.controllers.contract import Controller, SolverOutcome, hold
 class Charger(Controller):
     """Charges 2.4 MW at the last bus; gives way in odd steps only, by all that was too much."""
 
-    corrects = True
+    accepts_ac_feedback = True
 
     def plan(self, observation, forecast):
         step = observation.step
         plan = hold(self.plant, observation)
-        there = observation.station[0] == 2 and observation.transit_steps[0] == 0
+        there = observation.position[0] == 2 and observation.transit_steps[0] == 0
         p = plan.p_mw.copy()
         if there:
-            p[0, 0] = -2.4 if observation.correction is None or step % 2 == 0 else 0.0
+            p[0, 0] = -2.4 if observation.ac_feedback is None or step % 2 == 0 else 0.0
         solver = SolverOutcome(
             objective=100.0 + step, bound=98.0, gap=0.01, cone_gap=1e-9 * step, seconds=0.01, reference=110.0
         )
-        return replace(plan, p_mw=p, destination=np.full((1, 1), 2), solver=solver)
+        return replace(plan, p_mw=p, position=np.full((1, 1), 2), solver=solver)
 '''
 LIMITS = ["networks.dn1.v_min_pu=0.995", "controller.ac_corrections=2"]
 

@@ -53,7 +53,7 @@ def fine() -> Plan:
         q_branch_mvar=np.zeros((ROWS, PLANT.n_branch)),
         import_mw=np.zeros((ROWS, 2)),
         losses_mw=np.zeros((ROWS, 2)),
-        energy_mwh=np.ones((ROWS + 1, len(PLANT.storages))),
+        energy_mwh=np.ones((ROWS + 1, len(PLANT.stores))),
         cost=np.zeros(ROWS),
     )
     memory = {"rows": [[1, 2.5, None], {"a": True}], "text": "ä"}
@@ -99,23 +99,23 @@ class Subclassed(np.ndarray):
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("lists", {"p_mw": [[0.0] * PLANT.n_device]}, "p_mw is of type list; make it a numpy array"),
-    ("no rows", {"p_mw": np.zeros((0, PLANT.n_device))}, "p_mw has 0 rows for a forecast of 4 steps"),
-    ("too many rows", {"p_mw": np.zeros((5, PLANT.n_device))}, "p_mw has 5 rows for a forecast of 4 steps"),
-    ("one dimension", {"p_mw": np.zeros(PLANT.n_device)}, "it must have rows"),
+    ("lists", {"p_mw": [[0.0] * PLANT.n_port]}, "p_mw is of type list; make it a numpy array"),
+    ("no rows", {"p_mw": np.zeros((0, PLANT.n_port))}, "p_mw has 0 rows for a forecast of 4 steps"),
+    ("too many rows", {"p_mw": np.zeros((5, PLANT.n_port))}, "p_mw has 5 rows for a forecast of 4 steps"),
+    ("one dimension", {"p_mw": np.zeros(PLANT.n_port)}, "it must have rows"),
     ("another width", {"p_mw": np.zeros((ROWS, 1))}, "p_mw has shape (3, 1)"),
-    ("rows that differ", {"q_mvar": np.zeros((1, PLANT.n_device))}, "q_mvar has shape (1, "),
-    ("float32", {"q_mvar": np.zeros((ROWS, PLANT.n_device), dtype=np.float32)}, "make it float64"),
-    ("complex", {"p_mw": np.zeros((ROWS, PLANT.n_device), dtype=complex)}, "complex128; make it float64"),
-    ("bool", {"p_mw": np.zeros((ROWS, PLANT.n_device), dtype=bool)}, "bool; make it float64"),
-    ("objects", {"p_mw": np.zeros((ROWS, PLANT.n_device), dtype=object)}, "object; make it float64"),
-    ("a subclass", {"p_mw": np.zeros((ROWS, PLANT.n_device)).view(Subclassed)}, "type Subclassed"),
-    ("a masked array", {"p_mw": np.ma.zeros((ROWS, PLANT.n_device))}, "type MaskedArray"),
-    ("NaN later on", {"p_mw": np.vstack([np.zeros((2, PLANT.n_device)), np.full(PLANT.n_device, np.nan)])}, "in row 2"),
-    ("infinite", {"q_mvar": np.full((ROWS, PLANT.n_device), np.inf)}, "q_mvar is not finite in row 0"),
-    ("float stations", {"destination": np.zeros((ROWS, 1))}, "destination is of type float64; make it int64"),
-    ("no such station", {"destination": np.full((ROWS, 1), 4)}, "destination is 4 in row 0"),
-    ("a negative station", {"destination": np.full((ROWS, 1), -1)}, "0 to 3"),
+    ("rows that differ", {"q_mvar": np.zeros((1, PLANT.n_port))}, "q_mvar has shape (1, "),
+    ("float32", {"q_mvar": np.zeros((ROWS, PLANT.n_port), dtype=np.float32)}, "make it float64"),
+    ("complex", {"p_mw": np.zeros((ROWS, PLANT.n_port), dtype=complex)}, "complex128; make it float64"),
+    ("bool", {"p_mw": np.zeros((ROWS, PLANT.n_port), dtype=bool)}, "bool; make it float64"),
+    ("objects", {"p_mw": np.zeros((ROWS, PLANT.n_port), dtype=object)}, "object; make it float64"),
+    ("a subclass", {"p_mw": np.zeros((ROWS, PLANT.n_port)).view(Subclassed)}, "type Subclassed"),
+    ("a masked array", {"p_mw": np.ma.zeros((ROWS, PLANT.n_port))}, "type MaskedArray"),
+    ("NaN later on", {"p_mw": np.vstack([np.zeros((2, PLANT.n_port)), np.full(PLANT.n_port, np.nan)])}, "in row 2"),
+    ("infinite", {"q_mvar": np.full((ROWS, PLANT.n_port), np.inf)}, "q_mvar is not finite in row 0"),
+    ("float stations", {"position": np.zeros((ROWS, 1))}, "position is of type float64; make it int64"),
+    ("no such station", {"position": np.full((ROWS, 1), 4)}, "position of T1 is 4 in row 0"),
+    ("a negative station", {"position": np.full((ROWS, 1), -1)}, "0 to 3"),
     ("no prediction", {"prediction": {}}, "prediction is of type dict"),
     (
         "a short prediction",
@@ -158,9 +158,9 @@ def test_a_plan_that_breaks_the_contract_is_a_failure_of_the_step(wrong: dict[st
 
 
 def test_all_faults_are_named_but_not_more_than_a_few() -> None:
-    with pytest.raises(ReturnedPlanError, match=r"q_mvar is not .*destination is 9 .*solver is of"):
-        nan = np.full((ROWS, PLANT.n_device), np.nan)
-        checked_plan(PLANT, 4, forced(fine(), q_mvar=nan, destination=np.full((ROWS, 1), 9), solver=0))
+    with pytest.raises(ReturnedPlanError, match=r"q_mvar is not .*position of T1 is 9 .*solver is of"):
+        nan = np.full((ROWS, PLANT.n_port), np.nan)
+        checked_plan(PLANT, 4, forced(fine(), q_mvar=nan, position=np.full((ROWS, 1), 9), solver=0))
 
 
 class Liar(Plan):
@@ -177,7 +177,7 @@ class Liar(Plan):
 
 def test_a_plan_is_read_once_so_that_it_cannot_change_its_mind() -> None:
     given = fine()
-    done = decided(Liar(given.p_mw, given.q_mvar, given.destination, memory={}))
+    done = decided(Liar(given.p_mw, given.q_mvar, given.position, memory={}))
     assert (done.failure, type(done.plan)) == ("", Plan)
 
 
@@ -286,14 +286,14 @@ ANYTHING = st.recursive(
     ),
     max_leaves=6,
 )
-FIELDS = ("p_mw", "q_mvar", "destination", "prediction", "solver", "memory")
+FIELDS = ("p_mw", "q_mvar", "position", "prediction", "solver", "memory")
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=3), st.booleans())
 def test_anything_in_the_fields_of_a_plan_gives_a_plan_that_can_be_recorded(wrong: dict[str, Any], clip: bool) -> None:
     done = decided(forced(fine(), **wrong), clip=clip)
     text = json.dumps(plan_to_json(done.plan), allow_nan=False)
-    assert json.loads(text)["destination"]
+    assert json.loads(text)["position"]
     assert done.failure.isprintable()
 
 
@@ -384,8 +384,8 @@ class Odd(Controller):
         print("{not json")
         plan = hold(self.plant, observation)
         odd = [
-            lambda: forced(plan, destination=plan.destination.astype(float)),
-            lambda: forced(plan, destination=plan.destination + 7),
+            lambda: forced(plan, position=plan.position.astype(float)),
+            lambda: forced(plan, position=plan.position + 7),
             lambda: forced(plan, memory={"last": np.int64(1)}),
             lambda: forced(plan, memory=cycle()),
             lambda: forced(plan, memory={"a": (1, {2})}),
@@ -401,7 +401,7 @@ class Odd(Controller):
             lambda: (_ for _ in ()),
             lambda: self.plant.roads.distance_km.fill(0.0),
             lambda: object.__setattr__(self.plant, "stations", ()),
-            lambda: self.plant.__dict__.update(device_p_max_mw=np.full(1, 1e9)) or forced(plan, p_mw=plan.p_mw + 50.0),
+            lambda: self.plant.__dict__.update(port_p_max_mw=np.full(1, 1e9)) or forced(plan, p_mw=plan.p_mw + 50.0),
             lambda: forecast.buy_price.setflags(write=True),
             lambda: np.seterr(all="raise") and plan,
         ]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases.parts import forecast_of, plant_of
 from gridferry.controllers.contract import Forecast, Generator, Plant
 from gridferry.controllers.uncertainty.error_map import ErrorMap, error_map
 from gridferry.controllers.uncertainty.error_model import MarginalErrors, Purpose
@@ -40,7 +41,7 @@ def feeder(name: str, n_bus: int, slack: int) -> Feeder:
 
 @pytest.fixture
 def plant() -> Plant:
-    return Plant(
+    return plant_of(
         feeders=(feeder("a", 5, 0), feeder("b", 4, 1)),
         stations=(),
         trucks=(),
@@ -61,7 +62,8 @@ def plant() -> Plant:
 def forecast(plant: Plant) -> Forecast:
     load = np.concatenate([one.p_load_mw for one in plant.feeders])
     factor = np.array([0.6, 0.9, 1.0])[:, None]
-    return Forecast(
+    return forecast_of(
+        plant,
         load_p_mw=factor * load,
         load_q_mvar=0.4 * factor * load,
         generation_mw=np.array([[0.0, 0.1], [1.0, 1.8], [0.5, 0.3]]),
@@ -97,7 +99,7 @@ def one_by_one(
     ]:
         one = plant.feeders[net]
         load = (1 + errors[i, t, net]) * (forecast.load_p_mw + 1j * forecast.load_q_mvar)[t, buses]
-        pv = (1 + errors[i, t, 2 + net]) * forecast.generation_mw[t, net]
+        pv = (1 + errors[i, t, 2 + net]) * forecast.profiled_mw(plant)[t, net]
         s = devices[0][t, buses] + 1j * devices[1][t, buses] - load
         s[[4, 3][net]] += pv
         v, _ = solve_sweep(one, s.real.copy(), s.imag.copy())
