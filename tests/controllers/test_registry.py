@@ -224,7 +224,7 @@ def test_replay_lets_a_late_truck_arrive_before_it_is_sent_on(folder: Path) -> N
     sample = three_bus()
     (folder / "plan.csv").write_text(PLAN_HEADER + "0,T1,0,0,S3\n5,T1,0,0,S2\n")
     built = make_controller("replay", sample.plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)
-    late = seen_as(plant, at_start(sample.plant), step=5, station=np.array([2]), transit_steps=np.array([2]))
+    late = seen_as(sample.plant, at_start(sample.plant), step=5, station=np.array([2]), transit_steps=np.array([2]))
     plan = built.plan(late, look_ahead(sample, 5, 4))
     assert plan.position[:, 0].tolist() == [2, 2, 1, 1]
 

@@ -248,7 +248,7 @@ def test_of_two_trucks_at_a_station_with_one_place_the_second_gives_nothing_unti
     assert done[1][1].ports[0].shortfall_mwh == pytest.approx(0.1)
     leave = Request((0.0,), (0.0,), (2,))
     done = step_all(
-        trucks, couplings, [state for state, _ in done], [leave, work], [Now(0.25)] * 2, {"congestion": 0.0}
+        trucks, couplings, [state for state, _ in done], [leave, work], [Now(0.25)] * 2, {"congestion": [0.0] * 6}
     )
     assert [outcome.ports[0].p_mw for _, outcome in done] == [0.0, 0.4]
 

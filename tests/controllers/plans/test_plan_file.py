@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +14,15 @@ from hypothesis.extra import numpy as hnp
 from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.conformance.sample_plants import no_devices, three_bus, two_feeders
-from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices import Device
 from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, plan_rows, read_plan, write_plan
 from gridferry.networks.faults import InputError
 
 PLANT = two_feeders().plant  # T1 (stations S1, S2, S4), B1, B2, L1-1, L1-2; 120 steps
+
+
+def ports(values: np.ndarray) -> np.ndarray:
+    """Columns of all ports, those that follow a profile at rest."""
+    return np.pad(values, ((0, 0), (0, PLANT.n_port - 5)))
 
 
 def read(tmp_path: Path, rows: str, header: str = PLAN_HEADER) -> PlannedSchedule:
@@ -46,6 +47,7 @@ def test_a_written_plan_reads_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, p: np.ndarray, q: np.ndarray, where: np.ndarray
 ) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.csv"
+    p, q = ports(p), ports(q)
     write_plan(path, PLANT, PlannedSchedule(p, q, where))
     back = read_plan(path, PLANT)
     assert back.p_mw.tobytes() == p.tobytes()
@@ -55,7 +57,7 @@ def test_a_written_plan_reads_back_bit_for_bit(
 
 def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
     rng = np.random.default_rng(1)
-    p, q = rng.normal(size=(2, 120, 5))
+    p, q = rng.normal(size=(2, 120, PLANT.n_port))
     where = rng.choice([0, 1, 3], size=(120, 1))
     whole = plan_rows(PLANT, 0, p, q, where)
     cuts = [0, 1, 50, 120]
@@ -64,7 +66,7 @@ def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
 
 
 def test_names_and_an_empty_position_for_what_has_none() -> None:
-    rows = plan_rows(PLANT, 7, np.full((1, 5), 0.1), np.zeros((1, 5)), np.array([[3]]))
+    rows = plan_rows(PLANT, 7, ports(np.full((1, 5), 0.1)), ports(np.zeros((1, 5))), np.array([[3]]))
     assert rows.splitlines() == [
         "7,T1,0.1,0.0,S4",
         "7,B1,0.1,0.0,",
@@ -88,25 +90,16 @@ def test_faults_name_the_column_as_the_file_does_and_both_names_are_one_too_many
     assert said == 'line 1, position: named twice in the header, "station" being its old name; keep one'
 
 
-@dataclass(frozen=True, eq=False)
-class WithBank(Plant):
-    """A plant that has a capacitor bank, too."""
-
-    @cached_property
-    def devices(self) -> tuple[Device[Any], ...]:
-        """The plant's own devices, then the bank."""
-        bank = CapacitorBank("C1", bus=2, capacitors=3, q_each_mvar=0.3, loss_each_mw=0.003, cost_per_switching=5.0)
-        return (*super().devices, bank)
-
-
-def test_a_position_without_a_port_that_a_plan_sets_has_a_row_and_any_kinds_labels_are_read(tmp_path: Path) -> None:
-    plant = WithBank(**{one.name: getattr(PLANT, one.name) for one in fields(PLANT)})
-    rows = plan_rows(plant, 7, np.full((1, 5), 0.1), np.zeros((1, 5)), np.array([[3, 2]]))
-    assert rows.splitlines()[-1] == "7,C1,0.0,0.0,2"
+def test_a_port_that_follows_a_position_shares_its_row_and_any_kinds_labels_are_read(tmp_path: Path) -> None:
+    bank = CapacitorBank("C1", bus=2, capacitors=3, q_each_mvar=0.3, loss_each_mw=0.003, cost_per_switching=5.0)
+    plant = replace(PLANT, devices=(*PLANT.devices, bank))
+    p, q = np.full((1, plant.n_port), 0.1), np.zeros((1, plant.n_port))
+    rows = plan_rows(plant, 7, p, q, np.array([[3, 2]]))
+    assert rows.splitlines()[-1] == "7,C1,0.1,0.0,2"
     path = tmp_path / "plan.csv"
     path.write_text(PLAN_HEADER + rows + "9,C1,0,0,1\n")
     back = read_plan(path, plant)
-    assert back.p_mw.shape == (120, 5)
+    assert back.p_mw.shape == (120, plant.n_port)
     assert back.position[[0, 7, 8, 9, 119]].tolist() == [[1, 0], [3, 2], [3, 2], [3, 1], [3, 1]]
     path.write_text(PLAN_HEADER + "9,C1,0,0,4\n")
     with pytest.raises(InputError, match='no such position of "C1"; there is 0, 1, 2, 3'):
@@ -115,7 +108,7 @@ def test_a_position_without_a_port_that_a_plan_sets_has_a_row_and_any_kinds_labe
 
 def test_what_is_left_out_idles_and_a_truck_stays_where_it_was_last_sent(tmp_path: Path) -> None:
     schedule = read(tmp_path, "3,T1,0.5,0.1,S4\n4,B2,-0.2,0,\n5,T1,-0.5,0,\n6,T1,0,0,S1\n")
-    expected = np.zeros((120, 5))
+    expected = np.zeros((120, PLANT.n_port))
     expected[3, 0], expected[4, 2], expected[5, 0] = 0.5, -0.2, -0.5
     assert np.array_equal(schedule.p_mw, expected)
     assert schedule.q_mvar[3, 0] == 0.1

@@ -20,8 +20,8 @@ def drawn(sample: Sample, samples: int, steps: int) -> Schedules:
     shape = (samples, steps, plant.n_port)
     places = np.array(plant.trucks[0].stations)
     return Schedules(
-        p_mw=rng.uniform(-1, 1, shape) * plant.port_p_max_mw,
-        q_mvar=rng.uniform(-0.3, 0.3, shape) * plant.port_s_max_mva,
+        p_mw=rng.uniform(-1, 1, shape) * np.nan_to_num(plant.port_p_max_mw, posinf=0.0),
+        q_mvar=rng.uniform(-0.3, 0.3, shape) * np.nan_to_num(plant.port_s_max_mva, posinf=0.0),
         position=np.repeat(rng.choice(places, (samples, -(-steps // 3), 1)), 3, axis=1)[:, :steps],
     )
 
@@ -58,12 +58,13 @@ def test_a_trip_and_a_charge_cost_what_they_cost_by_hand() -> None:
     sample = three_bus(step_s=3600)
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 3)
     ahead = replace(ahead, congestion=np.zeros_like(ahead.congestion))
-    plan = Plan(np.array([[-1.0], [-1.0], [0.0]]), np.zeros((3, 1)), np.array([[1], [1], [1]]))
+    p = np.array([[-1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    plan = Plan(p, np.zeros_like(p), np.array([[1], [1], [1]]))
     found = evaluate_plan(plant, plan, seen, ahead)
     np.testing.assert_allclose(found.costs["labour"], [[10.0, 0.0, 0.0]])
     np.testing.assert_allclose(found.costs["fuel"], [[0.4 * 16.87, 0.0, 0.0]])
     np.testing.assert_allclose(found.costs["wear"], [[0.0, 15.0, 0.0]])
-    np.testing.assert_allclose(found.costs["feed_in"][0], 128.0 * ahead.generation_mw.sum(axis=1))
+    np.testing.assert_allclose(found.costs["feed_in"][0], 128.0 * ahead.profiled_mw(plant).sum(axis=1))
     paid = ahead.buy_price * settled_mw(found.flow.import_mw[0], plant.export_price_ratio).sum(axis=1)
     np.testing.assert_allclose(found.costs["grid"][0], paid)
     np.testing.assert_allclose(found.cost, sum(found.costs.values()))

@@ -347,7 +347,7 @@ def test_a_late_truck_gives_none_of_its_previous_plans_power(
     where: str, observed: Callable[[Plant], dict[str, Any]], given_mw: float
 ) -> None:
     sample = three_bus()
-    p = np.array([[0.0], [1.0]])
+    p = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     previous = Plan(p, np.zeros_like(p), np.full((2, 1), 2))
     dispatch = decide(Failing, sample.plant, look_ahead(sample, 1, 3), previous_plan=previous, **observed(sample.plant))
     assert dispatch.fallback == Fallback.PREVIOUS_PLAN
