@@ -22,7 +22,8 @@ from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.trucks.device import Labour, Mileage, Truck, TruckCost
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
 from gridferry.controllers.plant import Plant
 

@@ -163,11 +163,15 @@ def check(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="A config whose own kinds of devices it is to have, too.")
+    ] = None,
+) -> None:
     """Print the JSON schema of the config, for editors."""
     from gridferry.sim.config.json_schema import config_schema
 
-    print(json.dumps(config_schema(), indent=2))
+    print(json.dumps(config_schema(config), indent=2))
 
 
 @app.command()

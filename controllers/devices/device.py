@@ -21,8 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from gridferry.controllers.devices.config_parts import DeviceConfig
+from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
 
 S = TypeVar("S")
@@ -91,18 +93,65 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Values that a series may have, and the words for one outside.
+
+    Attributes
+    ----------
+    lowest, highest : ends of the range
+    above : the lowest itself is not allowed
+    meaning : what the value is, which is why it has limits, such as "it is a magnitude"
+    way : how to correct one outside
+    """
+
+    lowest: float = -math.inf
+    highest: float = math.inf
+    above: bool = False
+    meaning: str = ""
+    way: str = "correct it or give another scale"
+
+    @property
+    def outside(self) -> str:
+        """What a value outside is."""
+        if self.highest == math.inf:
+            if self.above:
+                return f"not above {self.lowest:g}"
+            return "negative" if self.lowest == 0 else f"below {self.lowest:g}"
+        if self.lowest == -math.inf:
+            return f"above {self.highest:g}"
+        return f"outside {'(' if self.above else '['}{self.lowest:g}, {self.highest:g}]"
+
+
+ANY = Limits()
+MAGNITUDE = Limits(lowest=0.0, meaning="it is a magnitude", way="correct it or give a negative scale")
+SHARE = Limits(
+    lowest=0.0,
+    highest=1.0,
+    meaning="it is the share of the rating that is in service",
+    way="correct it or give a scale (0.01 for percent)",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Series:
-    """A value that surrounds a device from step to step, from a profile.
+    """A value that surrounds a device from step to step: a key of `Device.Config` that takes a number or a profile.
 
     Attributes
     ----------
     default : what holds where none is given, or what is given is not finite
     meaning : what it is, with its unit
-    port : the port whose P it is [MW]; ``None`` where it says something else
+    limits : values that it may have
+    forecast : ``uncertain``: with drawn errors where the config says so; ``as_measured``: what was measured in the last
+        step is taken to persist, unless forecasts are perfect; ``known``: as it will be, under any forecast
+    error : an uncertain one: the table ``[forecast.errors.<error>]``; several may name the same
+    port : the port whose P it is, if it is one's
     """
 
     default: float
     meaning: str
+    limits: Limits = MAGNITUDE
+    forecast: Literal["uncertain", "as_measured", "known"] = "known"
+    error: str = ""
     port: int | None = None
 
 
@@ -232,6 +281,7 @@ class Device(ABC, Generic[S]):
     table : the kind's table in the config, ``[[table]]``, and its table of results
     version : of its states and of what it records; a run is not resumed with another one
     port_kind : what the record calls one of its ports
+    Config : the class of an entry of its table; it has a field for every one of `series`
     State : the class of its states
     stores : whether it stores energy; its state then has ``energy_mwh``
     series, columns : by key
@@ -242,6 +292,7 @@ class Device(ABC, Generic[S]):
     table: ClassVar[str]
     version: ClassVar[int] = 1
     port_kind: ClassVar[str]
+    Config: ClassVar[type[Any]] = DeviceConfig
     State: ClassVar[type[Any]] = Stateless
     stores: ClassVar[bool] = False
     series: ClassVar[Mapping[str, Series]] = {}
@@ -252,6 +303,14 @@ class Device(ABC, Generic[S]):
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
         """Return a device that knows the stations of its plant, if it can be at them."""
         return self
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Any, site: Site) -> Device[S]:
+        """Build a device from an entry of its table, an instance of `Config`.
+
+        What does not fit the plant goes to `Site.fault`; something is returned all the same.
+        """
 
     @property
     def ports(self) -> tuple[Port, ...]:

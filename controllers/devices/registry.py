@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import re
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from gridferry.controllers.devices.config_parts import DeviceConfig
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.plugins.loading import ClassLoader
 from gridferry.networks.faults import no_such
@@ -25,6 +28,10 @@ BUILT_IN: Mapping[str, str] = {
 _LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")  # type: ignore[type-abstract]
 
 
+_AFTER_ALL = "generators"
+"""In the order of kinds, those of plug-ins stand before it."""
+
+
 def find_kind(spec: str, base_dir: Path | None = None) -> type[Device[Any]]:
     """Return the kind that ``spec`` names.
 
@@ -37,15 +44,52 @@ def find_kind(spec: str, base_dir: Path | None = None) -> type[Device[Any]]:
     Raises
     ------
     InputError
-        saying what was looked for where, and what there is.
+        saying what was looked for where, and what there is, or what the class lacks.
     """
     if ":" in spec:
-        return _LOADER.load(spec, spec, base_dir)
+        return _load(spec, spec, base_dir)
     plugins = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
     target = BUILT_IN.get(spec) or plugins.get(spec)
     if target is not None:
-        return _LOADER.load(target, spec, base_dir)
+        return _load(target, spec, base_dir)
     if spec.endswith(".py"):
         raise _LOADER.fault(spec, f'name the class too: "{spec}:Class"{_LOADER.classes_of_file(spec, base_dir)}')
     ways = "; or give package.module:Class or path/file.py:Class"
     raise _LOADER.fault(spec, no_such("kind of device", spec, [*BUILT_IN, *plugins]) + ways)
+
+
+def kinds_with(others: Iterable[type[Device[Any]]]) -> tuple[type[Device[Any]], ...]:
+    """Return the built-in kinds and others in the order in which a plant has its devices."""
+    ours = [find_kind(name) for name in BUILT_IN]
+    first = [kind for kind in ours if kind.table != _AFTER_ALL]
+    return tuple(dict.fromkeys([*first, *(one for one in others if one not in ours), *ours]))
+
+
+def is_built_in(kind: type[Device[Any]]) -> bool:
+    """Whether a kind is one of ours."""
+    return BUILT_IN.get(kind.table) == f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _load(target: str, spec: str, base_dir: Path | None) -> type[Device[Any]]:
+    """Load a kind and check what it says of itself."""
+    kind = _LOADER.load(target, spec, base_dir)
+    for name in ("table", "port_kind"):
+        said = getattr(kind, name, None)
+        if not isinstance(said, str) or not said.isidentifier():
+            example = f'a name of letters, digits and _ such as "{_snake(kind.__name__)}"'
+            raise _LOADER.fault(spec, f"{kind.__name__}.{name} = {said!r} must be {example}")
+    config = kind.Config
+    if not (inspect.isclass(config) and issubclass(config, DeviceConfig)):
+        raise _LOADER.fault(spec, f"{kind.__name__}.Config is no config of a device; derive it from DeviceConfig")
+    lacking = [key for key in kind.series if key not in config.model_fields]
+    if lacking:
+        raise _LOADER.fault(spec, f"{kind.__name__}.Config has no field for the series {', '.join(lacking)}; add it")
+    for key, series in kind.series.items():
+        if (series.error or series.forecast == "uncertain") and not series.error.isidentifier():
+            way = "an uncertain series names its error by letters, digits and _"
+            raise _LOADER.fault(spec, f'{kind.__name__}.series["{key}"]: error = {series.error!r}; {way}')
+    return kind
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

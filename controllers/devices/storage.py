@@ -26,14 +26,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
-from gridferry.controllers.devices.device import Column, Now, Port, Series
+from gridferry.controllers.devices.device import SHARE, Column, Now, Port, Series
 
 _ROUNDING = 16 * sys.float_info.epsilon
 
-AVAILABILITY = Series(default=1.0, meaning="share of the rating in service: 0 none, 1 all")
+AVAILABILITY = Series(
+    default=1.0, meaning="share of the rating in service: 0 none, 1 all", limits=SHARE, forecast="as_measured"
+)
 STORE_SERIES: Mapping[str, Series] = {
     "availability": AVAILABILITY,
-    "capacity": Series(default=1.0, meaning="share of the rated energy that can be held, above 0"),
+    "capacity": Series(
+        default=1.0,
+        meaning="share of the rated energy that can be held, above 0",
+        limits=replace(
+            SHARE,
+            above=True,
+            meaning="it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)",
+        ),
+        forecast="as_measured",
+    ),
 }
 STORE_COLUMNS: Mapping[str, Column] = {
     "energy_start_mwh": Column(unit="MWh", meaning="energy at the start of the step"),

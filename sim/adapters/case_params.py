@@ -47,6 +47,12 @@ class Allowed:
             raise InputError(faults)
         return cls(tuple(places), frozenset(code))
 
+    def refusal(self, spec: str, origin: str) -> str | None:
+        """Say that code may not run here; ``None`` where it may, and for what is known by name."""
+        if (":" in spec or spec.endswith(".py")) and _code(spec) not in self.code:
+            return f"is code that may not run here; {_WAY.format(spec)}"
+        return None
+
     def check(self, loaded: LoadedConfig, *, controller: bool) -> None:
         """Raise `InputError` with all that a config names and may not; ``controller``: its controller is built, too."""
         config, faults = loaded.config, []
@@ -54,11 +60,12 @@ class Allowed:
             (("networks", i, "feeder"), one.feeder) for i, one in enumerate(config.networks) if names_code(one.feeder)
         ]
         use = config.controller.use
-        if controller and (":" in use or use.endswith(".py")):
+        if controller:
             specs.append((("controller", "use"), use))
         for loc, spec in specs:
-            if _code(spec) not in self.code:
-                faults.append(loaded.fault(loc, f"is code that may not run here; {_WAY.format(spec)}"))
+            refused = self.refusal(spec, str(loaded.path))
+            if refused is not None:
+                faults.append(loaded.fault(loc, refused))
         # settings of controllers that are not built are not read
         unread = ("controllers",) if controller else ("controller", "controllers")
         used = {key: value for key, value in loaded.document.items() if key not in unread}
@@ -115,7 +122,7 @@ def case_of_params(params: Mapping[str, Any], allowed: Allowed | None = None, *,
     if "document" not in params:
         raise InputError(Fault("simulator", "case", "give a case, or a config document and its base_dir"))
     base_dir = Path(params.get("base_dir", ".")) if allowed is None else Path.cwd()
-    loaded = config_of_document(params["document"], base_dir)
+    loaded = config_of_document(params["document"], base_dir, None if allowed is None else allowed.refusal)
     if allowed is not None:
         allowed.check(loaded, controller=controller)
     return case_without_controller(loaded)

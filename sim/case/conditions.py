@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import ANY, MAGNITUDE, Device, Limits, Profile
+from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import immutable, own_copy
 from gridferry.sim.case.profile_table import ProfileTable, column_names, read_profile
 from gridferry.sim.case.profile_times import Clock
-from gridferry.sim.config.devices import StorageConfig
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.parts import ProfileColumn, Series
 from gridferry.sim.config.schema import Config, LoadConfig
 
 
@@ -50,6 +51,14 @@ class Conditions:
     def steps(self) -> int:
         """Number of steps."""
         return len(self.buy_price)
+
+
+def uncertain_series(plant: Plant) -> Iterator[tuple[Device[Any], str, str]]:
+    """Device, key and name of the error of every series that forecasts get wrong."""
+    for device in plant.devices:
+        for key, series in device.series.items():
+            if series.forecast == "uncertain":
+                yield device, key, series.error
 
 
 Sure = Callable[[Loc], bool]
@@ -95,30 +104,7 @@ def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
     return loaded.fault(loc, no_such(f"file in {path.parent}", path.name, near))
 
 
-@dataclass(frozen=True)
-class _Range:
-    """Values that a series may have: from ``low``, or ``above`` it, to ``high``; how to word what is outside."""
-
-    low: float = -np.inf
-    high: float = np.inf
-    above: bool = False
-    outside_is: str = ""
-    meaning: str = ""
-    way: str = ""
-
-    def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
-        """Positions of the values that it may not have; of missing ones the table tells."""
-        low = values <= self.low if self.above else values < self.low
-        return np.flatnonzero(low | (values > self.high + _ROUNDING))
-
-
 _ROUNDING = 1e-9
-_ANY = _Range()
-_MAGNITUDE = _Range(0.0, np.inf, False, "negative", "it is a magnitude", "correct it or give a negative scale")
-_WAY = "correct it or give a scale (0.01 for percent)"
-_SHARE = _Range(0.0, 1.0, False, "outside [0, 1]", "it is the share of the rating that is in service", _WAY)
-_HELD = "it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)"
-_CAPACITY = _Range(0.0, 1.0, True, "outside (0, 1]", _HELD, _WAY)
 
 
 @dataclass(frozen=True)
@@ -126,13 +112,19 @@ class _Wanted:
     """A series of the config, and the values that it may have."""
 
     loc: Loc
-    series: Series
-    range: _Range = _MAGNITUDE
+    series: Profile
+    limits: Limits = MAGNITUDE
 
     @property
     def place(self) -> Loc:
         """Where the column, or the number, stands."""
         return (*self.loc, "column") if isinstance(self.series, ProfileColumn) else self.loc
+
+    def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
+        """Positions of the values that it may not have; of missing ones the table tells."""
+        lowest = self.limits.lowest
+        low = values <= lowest if self.limits.above else values < lowest
+        return np.flatnonzero(low | (values > self.limits.highest + _ROUNDING))
 
 
 def _wanted(config: Config) -> Iterator[_Wanted]:
@@ -140,20 +132,17 @@ def _wanted(config: Config) -> Iterator[_Wanted]:
         for key in ("factor", "p_mw", "q_mvar"):
             series = getattr(load, key)
             if series is not None:
-                yield _Wanted(("loads", i, key), series, _ANY if key == "q_mvar" else _MAGNITUDE)
-    for i, generator in enumerate(config.generators):
-        yield _Wanted(("generators", i, "p_mw"), generator.p_mw)
-    yield _Wanted(("prices", "buy"), config.prices.buy, _ANY)
-    yield _Wanted(("prices", "sell"), config.prices.sell, _ANY)
+                yield _Wanted(("loads", i, key), series, ANY if key == "q_mvar" else MAGNITUDE)
+    yield _Wanted(("prices", "buy"), config.prices.buy, ANY)
+    yield _Wanted(("prices", "sell"), config.prices.sell, ANY)
     if config.roads is not None:
         yield _Wanted(("roads", "congestion"), config.roads.congestion)
-    stores: list[tuple[Loc, StorageConfig]] = [(("trucks", i), one) for i, one in enumerate(config.trucks)]
-    stores += [(("batteries", i), one) for i, one in enumerate(config.batteries)]
-    for loc, store in stores:
-        yield _Wanted((*loc, "availability"), store.availability, _SHARE)
-        yield _Wanted((*loc, "capacity"), store.capacity, _CAPACITY)
-    for i, link in enumerate(config.links):
-        yield _Wanted(("links", i, "availability"), link.availability, _SHARE)
+    for kind in config.kinds:
+        for i, entry in enumerate(config.entries(kind)):
+            for key, one in kind.series.items():
+                if getattr(entry, key) is not None:
+                    meaning = one.limits.meaning or f"it is {one.meaning}"
+                    yield _Wanted((kind.table, i, key), getattr(entry, key), replace(one.limits, meaning=meaning))
     yield _Wanted(("forecast", "outage"), config.forecast.outage)
 
 
@@ -223,8 +212,8 @@ class _SeriesReader:
             values = self._from_profile(wanted, wanted.series)
             return np.zeros(steps) if values is None else values
         values = np.full(steps, float(wanted.series))
-        if len(wanted.range.outside(values[:1])):
-            self._note(wanted.loc, f"must not be {wanted.range.outside_is}; {wanted.range.meaning}")
+        if len(wanted.outside(values[:1])):
+            self._note(wanted.loc, f"must not be {wanted.limits.outside}; {wanted.limits.meaning}")
         return values
 
     def _from_profile(self, wanted: _Wanted, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
@@ -251,19 +240,19 @@ class _SeriesReader:
                 )
                 return None
             scale /= largest
-        outside = wanted.range.outside(scale * table.raw[column][table.window])
+        outside = wanted.outside(scale * table.raw[column][table.window])
         if len(outside):
             row = table.window.start + int(outside[0])
             value = scale * table.raw[column][row]
             more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
             where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-            allowed = wanted.range
-            self._note(wanted.place, f"is {allowed.outside_is} {where}; {allowed.meaning}, so {allowed.way}")
+            allowed = wanted.limits
+            self._note(wanted.place, f"is {allowed.outside} {where}; {allowed.meaning}, so {allowed.way}")
             return None
         values = table.resampled(column, self._config.profiles[name].resample)
         values = values if scale == 1.0 else scale * values
         # means of shares may be a bit above 1
-        return values if wanted.range.high == np.inf else np.minimum(values, wanted.range.high)
+        return values if wanted.limits.highest == np.inf else np.minimum(values, wanted.limits.highest)
 
 
 class _Composition:
@@ -301,9 +290,12 @@ class _Composition:
         """Series of every device; its place in the config is its table, and where its name stands in it."""
         given = {}
         for device in self.plant.devices:
-            names = [one.name for one in getattr(self.config, device.table)]
+            names = [one.name for one in self.config.entries(type(device))]
             loc: Loc = (device.table, names.index(device.name))
-            given[device.key] = {key: self.series[(*loc, key)] for key in device.series}
+            given[device.key] = {
+                key: self.series.get((*loc, key), np.full(self.plant.steps, series.default))
+                for key, series in device.series.items()
+            }
         return given
 
     def _add_load(

@@ -22,7 +22,8 @@ from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
 from gridferry.controllers.contract import Plant
-from gridferry.sim.case.conditions import Conditions
+from gridferry.controllers.devices.registry import is_built_in
+from gridferry.sim.case.conditions import Conditions, uncertain_series
 from gridferry.sim.config.schema import ErrorConfig, ForecastConfig
 
 # truncations, in standard deviations of the untruncated normal, at which it is uniform to 1e-3 or whole to 1e-16
@@ -32,8 +33,9 @@ _NARROWEST, _WIDEST = 0.05, 10.0
 def with_errors(plant: Plant, conditions: Conditions, settings: ForecastConfig, seed: int) -> Conditions:
     """Multiply the conditions by drawn errors; the error of a time step is one, whenever it is forecast.
 
-    One series per network for its loads, one per generator, one for the buying price (the selling price is a tariff
-    that customers have agreed to), one for the roads. Loads, generation and traffic do not change sign.
+    One series per network for its loads, one for every uncertain series of a device, one for the buying price (the
+    selling price is a tariff that customers have agreed to), one for the roads. Loads, series and traffic do not change
+    sign.
     """
     errors, step_h = settings.errors, plant.step_h
 
@@ -48,9 +50,11 @@ def with_errors(plant: Plant, conditions: Conditions, settings: ForecastConfig, 
         load_p[:, buses] *= share[:, None]
         load_q[:, buses] *= share[:, None]
     series = {device: dict(given) for device, given in conditions.series.items()}
-    for one in plant.profiled:
-        share = np.maximum(factor(errors.generation, "generation", one.device.name), 0.0)
-        series[one.device.key][one.key] = share * conditions.series[one.device.key][one.key]
+    for device, key, error in uncertain_series(plant):
+        # names are unique in a table; ours draw as they did when there were no others
+        name = (device.name,) if is_built_in(type(device)) else (device.key, key)
+        share = np.maximum(factor(errors.of(error), error, *name), 0.0)
+        series[device.key][key] = share * conditions.series[device.key][key]
     return replace(
         conditions,
         load_p_mw=load_p,

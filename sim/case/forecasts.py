@@ -2,8 +2,8 @@
 
 How errors are drawn is in `gridferry.sim.case.forecast_errors`.
 
-Outages of devices are planned, and known, under a perfect forecast; otherwise they are faults: what was measured in the
-last step is taken to persist.
+Series of devices are forecast as `gridferry.controllers.devices.Series.forecast` says. Outages are planned, and known,
+under a perfect forecast; otherwise they are faults: what was measured in the last step is taken to persist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices import Series
 from gridferry.networks.read_only import own_copy
-from gridferry.sim.case.conditions import Conditions
+from gridferry.sim.case.conditions import Conditions, uncertain_series
 from gridferry.sim.config.schema import ForecastConfig, ForecastKind
 
 
@@ -69,11 +69,10 @@ class Forecaster:
             raise ValueError(f"step {step} lies outside the run of {plant.steps} steps")
         end = min(step + plant.horizon_steps, plant.steps)
         coming = slice(step, end)
-        devices = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
-        if self._kind is ForecastKind.PERSISTENCE:
-            forecast = _rows(plant, self._known, measured_rows(step, end, plant.steps_in_24_h), devices)
-        else:
-            forecast = _rows(plant, self._known, coming, devices)
+        persisting = self._kind is ForecastKind.PERSISTENCE
+        rows = measured_rows(step, end, plant.steps_in_24_h) if persisting else coming
+        measured = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
+        forecast = _rows(plant, self._known, coming, rows, measured)
         if not self._arrives[step]:
             return _nothing_of(forecast)
         if self._ageing_h == 0.0 or step == 0:
@@ -86,8 +85,8 @@ def corrected(
 ) -> Forecast:
     """Mix what was measured in the last step into a day-ahead forecast.
 
-    The ratio of measured to forecast load of each network, output of each generator and traffic in step ``step - 1`` is
-    taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells nothing (night, for
+    The ratio of measured to forecast load of each network, uncertain series of each device and traffic in step
+    ``step - 1`` is taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells nothing (night, for
     PV), and no ratio beyond a factor of two is believed.
     """
     last = step - 1
@@ -108,11 +107,10 @@ def corrected(
         load_p[:, buses] *= share
         load_q[:, buses] *= share
     series = {device: dict(given) for device, given in forecast.series.items()}
-    for profiled in plant.profiled:
-        device, key = profiled.device.key, profiled.key
-        expected_mw, measured_mw = known.series[device][key], realised.series[device][key]
-        share = factor(measured_mw[last : last + 1], expected_mw[last : last + 1], float(expected_mw.max()))
-        series[device][key] = forecast.series[device][key] * share[:, 0]
+    for device, key, _ in uncertain_series(plant):
+        foretold, happened = (np.abs(one.series[device.key][key]) for one in (known, realised))
+        share = factor(happened[last : last + 1], foretold[last : last + 1], float(foretold.max()))
+        series[device.key][key] = forecast.series[device.key][key] * share[:, 0]
     traffic = factor(realised.congestion[last], known.congestion[last], float(known.congestion.max(initial=0.0)))
     return own_copy(
         replace(forecast, load_p_mw=load_p, load_q_mvar=load_q, congestion=forecast.congestion * traffic, series=series)
@@ -134,13 +132,22 @@ def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " 
 def _rows(
     plant: Plant,
     conditions: Conditions,
+    coming: slice,
     rows: slice | Int[np.ndarray, " horizon"],
-    devices: slice | Int[np.ndarray, " horizon"],
+    measured: slice | Int[np.ndarray, " horizon"],
 ) -> Forecast:
-    """Take rows of the conditions, other ones of the state of devices; slices are views of the read-only conditions."""
+    """Take rows of the conditions; slices are views of the read-only conditions.
+
+    Parameters
+    ----------
+    coming : rows of what is known
+    rows : rows that stand for what is uncertain
+    measured : rows that stand for what is taken to stay as it was measured
+    """
+    by_forecast = {"known": coming, "uncertain": rows, "as_measured": measured}
 
     def of_device(given: Mapping[str, np.ndarray], own: Mapping[str, Series]) -> dict[str, np.ndarray]:
-        return {key: values[devices if own[key].port is None else rows] for key, values in given.items()}
+        return {key: values[by_forecast[own[key].forecast]] for key, values in given.items()}
 
     return own_copy(
         Forecast(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.registry import find_controller
 from gridferry.sim.config.loaded import LoadedConfig
 
@@ -25,7 +26,7 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
     Raises
     ------
     InputError
-        where the controller cannot be found.
+        where the controller, or a kind of device, cannot be found.
     """
     config, base = loaded.config, loaded.base_dir
     files = {base / profile.file for profile in config.profiles.values()}
@@ -38,9 +39,11 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
         elif colon and place != "simbench":
             files |= _code(place, base)
     files |= set(_named(config.controller.settings().values(), base))
+    named = {use: use.rpartition(":")[0] or find_kind(use, base).__module__ for use in config.devices.use}
     use = config.controller.use
-    place = use.rpartition(":")[0] or find_controller(use, base).__module__
-    files |= _code(place, base)
+    named[use] = use.rpartition(":")[0] or find_controller(use, base).__module__
+    for place in named.values():
+        files |= _code(place, base)
     return {one for one in files if one.is_file()}
 
 

@@ -1,25 +1,21 @@
-"""From a config to the plant: networks, stations, roads and devices put together, with every fault collected."""
+"""From a config to the plant: networks, stations and roads, then the devices, with every fault collected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
-import numpy as np
-
-from gridferry.controllers.contract import Battery, Generator, Link, Plant, Station, Storage, Terminal, Truck, TruckCost
+from gridferry.controllers.contract import Plant, Station
+from gridferry.controllers.devices import BusName
 from gridferry.networks.catalog import load_network
-from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.roads.travel import DistanceMatrix, Roads, matrix_from_rows
 from gridferry.sim.case.conditions import file_fault, reference_faults
-from gridferry.sim.config.devices import StorageConfig
+from gridferry.sim.case.site import Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.parts import BusName
 from gridferry.sim.config.schema import Config, LoadConfig, NetworkConfig
 
 
@@ -44,7 +40,7 @@ def build_plant(loaded: LoadedConfig) -> Assembly:
     ------
     InputError
         with everything that does not fit together: unknown networks, buses, stations and profiles, names given twice,
-        roads that do not match the stations, links that end where they begin.
+        roads that do not match the stations, and all that kinds of devices find wrong with theirs.
     """
     return _Builder(loaded).build()
 
@@ -55,42 +51,35 @@ class _Builder:
     def __init__(self, loaded: LoadedConfig):
         self.loaded = loaded
         self.config: Config = loaded.config
-        self.faults: list[Fault] = []
-        self.networks: list[Network | None] = []
-        self.first_bus: list[int] = []
+        self.places = Places(loaded)
+        self._note = self.places.note
 
     def build(self) -> Assembly:
         """Build everything, then raise all faults at once."""
-        config = self.config
-        self._check_names()
-        self.networks = [self._network(i, one) for i, one in enumerate(config.networks)]
-        self.first_bus = [0, *accumulate(0 if one is None else one.feeder.n_bus for one in self.networks)]
-        self.faults += reference_faults(self.loaded)
+        config, places = self.config, self.places
+        places.unique("network", ((("networks", i, "name"), one.name) for i, one in enumerate(config.networks)))
+        places.unique("station", ((("stations", i, "name"), one.name) for i, one in enumerate(config.stations)))
+        places.networks = [self._network(i, one) for i, one in enumerate(config.networks)]
+        places.faults += reference_faults(self.loaded)
         self._check_loads()
-        generators = tuple(
-            Generator(one.name, one.kind, *self._place(("generators", i), one.network, one.bus), one.feed_in_tariff)
-            for i, one in enumerate(config.generators)
-        )
-        stations = tuple(
+        places.stations = tuple(
             Station(one.name, *self._place(("stations", i), one.network, one.bus))
             for i, one in enumerate(config.stations)
         )
         roads = self._roads()
-        trucks = self._trucks()
-        batteries = tuple(
-            Battery(one.name, *self._place(("batteries", i), one.network, one.bus), _storage(one))
-            for i, one in enumerate(config.batteries)
-        )
-        links = tuple(self._link(i) for i in range(len(config.links)))
-        networks = tuple(one for one in self.networks if one is not None)
-        if self.faults:
-            raise InputError(self.faults)
+        devices = build_devices(places)
+        if config.roads is None:
+            for table in dict.fromkeys(one.table for one in devices if any(at.with_routes for at in one.positions)):
+                self._note(("roads",), f"{table} need roads; add [roads] with distance_km and speed_km_h, or graph")
+        networks = tuple(one for one in places.networks if one is not None)
+        if places.faults:
+            raise InputError(places.faults)
         time = config.time
         start = time.start
         plant = Plant(
             feeders=tuple(one.feeder for one in networks),
-            stations=stations,
-            devices=(*trucks, *batteries, *links, *generators),
+            stations=places.stations,
+            devices=devices,
             roads=roads,
             step_s=time.step_s,
             steps=time.steps,
@@ -101,32 +90,10 @@ class _Builder:
         )
         return Assembly(plant, networks)
 
-    def _note(self, loc: Loc, message: str) -> None:
-        self.faults.append(self.loaded.fault(loc, message))
-
-    # ------------------------------------------------------------------------------------------------------------ names
-
-    def _check_names(self) -> None:
-        config = self.config
-        self._unique("network", ((("networks", i, "name"), one.name) for i, one in enumerate(config.networks)))
-        self._unique("station", ((("stations", i, "name"), one.name) for i, one in enumerate(config.stations)))
-        self._unique("generator", ((("generators", i, "name"), one.name) for i, one in enumerate(config.generators)))
-        devices: list[tuple[Loc, str]] = [(("trucks", i, "name"), one.name) for i, one in enumerate(config.trucks)]
-        devices += [(("batteries", i, "name"), one.name) for i, one in enumerate(config.batteries)]
-        devices += [(("links", i, "name"), one.name) for i, one in enumerate(config.links)]
-        for i, link in enumerate(config.links):
-            for j, terminal in enumerate(link.terminals):
-                devices.append((("links", i, "terminals", j, "name"), terminal.name or _terminal_name(link.name, j)))
-        self._unique("device", devices)
-
-    def _unique(self, kind: str, named: Iterable[tuple[Loc, str]]) -> None:
-        seen: dict[str, Loc] = {}
-        for loc, name in named:
-            if name in seen:
-                first = self.loaded.fault(seen[name], "").key
-                self._note(loc, f'the {kind} name "{name}" is given twice (first: {first}); choose another')
-            else:
-                seen[name] = loc
+    def _place(self, loc: Loc, network: str, bus: BusName) -> tuple[int, int]:
+        """Number of the network, and of the bus along the axis of all buses."""
+        number = self.places.network((*loc, "network"), network)
+        return number or 0, self.places.bus((*loc, "bus"), number, bus)
 
     # --------------------------------------------------------------------------------------------------------- networks
 
@@ -154,40 +121,17 @@ class _Builder:
                 self._note((*loc, "v_max_pu"), f"voltage limits upside down: must be above v_min_pu = {low:g}")
         return network
 
-    def _network_number(self, loc: Loc, name: str) -> int | None:
-        names = [one.name for one in self.config.networks]
-        if name in names:
-            return names.index(name)
-        self._note((*loc, "network"), no_such("network", name, names))
-        return None
-
-    def _place(self, loc: Loc, network: str, bus: BusName) -> tuple[int, int]:
-        """Number of the network, and of the bus along the axis of all buses."""
-        number = self._network_number(loc, network)
-        if number is None:
-            return 0, 0
-        found = self.networks[number]
-        if found is None:
-            return number, 0
-        try:
-            return number, self.first_bus[number] + found.feeder.bus_index(bus)
-        except KeyError:
-            self._note((*loc, "bus"), no_such(f"bus in {network}", bus, found.feeder.bus_names))
-            return number, 0
-
     # ------------------------------------------------------------------------------------------------------------ loads
 
     def _check_loads(self) -> None:
-        names = [one.name for one in self.config.networks]
         for i, load in enumerate(self.config.loads):
             loc: Loc = ("loads", i)
+            number = self.places.network((*loc, "network"), load.network)
             if load.bus is not None:
-                self._place(loc, load.network, load.bus)
-            else:
-                self._network_number(loc, load.network)
-            network = self.networks[names.index(load.network)] if load.network in names else None
-            if network is not None and load.factor is not None:
-                self._check_nominal(loc, load, network.feeder)
+                self.places.bus((*loc, "bus"), number, load.bus)
+            feeder = self.places.feeder(number)
+            if feeder is not None and load.factor is not None:
+                self._check_nominal(loc, load, feeder)
 
     def _check_nominal(self, loc: Loc, load: LoadConfig, feeder: Feeder) -> None:
         """Note a factor that has nothing to scale."""
@@ -202,23 +146,17 @@ class _Builder:
                 wrong = f"bus {load.bus} of {load.network} has no nominal load to scale; give p_mw instead"
                 self._note((*loc, "factor"), wrong)
 
-    # --------------------------------------------------------------------------------------------------------- vehicles
+    # ------------------------------------------------------------------------------------------------------------ roads
 
     def _roads(self) -> Roads | None:
         config, roads = self.config, self.config.roads
-        if config.trucks and not config.stations:
-            self._note(("stations",), "trucks need stations; add [[stations]] with name, network and bus")
-        if roads is None:
-            if config.trucks:
-                self._note(("roads",), "trucks need roads; add [roads] with distance_km and speed_km_h, or graph")
-            return None
-        if not config.stations:
+        if roads is None or not config.stations:
             return None
         if roads.distance_km is None:
             assert roads.graph is not None
             missing = file_fault(self.loaded, ("roads", "graph"), roads.graph)
             if missing is not None:
-                self.faults.append(missing)
+                self.places.faults.append(missing)
                 return None
             # networkx only where there is a graph
             from gridferry.networks.roads.graph import load_road_graph
@@ -232,7 +170,7 @@ class _Builder:
                     rounding=roads.rounding,
                 )
             except InputError as error:
-                self.faults += error.faults
+                self.places.faults += error.faults
                 return None
         n, rows = len(config.stations), roads.distance_km
         loc: Loc = ("roads", "distance_km")
@@ -252,81 +190,3 @@ class _Builder:
             install_min=roads.install_min,
             rounding=roads.rounding,
         )
-
-    def _trucks(self) -> tuple[Truck, ...]:
-        names = [one.name for one in self.config.stations]
-        trucks: list[Truck] = []
-        for i, one in enumerate(self.config.trucks):
-            loc: Loc = ("trucks", i)
-            allowed = names if one.stations is None else one.stations
-            for j, name in enumerate(one.stations or []):
-                if name not in names:
-                    self._note((*loc, "stations", j), no_such("station", name, names))
-                elif name in allowed[:j]:
-                    self._note((*loc, "stations", j), "given twice; name every station once")
-            if one.stations is not None and not one.stations:
-                self._note((*loc, "stations"), "needs at least one station; leave the key out to allow all")
-            if one.station not in names:
-                self._note((*loc, "station"), no_such("station", one.station, names))
-            elif allowed and one.station not in allowed:
-                self._note((*loc, "station"), f"is not among the stations it may use ({', '.join(allowed)})")
-            numbers = {name: number for number, name in enumerate(names)}
-            cost = TruckCost(one.fuel_per_km, one.labour_per_h, one.mileage, one.labour, one.flat_hours)
-            trucks.append(
-                Truck(
-                    name=one.name,
-                    storage=_storage(one),
-                    stations=tuple(sorted(numbers[name] for name in allowed if name in numbers)),
-                    initial_station=numbers.get(one.station, 0),
-                    trips_max_per_day=one.trips_max_per_day,
-                    cost=cost,
-                )
-            )
-        return tuple(trucks)
-
-    # ------------------------------------------------------------------------------------------------------------ links
-
-    def _link(self, number: int) -> Link:
-        wanted = self.config.links[number]
-        loc: Loc = ("links", number)
-        terminals: list[Terminal] = []
-        ends: dict[tuple[str, str], int] = {}
-        for j, one in enumerate(wanted.terminals):
-            here: Loc = (*loc, "terminals", j)
-            network, bus = self._place(here, one.network, one.bus)
-            end = (one.network, str(one.bus))
-            if end in ends:
-                self._note((*here, "bus"), f"terminal {ends[end] + 1} is at the same bus; a link joins different buses")
-            ends.setdefault(end, j)
-            name = one.name or _terminal_name(wanted.name, j)
-            terminals.append(Terminal(name, network, bus, one.s_max_mva, one.loss_coefficient))
-        if wanted.balancing > len(terminals):
-            self._note((*loc, "balancing"), f"there are {len(terminals)} terminals, numbered from 1")
-        return Link(wanted.name, tuple(terminals), wanted.balancing - 1)
-
-
-def _terminal_name(link: str, number: int) -> str:
-    return f"{link}-{number + 1}"
-
-
-def _storage(wanted: StorageConfig) -> Storage:
-    if wanted.soc_end == "start":
-        soc_end_min: float | None = wanted.soc_initial
-    elif wanted.soc_end == "free":
-        soc_end_min = None
-    else:
-        soc_end_min = wanted.soc_end
-    return Storage(
-        energy_mwh=wanted.energy_mwh,
-        p_max_mw=wanted.p_max_mw,
-        s_max_mva=wanted.p_max_mw if wanted.s_max_mva is None else wanted.s_max_mva,
-        eta_charge=wanted.eta_charge,
-        eta_discharge=wanted.eta_discharge,
-        loss_coefficient=wanted.loss_coefficient,
-        soc_min=wanted.soc_min,
-        soc_max=wanted.soc_max,
-        soc_initial=wanted.soc_initial,
-        soc_end_min=soc_end_min,
-        cycles_max_per_day=np.inf if wanted.cycles_max_per_day is None else wanted.cycles_max_per_day,
-        cost_per_mwh_charged=wanted.cost_per_mwh_charged,
-    )

@@ -36,7 +36,8 @@ def _check_config(what: str, as_json: bool) -> int:
     find_config(what)  # a file that is not there is bad input, not a config with faults
     faults: list[Fault] = []
     try:
-        plant = build_case(load_config(what)).plant
+        loaded = load_config(what)
+        plant = build_case(loaded).plant
     except InputError as error:
         faults += error.faults
     if as_json:
@@ -48,9 +49,11 @@ def _check_config(what: str, as_json: bool) -> int:
     if faults:
         console.print(f"[red]{len(faults)} fault{'s' if len(faults) > 1 else ''}[/red]")
         return NOT_SO
+    config = loaded.config
+    devices = ", ".join(f"{len(config.entries(kind))} {kind.table.replace('_', ' ')}" for kind in config.kinds)
     console.print(
-        f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {len(plant.trucks)} trucks, "
-        f"{len(plant.batteries)} batteries, {len(plant.links)} links, {plant.steps} steps of {plant.step_s} s"
+        f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {devices}, "
+        f"{plant.steps} steps of {plant.step_s} s"
     )
     return DONE
 

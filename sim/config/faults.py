@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.networks.faults import Fault, no_such
 from gridferry.sim.config.document import Document, Loc, key_text, nearest
-from gridferry.sim.config.parts import ProfileColumn
 from gridferry.sim.config.schema import Config
 
 _WRONG_TYPE = {
@@ -28,28 +28,35 @@ _WRONG_TYPE = {
 }
 
 
-def faults_of(error: ValidationError, document: Document) -> list[Fault]:
+Model = type[Config]
+
+
+def faults_of(error: ValidationError, document: Document, model: Model, *, unknown_tables: bool = False) -> list[Fault]:
     """Word every error; the branches of a union that all failed become one fault.
 
     Parameters
     ----------
     error : what pydantic found in ``document.values``
     document : the config as merged, with the origin of each value
+    model : what the config was checked by
+    unknown_tables : there may be tables that nobody knows, since their kind was not found; pass over them
     """
     faults: list[Fault] = []
     unions: dict[Loc, list[tuple[Loc, ErrorDetails]]] = {}
     for details in error.errors(include_url=False):
-        loc, union = locate(details["loc"], document)
+        loc, union = locate(details["loc"], document, model)
+        if unknown_tables and details["type"] == "extra_forbidden" and isinstance(document.value(loc), (dict, list)):
+            continue
         if union is None:
-            faults += _word(loc, details, document)
+            faults += _word(loc, details, document, model)
         else:
             unions.setdefault(union, []).append((loc, details))
     for loc, branches in unions.items():
-        faults += _word_union(loc, branches, document)
+        faults += _word_union(loc, branches, document, model)
     return faults
 
 
-def locate(loc: tuple[int | str, ...], document: Document) -> tuple[Loc, Loc | None]:
+def locate(loc: tuple[int | str, ...], document: Document, model: Model) -> tuple[Loc, Loc | None]:
     """Find the place in the document that an error speaks of.
 
     Returns
@@ -66,7 +73,7 @@ def locate(loc: tuple[int | str, ...], document: Document) -> tuple[Loc, Loc | N
             place = (*place, part)
         elif part == "[key]":
             continue
-        elif number == len(loc) - 1 and isinstance(value, dict) and field_at((*place, part)) is not None:
+        elif number == len(loc) - 1 and isinstance(value, dict) and field_at((*place, part), model) is not None:
             place = (*place, part)
         else:
             union = place
@@ -79,17 +86,17 @@ def _holds(value: Any, part: int | str) -> bool:
     return isinstance(value, dict) and part in value
 
 
-def _word(loc: Loc, details: ErrorDetails, document: Document) -> list[Fault]:
+def _word(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> list[Fault]:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "inconsistent":
         return [document.fault((*loc, key), message) for key, message in context["found"].items()]
     if kind == "extra_forbidden":
-        known = _keys_at(loc[:-1])
+        known = _keys_at(loc[:-1], model)
         return [document.fault(loc, no_such("key", loc[-1], known))]
-    return [document.fault(loc, _plain(loc, details, document) + _meaning(loc))]
+    return [document.fault(loc, _plain(loc, details, document, model) + _meaning(loc, model))]
 
 
-def _plain(loc: Loc, details: ErrorDetails, document: Document) -> str:
+def _plain(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> str:
     kind, context = details["type"], details.get("ctx", {})
     match kind:
         case "missing":
@@ -119,7 +126,7 @@ def _plain(loc: Loc, details: ErrorDetails, document: Document) -> str:
                 return "must have no control characters"
             return "a name has letters, digits, spaces, _ and - only, and begins with a letter or digit"
         case "list_type":
-            tables = any(_is_model(one) for one in _members(_annotation_at((*loc, 0))))
+            tables = any(_is_model(one) for one in _members(_annotation_at((*loc, 0), model)))
             return f"expected an array of tables: write [[{key_text(loc)}]]" if tables else "expected an array [ … ]"
         case "too_short":
             return f"needs at least {context['min_length']} entries, has {context['actual_length']}"
@@ -130,20 +137,20 @@ def _plain(loc: Loc, details: ErrorDetails, document: Document) -> str:
     return details["msg"]
 
 
-def _meaning(loc: Loc) -> str:
+def _meaning(loc: Loc, model: Model) -> str:
     """What the key means, from the config's own description."""
-    found = field_at(loc)
+    found = field_at(loc, model)
     return f" ({found.description.replace('``', '')})" if found is not None and found.description else ""
 
 
-def _word_union(loc: Loc, branches: list[tuple[Loc, ErrorDetails]], document: Document) -> list[Fault]:
+def _word_union(loc: Loc, branches: list[tuple[Loc, ErrorDetails]], document: Document, model: Model) -> list[Fault]:
     deeper = [(place, details) for place, details in branches if len(place) > len(loc)]
     if deeper:
-        return [fault for place, details in deeper for fault in _word(place, details, document)]
+        return [fault for place, details in deeper for fault in _word(place, details, document, model)]
     # a branch that took the type but not the value says best what is wrong
     fitting = [details for _, details in branches if details["type"] not in _WRONG_TYPE]
     if fitting:
-        return _word(loc, fitting[0], document)
+        return _word(loc, fitting[0], document, model)
     words: list[str] = []
     series = any(details["loc"][-1] == ProfileColumn.__name__ for _, details in branches)
     for _, details in branches:
@@ -152,30 +159,30 @@ def _word_union(loc: Loc, branches: list[tuple[Loc, ErrorDetails]], document: Do
             words.append(str(details["ctx"]["expected"]).replace("'", '"').replace(" or ", ", "))
         else:
             words.append('"source.column"' if series and kind == "string_type" else _WRONG_TYPE[kind])
-    return [document.fault(loc, f"expected {', '.join(words[:-1])} or {words[-1]}{_meaning(loc)}")]
+    return [document.fault(loc, f"expected {', '.join(words[:-1])} or {words[-1]}{_meaning(loc, model)}")]
 
 
 # ------------------------------------------------------------------------------------------------ the config's shape
 
 
-def field_at(loc: Loc) -> FieldInfo | None:
+def field_at(loc: Loc, model: Model) -> FieldInfo | None:
     """Find the config's field at a place; ``None`` where there is none (an unknown key, an array's entry)."""
     if not loc or not isinstance(loc[-1], str):
         return None
-    for one in _members(_annotation_at(loc[:-1])):
+    for one in _members(_annotation_at(loc[:-1], model)):
         if _is_model(one) and loc[-1] in one.model_fields:
             return one.model_fields[loc[-1]]
     return None
 
 
-def _keys_at(loc: Loc) -> list[str]:
+def _keys_at(loc: Loc, model: Model) -> list[str]:
     """Keys that a table at a place may have."""
-    keys = [key for one in _members(_annotation_at(loc)) if _is_model(one) for key in one.model_fields]
+    keys = [key for one in _members(_annotation_at(loc, model)) if _is_model(one) for key in one.model_fields]
     return keys if loc else [*keys, "extends"]
 
 
-def _annotation_at(loc: Loc) -> Any:
-    annotation: Any = Config
+def _annotation_at(loc: Loc, model: Model) -> Any:
+    annotation: Any = model
     for part in loc:
         inner: Any = None
         for one in _members(annotation):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from gridferry.sim.config.schema import Config
+from gridferry.controllers.devices.registry import kinds_with
+from gridferry.sim.config.kinds import config_model
+from gridferry.sim.config.reading import model_of_config
 
 _EXTENDS = {
     "type": "string",
@@ -13,13 +16,23 @@ _EXTENDS = {
 }
 
 
-def config_schema() -> dict[str, Any]:
+def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     """Return the JSON schema of a config, with the meaning of every key.
 
     A config that extends another may leave out what the other has, and may patch entries of its arrays by tables
     ``[trucks.<name>]``; the schema allows both.
+
+    Parameters
+    ----------
+    config : a config, or the name of one that comes with the project: the schema then has its kinds of devices, too
+
+    Raises
+    ------
+    InputError
+        where the config cannot be read, or one of its kinds is not found.
     """
-    schema = Config.model_json_schema()
+    model = config_model(kinds_with(())) if config is None else model_of_config(config)
+    schema = model.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     properties = schema["properties"]
     properties["extends"] = _EXTENDS

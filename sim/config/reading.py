@@ -17,9 +17,12 @@ import tomli_w
 from pydantic import ValidationError
 
 from gridferry import configs
+from gridferry.controllers.devices.registry import is_built_in
+from gridferry.controllers.plugins.user_code import described
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.config.document import Document, parse_settings, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
+from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config
 from gridferry.sim.config.loaded import LoadedConfig, Reading
 from gridferry.sim.config.repair import Repaired, repair
 from gridferry.sim.config.schema import Config
@@ -27,13 +30,14 @@ from gridferry.sim.config.schema import Config
 _FEEDER_FILES = (".json", ".m")
 
 
-def config_of_document(values: Mapping[str, Any], base_dir: Path) -> LoadedConfig:
+def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refusal | None = None) -> LoadedConfig:
     """Check a config that arrived as tables, not as a file; for a simulator in another process.
 
     Parameters
     ----------
     values : as `LoadedConfig.document`, also with times as ISO texts, as JSON carries them
     base_dir : folder that file names in it are relative to
+    refusal : says which code of ``[devices] use`` may not run; any may when not given
 
     Raises
     ------
@@ -48,7 +52,8 @@ def config_of_document(values: Mapping[str, Any], base_dir: Path) -> LoadedConfi
     document = Document("config document")
     _anchor(tables, base_dir.absolute())
     document.lay_over(tables, document.source)
-    reading = _check(document, Path(document.source), base_dir.absolute(), [])
+    any_code: Refusal = lambda spec, origin: None  # noqa: E731
+    reading = _check(document, Path(document.source), base_dir.absolute(), [], refusal or any_code)
     if reading.faults or reading.loaded is None:
         raise InputError(reading.faults)
     return reading.loaded
@@ -64,6 +69,29 @@ def read_config(
     InputError
         only where there is nothing to check: no such file, no TOML.
     """
+    document, found, faults = _merged(path, overrides, controller, seed)
+    return _check(document, found, found.absolute().parent, faults, outside_of_config)
+
+
+def model_of_config(path: str | Path) -> type[Config]:
+    """Return the model that a config is checked by: with the tables of its kinds of devices.
+
+    Raises
+    ------
+    InputError
+        where it cannot be read, or a kind is not found; what else is wrong with it does not matter.
+    """
+    document, found, _ = _merged(path)
+    own = find_kinds(document, found.absolute().parent, outside_of_config)
+    if own.faults:
+        raise InputError(own.faults)
+    return config_model(own.kinds)
+
+
+def _merged(
+    path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
+) -> tuple[Document, Path, list[Fault]]:
+    """Lay a config, what it extends and what the command line says over one another; its file, and the faults."""
     settings = parse_settings(overrides)
     if controller is not None and any("use" in _table(layer.get("controller")) for _, layer in settings):
         raise InputError(Fault("--set", "controller.use", "contradicts --controller; give one of them"))
@@ -85,24 +113,39 @@ def read_config(
             faults += document.lay_over(layer, name)
     if seed is not None:
         document.lay_over({"seed": seed}, "--seed")
-    return _check(document, found, folder, faults)
+    return document, found, faults
 
 
-def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault]) -> Reading:
+def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault], refusal: Refusal) -> Reading:
     """Check the values of a document; ``faults`` are those found before."""
-    repaired: Repaired | None = None
-    config: Config | None = None
+    found = find_kinds(document, base_dir, refusal)
+    faults = [*faults, *found.faults]
+    model = config_model(found.kinds)
     try:
-        config = Config.model_validate(document.values)
-    except ValidationError as error:
-        faults = [*faults, *faults_of(error, document)]
-        repaired = repair(document)
-        config = None if repaired is None else repaired.config
+        config, repaired, wrong = _validated(document, model, unknown_tables=not found.complete)
+    except (Exception, SystemExit) as error:
+        if all(is_built_in(kind) for kind in found.kinds):
+            raise
+        message = f"checking the values of a table raised {described(error)}; correct the class"
+        raise InputError([*faults, document.fault(("devices", "use"), message)]) from error
+    faults = [*faults, *wrong]
     if config is None:
         return Reading(None, tuple(faults))
     loaded = LoadedConfig(config, path, base_dir, complete(config), document)
     in_time = Reading(loaded, (), repaired).genuine(_time_faults(loaded))
     return Reading(loaded, (*faults, *in_time), repaired)
+
+
+def _validated(
+    document: Document, model: type[Config], *, unknown_tables: bool
+) -> tuple[Config | None, Repaired | None, list[Fault]]:
+    """Check the values of a document by a model: the config, how it was repaired if it had to be, and the faults."""
+    try:
+        return model.model_validate(document.values), None, []
+    except ValidationError as error:
+        repaired = repair(document, model)
+        found = faults_of(error, document, model, unknown_tables=unknown_tables)
+        return None if repaired is None else repaired.config, repaired, found
 
 
 def complete(config: Config) -> dict[str, Any]:
@@ -176,6 +219,9 @@ def _anchor(layer: dict[str, Any], folder: Path) -> None:
     for network in _tables(layer.get("networks")):
         if isinstance(network.get("feeder"), str):
             network["feeder"] = _anchor_spec(network["feeder"], folder)
+    kinds = layer.get("devices")
+    if isinstance(kinds, dict) and "use" in kinds:
+        kinds["use"] = _anchored(kinds["use"], folder)
     chosen, others = layer.get("controller"), layer.get("controllers")
     if isinstance(chosen, dict) and isinstance(chosen.get("use"), str):
         chosen["use"] = _anchor_spec(chosen["use"], folder)
@@ -210,6 +256,15 @@ def _anchor_spec(spec: str, folder: Path) -> str:
         return str(folder / spec)
     file, colon, name = spec.rpartition(":")
     return f"{folder / file}:{name}" if colon and file.endswith(".py") else spec
+
+
+def _anchored(specs: object, folder: Path) -> object:
+    """Make the files in a list of such, or in a patch of one, absolute."""
+    if isinstance(specs, list):
+        return [_anchored(one, folder) for one in specs]
+    if isinstance(specs, dict):
+        return {key: _anchored(one, folder) for key, one in specs.items()}
+    return _anchor_spec(specs, folder) if isinstance(specs, str) else specs
 
 
 def _is_file(path: Path) -> bool:

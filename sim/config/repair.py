@@ -48,18 +48,25 @@ def _within(key: str, table: str) -> bool:
     return key == table or key.startswith((f"{table}.", f"{table}[", f"{table} "))
 
 
-def repair(document: Document) -> Repaired | None:
-    """Replace what is wrong by defaults and stand-ins; ``None`` where names that others refer to are wrong."""
+def repair(document: Document, model: type[Config]) -> Repaired | None:
+    """Replace what is wrong by defaults and stand-ins; ``None`` where names that others refer to are wrong.
+
+    Parameters
+    ----------
+    model : what a config is checked by
+    """
     trial = Document(document.source, deepcopy(document.values))
     tries: dict[Loc, int] = {}
     doubtful: set[str] = set()
     for _ in range(_ROUNDS):
         try:
-            return Repaired(Config.model_validate(trial.values), tuple(sorted(doubtful)))
+            return Repaired(model.model_validate(trial.values), tuple(sorted(doubtful)))
         except ValidationError as error:
             errors = error.errors(include_url=False)
         # all places first: they are found in the document as it was
-        places = [(place if union is None else union) for place, union in (locate(one["loc"], trial) for one in errors)]
+        places = [
+            (place if union is None else union) for place, union in (locate(one["loc"], trial, model) for one in errors)
+        ]
         mended: set[Loc] = set()
         for loc, details in zip(places, errors, strict=True):
             if loc in mended:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gridferry.networks.roads.travel import Rounding
-from gridferry.sim.config.devices import BatteryConfig, LinkConfig, TruckConfig
-from gridferry.sim.config.parts import (
+from gridferry.controllers.devices import Device
+from gridferry.controllers.devices.config_parts import (
     BusName,
     Choice,
     FileName,
@@ -23,9 +22,10 @@ from gridferry.sim.config.parts import (
     NonNegative,
     Part,
     Positive,
-    Series,
+    Profile,
     inconsistent,
 )
+from gridferry.networks.roads.travel import Rounding
 
 
 class Resample(StrEnum):
@@ -90,11 +90,11 @@ class LoadConfig(Part):
     network: str
     bus: BusName | None = None
     """the bus; every bus with a nominal load when not given"""
-    factor: Series | None = None
+    factor: Profile | None = None
     """multiplies the nominal load"""
-    p_mw: Series | None = None
+    p_mw: Profile | None = None
     """active power [MW], instead of a factor"""
-    q_mvar: Series | None = None
+    q_mvar: Profile | None = None
     """reactive power [Mvar], beside ``p_mw``"""
 
     @model_validator(mode="after")
@@ -109,25 +109,12 @@ class LoadConfig(Part):
         return self
 
 
-class GeneratorConfig(Part):
-    """A source with a profile."""
-
-    name: Name
-    kind: Literal["pv", "wind", "other"] = "pv"
-    network: str
-    bus: BusName
-    p_mw: Series
-    """output [MW], non-negative"""
-    feed_in_tariff: NonNegative = 0.0
-    """paid for every MWh it produces [currency/MWh]"""
-
-
 class PricesConfig(Part):
     """Tariffs."""
 
-    buy: Series = 0.0
+    buy: Profile = 0.0
     """price of energy from the grid above [currency/MWh]"""
-    sell: Series = 0.0
+    sell: Profile = 0.0
     """what customers pay for their load [currency/MWh]"""
     export_ratio: Finite = 1.0
     """export is paid at this share of the buying price"""
@@ -156,7 +143,7 @@ class RoadsConfig(Part):
     """time to connect after arrival [min]"""
     rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
     """how a travel time becomes whole steps"""
-    congestion: Series = 0.0
+    congestion: Profile = 0.0
     """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
 
     @model_validator(mode="after")
@@ -183,12 +170,17 @@ class ErrorConfig(Part):
 
 
 class ForecastErrors(Part):
-    """Forecast errors by quantity; one draw per network for loads, per generator, for the price, for the roads."""
+    """Forecast errors by quantity; one draw per network for loads, for the price, for the roads, and per device."""
 
     load: ErrorConfig = ErrorConfig()
     generation: ErrorConfig = ErrorConfig()
     price: ErrorConfig = ErrorConfig()
     congestion: ErrorConfig = ErrorConfig()
+
+    def of(self, name: str) -> ErrorConfig:
+        """Return the error of a name, also of one that a kind of device brought (`Series.error`)."""
+        found: ErrorConfig = getattr(self, name)
+        return found
 
 
 class ForecastKind(StrEnum):
@@ -211,7 +203,7 @@ class ForecastConfig(Part):
     ageing_h: NonNegative = 0.0
     """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
     [h]; 0: forecasts do not learn from what is measured"""
-    outage: Series = 0.0
+    outage: Profile = 0.0
     """where it is above 0 no forecast arrives: all of it is NaN"""
     foresight: bool = False
     """the controller is told what will really happen, errors of reality included; the reference for regret"""
@@ -286,8 +278,21 @@ class RecordConfig(Part):
     """the most steps in one transaction; a killed run loses at most these, or fewer, those of 5 s"""
 
 
+class DevicesConfig(Part):
+    """Kinds of devices beside those that come with the project."""
+
+    use: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
+    """``path/file.py:Class`` beside this file, ``package.module:Class``, or the name of an installed plug-in"""
+
+
 class Config(Part):
-    """A co-simulation case."""
+    """A co-simulation case.
+
+    `gridferry.sim.config.kinds.config_model` adds a table for every kind of device, an array of `Device.Config`.
+    """
+
+    kinds: ClassVar[tuple[type[Device[Any]], ...]] = ()
+    """whose tables it has, in the order in which a plant has its devices"""
 
     name: Name
     """used for the run directory"""
@@ -305,20 +310,14 @@ class Config(Part):
     """distribution networks"""
     loads: list[LoadConfig] = Field(default=[])
     """what the networks feed"""
-    generators: list[GeneratorConfig] = Field(default=[])
-    """PV, wind and other sources"""
     prices: PricesConfig = PricesConfig()
     """tariffs"""
     stations: list[StationConfig] = Field(default=[])
     """where trucks connect"""
     roads: RoadsConfig | None = None
     """travel between the stations; needed with trucks"""
-    trucks: list[TruckConfig] = Field(default=[])
-    """batteries on trucks"""
-    batteries: list[BatteryConfig] = Field(default=[])
-    """stationary batteries"""
-    links: list[LinkConfig] = Field(default=[])
-    """MVDC links"""
+    devices: DevicesConfig = DevicesConfig()
+    """kinds of devices beside those that come with the project"""
     forecast: ForecastConfig = ForecastConfig()
     """what the controller may know of the future"""
     controller: ControllerConfig = ControllerConfig()
@@ -331,3 +330,8 @@ class Config(Part):
     """simulators that run elsewhere"""
     record: RecordConfig = RecordConfig()
     """what is written down"""
+
+    def entries(self, kind: type[Device[Any]]) -> list[Any]:
+        """Return the entries of a kind's table, instances of `Device.Config`."""
+        found: list[Any] = getattr(self, kind.table)
+        return found

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gridferry.controllers.devices.config_parts import Name, Part
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.parts import Name, Part
 from gridferry.sim.study.config import config_of_study, find_study, overrides, read_study
 
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import pandas as pd
 from pydantic import ConfigDict, Field
 
+from gridferry.controllers.devices.config_parts import Name, Part
 from gridferry.controllers.settings import read_settings
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.config.document import read_toml, value_text
-from gridferry.sim.config.parts import Name, Part
 from gridferry.sim.config.reading import configs_dir, find_config
 
 S = TypeVar("S", bound=Part)

@@ -5,9 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from gridferry.controllers.devices import Act, Column, Device, Injection, Now, Outcome, Port, Position, Request
+from gridferry.controllers.devices import (
+    Act,
+    BusName,
+    Column,
+    Device,
+    DeviceConfig,
+    Injection,
+    NonNegative,
+    Now,
+    Outcome,
+    Port,
+    Position,
+    Positive,
+    Request,
+    Site,
+)
+
+
+class BankConfig(DeviceConfig):
+    """Capacitor banks that are switched in steps."""
+
+    network: str
+    bus: BusName
+    capacitors: int
+    """how many it has"""
+    q_each_mvar: Positive
+    """what each injects [Mvar]"""
+    loss_each_mw: NonNegative = 0.0
+    """what each loses [MW]"""
+    cost_per_switching: NonNegative = 0.0
+    """cost of every capacitor switched [currency]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +53,7 @@ class CapacitorBank(Device[BankState]):
 
     table: ClassVar[str] = "capacitor_banks"
     port_kind: ClassVar[str] = "capacitor_bank"
+    Config: ClassVar[type[BankConfig]] = BankConfig
     State: ClassVar[type[BankState]] = BankState
     columns: ClassVar[Mapping[str, Column]] = {
         "switched": Column(unit="", meaning="capacitors switched in this step", of=int)
@@ -35,6 +66,13 @@ class CapacitorBank(Device[BankState]):
     q_each_mvar: float
     loss_each_mw: float
     cost_per_switching: float
+
+    @classmethod
+    def build(cls, config: BankConfig, site: Site) -> Self:
+        """Build one from its entry in the config."""
+        bus = site.bus(config.network, config.bus)
+        each = config.q_each_mvar, config.loss_each_mw
+        return cls(config.name, bus, config.capacitors, *each, config.cost_per_switching)
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from gridferry.controllers.devices.batteries.config import BatteryConfig
 from gridferry.controllers.devices.device import Column, Device, Injection, Now, Outcome, Port, Request, Series
+from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
     STORE_COSTS,
@@ -26,6 +28,7 @@ class Battery(Device[StoreState]):
 
     table: ClassVar[str] = "batteries"
     port_kind: ClassVar[str] = "battery"
+    Config: ClassVar[type[BatteryConfig]] = BatteryConfig
     State: ClassVar[type[StoreState]] = StoreState
     stores: ClassVar[bool] = True
     series: ClassVar[Mapping[str, Series]] = STORE_SERIES
@@ -36,6 +39,11 @@ class Battery(Device[StoreState]):
     network: int
     bus: int
     storage: Storage
+
+    @classmethod
+    def build(cls, config: BatteryConfig, site: Site) -> Battery:
+        """Build one from its entry of ``[[batteries]]``."""
+        return cls(config.name, site.network(config.network), site.bus(config.network, config.bus), config.storage())
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

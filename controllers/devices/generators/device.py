@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import ClassVar
 
 from gridferry.controllers.devices.device import Act, Device, Injection, Now, Outcome, Port, Request, Series, Stateless
+from gridferry.controllers.devices.generators.config import GeneratorConfig
+from gridferry.controllers.devices.site import Site
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,10 @@ class Generator(Device[Stateless]):
 
     table: ClassVar[str] = "generators"
     port_kind: ClassVar[str] = "generator"
-    series: ClassVar[Mapping[str, Series]] = {"p_mw": Series(default=0.0, meaning="output [MW]", port=0)}
+    Config: ClassVar[type[GeneratorConfig]] = GeneratorConfig
+    series: ClassVar[Mapping[str, Series]] = {
+        "p_mw": Series(default=0.0, meaning="output [MW]", port=0, forecast="uncertain", error="generation")
+    }
     costs: ClassVar[Mapping[str, str]] = {"feed_in": "feed-in tariff of what it produces"}
 
     name: str
@@ -25,6 +30,12 @@ class Generator(Device[Stateless]):
     network: int
     bus: int
     feed_in_tariff: float
+
+    @classmethod
+    def build(cls, config: GeneratorConfig, site: Site) -> Generator:
+        """Build one from its entry of ``[[generators]]``."""
+        network, bus = site.network(config.network), site.bus(config.network, config.bus)
+        return cls(config.name, config.kind, network, bus, config.feed_in_tariff)
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

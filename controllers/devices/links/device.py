@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
 from gridferry.controllers.devices.device import (
+    SHARE,
     Column,
     Device,
     Injection,
@@ -28,6 +29,8 @@ from gridferry.controllers.devices.device import (
     Series,
     Stateless,
 )
+from gridferry.controllers.devices.links.config import LinkConfig
+from gridferry.controllers.devices.site import Site
 
 _BISECTIONS = 100
 _ROUNDING = 1e-14
@@ -53,8 +56,14 @@ class Link(Device[Stateless]):
 
     table: ClassVar[str] = "links"
     port_kind: ClassVar[str] = "terminal"
+    Config: ClassVar[type[LinkConfig]] = LinkConfig
     series: ClassVar[Mapping[str, Series]] = {
-        "availability": Series(default=1.0, meaning="share of the rating of every terminal: 0 out of service, 1 whole")
+        "availability": Series(
+            default=1.0,
+            meaning="share of the rating of every terminal: 0 out of service, 1 whole",
+            limits=SHARE,
+            forecast="as_measured",
+        )
     }
     columns: ClassVar[Mapping[str, Column]] = {
         "availability": Column(unit="", meaning="share of the rating in service")
@@ -63,6 +72,24 @@ class Link(Device[Stateless]):
     name: str
     terminals: tuple[Terminal, ...]
     balancing: int
+
+    @classmethod
+    def build(cls, config: LinkConfig, site: Site) -> Link:
+        """Build one from its entry of ``[[links]]``."""
+        terminals: list[Terminal] = []
+        ends: dict[tuple[str, str], int] = {}
+        for j, one in enumerate(config.terminals):
+            here = site.at("terminals", j)
+            network, bus = here.network(one.network), here.bus(one.network, one.bus)
+            end = (one.network, str(one.bus))
+            if end in ends:
+                here.fault("bus", f"terminal {ends[end] + 1} is at the same bus; a link joins different buses")
+            ends.setdefault(end, j)
+            name = here.name(one.name or f"{config.name}-{j + 1}")
+            terminals.append(Terminal(name, network, bus, one.s_max_mva, one.loss_coefficient))
+        if config.balancing > len(terminals):
+            site.fault("balancing", f"there are {len(terminals)} terminals, numbered from 1")
+        return cls(config.name, tuple(terminals), config.balancing - 1)
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

@@ -28,6 +28,7 @@ from gridferry.controllers.devices.device import (
     Series,
     Travel,
 )
+from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
@@ -40,6 +41,7 @@ from gridferry.controllers.devices.storage import (
     step_store,
     store_row,
 )
+from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
 
 
 class Phase(StrEnum):
@@ -48,20 +50,6 @@ class Phase(StrEnum):
     PARKED = "parked"
     IN_TRANSIT = "in_transit"
     INSTALLING = "installing"
-
-
-class Mileage(StrEnum):
-    """Kilometres that a trip is charged for."""
-
-    LEG = "leg"
-    LONGEST_LEG = "longest_leg"
-
-
-class Labour(StrEnum):
-    """Hours that labour is charged for."""
-
-    TRAVEL = "travel"
-    FLAT_IF_USED = "flat_if_used"
 
 
 @dataclass(frozen=True)
@@ -119,6 +107,7 @@ class Truck(Device[TruckState]):
 
     table: ClassVar[str] = "trucks"
     port_kind: ClassVar[str] = "truck"
+    Config: ClassVar[type[TruckConfig]] = TruckConfig
     State: ClassVar[type[TruckState]] = TruckState
     stores: ClassVar[bool] = True
     series: ClassVar[Mapping[str, Series]] = STORE_SERIES
@@ -148,6 +137,22 @@ class Truck(Device[TruckState]):
     trips_max_per_day: int
     cost: TruckCost
     all_stations: tuple[Station, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def build(cls, config: TruckConfig, site: Site) -> Truck:
+        """Build one from its entry of ``[[trucks]]``."""
+        known = [one.name for one in site.all_stations()]
+        if config.stations and config.station in known and config.station not in config.stations:
+            site.fault("station", f"is not among the stations it may use ({', '.join(config.stations)})")
+        return cls(
+            name=config.name,
+            storage=config.storage(),
+            stations=site.stations(config.stations),
+            initial_station=site.station(config.station),
+            trips_max_per_day=config.trips_max_per_day,
+            cost=TruckCost(config.fuel_per_km, config.labour_per_h, config.mileage, config.labour, config.flat_hours),
+            all_stations=site.all_stations(),
+        )
 
     def with_stations(self, stations: Sequence[Station]) -> Truck:
         """Return a truck that knows the stations of its plant."""

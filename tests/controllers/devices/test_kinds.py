@@ -271,7 +271,7 @@ def test_a_kind_of_a_users_own_is_found_beside_the_config() -> None:
         (str(BANK), 'name the class too: "'),
         (f"{BANK}:Bank", "no such class"),
         (f"{BANK}:BankState", "is no device; derive it from gridferry.controllers.devices.Device"),
-        ("gridferry.controllers.devices:Device", "is abstract; it still has to define initial_state, step"),
+        ("gridferry.controllers.devices:Device", "is abstract; it still has to define build, initial_state, step"),
         ("gone.py:Bank", "no file gone.py in "),
     ],
 )

@@ -56,6 +56,18 @@ def test_a_folder_that_may_be_read_may_not_be_run(folder: Path) -> None:
         assert case_of_params({"document": document}, Allowed.of_options([]), controller=False).plant.n_bus == 3
 
 
+def test_a_kind_of_device_runs_only_where_it_is_allowed(folder: Path) -> None:
+    code = folder / "mine.py"
+    code.write_text("raise SystemExit('run')")
+    for spec in (f"{code}:Mine", str(code), "mine:Mine"):
+        document = dict(load_config("three_bus").document) | {"devices": {"use": [spec]}}
+        with pytest.raises(InputError, match=r"devices\.use\[0\] = .* is code that may not run here; start"):
+            case_of_params({"document": document}, Allowed.of_options([str(folder)]))
+    document = dict(load_config("three_bus").document) | {"devices": {"use": [f"{code}:Mine"]}}
+    with pytest.raises(InputError, match=r"devices\.use\[0\] = .*running .*mine\.py raised SystemExit"):
+        case_of_params({"document": document}, Allowed.of_options([f"{code}:Mine"]))
+
+
 def test_a_case_that_arrives_as_data_is_not_taken_for_one(folder: Path) -> None:
     with pytest.raises(InputError, match="give a case, or a config document"):
         case_of_params({"case": {"plant": 1}}, Allowed())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cases import REPOSITORY
 from gridferry import sim
 from gridferry.controllers.contract import Generator, Plant
+from gridferry.controllers.devices.registry import kinds_with
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
@@ -23,8 +24,9 @@ from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.case.profile_table import ProfileTable, read_profile
 from gridferry.sim.case.profile_times import Clock
 from gridferry.sim.config.document import Document
+from gridferry.sim.config.kinds import config_model
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import Config, Resample
+from gridferry.sim.config.schema import Resample
 
 DATA = REPOSITORY / "configs" / "data"
 DAY = datetime(2024, 6, 20)
@@ -208,7 +210,7 @@ def conditions(folder: Path, text: str, gen_mw: float = 0.0, steps: int = 2, **p
         "networks": [{"name": "n1", "feeder": "x"}, {"name": "n2", "feeder": "x"}],
         **parts,
     }
-    config = Config.model_validate(document)
+    config = config_model(kinds_with(())).model_validate(document)
     loaded = LoadedConfig(config, Path("case.toml"), folder, {}, Document("case.toml", document))
     names = [one.name for one in config.generators]
     return build_conditions(loaded, plant(steps, feeder("n1"), feeder("n2", gen_mw), names=names))

@@ -1,4 +1,4 @@
-"""What the parts of the config are made of: names, magnitudes, series, and the base that refuses unknown keys."""
+"""What the tables of a config are made of: names, magnitudes, series, and the base that refuses unknown keys."""
 
 from __future__ import annotations
 
@@ -48,5 +48,11 @@ class ProfileColumn(Part):
     """divide the column by its largest value in the file first"""
 
 
-Series = Finite | str | ProfileColumn
-"""A number, ``"source.column"``, or a table with ``column`` and ``scale``."""
+Profile = Finite | str | ProfileColumn
+"""A series: a number, ``"source.column"``, or a table with ``column`` and ``scale``."""
+
+
+class DeviceConfig(Part):
+    """One entry of a kind's table; the first line of a docstring like this one describes the table."""
+
+    name: Name

@@ -1,27 +1,25 @@
-"""Trucks, batteries and links in the config."""
+"""The keys of the config that all kinds with a store share."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gridferry.controllers.devices.trucks.device import Labour, Mileage
-from gridferry.sim.config.parts import (
-    BusName,
-    Choice,
+from gridferry.controllers.devices.config_parts import (
+    DeviceConfig,
     Fraction,
-    Name,
     NonNegative,
-    Part,
     Positive,
-    Series,
+    Profile,
     inconsistent,
 )
+from gridferry.controllers.devices.storage import Storage
 
 
-class StorageConfig(Part):
-    """What a battery can do, on a truck or not."""
+class StoreConfig(DeviceConfig):
+    """What a kind with a store has in its table."""
 
     energy_mwh: Positive
     """rated energy [MWh]"""
@@ -49,13 +47,13 @@ class StorageConfig(Part):
     """full cycles allowed a day"""
     cost_per_mwh_charged: NonNegative = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
-    availability: Series = 1.0
+    availability: Profile = 1.0
     """share of its power and converter rating that is in service: 0 out of service, 1 whole; a truck drives even so"""
-    capacity: Series = 1.0
+    capacity: Profile = 1.0
     """share of the rated energy that it can hold, above 0; where it falls, the energy of the lost strings is lost"""
 
     @model_validator(mode="after")
-    def _consistent(self) -> StorageConfig:
+    def _consistent(self) -> StoreConfig:
         keys = ("soc_min", "soc_max", "soc_initial", "soc_end", "eta_charge", "eta_discharge")
         window = f"[soc_min, soc_max] = [{self.soc_min}, {self.soc_max}]"
         found: dict[str, str] = {}
@@ -76,57 +74,25 @@ class StorageConfig(Part):
             raise inconsistent(found, dict.fromkeys(keys))
         return self
 
-
-class TruckConfig(StorageConfig):
-    """A battery on a truck."""
-
-    name: Name
-    station: str
-    """where it stands at the start"""
-    stations: list[str] | None = None
-    """stations it may use; all when not given"""
-    trips_max_per_day: Annotated[int, Field(ge=0)] = 1000
-    """trips allowed a day"""
-    fuel_per_km: NonNegative = 0.0
-    """fuel rate [currency/km]"""
-    labour_per_h: NonNegative = 0.0
-    """labour rate [currency/h]"""
-    mileage: Annotated[Mileage, Choice] = Mileage.LEG
-    """kilometres charged for a trip"""
-    labour: Annotated[Labour, Choice] = Labour.TRAVEL
-    """hours charged"""
-    flat_hours: NonNegative = 8.0
-    """hours a day, under ``labour = "flat_if_used"`` [h]"""
-
-
-class BatteryConfig(StorageConfig):
-    """A stationary battery."""
-
-    name: Name
-    network: str
-    bus: BusName
-
-
-class TerminalConfig(Part):
-    """One converter of a link."""
-
-    network: str
-    bus: BusName
-    s_max_mva: Positive
-    """rating [MVA]"""
-    loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """loss [MW per MVA]"""
-    name: Name | None = None
-    """``<link>-1``, ``<link>-2``, … when not given"""
-
-
-class LinkConfig(Part):
-    """An MVDC link."""
-
-    name: Name
-    terminals: Annotated[list[TerminalConfig], Field(min_length=2)]
-    """two or more"""
-    balancing: Annotated[int, Field(ge=1)] = 1
-    """number of the terminal that holds the DC voltage and so balances the others"""
-    availability: Series = 1.0
-    """share of the rating of all its terminals that is in service: 0 out of service, 1 whole"""
+    def storage(self) -> Storage:
+        """Return what limits the store."""
+        if self.soc_end == "start":
+            soc_end_min: float | None = self.soc_initial
+        elif self.soc_end == "free":
+            soc_end_min = None
+        else:
+            soc_end_min = self.soc_end
+        return Storage(
+            energy_mwh=self.energy_mwh,
+            p_max_mw=self.p_max_mw,
+            s_max_mva=self.p_max_mw if self.s_max_mva is None else self.s_max_mva,
+            eta_charge=self.eta_charge,
+            eta_discharge=self.eta_discharge,
+            loss_coefficient=self.loss_coefficient,
+            soc_min=self.soc_min,
+            soc_max=self.soc_max,
+            soc_initial=self.soc_initial,
+            soc_end_min=soc_end_min,
+            cycles_max_per_day=math.inf if self.cycles_max_per_day is None else self.cycles_max_per_day,
+            cost_per_mwh_charged=self.cost_per_mwh_charged,
+        )

@@ -1,0 +1,177 @@
+"""The kinds of devices that a config has, and the model of a config that knows their tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from inspect import getfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, create_model
+
+from gridferry.controllers.devices import Device
+from gridferry.controllers.devices.registry import find_kind, is_built_in, kinds_with
+from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.config.document import Document, Loc
+from gridferry.sim.config.schema import Config, ErrorConfig, ForecastConfig, ForecastErrors
+
+Kind = type[Device[Any]]
+Refusal = Callable[[str, str], str | None]
+"""Says why a kind may not be used, if so, by what the config writes and the file or setting that it stands in."""
+
+RESERVED = frozenset(
+    {"bus", "line", "network", "device", "plan", "step"}
+    | {"bus_info", "line_info", "device_info", "kind_info", "column_info", "checkpoint"}
+)
+"""Tables of results that no kind's table can be named as."""
+
+_USE: Loc = ("devices", "use")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The kinds that a config can have, as far as they were found.
+
+    Attributes
+    ----------
+    kinds : in the order in which a plant has its devices
+    faults : of those that were not found
+    complete : whether no other table can be that of a kind
+    """
+
+    kinds: tuple[Kind, ...]
+    faults: tuple[Fault, ...]
+    complete: bool
+
+
+def find_kinds(document: Document, base_dir: Path, refusal: Refusal) -> Found:
+    """Find the kinds that a config can have: ours, and those of ``[devices] use``.
+
+    Parameters
+    ----------
+    document : the config as merged, not yet checked
+    base_dir : folder that relative paths start from
+    """
+    given = document.value(_USE, [])
+    specs = given if isinstance(given, list) else []
+    wrong = specs is not given or not all(isinstance(one, str) for one in specs)
+    found: list[Kind] = []
+    faults: list[Fault] = []
+    ours = kinds_with(())
+    for number, spec in enumerate(specs):
+        if not isinstance(spec, str) or not spec:
+            continue  # the check of the values tells of it
+        loc: Loc = (*_USE, number)
+        refused = refusal(spec, document.origin(loc))
+        if refused is not None:
+            faults.append(document.fault(loc, refused))
+            continue
+        try:
+            kind = find_kind(spec, base_dir)
+        except InputError as error:
+            faults += [document.fault(loc, one.message) for one in error.faults]
+            continue
+        taken = _taken_by(kind, [*ours, *found])
+        if taken is None:
+            found.append(kind)
+        elif taken:
+            message = f'the table "{kind.table}" of {kind.__name__} is {taken}; give its table another name'
+            faults.append(document.fault(loc, message))
+    return Found(kinds_with(found), tuple(faults), not faults and not wrong)
+
+
+def _taken_by(kind: Kind, others: list[Kind]) -> str | None:
+    """Whose a kind's table is already; nothing of the same kind, named twice, and ``None`` where it is free."""
+    if kind in others:
+        return ""
+    name = kind.table.lower()
+    for other in others:
+        if other.table.lower() == name:
+            return f"taken by {'ours' if is_built_in(other) else getfile(other)}"
+    if name in Config.model_fields or hasattr(Config, kind.table):
+        return "a word that every config has"
+    return "a name in the results" if name in RESERVED else None
+
+
+@cache
+def config_model(kinds: tuple[Kind, ...]) -> type[Config]:
+    """Return the model of a config that has the tables of these kinds, and the tables of their forecast errors."""
+    named = dict.fromkeys(series.error for kind in kinds for series in kind.series.values() if series.error)
+    size: Any = (ErrorConfig, ErrorConfig())
+    sizes = {name: size for name in named if name not in ForecastErrors.model_fields}
+    errors = create_model("ForecastErrors", __base__=ForecastErrors, __module__=__name__, **sizes)
+    forecast = create_model(
+        "ForecastConfig",
+        __base__=ForecastConfig,
+        __module__=__name__,
+        errors=(errors, Field(default=errors(), description=ForecastConfig.model_fields["errors"].description)),
+    )
+    tables: dict[str, Any] = {}
+    for kind in kinds:
+        entry: Any = kind.Config
+        tables[kind.table] = (list[entry], Field(default=[], description=_described(kind)))
+    model = create_model(
+        "Config",
+        __base__=Config,
+        __module__=__name__,
+        __doc__=Config.__doc__.partition("\n")[0] if Config.__doc__ else None,
+        forecast=(forecast, Field(default=forecast(), description=Config.model_fields["forecast"].description)),
+        **tables,
+    )
+    model.kinds = kinds
+    return model
+
+
+def _described(kind: Kind) -> str:
+    """What the first line of a table's docstring says, as the description of a key."""
+    line = (kind.Config.__doc__ or kind.__doc__ or "").partition("\n")[0].rstrip(".")
+    return line if line[1:2].isupper() else line[:1].lower() + line[1:]
+
+
+# --------------------------------------------------------------------------------------------------- whose code may run
+
+
+def outside_of_config(spec: str, origin: str) -> str | None:
+    """Say that code lies neither in the folder of the config that names it nor in an installed package.
+
+    What a setting of the command line names may lie anywhere, and so may what a run was made from, where its run
+    directory is read.
+    """
+    if origin.startswith("--"):
+        return None
+    place = spec if spec.endswith(".py") else spec.rpartition(":")[0]
+    folder = Path(origin).absolute().parent
+    if place.endswith(".py"):
+        file = (folder / place).resolve()
+        inside = file.is_relative_to(folder.resolve()) or not file.exists() or _was_run(file, folder)
+    else:
+        top = place.partition(".")[0]
+        beside = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+        inside = not top or beside or _is_installed(top) or not _is_here(top)
+    if inside:
+        return None
+    return f"is code outside the config's own folder, which only you may name; move it to {folder}, or use --set"
+
+
+def _was_run(file: Path, folder: Path) -> bool:
+    """Whether a folder is that of a run which was made from a file."""
+    try:
+        inputs = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"]
+        return str(file) in {str(Path(one).resolve()) for one in inputs}
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_installed(top: str) -> bool:
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _is_here(top: str) -> bool:
+    return (Path.cwd() / top).is_dir() or (Path.cwd() / f"{top}.py").is_file()
