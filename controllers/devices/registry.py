@@ -48,10 +48,11 @@ def find_kind(spec: str, base_dir: Path | None = None) -> type[Device[Any]]:
     """
     if ":" in spec:
         return _load(spec, spec, base_dir)
+    if spec in BUILT_IN:
+        return _load(BUILT_IN[spec], spec, base_dir)
     plugins = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
-    target = BUILT_IN.get(spec) or plugins.get(spec)
-    if target is not None:
-        return _load(target, spec, base_dir)
+    if spec in plugins:
+        return _load(plugins[spec], spec, base_dir)
     if spec.endswith(".py"):
         raise _LOADER.fault(spec, f'name the class too: "{spec}:Class"{_LOADER.classes_of_file(spec, base_dir)}')
     ways = "; or give package.module:Class or path/file.py:Class"

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -133,9 +133,10 @@ def _module_of_file(place: str, base_dir: Path | None) -> ModuleType:
 
 
 def _existing(place: str, base_dir: Path | None) -> Path | None:
-    for folder in (base_dir, Path.cwd()):
-        if folder is not None and (folder / place).is_file():
-            return (folder / place).resolve()
+    with suppress(OSError):  # of a name that is too long for a file
+        for folder in (base_dir, Path.cwd()):
+            if folder is not None and (folder / place).is_file():
+                return (folder / place).resolve()
     return None
 
 

@@ -146,7 +146,10 @@ def outside_of_config(spec: str, origin: str) -> str | None:
     place = spec if spec.endswith(".py") else spec.rpartition(":")[0]
     folder = Path(origin).absolute().parent
     if place.endswith(".py"):
-        file = (folder / place).resolve()
+        try:
+            file = (folder / place).resolve()
+        except (OSError, ValueError, RuntimeError):
+            return None  # no path that can be read
         inside = file.is_relative_to(folder.resolve()) or not file.exists() or _was_run(file, folder)
     else:
         top = place.partition(".")[0]
