@@ -10,7 +10,7 @@ from gridferry.controllers.devices.storage import Storage, StoreState
 
 @runtime_checkable
 class Traveller(Protocol):
-    """A device with a position that changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``."""
+    """A device with a position that changes by trips; states have ``station``, ``transit_steps``, ``trips_today``."""
 
     @property
     def stations(self) -> tuple[int, ...]:

@@ -86,8 +86,8 @@ def corrected(
     """Mix what was measured in the last step into a day-ahead forecast.
 
     The ratio of measured to forecast load of each network, uncertain series of each device and traffic in step
-    ``step - 1`` is taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells nothing (night, for
-    PV), and no ratio beyond a factor of two is believed.
+    ``step - 1`` is taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells
+    nothing (night, for PV), and no ratio beyond a factor of two is believed.
     """
     last = step - 1
     fading = np.exp(-np.arange(1, forecast.steps + 1) * plant.step_h / ageing_h)
