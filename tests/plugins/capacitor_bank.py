@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,7 @@ class CapacitorBank(Device[BankState]):
     @cached_property
     def ports(self) -> tuple[Port, ...]:
         """One: what it injects follows from its position."""
-        s_max = self.capacitors * self.q_each_mvar
+        s_max = self.capacitors * math.hypot(self.q_each_mvar, self.loss_each_mw)
         drawn = self.capacitors * self.loss_each_mw
         return (
             Port(name=self.name, buses=(self.bus,), p_min_mw=-drawn, p_max_mw=0.0, s_max_mva=s_max, act=Act.FOLLOWS),

@@ -1,0 +1,190 @@
+"""What a kind of device promises as a class, and what a device of it promises before it does anything."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+from gridferry.controllers.conformance.device_step import is_number
+from gridferry.controllers.conformance.device_trial import Trial
+from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
+from gridferry.controllers.devices import Act, Column, Device, Port, Position, Series
+from gridferry.controllers.devices.registry import BUILT_IN
+
+Kind = type[Device[Any]]
+
+TAKEN_COLUMNS = frozenset({"step", "time", "device", "source_mwh", "injected_mwh", "loss_mwh", "stored_change_mwh"})
+"""Columns that the tables of results of all kinds have."""
+TAKEN_TABLES = frozenset(
+    {
+        *("bus", "line", "network", "device", "plan", "step", "checkpoint"),
+        *("bus_info", "line_info", "device_info", "kind_info", "column_info"),
+        *("name", "title", "currency", "seed", "extends", "time", "profiles", "networks", "loads", "prices"),
+        *("stations", "roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record"),
+    }
+)
+"""Tables of results and keys of the config that are no kind's."""
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def is_taken(table: str) -> bool:
+    """Whether a table has another meaning already."""
+    return table in TAKEN_TABLES or table in BUILT_IN
+
+
+def _refuse(faults: Iterator[str]) -> None:
+    """Raise for the first fault."""
+    for fault in faults:
+        raise BrokenPromiseError(fault)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and not any(one in value for one in ",\r\n")
+
+
+# ----------------------------------------------------------------------------------------------------------- the class
+
+
+def _says_what_it_is(kind: Kind) -> None:
+    if not (vars(kind).get("__doc__") or "").strip():
+        raise BrokenPromiseError("the class has no docstring; its first line says what the kind is")
+
+
+def _class_variables(kind: Kind) -> None:
+    _refuse(_faults_of_class(kind))
+
+
+def _faults_of_class(kind: Any) -> Iterator[str]:
+    for name in ("table", "port_kind"):
+        if not _is_text(getattr(kind, name, None)):
+            yield f"{name} = {getattr(kind, name, None)!r}; give a text without commas"
+    if not _KEY.fullmatch(kind.table):
+        yield f'table = "{kind.table}"; write small letters, digits and _, as in capacitor_banks'
+    if is_taken(kind.table) and BUILT_IN.get(kind.table) != f"{kind.__module__}:{kind.__qualname__}":
+        yield f'table = "{kind.table}" is taken; choose another name'
+    if type(kind.version) is not int or kind.version < 1:
+        yield f"version = {kind.version!r}; count from 1"
+    if not getattr(getattr(kind.State, "__dataclass_params__", None), "frozen", False):
+        yield f"State = {kind.State!r} is no frozen dataclass; write @dataclass(frozen=True, slots=True)"
+    if kind.stores and "energy_mwh" not in (one.name for one in fields(kind.State)):
+        yield f"stores = True, and {kind.State.__name__} has no energy_mwh; name what is stored so"
+    for name, of in (("series", Series), ("columns", Column), ("costs", str)):
+        entries = getattr(kind, name)
+        if not isinstance(entries, Mapping):
+            yield f"{name} is a {type(entries).__name__}; give a mapping"
+        for key, one in entries.items():
+            if not (isinstance(key, str) and _KEY.fullmatch(key)):
+                yield f"{name} has the key {key!r}; write small letters, digits and _"
+            if not isinstance(one, of):
+                yield f"{name}[{key!r}] is a {type(one).__name__}; give a {of.__name__}"
+    for key, series in kind.series.items():
+        if not math.isfinite(series.default):
+            yield f"series[{key!r}] has the default {series.default}; give a finite one"
+    for key in (*kind.columns, *kind.costs):
+        if key in TAKEN_COLUMNS or [*kind.columns, *kind.costs].count(key) > 1:
+            yield f'"{key}" is the name of another column of the kind\'s table of results; choose another'
+
+
+KIND_PROMISES: Mapping[str, Callable[[Kind], None]] = {
+    "the class says what it is": _says_what_it_is,
+    "class variables are in order": _class_variables,
+}
+
+
+# ---------------------------------------------------------------------------------------------------------- one device
+
+
+def _frozen(trial: Trial) -> None:
+    device: Any = trial.device
+    begins = device.initial_state(trial.plain)
+    if not hasattr(device, "__dataclass_fields__"):
+        raise BrokenPromiseError(f"{type(device).__name__} is no dataclass; write @dataclass(frozen=True) above it")
+    for one in (device, begins):
+        for name in (each.name for each in fields(one)):
+            try:
+                setattr(one, name, getattr(one, name))
+            except FrozenInstanceError:
+                continue
+            raise BrokenPromiseError(f"{type(one).__name__}.{name} can be set; write @dataclass(frozen=True)")
+
+
+def _declared(trial: Trial) -> None:
+    _refuse(_faults_of_device(trial.device))
+
+
+def _faults_of_device(device: Device[Any]) -> Iterator[str]:
+    if not _is_text(device.name):
+        yield f"name = {device.name!r}; take it from the config"
+    for what in ("ports", "positions"):
+        names = [one.name for one in getattr(device, what)]
+        if wrong := [one for one in names if not _is_text(one)]:
+            yield f"{what} have the name {wrong[0]!r}; give a text without commas, the device's name where there is one"
+        if len(set(names)) < len(names):
+            yield f"{what} share a name: {', '.join(names)}; make it unique"
+    if values_of(device.ports) != values_of(device.ports) or values_of(device.positions) != values_of(device.positions):
+        yield "ports or positions change from one look to the next; make them of the fields only"
+    for port in device.ports:
+        yield from (f"port {port.name}: {fault}" for fault in _faults_of_port(port))
+    for position in device.positions:
+        yield from (f"position {position.name}: {fault}" for fault in _faults_of_position(position))
+
+
+def _faults_of_port(port: Port) -> Iterator[str]:
+    if not (isinstance(port.buses, tuple) and port.buses and all(type(one) is int and one >= 0 for one in port.buses)):
+        yield f"buses = {port.buses!r}; give a tuple of numbers of buses"
+    for name in ("p_min_mw", "p_max_mw", "s_max_mva", "rest_mw"):
+        value = getattr(port, name)
+        if not is_number(value) or math.isnan(value) or (name == "rest_mw" and math.isinf(value)):
+            yield f"{name} = {value!r}; give a number"
+    if not port.p_min_mw <= port.rest_mw <= port.p_max_mw:
+        yield f"rest_mw = {port.rest_mw:g} lies outside {port.p_min_mw:g} to {port.p_max_mw:g} MW"
+    if port.s_max_mva < 0:
+        yield f"s_max_mva = {port.s_max_mva:g} is negative"
+    if port.act is Act.LIMIT and port.rest_mw != port.p_max_mw:
+        yield f"rest_mw = {port.rest_mw:g} MW limits it; a limit at rest is p_max_mw = {port.p_max_mw:g} MW"
+
+
+def _faults_of_position(position: Position) -> Iterator[str]:
+    labels, known = position.labels, range(len(position.labels))
+    if not (isinstance(labels, tuple) and labels):
+        yield f"labels = {labels!r}; give a tuple of texts"
+    if wrong := [one for one in labels if not _is_text(one) or one != one.strip()]:
+        yield f"the label {wrong[0]!r} cannot be read back from plan.csv; no commas, line ends or spaces around it"
+    if len(set(labels)) < len(labels):
+        yield f"labels are not unique: {', '.join(labels)}"
+    if position.allowed is not None and (not position.allowed or not set(position.allowed) <= set(known)):
+        yield f"allowed = {position.allowed!r}; they are indices into {len(labels)} labels"
+
+
+def _begins(trial: Trial) -> None:
+    _refuse(_faults_of_beginning(trial))
+
+
+def _faults_of_beginning(trial: Trial) -> Iterator[str]:
+    device = trial.device
+    state = device.initial_state(trial.plain)
+    if type(state) is not device.State:
+        yield f"initial_state gave a {type(state).__name__}; return a {device.State.__name__}"
+    if device.initial_state(trial.plain) != state:
+        yield "initial_state gave another state the second time"
+    at = device.at(state)
+    if not (isinstance(at, tuple) and len(at) == len(device.positions)):
+        yield f"at({state}) is {at!r}; give an index for each of {len(device.positions)} positions"
+    for position, one in zip(device.positions, at, strict=True):
+        allowed = position.allowed or range(len(position.labels))
+        if type(one) is not int or one not in allowed:
+            yield f"position {position.name} begins at {one!r}; there are {list(allowed)}"
+    if not is_number(stored := device.stored_mwh(state)) or not math.isfinite(stored):
+        yield f"stored_mwh({state}) is {stored!r}"
+
+
+DEVICE_PROMISES: Mapping[str, Callable[[Trial], None]] = {
+    "devices and states are frozen dataclasses": _frozen,
+    "ports and positions are well declared": _declared,
+    "a run begins in a state of the kind": _begins,
+}
+"""Promises without which no step can be tried."""

@@ -1,0 +1,203 @@
+"""Walk a device through steps as a run may bring them, and through requests that no controller would make.
+
+Everything goes through `step_all`, as in a run. Draws have a seed: what is found once is found again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.conformance.device_step import Given, Tried, fault_of_form, not_finite
+from gridferry.controllers.conformance.findings import values_of
+from gridferry.controllers.devices import (
+    Coupling,
+    Device,
+    Now,
+    Port,
+    Request,
+    rest,
+    states_of_json,
+    states_to_json,
+    step_all,
+)
+from gridferry.controllers.devices.couplings import RoadTrips
+from gridferry.controllers.plugins.user_code import described, one_line
+from gridferry.networks.roads.travel import Roads
+
+ANSWERED = "any finite request is answered"
+FINITE = "what comes back is finite"
+UNCHANGED = "states and what surrounds a step are left as they are"
+
+_DRAWN_STEPS = 60
+# beyond what any device can do [MW]; the squares are still finite
+_EXTREMES = (1e-9, -1e-9, 1e6, -1e6, 1e150, -1e150)
+_FAR_OFF = 10**9
+_MOST_LABELS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """The steps that were answered with finite values, and the first example of each promise broken on the way."""
+
+    steps: list[Tried] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+class _Watch(Coupling):
+    """Sees the state between `Device.move` and `Device.step`."""
+
+    moved: Any = None
+    values: Any = None
+
+    def grant(
+        self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
+    ) -> Sequence[Now]:
+        """Remember it."""
+        (self.moved,) = moved
+        self.values = values_of(self.moved)
+        return nows
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A device and the steps that it is tried on.
+
+    Attributes
+    ----------
+    device : the device
+    roads : between the stations of the sample site
+    step_s : step length [s]
+    """
+
+    device: Device[Any]
+    roads: Roads
+    step_s: int
+
+    @property
+    def step_h(self) -> float:
+        """Step length Δ [h]."""
+        return self.step_s / 3600.0
+
+    @cached_property
+    def plain(self) -> Now:
+        """A step surrounded by the defaults."""
+        return Now(self.step_h, series={key: one.default for key, one in self.device.series.items()})
+
+    def said(self, given: Given, state: Any) -> str:
+        """Name an example, as the beginning of an explanation."""
+        return one_line(f"{self.device.name}: {given}, from {str(state)[:300]}")
+
+    def do(self, state: Any, given: Given, device: Device[Any] | None = None) -> Tried:
+        """Have the device do a step, or another one in its place."""
+        return self._watched(state, given, device or self.device, _Watch())
+
+    def restored(self, state: Any) -> Any:
+        """Return a state as it comes back from a checkpoint."""
+        text = json.dumps(states_to_json([self.device], [state]), allow_nan=False)
+        (back,) = states_of_json([self.device], json.loads(text))
+        return back
+
+    def resting(self, tried: Tried) -> Tried:
+        """Do nothing where a step was done."""
+        return self.do(tried.before, replace(_given(tried), request=rest(self.device, tried.before)))
+
+    @cached_property
+    def walk(self) -> Walk:
+        """Do all steps, each from the state after the last one that was answered."""
+        state = self.device.initial_state(self.plain)
+        walk = Walk()
+        for given in self._all_given(state):
+            inputs = (self.device, state, given)
+            before, watch = values_of(inputs), _Watch()
+            example = self.said(given, state)
+            try:
+                tried = self._watched(state, given, self.device, watch)
+                fault = fault_of_form(self.device, tried)
+            except (Exception, SystemExit) as error:
+                fault = f"raised {described(error, type(self.device))}; clip what cannot be done"
+            if values_of(inputs) != before or values_of(watch.moved) != watch.values:
+                words = f"{example}: an input was changed; return a new state (dataclasses.replace)"
+                walk.broken.setdefault(UNCHANGED, words)
+            if fault:
+                walk.broken.setdefault(ANSWERED, f"{example}: {fault}")
+            elif infinite := not_finite(self.device, tried):
+                walk.broken.setdefault(FINITE, f"{example}: {infinite}")
+            else:
+                walk.steps.append(tried)
+                state = tried.after
+        return walk
+
+    def _watched(self, state: Any, given: Given, device: Device[Any], watch: _Watch) -> Tried:
+        couplings = [RoadTrips(self.roads, self.step_s), watch]
+        around = {"congestion": self.roads.on_every_road(np.array([given.congestion]))[0].tolist()}
+        (returned,) = step_all([device], couplings, [state], [given.request], [given.now], around)
+        result: Any = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+        after, outcome = result
+        return Tried(**vars(_given(given)), before=state, moved=watch.moved, after=after, outcome=outcome)
+
+    def _all_given(self, initial: Any) -> Iterator[Given]:
+        """Simple steps first, so that the first example of what is broken is simple."""
+        nothing = rest(self.device, initial)
+        yield Given(request=nothing, now=self.plain)
+        for request in self._single_requests(nothing):
+            yield Given(request=request, now=self.plain)
+        yield Given(request=nothing, now=Now(self.step_h))
+        yield Given(request=nothing, now=replace(self.plain, ends_day=True))
+        yield Given(request=nothing, now=replace(self.plain, plugged=False))
+        rng = random.Random(1)
+        for _ in range(_DRAWN_STEPS):
+            yield self._drawn(rng)
+
+    def _single_requests(self, nothing: Request) -> Iterator[Request]:
+        """Change one value at a time: within limits, beyond them, and far beyond."""
+        for k, port in enumerate(self.device.ports):
+            low, high, size = _reach(port)
+            for p in (high, low, 0.5 * high, 2.0 * high, 2.0 * low, *_EXTREMES):
+                yield replace(nothing, p_mw=_with(nothing.p_mw, k, p))
+            for q in (size, -size, *_EXTREMES):
+                yield replace(nothing, q_mvar=_with(nothing.q_mvar, k, q))
+        for k, position in enumerate(self.device.positions):
+            known = len(position.labels)
+            for at in (*range(min(known, _MOST_LABELS)), known, -1, _FAR_OFF, -_FAR_OFF):
+                yield replace(nothing, position=_with(nothing.position, k, at))
+
+    def _drawn(self, rng: random.Random) -> Given:
+        p_mw, q_mvar = [], []
+        for port in self.device.ports:
+            low, high, size = _reach(port)
+            p_mw.append(rng.choice([rng.uniform(low, high), rng.uniform(1.5 * low, 1.5 * high), port.rest_mw]))
+            q_mvar.append(rng.choice([0.0, rng.uniform(-size, size)]))
+        position = [rng.randrange(-1, len(one.labels) + 1) for one in self.device.positions]
+        series = {
+            key: rng.choice([one.default, one.default, rng.random(), 0.0, 1.0])
+            for key, one in self.device.series.items()
+        }
+        now = Now(self.step_h, rng.random() < 0.1, series, plugged=rng.random() > 0.1)
+        request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
+        return Given(request=request, now=now, congestion=rng.choice([0.0, rng.uniform(0.0, 30.0)]))
+
+
+def _given(tried: Given) -> Given:
+    return Given(request=tried.request, now=tried.now, congestion=tried.congestion)
+
+
+def _reach(port: Port) -> tuple[float, float, float]:
+    """Least and largest P and the rating of a port, 1 in the place of what is not limited."""
+    low, high, size = port.p_min_mw, port.p_max_mw, port.s_max_mva
+    return (
+        low if math.isfinite(low) else -1.0,
+        high if math.isfinite(high) else 1.0,
+        size if math.isfinite(size) else 1.0,
+    )
+
+
+def _with(values: tuple[Any, ...], k: int, value: Any) -> tuple[Any, ...]:
+    return (*values[:k], value, *values[k + 1 :])
