@@ -136,12 +136,12 @@ def raising(plan: Plan, error: Exception) -> Plan:
         (
             lambda tried, seen, ahead, plan: replace(plan, position=np.full_like(plan.position, 2)),
             "a truck on the road keeps its destination",
-            "it may use",
+            "it may be set to",
         ),
         (
             lambda tried, seen, ahead, plan: replace(plan, position=np.zeros_like(plan.position)),
             "a truck on the road keeps its destination",
-            "repeat that destination",
+            "repeat that position",
         ),
         (lambda tried, seen, ahead, plan: powered(plan, 1e-6 * tried.calls), REPEAT, "keep nothing in the controller"),
         (

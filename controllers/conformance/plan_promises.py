@@ -1,0 +1,236 @@
+"""What a controller promises of its plans, each promise by name, and the trial of a controller on a sample plant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.conformance.dry_run import Moment, rehearse
+from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
+from gridferry.controllers.conformance.sample_plants import (
+    Sample,
+    at_start,
+    look_ahead,
+    read_only,
+    with_state,
+)
+from gridferry.controllers.contract import (
+    Controller,
+    ControllerError,
+    ControllerSettings,
+    Forecast,
+    Observation,
+    Plan,
+    Plant,
+)
+from gridferry.controllers.devices.traits import storage_of, travels
+from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
+from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
+from gridferry.networks.read_only import own_copy
+
+# setpoints may exceed a rating by as much as solvers err; the devices clip the rest
+RATING_TOLERANCE = 1e-6
+
+
+class Trial:
+    """One controller on one sample plant."""
+
+    def __init__(self, cls: type[Controller], settings: ControllerSettings, sample: Sample, steps: int):
+        self.cls = cls
+        self.settings = settings
+        self.sample = sample
+        self.plant = sample.plant
+        self.steps = steps
+        self._day: list[Moment] = []
+
+    def fresh(self) -> Controller:
+        """Build the controller anew."""
+        return self.cls(own_copy(self.plant), self.settings)
+
+    def ask(self, controller: Controller, observation: Observation, forecast: Forecast) -> Any:
+        """Ask for a plan as the closed loop does, with copies of its own; anything may come."""
+        return controller.plan(own_copy(observation), own_copy(forecast))
+
+    def day(self) -> list[Moment]:
+        """The first steps of the run with full look-ahead, walked once."""
+        if not self._day:
+            self._day = list(rehearse(self.sample, _Checked(self), self.steps))
+        return self._day
+
+    def plan_at(self, observation: Observation, forecast: Forecast) -> Plan:
+        """Return the plan of a new one, checked."""
+        return _checked(self.plant, observation, forecast, self.ask(self.fresh(), observation, forecast))
+
+
+class _Checked(Controller):
+    """The controller under trial, each plan checked before it acts."""
+
+    def __init__(self, trial: Trial):
+        super().__init__(trial.plant, trial.settings)
+        self._trial, self._tried = trial, trial.fresh()
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        return _checked(self.plant, observation, forecast, self._trial.ask(self._tried, observation, forecast))
+
+
+def _checked(plant: Plant, observation: Observation, forecast: Forecast, returned: object) -> Plan:
+    at = f"step {observation.step}"
+    try:
+        plan = checked_plan(plant, forecast.steps, returned)
+    except ReturnedPlanError as error:
+        raise BrokenPromiseError(f"{at}: {error}") from error
+    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
+    for index in plant.planned:
+        for asked, rated, unit in (
+            (p[index], plant.port_p_max_mw[index], "MW"),
+            (s[index], plant.port_s_max_mva[index], "MVA"),
+        ):
+            if asked > rated * (1 + RATING_TOLERANCE) + RATING_TOLERANCE:
+                raise BrokenPromiseError(
+                    f"{at}: {plant.ports[index].name} is requested to give {asked:.6g} of {rated:.6g} {unit}; "
+                    "keep row 0 within the rating"
+                )
+    for index, position in enumerate(plant.positions):
+        here = int(observation.position[index])
+        wrong = [int(one) for one in plan.position[:, index] if int(one) not in {*position.choices, here}]
+        if wrong:
+            raise BrokenPromiseError(
+                f"{at}: {position.name} is set to {wrong[0]}; it may be set to {sorted(position.choices)}"
+            )
+        if (plan.position[: observation.transit_steps[index], index] != here).any():
+            raise BrokenPromiseError(
+                f"{at}: {position.name} is on the road to {position.labels[here]} and sent elsewhere; repeat that "
+                "position until it arrives"
+            )
+    return plan
+
+
+def _same(a: Plan, b: Plan) -> bool:
+    """Whether two plans are equal but for the time the solver took."""
+    first, second = (plan_to_json(replace(plan, solver=replace(plan.solver, seconds=0.0))) for plan in (a, b))
+    return first == second
+
+
+def _walk(trial: Trial) -> None:
+    trial.day()
+
+
+def _shortest_forecast(trial: Trial) -> None:
+    trial.plan_at(at_start(trial.plant), look_ahead(trial.sample, 0, 1))
+
+
+def _end_of_run(trial: Trial) -> None:
+    for left in (3, 2, 1):
+        step = trial.plant.steps - left
+        trial.plan_at(replace(at_start(trial.plant), step=step), look_ahead(trial.sample, step, left))
+
+
+def _on_the_road(trial: Trial) -> None:
+    plant = trial.plant
+    for device in plant.devices:
+        if travels(device):
+            last = plant.position_columns(device).start
+            on_the_way = {"station": plant.positions[last].choices[-1], "transit_steps": 2}
+            observation = with_state(plant, at_start(plant), device, **on_the_way)
+            trial.plan_at(observation, look_ahead(trial.sample, 0, plant.horizon_steps))
+
+
+def _full_and_empty(trial: Trial) -> None:
+    for side in ("soc_min", "soc_max"):
+        observation = at_start(trial.plant)
+        for device in trial.plant.stores:
+            if (storage := storage_of(device)) is not None:
+                energy = storage.energy_mwh * getattr(storage, side)
+                observation = with_state(trial.plant, observation, device, energy_mwh=energy)
+        trial.plan_at(observation, look_ahead(trial.sample, 0, trial.plant.horizon_steps))
+
+
+def _repeatable(trial: Trial) -> None:
+    moments = [trial.day()[0], trial.day()[-1]]
+    used = trial.fresh()
+    for moment in reversed(moments):  # out of order: what was planned for before must not matter
+        asked = [used, used, trial.fresh()]
+        plans = [trial.ask(one, moment.observation, moment.forecast) for one in asked]
+        if not all(_same(plan, moment.plan) for plan in plans):
+            raise BrokenPromiseError(
+                f"step {moment.observation.step}: equal inputs gave another plan; keep nothing in the controller, "
+                "draw with a seed from the settings, and put what must be remembered into Plan.memory"
+            )
+
+
+def _without_previous_plan(trial: Trial) -> None:
+    last = trial.day()[-1]
+    trial.plan_at(replace(last.observation, previous_plan=None), last.forecast)
+
+
+def _through_json(trial: Trial) -> None:
+    last = trial.day()[-1]
+    try:
+        text = json.dumps(plan_to_json(last.plan), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BrokenPromiseError(
+            f"the plan is no JSON ({error}); put plain numbers, strings and lists into Plan.memory"
+        ) from error
+    back = plan_from_json(json.loads(text))
+    if plan_to_json(back) != plan_to_json(last.plan):
+        raise BrokenPromiseError("Plan.memory comes back from JSON changed; use text keys, and lists for tuples")
+    if last.observation.previous_plan is not None:
+        previous = plan_from_json(json.loads(json.dumps(plan_to_json(last.observation.previous_plan))))
+        again = trial.ask(trial.fresh(), replace(last.observation, previous_plan=previous), last.forecast)
+        if not _same(again, last.plan):
+            raise BrokenPromiseError(
+                "a previous plan read back from JSON gave another plan; a resumed run would differ"
+            )
+
+
+def _nan_forecast(trial: Trial) -> None:
+    given = look_ahead(trial.sample, 0, trial.plant.horizon_steps)
+    nothing = {
+        device: {key: np.full_like(values, np.nan) for key, values in series.items()}
+        for device, series in given.series.items()
+    }
+    spoilt_fields: dict[str, Any] = {
+        name: np.full_like(getattr(given, name), np.nan) for name in ("buy_price", "load_p_mw", "congestion")
+    }
+    for name, values in {**spoilt_fields, "series": nothing}.items():
+        spoilt = read_only(replace(given, **{name: values}))
+        try:
+            trial.plan_at(at_start(trial.plant), spoilt)
+        except ControllerError:
+            continue
+        except BrokenPromiseError as error:
+            raise BrokenPromiseError(f"with {name} not a number: {error}") from error
+        except Exception as error:
+            raise BrokenPromiseError(
+                f"with {name} not a number it raised {type(error).__name__}: {error}; raise ControllerError"
+            ) from error
+
+
+def _inputs_unchanged(trial: Trial) -> None:
+    """Arrays cannot be written to; this finds what else of the inputs a controller changes."""
+    last = trial.day()[-1]
+    plant, observation, forecast = own_copy(trial.plant), own_copy(last.observation), own_copy(last.forecast)
+    given = {"plant": plant, "observation": observation, "forecast": forecast}
+    before = {name: values_of(one) for name, one in given.items()}
+    trial.cls(plant, trial.settings).plan(observation, forecast)
+    changed = [name for name, one in given.items() if values_of(one) != before[name]]
+    if changed:
+        raise BrokenPromiseError(f"the {' and the '.join(changed)} was changed; make a copy, and change that")
+
+
+PLAN_PROMISES: Mapping[str, Callable[[Trial], None]] = {
+    "plans have the right shapes, are finite, and keep to ratings and stations": _walk,
+    "a forecast of one step is enough": _shortest_forecast,
+    "the forecast may shrink at the end of the run": _end_of_run,
+    "a truck on the road keeps its destination": _on_the_road,
+    "full and empty stores are planned for": _full_and_empty,
+    "equal inputs give equal plans": _repeatable,
+    "a plan needs no previous plan": _without_previous_plan,
+    "a plan survives JSON": _through_json,
+    "a forecast that is not a number gives a finite plan or a ControllerError": _nan_forecast,
+    "inputs are left as they are": _inputs_unchanged,
+}
