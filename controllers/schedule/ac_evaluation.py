@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
-from gridferry.controllers.devices import Act, Outcome, step_all
+from gridferry.controllers.devices import Outcome, step_all
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
@@ -86,16 +86,10 @@ class Evaluation:
                 )
 
 
-def evaluate(
-    plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast, *, as_requested: bool = False
-) -> Evaluation:
+def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
     """Have the devices do schedules from what is observed under what is forecast, and solve AC for all steps.
 
     What is not known of what surrounds a device makes its power and its energy, and with them the flow, NaN.
-
-    Parameters
-    ----------
-    as_requested : the flow takes power as requested of devices that are connected and whole, also beyond their limits
     """
     steps = schedules.p_mw.shape[1]
     done = _Done.empty(plant, len(schedules.p_mw), steps)
@@ -111,13 +105,8 @@ def evaluate(
             states = [state for state, _ in outcomes]
             done.note([outcome for _, outcome in outcomes], sample, step)
             done.note_energy(plant, states, sample, step + 1)
-    p, q = done.p_mw, done.q_mvar
-    known, whole = _service(plant, forecast, steps)
-    if as_requested:
-        asked = (done.bus >= 0) & whole & np.array([port.act is Act.SETPOINT for port in plant.ports])
-        p[:] = np.where(asked, schedules.p_mw, p)
-        q[:] = np.where(asked, schedules.q_mvar, q)
-    p[:] = np.where(known, p, np.nan)
+    known = _known(plant, forecast, steps)
+    done.p_mw[:, ~known] = np.nan
     for number, device in enumerate(plant.stores):
         done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
     flow = ac_flow(plant, *_net_injections(plant, forecast, done))
@@ -125,17 +114,13 @@ def evaluate(
     return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 
 
-def _service(
-    plant: Plant, forecast: Forecast, steps: int
-) -> tuple[Bool[np.ndarray, "horizon port"], Bool[np.ndarray, "horizon port"]]:
-    """Where what surrounds the device of a port is known, and where it is as when nothing is said of it."""
-    known, whole = np.ones((steps, plant.n_port), dtype=bool), np.ones((steps, plant.n_port), dtype=bool)
+def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
+    """Where all is known of what surrounds the device of a port."""
+    known = np.ones((steps, plant.n_port), dtype=bool)
     for device, own in zip(plant.devices, plant.port_columns, strict=True):
-        for key, values in forecast.of(device).items():
+        for values in forecast.of(device).values():
             known[:, own] &= np.isfinite(values[:steps, None])
-            if device.series[key].port is None:
-                whole[:, own] &= values[:steps, None] >= device.series[key].default
-    return known, whole
+    return known
 
 
 def evaluate_plan(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Evaluation:

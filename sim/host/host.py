@@ -200,7 +200,7 @@ class ControllerHost:
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         row = Schedules.of_plan(plan, 1)
-        found = evaluate(self._plant, row, observation, forecast, as_requested=self._clip)
+        found = evaluate(self._plant, row, observation, forecast)
         return _Attempt(plan, found, self._limits.violation(found.flow))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
