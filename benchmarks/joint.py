@@ -26,8 +26,8 @@ from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import AcFeedback, NoteKind, Termination
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.loop.regret import operating_cost
 from gridferry.sim.loop.runner import Run, run
+from gridferry.sim.results.costs import operating_cost
 
 PARTS = ("2dn", "3dn", "certify", "loop")
 STEPS_3DN = 24

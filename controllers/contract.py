@@ -121,6 +121,8 @@ class Prediction:
     losses_mw : losses of each network, in branches and shunts [MW]
     energy_mwh : energy of every device that stores, at the start of each step and at the end of the last [MWh]
     cost : cost of each step, without income from customers [currency]
+    costs : the same by cost term: ``energy`` for the exchange with the grids above, and the terms that devices name in
+        `Device.costs`; empty where only the sum is known
     """
 
     v_pu: Float[np.ndarray, "horizon bus"]
@@ -130,6 +132,7 @@ class Prediction:
     losses_mw: Float[np.ndarray, "horizon network"]
     energy_mwh: Float[np.ndarray, "horizon+1 store"]
     cost: Float[np.ndarray, " horizon"]
+    costs: Mapping[str, Float[np.ndarray, " horizon"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

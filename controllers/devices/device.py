@@ -161,14 +161,18 @@ class Column:
 
     Attributes
     ----------
-    unit : of the value; empty for texts, counts and shares
+    unit : of the value; empty for texts, counts, shares and money
     meaning : what it is
     of : type of the value; it may be missing, whatever its type
+    total : how the summary has it: the sum or the largest over all steps, the last value, or not at all
+    money : it is an amount in the currency of the run; amounts that cost something are terms of `Device.costs`
     """
 
     unit: str
     meaning: str
     of: type[float] | type[int] | type[str] | type[bool] = float
+    total: Literal["", "sum", "max", "last"] = ""
+    money: bool = False
 
 
 @dataclass(frozen=True, slots=True)

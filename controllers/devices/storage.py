@@ -48,14 +48,16 @@ STORE_SERIES: Mapping[str, Series] = {
 }
 STORE_COLUMNS: Mapping[str, Column] = {
     "energy_start_mwh": Column(unit="MWh", meaning="energy at the start of the step"),
-    "energy_mwh": Column(unit="MWh", meaning="energy at its end"),
-    "soc": Column(unit="", meaning="energy at its end, of the rated energy"),
+    "energy_mwh": Column(unit="MWh", meaning="energy at its end", total="last"),
+    "soc": Column(unit="", meaning="energy at its end, of the rated energy", total="last"),
     "availability": Column(unit="", meaning="share of the rating in service"),
     "capacity": Column(unit="", meaning="share of the rated energy that can be held"),
-    "charged_mwh": Column(unit="MWh", meaning="drawn from the grid"),
-    "discharged_mwh": Column(unit="MWh", meaning="given to the grid"),
-    "cycles_today": Column(unit="", meaning="cycles of the local day that the step belongs to, this step included"),
-    "wear_cost": Column(unit="currency", meaning="cost of the energy charged"),
+    "charged_mwh": Column(unit="MWh", meaning="drawn from the grid", total="sum"),
+    "discharged_mwh": Column(unit="MWh", meaning="given to the grid", total="sum"),
+    "cycles_today": Column(
+        unit="", meaning="cycles of the local day that the step belongs to, this step included", total="max"
+    ),
+    "wear_cost": Column(unit="", meaning="cost of the energy charged", money=True),
 }
 STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged"}
 

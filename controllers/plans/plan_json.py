@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Note, NoteKind, Plan, Prediction, SolverOutcome, Status, Termination
 
-_PREDICTED = tuple(one.name for one in fields(Prediction))
+_PREDICTED = tuple(one.name for one in fields(Prediction) if one.name != "costs")
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -53,9 +53,7 @@ def plan_from_json(data: dict[str, Any]) -> Plan:
         p_mw=_array(data["p_mw"]),
         q_mvar=_array(data["q_mvar"]),
         position=position,
-        prediction=None
-        if prediction is None
-        else Prediction(**{name: _array(prediction[name]) for name in _PREDICTED}),
+        prediction=None if prediction is None else _prediction_from_json(prediction),
         solver=outcome_from_json(data["solver"]),
         memory=dict(data["memory"]),
     )
@@ -77,8 +75,14 @@ def outcome_from_json(solver: dict[str, Any]) -> SolverOutcome:
     )
 
 
-def _prediction_to_json(prediction: Prediction) -> dict[str, list[Any]]:
-    return {name: _rows(getattr(prediction, name)) for name in _PREDICTED}
+def _prediction_to_json(prediction: Prediction) -> dict[str, Any]:
+    costs = {name: _rows(term) for name, term in prediction.costs.items()}
+    return {**{name: _rows(getattr(prediction, name)) for name in _PREDICTED}, "costs": costs}
+
+
+def _prediction_from_json(data: dict[str, Any]) -> Prediction:
+    costs = {name: _array(term) for name, term in data["costs"].items()}
+    return Prediction(**{name: _array(data[name]) for name in _PREDICTED}, costs=costs)
 
 
 def _rows(values: Float[np.ndarray, "*axes"]) -> list[Any]:

@@ -23,6 +23,7 @@ MOST_MEMORY = 1_000_000
 """largest memory of a plan, in characters of JSON about"""
 _DEEPEST = 32
 _MOST_NOTES = 1000
+_MOST_TERMS = 1000
 _FAULTS_SHOWN = 5
 
 
@@ -137,7 +138,27 @@ class _Check:
             name: self.reals(f"prediction.{name}", getattr(given, name), shape, nan=True)
             for name, shape in shapes.items()
         }
-        return Prediction(**taken)
+        return Prediction(**taken, costs=self._costs(given.costs, taken["cost"]))
+
+    def _costs(self, given: object, cost: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Take cost terms over, whose sum the cost is."""
+        if not isinstance(given, Mapping):
+            self.faults.append(f"prediction.costs is of type {type(given).__name__}; make it a dict")
+            return {}
+        if len(given) > _MOST_TERMS:
+            self.faults.append(f"prediction.costs has {len(given)} terms; {_MOST_TERMS} are the most")
+            return {}
+        faults = [fault for name in given if (fault := _text_fault(name))]
+        if faults:
+            self.faults.append(f"a key of prediction.costs {faults[0]}")
+            return {}
+        taken = {
+            str(name): self.reals(f"prediction.costs[{name!r:.40}]", one, cost.shape, nan=True)
+            for name, one in given.items()
+        }
+        if taken and not np.allclose(np.sum(list(taken.values()), axis=0), cost, rtol=1e-9, atol=1e-9, equal_nan=True):
+            self.faults.append("prediction.cost is not the sum of prediction.costs; make it that")
+        return taken
 
     def solver(self, given: object) -> SolverOutcome:
         if not isinstance(given, SolverOutcome):

@@ -23,6 +23,7 @@ def shifted(plan: Plan, steps: int = 1) -> Plan | None:
             losses_mw=prediction.losses_mw[steps:],
             energy_mwh=prediction.energy_mwh[steps:],
             cost=prediction.cost[steps:],
+            costs={name: term[steps:] for name, term in prediction.costs.items()},
         )
     return replace(
         plan,

@@ -48,7 +48,7 @@ class Evaluation:
     Attributes
     ----------
     flow : AC power flow of all networks
-    costs : by name of the cost term: ``grid``, and those of the devices [currency]
+    costs : by name of the cost term: ``energy``, and those of the devices [currency]
     energy_mwh : energy of every device that stores at the start of each step and at the end of the last [MWh]
     """
 
@@ -72,6 +72,7 @@ class Evaluation:
             losses_mw=flow.losses_mw[sample],
             energy_mwh=self.energy_mwh[sample],
             cost=self.cost[sample],
+            costs={name: of_term[sample] for name, of_term in self.costs.items()},
         )
 
     def refuse_unsolved(self) -> None:

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from gridferry.controllers.contract import Plant
 
-GRID = "grid"
-"""The cost term of grid energy; those of devices have the names in `Outcome.money`."""
+ENERGY = "energy"
+"""The cost term of the exchange with the grid above; those of devices have the names in `Outcome.money`."""
 
 
 def settled_mw(import_mw: Float[np.ndarray, "*any"], export_ratio: float) -> Float[np.ndarray, "*any"]:
@@ -36,5 +36,5 @@ def settle(
     of_devices : cost terms of the devices [currency]
     """
     price = np.where(np.isfinite(buy_price), buy_price, np.nan)
-    grid = plant.step_h * price * settled_mw(import_mw, plant.export_price_ratio).sum(axis=-1)
-    return {GRID: grid, **of_devices}
+    energy = plant.step_h * price * settled_mw(import_mw, plant.export_price_ratio).sum(axis=-1)
+    return {ENERGY: energy, **of_devices}

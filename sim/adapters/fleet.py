@@ -22,7 +22,7 @@ import mosaik_api_v3
 import numpy as np
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices import Outcome, states_of_json, states_to_json, step_all
+from gridferry.controllers.devices import NOWHERE, Outcome, states_of_json, states_to_json, step_all
 from gridferry.controllers.devices.device import NOTHING
 from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
@@ -165,6 +165,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
             {
                 "ports": [
                     {
+                        "connected": port.bus != NOWHERE,
                         "p_mw": port.p_mw,
                         "q_mvar": port.q_mvar,
                         "loss_mwh": port.loss_mwh,
@@ -175,10 +176,13 @@ class FleetSimulator(mosaik_api_v3.Simulator):
                 ],
                 "source_mwh": outcome.source_mwh,
                 "stored_change_mwh": change,
+                "position": list(device.at(state)),
                 "money": dict(outcome.money),
                 "row": dict(outcome.row),
             }
-            for outcome, change in zip(self._outcomes, self._stored_change_mwh, strict=True)
+            for device, state, outcome, change in zip(
+                self._plant.devices, self._states, self._outcomes, self._stored_change_mwh, strict=True
+            )
         ]
 
 

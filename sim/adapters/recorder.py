@@ -10,10 +10,13 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
+from gridferry.controllers.contract import Plant
 from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
+from gridferry.controllers.schedule.settlement import settle
 from gridferry.sim.adapters.fleet import in_order
 from gridferry.sim.case.case import Case
+from gridferry.sim.results.costs import published
 from gridferry.sim.results.kind_tables import Values, kind_values
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.records import Recorder, StepRecord
@@ -68,6 +71,8 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             network=self._network(mine, plan),
             device=self._device(outcomes, plan),
             plan=self._plan(plan),
+            cost=self._cost(begins, mine, outcomes, plan),
+            position=_positions(plant, begins, outcomes),
             kinds=self._kinds(step, begins, outcomes),
             row={"time": begins, **self._row(mine, outcomes, plan, dispatch)},
             checkpoint={
@@ -176,6 +181,27 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             for name, p, q, label in values_of_step(self._case.plant, self._plan_rows, *row)
         ]
 
+    def _cost(
+        self, begins: str, mine: dict[str, Any], outcomes: list[dict[str, Any]], plan: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Rows of all cost terms: what each came to, and what the plan expected of it."""
+        plant = self._case.plant
+        (buy,) = mine["buy_price"].values()
+        money = {name: np.array([amount]) for name, amount in _money(outcomes).items()}
+        real = settle(plant, np.array([_each(mine, "import[MW]")], dtype=np.float64), np.array([float(buy)]), money)
+        prediction = plan["prediction"]
+        planned = {} if prediction is None else {name: float(term[0]) for name, term in prediction["costs"].items()}
+        names = dict.fromkeys([*real, *(name for kind in plant.kinds for name in kind.costs), *planned])
+        return [
+            {
+                "time": begins,
+                "term": name,
+                "cost": float(real[name][0]) if name in real else 0.0,
+                "plan_cost": planned.get(name),
+            }
+            for name in names
+        ]
+
     def _row(
         self, mine: dict[str, Any], outcomes: list[dict[str, Any]], plan: dict[str, Any], dispatch: dict[str, Any]
     ) -> dict[str, Any]:
@@ -189,7 +215,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             "buy_price": buy,
             "sell_price": sell,
             "congestion": float(np.mean(congestion)) if congestion else 0.0,
-            "res_cost": float(sum(one["money"].get("feed_in", 0.0) for one in outcomes)),
+            "res_cost": published(_money(outcomes), "res"),
             "plan_cost": None if prediction is None else float(prediction["cost"][0]),
             "solver_status": outcome.status.value,
             "solver_termination": outcome.termination.value,
@@ -214,15 +240,36 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             v_min_pu=min(record.bus["v_pu"]),
             v_max_pu=max(record.bus["v_pu"]),
             import_mw=sum(record.network["import_mw"]),
-            phases=tuple(
-                f"{row['device']} {row['phase']} {row['station'] or row['destination']}"
-                for row in record.device
-                if row["phase"] != "fixed"
+            positions=tuple(
+                " ".join(filter(None, (row["position"], row["phase"], row["label"]))) for row in record.position
             ),
             soc=tuple(row["soc"] for row in record.device if "soc" in row),
             fallbacks=self._fallbacks,
             diverged=self._diverged,
         )
+
+
+def _money(outcomes: list[dict[str, Any]]) -> dict[str, float]:
+    """What the devices cost, by term; a term of several kinds adds up."""
+    sums: dict[str, float] = {}
+    for one in outcomes:
+        for name, amount in one["money"].items():
+            sums[name] = sums.get(name, 0.0) + float(amount)
+    return sums
+
+
+def _positions(plant: Plant, begins: str, outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of all positions: what each stands at or, where that takes time, is on the way to."""
+    rows: list[dict[str, Any]] = []
+    for device, outcome in zip(plant.devices, outcomes, strict=True):
+        away = not any(port["connected"] for port in outcome["ports"])
+        for position, at in zip(device.positions, outcome["position"], strict=True):
+            phase = None
+            if position.with_routes:
+                phase = outcome["row"].get("phase") or ("in_transit" if away else "parked")
+            names = {"time": begins, "device": device.name, "kind": device.port_kind, "position": position.name}
+            rows.append({**names, "label": position.labels[at], "phase": phase})
+    return rows
 
 
 def _sources(values: dict[str, Any]) -> list[str]:

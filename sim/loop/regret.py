@@ -9,9 +9,10 @@ from typing import Any
 
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import complete
+from gridferry.sim.results.costs import operating_cost
+from gridferry.sim.results.device_figures import stored_mwh
 from gridferry.sim.results.run_directory import Run, open_results
 
-_CONTROLLED = ("grid", "truck", "ess", "res")
 _SAME_INCOME = 1e-9
 
 
@@ -20,16 +21,6 @@ def with_foresight(loaded: LoadedConfig) -> LoadedConfig:
     forecast = loaded.config.forecast.model_copy(update={"foresight": True})
     config = loaded.config.model_copy(update={"forecast": forecast})
     return replace(loaded, config=config, document=complete(config))
-
-
-def operating_cost(summary: Mapping[str, Any]) -> float | None:
-    """Return what a run cost [currency]: grid, trucks, wear, feed-in; ``None`` where a summary lacks one of them.
-
-    Income is left out: loads are what they are, whoever plans.
-    """
-    cost = summary.get("cost", {})
-    parts = [cost.get(name) for name in _CONTROLLED]
-    return None if any(one is None for one in parts) else math.fsum(parts)
 
 
 def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
@@ -46,9 +37,9 @@ def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
     run_cost, foresight_cost = operating_cost(run.summary), operating_cost(foresight.summary)
     found: dict[str, Any] = {"run_cost": run_cost, "foresight_cost": foresight_cost}
     found = {name: value for name, value in found.items() if value is not None}
-    ends = _energy_end_mwh(run), _energy_end_mwh(foresight)
-    if ends[0] is not None and ends[1] is not None:
-        found["energy_end_mwh"] = ends[0] - ends[1]
+    stored = _stored_mwh(run), _stored_mwh(foresight)
+    if stored[0] is not None and stored[1] is not None:
+        found["energy_end_mwh"] = stored[0] - stored[1]
     why = _incomparable(run.summary, foresight.summary)
     if run_cost is None or foresight_cost is None:
         why = "a run has no figures"
@@ -75,9 +66,6 @@ def _incomparable(run: Mapping[str, Any], foresight: Mapping[str, Any]) -> str:
     return ""
 
 
-def _energy_end_mwh(run: Run) -> float | None:
+def _stored_mwh(run: Run) -> float | None:
     with open_results(run.directory) as connection:
-        row = connection.execute(
-            "SELECT sum(energy_mwh) FROM device WHERE step = (SELECT max(step) FROM device)"
-        ).fetchone()
-    return None if row is None or row[0] is None else float(row[0])
+        return stored_mwh(connection)

@@ -12,7 +12,8 @@ from gridferry.sim.case.case import Case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.manifest import changes, made_from, segments
 from gridferry.sim.loop.world import Start
-from gridferry.sim.results.records import other_form, read_checkpoint
+from gridferry.sim.results.record_tables import other_form
+from gridferry.sim.results.records import read_checkpoint
 from gridferry.sim.results.run_directory import CONFIG, DATABASE, FORESIGHT, MANIFEST, open_results, read_json
 
 

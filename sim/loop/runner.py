@@ -21,15 +21,17 @@ from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
 from gridferry.sim.loop.manifest import made_from
-from gridferry.sim.loop.regret import operating_cost, regret_of, with_foresight
+from gridferry.sim.loop.regret import regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
 from gridferry.sim.loop.run_output import clear, new_directory, refuse_unusable
 from gridferry.sim.loop.run_signals import Interrupt, ending_signals
 from gridferry.sim.loop.world import SimulationFailedError, simulate
+from gridferry.sim.results.costs import operating_cost
 from gridferry.sim.results.defects import keep_traceback, said_of
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts, summarise
-from gridferry.sim.results.records import CLOSED, Recorder
+from gridferry.sim.results.record_tables import CLOSED
+from gridferry.sim.results.records import Recorder
 from gridferry.sim.results.run_directory import (
     CONFIG,
     DATABASE,

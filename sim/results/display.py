@@ -167,8 +167,8 @@ def live_progress(config: Config, steps: int | None, console: Console) -> Iterat
             state = f"V {live.v_min_pu:.4f}–{live.v_max_pu:.4f} pu  import {live.import_mw:.2f} MW"
             if live.soc:
                 state += "  SOC " + " ".join(f"{soc:.2f}" for soc in live.soc[:4])
-            if live.phases:
-                state += "  " + ", ".join(live.phases[:3])
+            if live.positions:
+                state += "  " + ", ".join(live.positions[:3])
             if live.diverged or live.fallbacks:
                 state += f"  {live.diverged} diverged, {live.fallbacks} fallbacks"
             progress.update(task, completed=live.step, live=state)

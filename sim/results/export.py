@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.results.records import INFO_TABLES, TABLES, all_tables
+from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, all_tables
 from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
 
 _HDF5 = "results.h5"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -21,9 +22,17 @@ Kind = type[Device[Any]]
 Values = tuple[float | int | str | bool | None, ...]
 """A row of a kind's table."""
 
-_SQL: Mapping[type, str] = {float: "DOUBLE", int: "BIGINT", str: "VARCHAR", bool: "BOOLEAN"}
-_BEFORE = {"step": "BIGINT", "time": "VARCHAR", "device": "VARCHAR"}
-_BALANCE = {"source_mwh": "DOUBLE", "injected_mwh": "DOUBLE", "loss_mwh": "DOUBLE", "stored_change_mwh": "DOUBLE"}
+TEXT, INT, REAL, FLAG = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
+"""SQL types of the columns of a record."""
+
+_SQL: Mapping[type, str] = {float: REAL, int: INT, str: TEXT, bool: FLAG}
+_BEFORE = {"step": INT, "time": TEXT, "device": TEXT}
+_BALANCE = {
+    "source_mwh": "sun, wind, fuel; negative for what is consumed",
+    "injected_mwh": "given to the grid",
+    "loss_mwh": "lost behind the ports",
+    "stored_change_mwh": "what is stored after the step, less what was before it",
+}
 # the name of a table becomes that of a file when it is exported
 _NAME = re.compile(r"\w[\w-]*")
 
@@ -34,17 +43,19 @@ def kind_columns(kind: Kind) -> dict[str, str]:
     Raises
     ------
     ValueError
-        where a name is used twice, or cannot be that of a table.
+        where a name is used twice or cannot be that of a table, or a text has a total that only numbers have.
     """
     own = {name: _SQL[column.of] for name, column in kind.columns.items()}
-    money = dict.fromkeys(kind.costs, "DOUBLE")
+    money = dict.fromkeys(kind.costs, REAL)
     names = [*_BEFORE, *own, *_BALANCE, *money]
+    if texts := sorted(name for name, one in kind.columns.items() if one.of is str and one.total in ("sum", "max")):
+        raise ValueError(f"{kind.__name__}: texts have no sum and no maximum: {texts}")
     twice = sorted({name for name in names if [one.lower() for one in names].count(name.lower()) > 1})
     if twice:
         raise ValueError(f"{kind.__name__}: columns and costs share names with one another or all kinds: {twice}")
     if not _NAME.fullmatch(kind.table):
         raise ValueError(f"{kind.__name__}: table {kind.table!r} must be of letters, digits, _ and -")
-    return {**_BEFORE, **own, **_BALANCE, **money}
+    return {**_BEFORE, **own, **dict.fromkeys(_BALANCE, REAL), **money}
 
 
 def kind_values(step: int, time: str, device: Device[Any], outcome: Mapping[str, Any], step_h: float) -> Values:
@@ -74,14 +85,77 @@ def kind_values(step: int, time: str, device: Device[Any], outcome: Mapping[str,
 
 def kind_info(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
     """Return the rows of ``kind_info``."""
-    return [{"kind": kind.port_kind, "table": kind.table, "version": kind.version} for kind in kinds]
+    return [
+        {"kind": kind.port_kind, "table": kind.table, "version": kind.version, "stores": kind.stores} for kind in kinds
+    ]
 
 
-def column_info(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
-    """Return the rows of ``column_info``: what the columns that are a kind's own mean."""
-    own = [(kind.table, name, one.unit, one.meaning) for kind in kinds for name, one in kind.columns.items()]
-    own += [(kind.table, name, "currency", meaning) for kind in kinds for name, meaning in kind.costs.items()]
-    return [dict(zip(("table", "column", "unit", "meaning"), one, strict=True)) for one in own]
+def column_info(kinds: Sequence[Kind], currency: str) -> list[dict[str, Any]]:
+    """Return the rows of ``column_info``: what the columns of each kind's table mean, and how they are summed up."""
+    rows: list[dict[str, Any]] = []
+    for kind in kinds:
+        for name, one in kind.columns.items():
+            unit = currency if one.money else one.unit
+            rows.append(_info(kind, name, unit, one.meaning) | {"total": one.total, "money": one.money})
+        rows += [_info(kind, name, "MWh", meaning) | {"total": "sum"} for name, meaning in _BALANCE.items()]
+        for name, meaning in kind.costs.items():
+            rows.append(_info(kind, name, currency, meaning) | {"total": "sum", "money": True, "cost": True})
+    return rows
+
+
+def _info(kind: Kind, column: str, unit: str, meaning: str) -> dict[str, Any]:
+    return {"table": kind.table, "column": column, "unit": unit, "meaning": meaning, "money": False, "cost": False}
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """A column of a kind's table, as a database describes it; see `gridferry.controllers.devices.Column`.
+
+    Attributes
+    ----------
+    name : of the column
+    of : its SQL type
+    unit, meaning, total, money : what it is, and how it is summed up
+    cost : it is a cost term
+    """
+
+    name: str
+    of: str
+    unit: str
+    meaning: str
+    total: str
+    money: bool
+    cost: bool
+
+    @property
+    def sql(self) -> str:
+        """The column as a finite number, NULL where it is none."""
+        name = quoted(self.name)
+        return f"CASE WHEN isfinite({name}) THEN {name} END" if self.of == REAL else f"{name}::BIGINT"
+
+
+def recorded_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[ColumnInfo]]:
+    """Return what a database says of the columns of its kinds, by table; nothing if it does not say all of it."""
+    known = connection.execute(
+        "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'column_info' AND column_name = 'cost'"
+    ).fetchone()
+    found: dict[str, list[ColumnInfo]] = (
+        {table: [] for table in recorded_kinds(connection)} if known and known[0] else {}
+    )
+    for table, of_table in found.items():
+        rows = connection.execute(
+            'SELECT "column", data_type, unit, meaning, total, money, cost FROM column_info '
+            'JOIN duckdb_columns() ON table_name = "table" AND column_name = "column" '
+            'WHERE "table" = ? ORDER BY column_index',
+            [table],
+        ).fetchall()
+        of_table += [ColumnInfo(*row) for row in rows]
+    return found
+
+
+def quoted(name: str) -> str:
+    """Return a name of a table or column as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def recorded_kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, int]]:

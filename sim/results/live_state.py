@@ -14,7 +14,7 @@ class LiveState:
     step : steps done
     v_min_pu, v_max_pu : lowest and highest voltage of the step [pu]
     import_mw : drawn from the grid above by all networks [MW]
-    phases : where each truck is
+    positions : where everything stands that has a position
     soc : state of charge of each store
     fallbacks : steps so far in which the controller was replaced
     diverged : steps so far whose power flow diverged
@@ -24,7 +24,7 @@ class LiveState:
     v_min_pu: float
     v_max_pu: float
     import_mw: float
-    phases: tuple[str, ...]
+    positions: tuple[str, ...]
     soc: tuple[float, ...]
     fallbacks: int
     diverged: int

@@ -12,8 +12,9 @@ from typing import Any
 
 import duckdb
 
-# a relative mismatch is measured against at least this power or energy, so that an idle hour is no division by 0
-_FLOOR = 1e-6
+from gridferry.sim.results.costs import SOLVED, cost_figures
+from gridferry.sim.results.device_figures import FLOOR, device_mismatch, fleet_figures, kind_figures
+from gridferry.sim.results.kind_tables import quoted, recorded_columns
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,12 @@ def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int
 def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
     """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
     return {
-        "cost": _cost(connection, facts),
+        "cost": cost_figures(connection, facts.step_h),
         "grid": _grid(connection, facts),
         "plan_vs_ac": _plan_vs_ac(connection),
         "dispatch": _dispatch(connection),
-        "fleet": _fleet(connection),
+        "fleet": _known(**fleet_figures(connection)),
+        "kinds": kind_figures(connection),
         "solver": _solver(connection),
         "balance_error_rel_max": _balance(connection, facts),
     }
@@ -132,42 +134,6 @@ def _spread(connection: duckdb.DuckDBPyConnection, column: str, *names: str) -> 
 
 def _tolerances(facts: RunFacts) -> dict[str, float]:
     return {"v_tolerance": facts.v_tolerance_pu, "loading_tolerance": facts.loading_tolerance_percent}
-
-
-_SOLVED = "(SELECT step FROM network GROUP BY step HAVING bool_and(converged))"
-
-
-def _cost(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
-    hours = facts.step_h
-    (income, energy) = _one(
-        connection,
-        f"""
-        WITH demand AS (SELECT step, sum(p_load_mw) AS load, sum(p_gen_mw) AS gen FROM bus GROUP BY step)
-        SELECT coalesce(sum(load * sell_price), 0) * {hours}, coalesce(sum((load - gen) * buy_price), 0) * {hours}
-        FROM demand JOIN step USING (step) WHERE step IN {_SOLVED}
-        """,
-    )
-    (grid,) = _one(
-        connection,
-        f"""
-        SELECT coalesce(sum(buy_price * CASE WHEN import_mw > 0 THEN import_mw
-                                             ELSE import_mw * {facts.export_price_ratio} END), 0) * {hours}
-        FROM network JOIN step USING (step) WHERE step IN {_SOLVED}
-        """,
-    )
-    (res,) = _one(connection, f"SELECT coalesce(sum(res_cost), 0) FROM step WHERE step IN {_SOLVED}")
-    (truck, ess) = _one(connection, "SELECT coalesce(sum(truck_cost), 0), coalesce(sum(wear_cost), 0) FROM device")
-    return _known(
-        income=income,
-        grid=grid,
-        mess=truck + ess,
-        truck=truck,
-        ess=ess,
-        res=res,
-        profit=income - grid - truck - ess - res,
-        procurement_cost=grid,
-        controllable_cost=grid - energy,
-    )
 
 
 def _grid(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
@@ -222,8 +188,8 @@ def _plan_vs_ac(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return _known(
         v_max_abs_pu=v_max,
         v_rms_pu=v_rms,
-        losses_rel_error=abs(planned - real) / max(abs(real), _FLOOR) if real is not None else None,
-        import_rel_error=abs(import_planned - import_real) / max(abs(import_real), _FLOOR)
+        losses_rel_error=abs(planned - real) / max(abs(real), FLOOR) if real is not None else None,
+        import_rel_error=abs(import_planned - import_real) / max(abs(import_real), FLOOR)
         if import_real is not None
         else None,
         cone_gap_max=cone,
@@ -252,40 +218,6 @@ def _dispatch(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         remaining_max_pu=v_pu,
         remaining_max_percent=percent,
         unchecked_steps=unchecked,
-    )
-
-
-def _fleet(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    (trips, km) = _one(connection, "SELECT count(*) FILTER (departed), coalesce(sum(km), 0) FROM device")
-    (cycles, charged, discharged, low, high, stores) = _one(
-        connection,
-        """
-        SELECT max(cycles_today), coalesce(sum(charged_mwh), 0), coalesce(sum(discharged_mwh), 0),
-               min(least(soc, energy_start_mwh / device_info.energy_mwh)),
-               max(greatest(soc, energy_start_mwh / device_info.energy_mwh)), count(*)
-        FROM device JOIN device_info USING (device) WHERE device_info.energy_mwh IS NOT NULL
-        """,
-    )
-    (shortfall, clipped) = _one(
-        connection, "SELECT coalesce(sum(shortfall_mwh), 0), count(*) FILTER (clipped <> '') FROM device"
-    )
-    ends = connection.execute(
-        "SELECT device, soc FROM device WHERE soc IS NOT NULL AND step = (SELECT max(step) FROM device) ORDER BY device"
-    ).fetchall()
-    if not stores:
-        return _known(trips=trips, km=km, shortfall_mwh=shortfall, clipped_steps=clipped)
-    return _known(
-        trips=trips,
-        km=km,
-        cycles_max=cycles,
-        charged_mwh=charged,
-        discharged_mwh=discharged,
-        soc_min=low,
-        soc_max=high,
-        soc_end=min(soc for _, soc in ends),
-        soc_end_by_device=dict(ends),
-        shortfall_mwh=shortfall,
-        clipped_steps=clipped,
     )
 
 
@@ -331,27 +263,19 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> float:
     """Largest relative mismatch of any balance: each grid's, each device's, all devices against buses."""
-    hours = facts.step_h
+    devices = " UNION ALL ".join(
+        f"SELECT step, injected_mwh FROM {quoted(table)}" for table in recorded_columns(connection)
+    )
     queries = [
         "SELECT max(balance_error_rel) FROM network WHERE converged",
         f"""
-        SELECT max(abs(total) / greatest(rated, flowing, {_FLOOR})) FROM (
-            SELECT sum(p_mw * {hours} + loss_mwh + coalesce(device.energy_mwh - energy_start_mwh, 0)) AS total,
-                   coalesce(max(device_info.energy_mwh), 0) AS rated, sum(abs(p_mw)) * {hours} AS flowing
-            FROM device JOIN device_info USING (device) GROUP BY step, belongs_to)
-        """,
-        """
-        SELECT max(abs(after.energy_start_mwh - before.energy_mwh) / device_info.energy_mwh)
-        FROM device AS before JOIN device AS after ON before.device = after.device AND before.step + 1 = after.step
-        JOIN device_info ON device_info.device = before.device WHERE device_info.energy_mwh IS NOT NULL
-        """,
-        f"""
-        WITH fed AS (SELECT step, sum(p_mw + p_load_mw - p_gen_mw) AS given, sum(abs(p_load_mw)) AS flowing
-                     FROM bus WHERE NOT isnan(p_mw) GROUP BY step),
-             made AS (SELECT step, sum(p_mw) AS given FROM device GROUP BY step)
-        SELECT max(abs(fed.given - coalesce(made.given, 0)) / greatest(flowing, {_FLOOR}))
-        FROM fed LEFT JOIN made USING (step) WHERE step IN {_SOLVED}
+        WITH fed AS (SELECT step, sum(p_mw + p_load_mw - p_own_mw) AS given, sum(abs(p_load_mw)) AS flowing
+                     FROM bus JOIN bus_info USING (network, bus) WHERE NOT isnan(p_mw) GROUP BY step),
+             made AS (SELECT step, sum(injected_mwh) / {facts.step_h} AS given
+                      FROM ({devices or "SELECT NULL AS step, 0.0 AS injected_mwh"}) GROUP BY step)
+        SELECT max(abs(fed.given - coalesce(made.given, 0)) / greatest(flowing, {FLOOR}))
+        FROM fed LEFT JOIN made USING (step) WHERE step IN {SOLVED}
         """,
     ]
     found = [_one(connection, query)[0] for query in queries]
-    return max((value for value in found if value is not None), default=0.0)
+    return max([device_mismatch(connection), *(value for value in found if value is not None)])

@@ -14,7 +14,12 @@ import pandas as pd
 
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.results.metrics import RunFacts, Violation, violations
-from gridferry.sim.results.records import CLOSED, INFO_TABLES, all_tables, views
+from gridferry.sim.results.record_tables import (
+    CLOSED,
+    INFO_TABLES,
+    all_tables,
+    views,
+)
 from gridferry.sim.results.run_lock import refuse_in_use
 
 DATABASE = "results.duckdb"

@@ -8,7 +8,7 @@ from math import fsum
 from statistics import fmean, stdev
 from typing import TypeVar
 
-from gridferry.sim.loop.regret import operating_cost
+from gridferry.sim.results.costs import operating_cost
 from gridferry.sim.results.display import figure
 from gridferry.sim.results.run_directory import Run, open_results
 
@@ -25,7 +25,7 @@ class RunFigures:
     Attributes
     ----------
     steps : simulated
-    cost : grid, trucks, wear and feed-in [currency]
+    cost : of energy and devices, without income [currency]
     controllable_cost : as in the summary [currency]
     violations : limits of buses and lines broken in AC
     broken_steps : steps in which one was, or whose power flow diverged

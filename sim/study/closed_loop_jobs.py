@@ -17,7 +17,8 @@ from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
 from gridferry.sim.results.defects import keep_traceback, said_of
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts
-from gridferry.sim.results.records import other_form, read_checkpoint
+from gridferry.sim.results.record_tables import other_form
+from gridferry.sim.results.records import read_checkpoint
 from gridferry.sim.results.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
 from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_run
 

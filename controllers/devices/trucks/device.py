@@ -116,13 +116,13 @@ class Truck(Device[TruckState]):
         "phase": Column(unit="", meaning="what it was doing at the start of the step", of=str),
         "station": Column(unit="", meaning="where it was connected", of=str),
         "destination": Column(unit="", meaning="where it is parked or driving to after the step", of=str),
-        "departed": Column(unit="", meaning="whether it began a trip", of=bool),
+        "departed": Column(unit="", meaning="whether it began a trip", of=bool, total="sum"),
         "transit_steps": Column(unit="", meaning="steps until it is parked, after the step", of=int),
         "trips_today": Column(
             unit="", meaning="trips of the local day that the step belongs to, this step included", of=int
         ),
-        "km": Column(unit="km", meaning="kilometres of the trip begun"),
-        "truck_cost": Column(unit="currency", meaning="fuel and labour"),
+        "km": Column(unit="km", meaning="kilometres of the trip begun", total="sum"),
+        "truck_cost": Column(unit="", meaning="fuel and labour", money=True),
     }
     costs: ClassVar[Mapping[str, str]] = {
         **STORE_COSTS,

@@ -66,7 +66,7 @@ def test_a_trip_and_a_charge_cost_what_they_cost_by_hand() -> None:
     np.testing.assert_allclose(found.costs["wear"], [[0.0, 15.0, 0.0]])
     np.testing.assert_allclose(found.costs["feed_in"][0], 128.0 * ahead.profiled_mw(plant).sum(axis=1))
     paid = ahead.buy_price * settled_mw(found.flow.import_mw[0], plant.export_price_ratio).sum(axis=1)
-    np.testing.assert_allclose(found.costs["grid"][0], paid)
+    np.testing.assert_allclose(found.costs["energy"][0], paid)
     np.testing.assert_allclose(found.cost, sum(found.costs.values()))
     stored = 6.381 * 0.5
     np.testing.assert_allclose(found.energy_mwh[0, :, 0], [stored, stored, stored + 0.75, stored + 0.75])

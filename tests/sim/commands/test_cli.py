@@ -15,7 +15,7 @@ import pytest
 
 from gridferry.sim.config.reading import configs_dir
 from gridferry.sim.loop.runner import load_run
-from gridferry.sim.results.records import all_tables
+from gridferry.sim.results.record_tables import all_tables
 from gridferry.sim.results.run_directory import open_results
 
 # design of the summary: what every run with a truck says

@@ -14,15 +14,14 @@ from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.results.export import export_run
 from gridferry.sim.results.kind_tables import kind_columns, kind_values
-from gridferry.sim.results.records import (
+from gridferry.sim.results.record_tables import (
     BUS_COLUMNS,
     LINE_COLUMNS,
     NETWORK_COLUMNS,
-    Recorder,
-    StepRecord,
     all_tables,
     other_form,
 )
+from gridferry.sim.results.records import Recorder, StepRecord
 from gridferry.sim.results.run_directory import open_results
 
 
@@ -40,7 +39,7 @@ def record(step: int) -> StepRecord:
     """A step of the three-bus feeder of which nothing is known."""
     tables = (("bus", BUS_COLUMNS, 3), ("line", LINE_COLUMNS, 2), ("network", NETWORK_COLUMNS, 1))
     unknown = {name: {key: [float("nan")] * width for key in columns} for name, columns, width in tables}
-    return StepRecord(step=step, **unknown, device=[], plan=[], kinds={}, row={}, checkpoint={})
+    return StepRecord(step=step, **unknown, device=[], plan=[], cost=[], position=[], kinds={}, row={}, checkpoint={})
 
 
 @pytest.fixture
