@@ -20,7 +20,7 @@ _ROWS = (
     ("cost", "income from customers, {c}", "cost.income", ",.2f"),
     ("", "grid energy, {c}", "cost.grid", ",.2f"),
     ("", "renewable feed-in, {c}", "cost.res", ",.2f"),
-    ("", "trucks, {c}", "cost.truck", ",.2f"),
+    ("", "driving, {c}", "cost.truck", ",.2f"),
     ("", "storage wear, {c}", "cost.ess", ",.2f"),
     ("", "profit, {c}", "cost.profit", ",.2f"),
     ("", "controllable cost, {c}", "cost.controllable_cost", ",.2f"),
@@ -120,7 +120,30 @@ def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
         if any(value is not None for value in values):
             shown = ["–" if value is None else _shown(value, form) for value in values]
             rows.append((heading, label.format(c=currency), shown))
+    return rows + _kind_rows(summaries, currency)
+
+
+def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tuple[str, str, list[str]]]:
+    """Rows of every kind of device: how many there are, and what of its totals and costs is not zero everywhere."""
+    rows: list[tuple[str, str, list[str]]] = []
+    for table in _keys(summaries, "kinds"):
+        of_kind = [(figure(one, "kinds") or {}).get(table, {}) for one in summaries]
+        figures = [("devices", [one.get("devices") for one in of_kind], "d")]
+        for part, label, form in (("totals", "{}", ",.4f"), ("cost", "{}, " + currency, ",.2f")):
+            figures += [
+                (label.format(name), [one.get(part, {}).get(name) for one in of_kind], form)
+                for name in _keys(of_kind, part)
+            ]
+        for label, values, form in figures:
+            if any(values):
+                shown = ["–" if one is None else _shown(one, "d" if isinstance(one, int) else form) for one in values]
+                rows.append((table, label, shown))
     return rows
+
+
+def _keys(mappings: Sequence[Mapping[str, Any]], part: str) -> list[str]:
+    """Keys of a part of any of the mappings, in the order in which they come."""
+    return list(dict.fromkeys(key for one in mappings for key in one.get(part, {})))
 
 
 def _shown(value: float | int | str, form: str) -> str:

@@ -27,12 +27,13 @@ TEXT, INT, REAL, FLAG = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
 
 _SQL: Mapping[type, str] = {float: REAL, int: INT, str: TEXT, bool: FLAG}
 _BEFORE = {"step": INT, "time": TEXT, "device": TEXT}
-_BALANCE = {
+BALANCE = {
     "source_mwh": "sun, wind, fuel; negative for what is consumed",
     "injected_mwh": "given to the grid",
     "loss_mwh": "lost behind the ports",
     "stored_change_mwh": "what is stored after the step, less what was before it",
 }
+"""The columns of the energy balance, which all kinds have."""
 # the name of a table becomes that of a file when it is exported
 _NAME = re.compile(r"\w[\w-]*")
 
@@ -47,7 +48,7 @@ def kind_columns(kind: Kind) -> dict[str, str]:
     """
     own = {name: _SQL[column.of] for name, column in kind.columns.items()}
     money = dict.fromkeys(kind.costs, REAL)
-    names = [*_BEFORE, *own, *_BALANCE, *money]
+    names = [*_BEFORE, *own, *BALANCE, *money]
     if texts := sorted(name for name, one in kind.columns.items() if one.of is str and one.total in ("sum", "max")):
         raise ValueError(f"{kind.__name__}: texts have no sum and no maximum: {texts}")
     twice = sorted({name for name in names if [one.lower() for one in names].count(name.lower()) > 1})
@@ -55,7 +56,7 @@ def kind_columns(kind: Kind) -> dict[str, str]:
         raise ValueError(f"{kind.__name__}: columns and costs share names with one another or all kinds: {twice}")
     if not _NAME.fullmatch(kind.table):
         raise ValueError(f"{kind.__name__}: table {kind.table!r} must be of letters, digits, _ and -")
-    return {**_BEFORE, **own, **dict.fromkeys(_BALANCE, REAL), **money}
+    return {**_BEFORE, **own, **dict.fromkeys(BALANCE, REAL), **money}
 
 
 def kind_values(step: int, time: str, device: Device[Any], outcome: Mapping[str, Any], step_h: float) -> Values:
@@ -97,7 +98,7 @@ def column_info(kinds: Sequence[Kind], currency: str) -> list[dict[str, Any]]:
         for name, one in kind.columns.items():
             unit = currency if one.money else one.unit
             rows.append(_info(kind, name, unit, one.meaning) | {"total": one.total, "money": one.money})
-        rows += [_info(kind, name, "MWh", meaning) | {"total": "sum"} for name, meaning in _BALANCE.items()]
+        rows += [_info(kind, name, "MWh", meaning) | {"total": "sum"} for name, meaning in BALANCE.items()]
         for name, meaning in kind.costs.items():
             rows.append(_info(kind, name, currency, meaning) | {"total": "sum", "money": True, "cost": True})
     return rows
@@ -137,11 +138,9 @@ class ColumnInfo:
 def recorded_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[ColumnInfo]]:
     """Return what a database says of the columns of its kinds, by table; nothing if it does not say all of it."""
     known = connection.execute(
-        "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'column_info' AND column_name = 'cost'"
-    ).fetchone()
-    found: dict[str, list[ColumnInfo]] = (
-        {table: [] for table in recorded_kinds(connection)} if known and known[0] else {}
-    )
+        "SELECT 1 FROM duckdb_columns() WHERE table_name = 'column_info' AND column_name = 'cost'"
+    ).fetchall()
+    found: dict[str, list[ColumnInfo]] = {table: [] for table in recorded_kinds(connection)} if known else {}
     for table, of_table in found.items():
         rows = connection.execute(
             'SELECT "column", data_type, unit, meaning, total, money, cost FROM column_info '
@@ -160,8 +159,7 @@ def quoted(name: str) -> str:
 
 def recorded_kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, int]]:
     """Return what a database says of the kinds it holds: name and version by table; nothing if it does not say."""
-    known = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'kind_info'").fetchone()
-    if not (known and known[0]):
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'kind_info'").fetchall():
         return {}
     rows = connection.execute('SELECT kind, "table", version FROM kind_info ORDER BY rowid').fetchall()
     return {table: (kind, version) for kind, table, version in rows if table and _NAME.fullmatch(table)}

@@ -105,8 +105,8 @@ def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[st
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, float] | None = None) -> list[Any]:
-    row = connection.execute(query, parameters or {}).fetchone()
-    return list(row) if row is not None else []
+    rows = connection.execute(query, parameters or {}).fetchall()
+    return list(rows[0]) if rows else []
 
 
 def _known(**figures: Any) -> dict[str, Any]:

@@ -185,9 +185,10 @@ class Recorder:
 
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:
     """Return the step to go on with and the state before it; ``None`` if nothing was committed yet."""
-    known = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchone()
-    row = connection.execute("SELECT next_step, state FROM checkpoint").fetchone() if known and known[0] else None
-    return None if row is None else (int(row[0]), json.loads(row[1]))
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchall():
+        return None
+    rows = connection.execute("SELECT next_step, state FROM checkpoint").fetchall()
+    return (int(rows[0][0]), json.loads(rows[0][1])) if rows else None
 
 
 def _labels(networks: Sequence[str], names: Sequence[Sequence[str]], column: str) -> dict[str, pa.DictionaryArray]:

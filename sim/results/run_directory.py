@@ -49,12 +49,17 @@ class Run:
     summary: dict[str, Any]
     manifest: dict[str, Any]
 
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table, ordered by step; raises ``KeyError`` for one that is not there, saying which are.
+    def tables(self) -> list[str]:
+        """Return the names of the tables: of all runs, of the kinds of devices in this one, and what does not change.
 
-        There are bus, line, network, device, plan, step; a table for each kind of device, as trucks or batteries; and
-        bus_info, line_info, device_info, kind_info, column_info.
+        Of all runs are bus, line, network, device, position, plan, cost, step; those of kinds are called as in the
+        config; bus_info, line_info, device_info, kind_info and column_info do not change.
         """
+        with open_results(self.directory) as connection:
+            return all_tables(connection)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return one of `tables`, ordered by step; raises ``KeyError`` for another, saying which there are."""
         with open_results(self.directory) as connection:
             tables = all_tables(connection)
             if name not in tables:

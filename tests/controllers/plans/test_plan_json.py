@@ -42,6 +42,7 @@ def plans(draw: st.DrawFn) -> Plan:
         losses_mw=floats(rows, 1),
         energy_mwh=floats(rows + 1, devices),
         cost=floats(rows),
+        costs={name: floats(rows) for name in draw(st.lists(st.text(), max_size=2, unique=True))},
     )
     # past the constructor: beartype looks at a random item of a tuple, and hypothesis wants nothing random here
     said: dict[str, Any] = {one.name: draw(any_float) for one in fields(SolverOutcome) if one.type == "float"}
@@ -70,8 +71,11 @@ def test_every_plan_comes_back_bit_for_bit_from_strict_json(plan: Plan) -> None:
     assert same(plan.position, back.position)
     assert (plan.prediction is None) == (back.prediction is None)
     if plan.prediction is not None and back.prediction is not None:
-        for one in fields(Prediction):
-            assert same(getattr(plan.prediction, one.name), getattr(back.prediction, one.name)), one.name
+        for name in (one.name for one in fields(Prediction) if one.name != "costs"):
+            assert same(getattr(plan.prediction, name), getattr(back.prediction, name)), name
+        assert list(plan.prediction.costs) == list(back.prediction.costs)
+        for name, term in plan.prediction.costs.items():
+            assert same(term, back.prediction.costs[name]), name
     for one in fields(SolverOutcome):
         before, now = getattr(plan.solver, one.name), getattr(back.solver, one.name)
         assert type(before) is type(now)

@@ -55,6 +55,7 @@ def fine() -> Plan:
         losses_mw=np.zeros((ROWS, 2)),
         energy_mwh=np.ones((ROWS + 1, len(PLANT.stores))),
         cost=np.zeros(ROWS),
+        costs={"energy": np.arange(ROWS) + 0.1, "wear": -0.1 - np.arange(ROWS)},
     )
     memory = {"rows": [[1, 2.5, None], {"a": True}], "text": "ä"}
     return replace(hold(PLANT, at_start(PLANT), ROWS), prediction=expected, memory=memory)
@@ -123,6 +124,18 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "prediction.v_pu has shape",
     ),
     ("infinite cost", {"prediction": forced(fine().prediction, cost=np.full(ROWS, np.inf))}, "prediction.cost"),
+    ("no cost terms", {"prediction": forced(fine().prediction, costs=[])}, "prediction.costs is of type list"),
+    ("a number for a term", {"prediction": forced(fine().prediction, costs={3: np.zeros(ROWS)})}, "is of type int"),
+    (
+        "a short term",
+        {"prediction": forced(fine().prediction, costs={"energy": np.zeros(1)})},
+        "prediction.costs['energy'] has shape (1,)",
+    ),
+    (
+        "a sum of other terms",
+        {"prediction": forced(fine().prediction, costs={"energy": np.ones(ROWS)})},
+        "prediction.cost is not the sum of prediction.costs",
+    ),
     ("no outcome", {"solver": None}, "solver is of type NoneType; make it a SolverOutcome"),
     ("a text for a status", {"solver": forced(SolverOutcome(), status="optimal")}, "solver.status is of type str"),
     ("a text for a number", {"solver": forced(SolverOutcome(), gap="0.1")}, "solver.gap is of type str"),
@@ -298,7 +311,7 @@ def test_anything_in_the_fields_of_a_plan_gives_a_plan_that_can_be_recorded(wron
 
 
 @given(
-    st.dictionaries(st.sampled_from(["v_pu", "import_mw", "energy_mwh", "cost"]), ANYTHING, max_size=2),
+    st.dictionaries(st.sampled_from(["v_pu", "import_mw", "energy_mwh", "cost", "costs"]), ANYTHING, max_size=2),
     st.dictionaries(
         st.sampled_from([one.name for one in fields(SolverOutcome)]),
         ANYTHING

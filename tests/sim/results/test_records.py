@@ -1,4 +1,4 @@
-"""How old what is on disk may be."""
+"""What is on disk, and how old it may be."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices import Column
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
+from gridferry.sim.results.costs import operating_cost
+from gridferry.sim.results.display import figure_rows
 from gridferry.sim.results.export import export_run
-from gridferry.sim.results.kind_tables import kind_columns, kind_values
+from gridferry.sim.results.kind_tables import BALANCE, kind_columns, kind_values
+from gridferry.sim.results.metrics import RunFacts, summarise
 from gridferry.sim.results.record_tables import (
     BUS_COLUMNS,
     LINE_COLUMNS,
@@ -114,6 +118,51 @@ def test_a_kind_of_a_users_own_has_a_table_and_a_changed_one_is_named_with_its_v
     assert file.read_text().splitlines()[0].startswith("step,time,device,switched,source_mwh,")
     with pytest.raises(ValueError, match=r"capacitor_banks\.C1 records \['rust'\], which CapacitorBank has not"):
         kind_values(0, "", bank, outcome | {"row": {"rust": 1.0}}, 0.25)
+
+
+def test_the_totals_of_a_users_own_kind_are_in_the_summary_and_side_by_side(tmp_path, monkeypatch):
+    columns = {
+        "switched": Column(unit="", meaning="capacitors switched in this step", of=int, total="sum"),
+        "on": Column(unit="", meaning="capacitors switched on", of=int, total="last"),
+        "q_mvar": Column(unit="Mvar", meaning="injected", total="max"),
+    }
+    monkeypatch.setattr(CapacitorBank, "columns", columns)
+    plain = build_plant(load_config("three_bus")).plant
+    plant = WithBank(**{one.name: getattr(plain, one.name) for one in fields(plain)})
+    outcome = {"ports": [], "source_mwh": 0.0, "stored_change_mwh": 0.0, "money": {"switching": 10.0}}
+    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], [100.0], 96)
+    for step, (switched, on, q_mvar) in enumerate([(2, 2, 0.6), (1, 3, float("nan")), (3, 0, 0.0)]):
+        done = outcome | {"row": {"switched": switched, "on": on, "q_mvar": q_mvar}}
+        values = kind_values(step, "", plant.devices[-1], done, 0.25)
+        money = [{"term": "switching", "cost": 10.0}, {"term": "energy", "cost": 1.0}]
+        network = {**record(step).network, "converged": [True]}
+        recorder.add(replace(record(step), kinds={"capacitor_banks": [values]}, cost=money, network=network))
+    recorder.close()
+    with open_results(tmp_path) as results:
+        summary = summarise(results, RunFacts(0.25, 0.5, 1e-6, 1e-3))
+    assert summary["kinds"]["capacitor_banks"] == {
+        "devices": 1,
+        "totals": {"switched": 6, "q_mvar": 0.6, **dict.fromkeys(BALANCE, 0.0)},
+        "last": {"on": {"C1": 0}},
+        "cost": {"switching": 30.0},
+    }
+    assert summary["cost"]["terms"] == {"switching": 30.0, "energy": 3.0}
+    assert (summary["cost"]["grid"], summary["cost"]["profit"]) == (3.0, -33.0)
+    assert operating_cost(summary) == 33.0
+    shown = figure_rows([summary | {"currency": "EUR"}, {"currency": "EUR"}])
+    rows = {label: values for section, label, values in shown if section == "capacitor_banks"}
+    assert rows == {
+        "devices": ["1", "–"],
+        "switched": ["6", "–"],
+        "q_mvar": ["0.6000", "–"],
+        "switching, EUR": ["30.00", "–"],
+    }
+
+
+def test_a_text_has_no_sum(monkeypatch):
+    monkeypatch.setattr(CapacitorBank, "columns", {"said": Column(unit="", meaning="a text", of=str, total="sum")})
+    with pytest.raises(ValueError, match=r"texts have no sum and no maximum: \['said'\]"):
+        kind_columns(CapacitorBank)
 
 
 def test_kinds_whose_names_are_taken_are_refused_before_anything_is_recorded(tmp_path, monkeypatch):

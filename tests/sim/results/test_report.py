@@ -3,9 +3,12 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from gridferry.networks.faults import InputError
 from gridferry.sim.loop.runner import run
+from gridferry.sim.results.export import export_run
 from gridferry.sim.results.report import write_report
 
 
@@ -67,8 +70,38 @@ def test_page_has_the_figures_and_violations_and_loads_nothing(violating):
     assert rows[0][:4] == [str(worst.step), worst.network, worst.kind, worst.element]
     assert rows[0][4] == f"{worst.value:.6g}"
     assert reader.loaded == []
-    pictures = {"Voltages", "Import", "Prices", "Trucks", "Device power", "State of charge", "Plan against AC"}
+    pictures = {"Voltages", "Import", "Prices", "Positions", "Device power", "State of charge", "Plan against AC"}
     assert pictures < set(reader.headings)
+
+
+def test_page_has_a_section_for_every_kind_with_the_totals_of_its_devices(violating):
+    reader = read(write_report(violating.directory))
+    kinds = ["trucks", "batteries", "links", "generators"]
+    assert [one for one in reader.headings if one in kinds] == kinds
+    assert list(violating.summary["kinds"]) == kinds
+    for table in kinds:
+        rows = violating.table(table)
+        head, *devices = reader.tables[table]
+        assert [row[0] for row in devices] == list(dict.fromkeys(rows["device"]))
+        injected = rows.groupby("device")["injected_mwh"].sum()
+        shown = {row[0]: row[head.index("injected_mwh, MWh")] for row in devices}
+        assert shown == {device: f"{value:.6g}" for device, value in injected.items()}
+    head, truck = reader.tables["trucks"]
+    assert truck[head.index("wear, EUR")] == f"{violating.table('trucks')['wear'].sum():.6g}"
+    assert truck[head.index("departed")] == str(violating.summary["fleet"]["trips"])
+
+
+def test_page_of_a_run_recorded_before_kinds_had_tables_says_so(tmp_path):
+    old = run("two_feeders", steps=2, out=tmp_path / "run")
+    with duckdb.connect(str(old.directory / "results.duckdb")) as connection:
+        for table in ("kind_info", "column_info", "cost", "position", *old.summary["kinds"]):
+            connection.execute(f"DROP TABLE {table}")
+    page = write_report(old.directory)
+    assert "recorded by an earlier version, without them" in page.read_text(encoding="utf-8")
+    assert set(old.summary["kinds"]).isdisjoint(read(page).headings)
+    assert {path.stem for path in export_run(old.directory, "csv")} == set(old.tables())
+    with pytest.raises(InputError, match=r"recorded by another version \(no table kind_info\)"):
+        run("two_feeders", steps=4, out=old.directory, resume=True)
 
 
 def test_page_of_a_run_without_devices_leaves_their_pictures_out(tmp_path):
@@ -79,7 +112,7 @@ def test_page_of_a_run_without_devices_leaves_their_pictures_out(tmp_path):
     done = run(tmp_path / "case.toml", out=tmp_path / "run")
     assert done.summary["grid"]["diverged_steps"] == 2
     page = write_report(tmp_path / "run")
-    assert {"Trucks", "State of charge"}.isdisjoint(read(page).headings)
+    assert {"Positions", "State of charge", "generators"}.isdisjoint(read(page).headings)
     assert "2 steps have no power-flow solution" in page.read_text(encoding="utf-8")
 
 

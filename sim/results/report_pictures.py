@@ -1,0 +1,200 @@
+"""The pictures of a run's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+from plotly.subplots import make_subplots
+
+from gridferry.sim.results.kind_tables import INT, REAL, ColumnInfo
+from gridferry.sim.results.run_directory import Run, open_results
+
+_COLOURS = ("#2a6fbb", "#d1662a", "#3a8f5c", "#8a5bb0", "#b08a2a", "#4aa3a8", "#b0475b", "#6b7785")
+_LAYOUT: dict[str, Any] = {
+    "template": "plotly_white",
+    "colorway": list(_COLOURS),
+    "height": 340,
+    "margin": {"l": 70, "r": 20, "t": 45, "b": 40},
+    "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom"},
+    "hovermode": "x unified",
+}
+
+
+def _picture(unit: str, **layout: object) -> go.Figure:
+    return go.Figure(layout={**_LAYOUT, "yaxis": {"title": unit}, **layout})
+
+
+def as_html(picture: go.Figure, heading: str) -> str:
+    """Return a picture as HTML that draws it, with the code of plotly on the page."""
+    identifier = "plot-" + heading.lower().replace(" ", "-").replace(",", "")
+    return plotly.io.to_html(
+        picture, full_html=False, include_plotlyjs=False, div_id=identifier, config={"displaylogo": False}
+    )
+
+
+def _line(
+    picture: go.Figure, times: pd.Series, steps: pd.Series, values: pd.Series, name: str, **style: object
+) -> None:
+    """Add a line of values that hold over their steps; gaps where there is none."""
+    shown = [None if not np.isfinite(one) else float(one) for one in values.to_numpy(float, na_value=np.nan)]
+    x = [one.isoformat() for one in times.loc[steps]]
+    picture.add_scatter(x=x, y=shown, name=name, mode="lines", **{"line": {"shape": "hv"}, **style})
+
+
+def _voltages(run: Run, times: pd.Series) -> go.Figure:
+    picture = _picture("pu")
+    with open_results(run.directory) as results:
+        # a step that diverged has NaN at every bus, and so leaves a gap
+        bands = results.execute(
+            "SELECT network, step, min(v_pu) AS low, max(v_pu) AS high FROM bus "
+            "GROUP BY network, step ORDER BY network, step"
+        ).df()
+        limits = results.execute(
+            "SELECT network, max(v_min_pu) AS low, min(v_max_pu) AS high FROM bus_info "
+            "GROUP BY network ORDER BY network"
+        ).df()
+    for colour, (network, band) in zip(_repeated(len(limits)), bands.groupby("network"), strict=True):
+        style = {"line": {"shape": "hv", "color": colour}, "legendgroup": network}
+        _line(picture, times, band["step"], band["low"], f"{network} lowest", **style)
+        _line(picture, times, band["step"], band["high"], f"{network} highest", fill="tonexty", **style)
+    for level in sorted({*limits["low"], *limits["high"]}):
+        if 0 < level < np.inf:
+            picture.add_hline(y=level, line={"dash": "dash", "color": "#b3261e", "width": 1})
+    return picture
+
+
+def _import(run: Run, times: pd.Series) -> go.Figure:
+    picture = _picture("MW")
+    for name, rows in run.table("network").groupby("network"):
+        _line(picture, times, rows["step"], rows["import_mw"], f"{name}, AC")
+        _line(
+            picture,
+            times,
+            rows["step"],
+            rows["import_plan_mw"],
+            f"{name}, planned",
+            line={"shape": "hv", "dash": "dot"},
+        )
+    return picture
+
+
+def _prices(run: Run, times: pd.Series) -> go.Figure:
+    picture = _picture(f"{run.summary['currency']}/MWh")
+    step = run.table("step")
+    _line(picture, times, step["step"], step["buy_price"], "buying")
+    _line(picture, times, step["step"], step["sell_price"], "selling")
+    return picture
+
+
+def _power(run: Run, times: pd.Series) -> go.Figure | None:
+    return _by_device(run, times, "p_mw", "MW into the grid")
+
+
+def _charge(run: Run, times: pd.Series) -> go.Figure | None:
+    return _by_device(run, times, "soc", "state of charge at the end of the step")
+
+
+def _by_device(run: Run, times: pd.Series, column: str, unit: str) -> go.Figure | None:
+    known = run.table("device").dropna(subset=[column])
+    if known.empty:
+        return None
+    picture = _picture(unit)
+    for name, rows in known.groupby("device", sort=False):
+        _line(picture, times, rows["step"], rows[column], str(name))
+    return picture
+
+
+def _positions(run: Run, times: pd.Series) -> go.Figure | None:
+    """One bar per stay at a position, or on the way to one, over the time it takes."""
+    if "position" not in run.tables():
+        return None
+    rows = run.table("position")
+    if rows.empty:
+        return None
+    phase, label = rows["phase"], rows["label"]
+    rows["doing"] = phase.where(phase.notna() & (phase != "parked"), label.where(phase.isna(), "at " + label))
+    alone = rows["position"] == rows["device"]
+    rows["name"] = rows["position"].where(alone, rows["device"] + " " + rows["position"])
+    step = pd.Timedelta(seconds=run.summary["step_s"])
+    names = list(dict.fromkeys(rows["name"]))
+    picture = _picture("", barmode="overlay", hovermode="closest", height=130 + 50 * len(names))
+    for colour, (doing, own) in zip(_repeated(rows["doing"].nunique()), rows.groupby("doing"), strict=True):
+        spans = [
+            (name, times[stay["step"].iloc[0]], len(stay) * step)
+            for (_, name), one in own.groupby(["kind", "name"])
+            for _, stay in one.groupby((one["step"].diff() != 1).cumsum())
+        ]
+        picture.add_bar(
+            base=[begin.isoformat() for _, begin, _ in spans],
+            x=[length.total_seconds() * 1000.0 for _, _, length in spans],
+            y=[name for name, _, _ in spans],
+            orientation="h",
+            name=str(doing).replace("_", " "),
+            marker={"color": colour},
+        )
+    picture.update_xaxes(type="date")
+    return picture
+
+
+def of_kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> go.Figure | None:
+    """Return the numbers of a kind's table over time, one picture below the other; those that change."""
+    rows = run.table(table)
+    drawn = [one for one in columns if one.of in (REAL, INT) and _changes(rows[one.name])]
+    if not drawn:
+        return None
+    titles = [f"{one.name}, {one.unit}" if one.unit else one.name for one in drawn]
+    picture = make_subplots(rows=len(drawn), cols=1, shared_xaxes=True, subplot_titles=titles)
+    picture.update_layout(**(_LAYOUT | {"height": 120 + 150 * len(drawn)}))
+    for colour, (device, own) in zip(
+        _repeated(rows["device"].nunique()), rows.groupby("device", sort=False), strict=True
+    ):
+        for number, one in enumerate(drawn, start=1):
+            values = own[one.name]
+            before = values.shift()
+            # a line that keeps its level needs no points there
+            told = (values != before) & ~(values.isna() & before.isna())
+            told.iloc[[0, -1]] = True
+            style = {"line": {"shape": "hv", "color": colour}, "legendgroup": device, "showlegend": number == 1}
+            _line(picture, times, own["step"][told], values[told], str(device), row=number, col=1, **style)
+    return picture
+
+
+def _changes(values: pd.Series) -> bool:
+    known = values.dropna()
+    return not known.empty and bool((known != known.iloc[0]).any())
+
+
+def _error(run: Run, times: pd.Series) -> go.Figure | None:
+    with open_results(run.directory) as results:
+        error = results.execute(
+            "SELECT step, max(abs(v_plan_pu - v_pu)) AS largest, sqrt(avg((v_plan_pu - v_pu) ** 2)) AS rms "
+            "FROM bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu) GROUP BY step ORDER BY step"
+        ).df()
+    if error.empty:
+        return None
+    picture = _picture("|V planned − V in AC|, pu")
+    _line(picture, times, error["step"], error["largest"], "largest of all buses")
+    _line(picture, times, error["step"], error["rms"], "RMS")
+    picture.update_yaxes(exponentformat="e", rangemode="tozero")
+    return picture
+
+
+def _repeated(number: int) -> list[str]:
+    return [_COLOURS[i % len(_COLOURS)] for i in range(number)]
+
+
+PICTURES: dict[str, Callable[[Run, pd.Series], go.Figure | None]] = {
+    "Voltages": _voltages,
+    "Import": _import,
+    "Prices": _prices,
+    "Positions": _positions,
+    "Device power": _power,
+    "State of charge": _charge,
+    "Plan against AC": _error,
+}
+"""What is drawn of every run, by its heading; nothing of what a run has not."""
