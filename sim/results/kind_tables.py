@@ -129,6 +129,11 @@ class ColumnInfo:
     cost: bool
 
     @property
+    def title(self) -> str:
+        """The name, with the unit where the name does not say it."""
+        return self.name if self.name.endswith(self.unit.lower()) else f"{self.name}, {self.unit}"
+
+    @property
     def sql(self) -> str:
         """The column as a finite number, NULL where it is none."""
         name = quoted(self.name)

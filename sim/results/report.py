@@ -20,6 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 0.5rem }
 p.lead { color: #5a6775; margin-top: 0.2rem } table { border-collapse: collapse }
 td, th { padding: 0.15rem 1.2rem 0.15rem 0; text-align: left; border-bottom: 1px solid #e4e9ee }
+div.wide { overflow-x: auto }
 td.figure { text-align: right; font-variant-numeric: tabular-nums }
 """
 
@@ -101,12 +102,10 @@ def _kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> 
         f"<tr><td>{html.escape(device)}</td>{''.join(_cell(value) for value in values)}</tr>"
         for device, *values in devices
     )
-    units = "".join(
-        f"<th>{html.escape(one.name)}{html.escape(f', {one.unit}' if one.unit else '')}</th>" for one in summed
-    )
+    head = "".join(f"<th>{html.escape(one)}</th>" for one in ("device", *(column.title for column in summed)))
     picture = of_kind(run, times, table, columns)
-    drawn = "" if picture is None else as_html(picture, table)
-    return f'<table id="{html.escape(table)}"><tr><th>device</th>{units}</tr>{rows}</table>\n{drawn}'
+    drawn = "" if picture is None else as_html(picture, f"kind {table}")
+    return f'<div class="wide"><table id="kind-{html.escape(table)}"><tr>{head}</tr>{rows}</table></div>\n{drawn}'
 
 
 def _cell(value: object) -> str:

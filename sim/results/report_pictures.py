@@ -142,14 +142,17 @@ def _positions(run: Run, times: pd.Series) -> go.Figure | None:
 
 
 def of_kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> go.Figure | None:
-    """Return the numbers of a kind's table over time, one picture below the other; those that change."""
+    """Return the numbers of a kind's table over time, one below the other: each that changes, equal ones once."""
     rows = run.table(table)
-    drawn = [one for one in columns if one.of in (REAL, INT) and _changes(rows[one.name])]
+    drawn: list[ColumnInfo] = []
+    for one in columns:
+        if one.of in (REAL, INT) and _changes(rows[one.name]):
+            drawn += [] if any(rows[one.name].equals(rows[other.name]) for other in drawn) else [one]
     if not drawn:
         return None
-    titles = [f"{one.name}, {one.unit}" if one.unit else one.name for one in drawn]
+    titles = [one.title for one in drawn]
     picture = make_subplots(rows=len(drawn), cols=1, shared_xaxes=True, subplot_titles=titles)
-    picture.update_layout(**(_LAYOUT | {"height": 120 + 150 * len(drawn)}))
+    picture.update_layout(**(_LAYOUT | {"height": 120 + 110 * len(drawn)}))
     for colour, (device, own) in zip(
         _repeated(rows["device"].nunique()), rows.groupby("device", sort=False), strict=True
     ):

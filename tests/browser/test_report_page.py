@@ -15,10 +15,18 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 REQUIRED = "GRIDFERRY_REQUIRE_BROWSER" in os.environ
 
 
+def lines_of_kind(table):
+    """Number of lines that tell what a kind's devices did: of each device, for each column that changes; equal ones once."""
+    numbers = table.drop(columns="step").select_dtypes(["float64", "int64"])
+    changing = {tuple(numbers[name]) for name in numbers if numbers[name].nunique() > 1}
+    return table["device"].nunique() * len(changing)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None and not REQUIRED, reason="no chromium; install it to draw the report's pictures")
 def test_every_picture_of_the_report_is_drawn(tmp_path):
-    done = run("two_feeders", steps=8, out=tmp_path / "run")
+    start = "time.start=2024-07-29T11:00:00+02:00"
+    done = run("two_feeders", controller="rules", overrides=[start], steps=8, out=tmp_path / "run")
     page = write_report(done.directory)
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     # no name resolves: what is drawn, is drawn from the page alone
@@ -29,10 +37,13 @@ def test_every_picture_of_the_report_is_drawn(tmp_path):
     ).stdout
     drawn = {one: dumped.count(f'class="{one}') for one in ("main-svg", "trace bars", "trace scatter")}
     plots = re.findall(r'id="plot-([a-z-]+)"', dumped)
+    lines = {kind: lines_of_kind(done.table(kind)) for kind in done.summary["kinds"]}
     assert plots == [
-        *("voltages", "import", "prices", "trucks", "device-power", "state-of-charge", "plan-against-ac"),
+        *("voltages", "import", "prices", "positions", "device-power", "state-of-charge", "plan-against-ac"),
+        *(f"kind-{kind}" for kind, count in lines.items() if count),
     ]
+    assert lines["generators"] > 0
     assert drawn["main-svg"] >= len(plots)
-    # two networks with a band and an import planned and real; two prices; five powers; three charges; two errors
-    assert drawn["trace scatter"] == 4 + 4 + 2 + 5 + 3 + 2
+    # two networks with a band and an import planned and real; two prices; five powers; three charges; two errors; kinds
+    assert drawn["trace scatter"] == 4 + 4 + 2 + 5 + 3 + 2 + sum(lines.values())
     assert drawn["trace bars"] >= 1
