@@ -16,7 +16,7 @@ REQUIRED = "GRIDFERRY_REQUIRE_BROWSER" in os.environ
 
 
 def lines_of_kind(table):
-    """Number of lines that tell what a kind's devices did: of each device, for each column that changes; equal ones once."""
+    """Number of lines that tell what a kind's devices did: of each for each column that changes, equal ones once."""
     numbers = table.drop(columns="step").select_dtypes(["float64", "int64"])
     changing = {tuple(numbers[name]) for name in numbers if numbers[name].nunique() > 1}
     return table["device"].nunique() * len(changing)

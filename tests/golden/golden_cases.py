@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from gridferry.sim import Run, load_run, run, validate
+from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.schema import ForecastKind
 
 HERE = Path(__file__).parent
 Figures = dict[str, Any]
@@ -31,6 +35,9 @@ _MONEY = re.compile(r"cost\..*|first_plan\..*|regret\.(run_cost|foresight_cost|c
 _COUNTS = ("status", "config", "controller", "currency", "steps", "step_s", "seed", "grid.violations")
 _COUNTS += ("grid.diverged_steps", "solver.failures", "solver.fallbacks")
 """figures of an optimised run that are the same in every optimum"""
+_BALANCED_MWH = 1e-12
+_PREDICTED = 1e-6
+"""how far a prediction may be off, relative to max(1, |figure|): what two engines and the solver of AC leave"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,11 @@ class GoldenCase:
             found |= first_plan_figures(done)
             found = replayed(found) | self.compared(found)
         return done, found
+
+    def knows_what_happens(self) -> bool:
+        """Whether its controllers are given what will happen."""
+        forecast = load_config(self.where(), self.set).config.forecast
+        return forecast.foresight or forecast.kind is ForecastKind.PERFECT
 
     def replay_plan(self, plan: Path, out: Path) -> Figures:
         """Return the figures of a replay of a plan in the reality of the case."""
@@ -179,6 +191,61 @@ def _same(golden: Any, found: Any, tolerance: float) -> bool:
 def _rows(plan: Path) -> list[Figures]:
     with plan.open(encoding="utf-8", newline="") as file:
         return [row | {key: float(row[key]) for key in ("p_mw", "q_mvar")} for row in csv.DictReader(file)]
+
+
+# ------------------------------------------------------------------------------------------------ balances, predictions
+
+
+def imbalances(done: Run) -> list[str]:
+    """Say where ``source - Δ Σ P - loss`` of a device in a step is not the change of what it stores [MWh]."""
+    said = []
+    for table, of_kind in done.summary["kinds"].items():
+        rows = done.table(table)
+        if len(rows) != done.summary["steps"] * of_kind["devices"]:
+            said.append(f"{table}: {len(rows)} rows for {of_kind['devices']} devices")
+        left = rows["source_mwh"] - rows["injected_mwh"] - rows["loss_mwh"] - rows["stored_change_mwh"]
+        said += [
+            f"{table}: step {wrong.step}: {wrong.device}: {left[wrong.Index]:.3g} MWh are missing"
+            for wrong in rows[~(left.abs() <= _BALANCED_MWH)].itertuples()
+        ]
+    return said
+
+
+def mispredictions(done: Run) -> list[str]:
+    """Say what of the record is not what the first row of its step's plan predicted, where that is known."""
+    device = done.table("device")
+    pairs = [
+        ("bus", done.table("bus"), "v_plan_pu", "v_pu"),
+        ("line", done.table("line"), "p_plan_mw", "p_mw"),
+        ("network", done.table("network"), "import_plan_mw", "import_mw"),
+        ("network", done.table("network"), "losses_plan_mw", "losses_mw"),
+        ("device", device[device["energy_mwh"].notna()], "energy_plan_mwh", "energy_mwh"),
+        *((f"cost {term}", rows, "plan_cost", "cost") for term, rows in done.table("cost").groupby("term")),
+        ("step", _operating_cost(done), "plan_cost", "cost"),
+    ]
+    said = []
+    for name, rows, planned, measured in pairs:
+        known = rows[rows[planned].notna()]
+        if known.empty and len(rows):
+            said.append(f"{name}: nothing is predicted of {measured}")
+        scale = _PREDICTED * known[measured].abs().clip(lower=1.0)
+        for wrong in known[~((known[planned] - known[measured]).abs() <= scale)].itertuples():
+            real, plan = getattr(wrong, measured), getattr(wrong, planned)
+            said.append(f"{name}: step {wrong.step}: {measured} is {real!r}, {plan!r} was predicted")
+    return said
+
+
+def _operating_cost(done: Run) -> pd.DataFrame:
+    """Grid energy at its price, export at its share of it, and what the tables of the kinds say of costs, by step."""
+    network, step = done.table("network"), done.table("step").set_index("step")
+    facts = done.manifest["facts"]
+    exchange = network["import_mw"]
+    paid = exchange.clip(lower=0.0) - facts["export_price_ratio"] * (-exchange).clip(lower=0.0)
+    cost = step["buy_price"] * paid.groupby(network["step"]).sum() * facts["step_h"]
+    for table, of_kind in done.summary["kinds"].items():
+        rows = done.table(table)
+        cost = cost + rows[list(of_kind["cost"])].sum(axis=1).groupby(rows["step"]).sum()
+    return pd.DataFrame({"plan_cost": step["plan_cost"], "cost": cost}).reset_index()
 
 
 # ---------------------------------------------------------------------------------------------------------------- files

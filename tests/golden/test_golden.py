@@ -7,6 +7,7 @@ in git. Figures may be added to the summary; none may be missing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from golden_cases import (
     exactly,
     figures,
     golden_figures,
+    imbalances,
+    mispredictions,
     plan_differences,
     plan_file,
     replayed,
@@ -36,6 +39,7 @@ def test_an_exact_run_has_its_golden_figures_and_plan(case: GoldenCase, tmp_path
     done, found = case.play(tmp_path / "run")
     said = differences(case.name, golden_figures(case), found, exactly)
     said += plan_differences(case.name, plan_file(case), done.directory / "plan.csv")
+    said += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
     assert not said, "\n".join(said)
 
 
@@ -47,6 +51,7 @@ def test_an_optimised_run_costs_what_its_golden_run_costs_and_its_plan_replays_t
     said = differences(case.name, case.compared(golden_figures(case)), found, case.allowed())
     again = case.replay_plan(done.directory / "plan.csv", tmp_path / "again")
     said += differences(f"{case.name}, replayed", replayed(found), again, exactly)
+    said += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
     assert not said, "\n".join(said)
 
 
@@ -55,6 +60,12 @@ def test_a_golden_plan_of_an_optimiser_replays_to_its_golden_figures(case: Golde
     again = case.replay_plan(plan_file(case), tmp_path / "run")
     said = differences(case.name, replayed(golden_figures(case)), again, exactly)
     assert not said, "\n".join(said)
+
+
+@pytest.mark.parametrize("case", runs([case for case in CASES if not case.knows_what_happens()]))
+def test_with_foresight_the_first_row_of_every_prediction_is_what_is_recorded(case: GoldenCase, tmp_path: Path) -> None:
+    done, _ = replace(case, set=(*case.set, "forecast.foresight=true"), regret=False).play(tmp_path / "run")
+    assert imbalances(done) + mispredictions(done) == []
 
 
 # ------------------------------------------------------------------------------------------- the comparison compares

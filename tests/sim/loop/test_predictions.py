@@ -52,6 +52,20 @@ def test_the_planned_cost_of_a_step_is_what_it_costs_in_the_record(done: Run) ->
     np.testing.assert_allclose(planned, recorded_cost(done).to_numpy(), rtol=1e-8, atol=1e-6)
 
 
+def test_every_cost_term_of_a_step_is_predicted_as_it_comes_to(done: Run) -> None:
+    cost = done.table("cost")
+    np.testing.assert_allclose(cost["plan_cost"], cost["cost"], rtol=1e-8, atol=1e-6)
+    of_kinds = {term: 0.0 for one in done.summary["kinds"].values() for term in one["cost"]}
+    for table, one in done.summary["kinds"].items():
+        for term in one["cost"]:
+            of_kinds[term] += done.table(table)[term].sum()
+    sums = cost.groupby("term")["cost"].sum()
+    assert set(sums.index) == {"energy", *of_kinds}
+    for term, amount in of_kinds.items():
+        np.testing.assert_allclose(sums[term], amount, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(cost.groupby("step")["cost"].sum(), recorded_cost(done), rtol=1e-9, atol=1e-9)
+
+
 def test_what_is_predicted_of_grid_and_stores_is_what_is_recorded(done: Run) -> None:
     bus, line, network, device = (done.table(name) for name in ("bus", "line", "network", "device"))
     for table, planned, measured in [
