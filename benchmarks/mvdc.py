@@ -176,9 +176,8 @@ def judging(days: int, loop: int) -> dict[str, float]:
     plan = given.controller.plan(at_start(plant), forecast)
     p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
     errors = given.errors
-    judged = reliability(
-        plant, forecast, p, q, given.sources, errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
-    )
+    days_drawn = errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
+    judged = reliability(plant, plan, at_start(plant), forecast, given.sources, days_drawn)
     p_bus, q_bus = p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
     p_per, q_per = given.sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
     alone = 0.0

@@ -121,3 +121,10 @@ def bus_injections(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Comp
     """Complex power injected by every bus at voltages ``v`` [pu]; the slack's with the supply from above [MVA]."""
     current = (admittance(feeder).bus @ v.reshape(-1, feeder.n_bus).T).T.reshape(v.shape)
     return feeder.base_mva * v * current.conj()
+
+
+def supplied_mw(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Float[np.ndarray, "*batch"]:
+    """Active power that the slack bus injects at voltages ``v`` [pu], with the supply from above [MW]."""
+    at_slack = admittance(feeder).bus[feeder.slack].tocoo()
+    current = v[..., at_slack.col] @ at_slack.data
+    return feeder.base_mva * (v[..., feeder.slack] * current.conj()).real

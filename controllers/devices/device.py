@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
 
 from gridferry.controllers.devices.config_parts import DeviceConfig
 from gridferry.controllers.devices.site import Site
@@ -273,6 +276,33 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a device did in a step, many times.
+
+    Attributes
+    ----------
+    bus : of each port, on the axis of all buses; `NOWHERE` on the road
+    p_mw, q_mvar : injection [MW, Mvar]
+    money : by name of the cost term [currency]
+    """
+
+    bus: Int[np.ndarray, "sample port"]
+    p_mw: Float[np.ndarray, "sample port"]
+    q_mvar: Float[np.ndarray, "sample port"]
+    money: Mapping[str, Float[np.ndarray, " sample"]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], costs: Iterable[str]) -> Outcomes:
+        """Gather single outcomes with these cost terms."""
+        return cls(
+            bus=np.array([[port.bus for port in one.ports] for one in outcomes], dtype=np.int64),
+            p_mw=np.array([[port.p_mw for port in one.ports] for one in outcomes], dtype=np.float64),
+            q_mvar=np.array([[port.q_mvar for port in one.ports] for one in outcomes], dtype=np.float64),
+            money={name: np.array([one.money.get(name, 0.0) for one in outcomes], dtype=np.float64) for name in costs},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Stateless:
     """The state of a device that has none."""
 
@@ -369,6 +399,19 @@ class Device(ABC, Generic[S]):
     def stored_mwh(self, state: S) -> float:
         """What is stored [MWh]."""
         return 0.0
+
+    def step_many(
+        self, states: Sequence[S], request: Request, now: Now, series: Mapping[str, Float[np.ndarray, " sample"]]
+    ) -> tuple[Sequence[S], Outcomes]:
+        """Do one request from many states, each with its own values of some series; the states after it, and outcomes.
+
+        It steps one by one. A kind may answer with arrays; `step` says what is right.
+        """
+        done: list[tuple[S, Outcome]] = []
+        for sample, state in enumerate(states):
+            own = {name: float(values[sample]) for name, values in series.items()}
+            done += step_all((self,), (), (state,), (request,), (replace(now, series={**now.series, **own}),))
+        return [state for state, _ in done], Outcomes.of([outcome for _, outcome in done], self.costs)
 
 
 class Coupling:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
 from gridferry.controllers.contract import Plant
-from gridferry.networks.admittance import BranchFlows, branch_flows, bus_injections
+from gridferry.networks.admittance import BranchFlows, branch_flows, supplied_mw
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.power_flow import solve_sweep
 
@@ -45,13 +45,17 @@ class AcFlow:
     @cached_property
     def import_mw(self) -> Float[np.ndarray, "*batch network"]:
         """Drawn from the grid above each network, negative where exported [MW]."""
-        slacks = [buses.start + one.slack for one, buses in zip(self.plant.feeders, self.plant.bus_slices, strict=True)]
-        return self._injected_mw[..., slacks] - self.p_mw[..., slacks]
+        feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
+        supplied = [
+            supplied_mw(one, self.v[..., buses]) - self.p_mw[..., buses.start + one.slack] for one, buses in feeders
+        ]
+        return np.stack(supplied, axis=-1)
 
     @cached_property
     def losses_mw(self) -> Float[np.ndarray, "*batch network"]:
         """Losses of each network, in branches and shunts [MW]."""
-        return np.stack([self._injected_mw[..., buses].sum(axis=-1) for buses in self.plant.bus_slices], axis=-1)
+        injected = [self.p_mw[..., buses].sum(axis=-1) for buses in self.plant.bus_slices]
+        return self.import_mw + np.stack(injected, axis=-1)
 
     @property
     def p_branch_mw(self) -> Float[np.ndarray, "*batch branch"]:
@@ -83,12 +87,6 @@ class AcFlow:
         return float(np.max(gaps))
 
     @cached_property
-    def _injected_mw(self) -> Float[np.ndarray, "*batch bus"]:
-        """Injected by every bus; the slack's with the supply from above [MW]."""
-        feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
-        return np.concatenate([bus_injections(one, self.v[..., buses]).real for one, buses in feeders], axis=-1)
-
-    @cached_property
     def _flows(self) -> list[tuple[Feeder, BranchFlows]]:
         feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
         return [(one, branch_flows(one, self.v[..., buses])) for one, buses in feeders]
@@ -97,25 +95,35 @@ class AcFlow:
         return np.concatenate([value(feeder, flows) for feeder, flows in self._flows], axis=-1)
 
 
+Solver = Callable[[Float[np.ndarray, "row bus"], Float[np.ndarray, "row bus"]], Complex[np.ndarray, "row bus"]]
+"""Solves one network: complex voltages [pu] of injections P [MW] and Q [Mvar], NaN where there is no solution."""
+
+
 def ac_flow(
     plant: Plant,
     p_mw: Float[np.ndarray, "*batch bus"],
     q_mvar: Float[np.ndarray, "*batch bus"],
     tolerance_pu: float = 1e-12,
+    solvers: Sequence[Solver] | None = None,
 ) -> AcFlow:
     """Solve AC for every row of net injections [MW, Mvar].
 
     Parameters
     ----------
-    tolerance_pu : bound of the voltage error left [pu]
+    tolerance_pu : bound of the voltage error that sweeps leave [pu]
+    solvers : of each network, in the place of sweeps
     """
     parts = []
-    for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
+    for number, (feeder, buses) in enumerate(zip(plant.feeders, plant.bus_slices, strict=True)):
         p, q = p_mw[..., buses], q_mvar[..., buses]
         known = np.isfinite(p).all(axis=-1, keepdims=True) & np.isfinite(q).all(axis=-1, keepdims=True)
         if not known.all():
             p, q = np.where(known, p, np.nan), np.where(known, q, np.nan)
-        parts.append(solve_sweep(feeder, p, q, tolerance_pu)[0])
+        if solvers is None:
+            parts.append(solve_sweep(feeder, p, q, tolerance_pu)[0])
+        else:
+            v = solvers[number](p.reshape(-1, feeder.n_bus), q.reshape(-1, feeder.n_bus))
+            parts.append(v.reshape(p.shape))
     return AcFlow(plant, p_mw, np.concatenate(parts, axis=-1))
 
 

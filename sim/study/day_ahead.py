@@ -13,8 +13,6 @@ import numpy as np
 
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Controller, ControllerError
-from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
-from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
 from gridferry.networks.faults import Fault, InputError
@@ -134,8 +132,6 @@ def evaluate(job: Job) -> Figures | str:
         for a config, settings or a controller that no study can be made of.
     """
     case = build_case(load_config(job.config, job.settings))
-    if case.plant.trucks:
-        raise InputError(Fault(str(job.config), "trucks", "studies judge links and batteries; take the trucks out"))
     controller = case.controller()
     forecast = case.forecaster.at(0)
     seen = at_start(case.plant)
@@ -149,17 +145,12 @@ def evaluate(job: Job) -> Figures | str:
         message = f"plans {plan.steps} of {forecast.steps} steps; a study needs a plan of the whole day"
         raise InputError(Fault(str(job.config), "controller.use", message))
     sources, model = plant_errors(case.plant, _errors(job, controller))
-    p, q = device_injections(case.plant, plan.p_mw, plan.q_mvar)
-    costs = evaluate_plan(case.plant, plan, seen, forecast).costs
-    wear = float(costs["wear"].sum()) if case.plant.storages else 0.0
     calm = np.zeros((1, forecast.steps, len(sources.sources)))
-    at_forecast = reliability(case.plant, forecast, p, q, sources, [calm], fixed_cost=wear)
+    at_forecast = reliability(case.plant, plan, seen, forecast, sources, [calm])
     first = case.plant.step_of_day(0)
     days = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
     tolerance = case.loaded.config.grid.v_tolerance_pu
-    judged = reliability(
-        case.plant, forecast, p, q, sources, days, fixed_cost=wear, v_tolerance_pu=tolerance, threads=job.threads
-    )
+    judged = reliability(case.plant, plan, seen, forecast, sources, days, v_tolerance_pu=tolerance, threads=job.threads)
     return Figures(
         cost=at_forecast.controllable_cost.mean.value,
         loss_kwh=1e3 * at_forecast.losses_mwh.value,

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from gridferry.controllers.devices.device import Act, Device, Injection, Now, Outcome, Port, Request, Series, Stateless
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.devices.device import (
+    Act,
+    Device,
+    Injection,
+    Now,
+    Outcome,
+    Outcomes,
+    Port,
+    Request,
+    Series,
+    Stateless,
+)
 from gridferry.controllers.devices.generators.config import GeneratorConfig
 from gridferry.controllers.devices.site import Site
 
@@ -67,3 +81,16 @@ class Generator(Device[Stateless]):
         return state, Outcome(
             (Injection(self.bus, p_mw),), source_mwh=produced, money={"feed_in": self.feed_in_tariff * produced}
         )
+
+    def step_many(
+        self,
+        states: Sequence[Stateless],
+        request: Request,
+        now: Now,
+        series: Mapping[str, Float[np.ndarray, " sample"]],
+    ) -> tuple[Sequence[Stateless], Outcomes]:
+        """Inject many outputs."""
+        p_mw = series.get("p_mw", np.full(len(states), now.series.get("p_mw", 0.0)))
+        feed_in = self.feed_in_tariff * now.step_h * p_mw
+        bus = np.full((len(states), 1), self.bus)
+        return states, Outcomes(bus, p_mw[:, None], np.zeros((len(states), 1)), {"feed_in": feed_in})

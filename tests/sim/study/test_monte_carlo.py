@@ -5,19 +5,21 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cases.parts import forecast_of, plant_of
-from gridferry.controllers.contract import Forecast, Generator, Plant
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.contract import Battery, Forecast, Generator, Plan, Plant, Storage, hold
 from gridferry.controllers.uncertainty.error_map import ErrorMap, error_map
 from gridferry.controllers.uncertainty.error_model import MarginalErrors, Purpose
 from gridferry.controllers.uncertainty.marginals import TruncatedNormal
 from gridferry.networks.admittance import bus_injections
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.power_flow import solve_sweep
-from gridferry.sim.study.monte_carlo import reliability
+from gridferry.sim.study.monte_carlo import Reliability, reliability
 
 
 def feeder(name: str, n_bus: int, slack: int) -> Feeder:
@@ -39,13 +41,30 @@ def feeder(name: str, n_bus: int, slack: int) -> Feeder:
     )
 
 
+STORE = Storage(
+    energy_mwh=10.0,
+    p_max_mw=1.0,
+    s_max_mva=1.0,
+    eta_charge=1.0,
+    eta_discharge=1.0,
+    loss_coefficient=0.0,
+    soc_min=0.0,
+    soc_max=1.0,
+    soc_initial=0.5,
+    soc_end_min=None,
+    cycles_max_per_day=np.inf,
+    cost_per_mwh_charged=40.0,
+)
+
+
 @pytest.fixture
 def plant() -> Plant:
+    """A battery at a slack bus too: it lowers the import one for one."""
     return plant_of(
         feeders=(feeder("a", 5, 0), feeder("b", 4, 1)),
         stations=(),
         trucks=(),
-        batteries=(),
+        batteries=(Battery("b1", 0, 4, STORE), Battery("b2", 1, 6, STORE)),
         links=(),
         generators=(Generator("pv1", "pv", 0, 4, 0.0), Generator("pv2", "pv", 1, 8, 0.0)),
         roads=None,
@@ -74,10 +93,17 @@ def forecast(plant: Plant) -> Forecast:
 
 
 @pytest.fixture
-def devices() -> tuple[np.ndarray, np.ndarray]:
-    """A device at a slack bus too: it lowers the import one for one."""
+def plan() -> Plan:
+    """Charging of 0.35 MW for half an hour at 40 USD/MWh costs 7 USD."""
+    p, q = np.zeros((3, 4)), np.zeros((3, 4))
+    p[:, :2] = [[0.2, 0.05], [-0.3, 0.0], [0.1, -0.05]]
+    q[:, 0] = [0.1, 0.0, 0.1]
+    return Plan(p_mw=p, q_mvar=q, position=np.zeros((3, 0), dtype=np.int64))
+
+
+def at_buses(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     p, q = np.zeros((3, 9)), np.zeros((3, 9))
-    p[:, 4], q[:, 4], p[:, 6] = [0.2, -0.3, 0.1], [0.1, 0.0, 0.1], [0.05, 0.0, -0.05]
+    p[:, [4, 6]], q[:, [4, 6]] = plan.p_mw[:, :2], plan.q_mvar[:, :2]
     return p, q
 
 
@@ -85,6 +111,10 @@ def draw(plant: Plant, samples: int, std: float = 0.15) -> tuple[ErrorMap, np.nd
     mapping = error_map(plant)
     model = MarginalErrors((TruncatedNormal(std),) * len(mapping.sources))
     return mapping, model.draw(samples, 3, seed=5, purpose=Purpose.OUT_OF_SAMPLE)
+
+
+def judged(plant: Plant, plan: Plan, forecast: Forecast, *given: Any, **options: Any) -> Reliability:
+    return reliability(plant, plan, at_start(plant), forecast, *given, **options)
 
 
 def one_by_one(
@@ -112,12 +142,10 @@ def one_by_one(
     return {"inside": inside, "losses": losses, "cost": cost, "controllable": controllable}
 
 
-def test_every_figure_is_that_of_a_plain_loop(
-    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 40)
-    found = reliability(plant, forecast, *devices, mapping, [errors[:15], errors[15:]], fixed_cost=7.0, threads=-1)
-    expected = one_by_one(plant, forecast, devices, errors)
+    found = judged(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=-1)
+    expected = one_by_one(plant, forecast, at_buses(plan), errors)
     inside = expected["inside"]
     assert (found.samples, found.steps, found.flows, found.diverged) == (40, 3, 240, 0)
     assert 0.1 < found.joint.value < found.step.value < 1.0
@@ -138,33 +166,29 @@ def test_every_figure_is_that_of_a_plain_loop(
         assert estimate.low < estimate.value < estimate.high
 
 
-def test_chunks_and_threads_change_nothing(
-    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_chunks_and_threads_change_nothing(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 30)
-    whole = reliability(plant, forecast, *devices, mapping, [errors], threads=-1)
-    parts = reliability(plant, forecast, *devices, mapping, np.array_split(errors, 7), threads=2)
+    whole = judged(plant, plan, forecast, mapping, [errors], threads=-1)
+    parts = judged(plant, plan, forecast, mapping, np.array_split(errors, 7), threads=2)
     for name in ("joint", "step", "worst_bus_step", "worst_bus", "worst_step", "diverged", "flows"):
         assert getattr(parts, name) == getattr(whole, name)
     assert parts.losses_mwh.high == pytest.approx(whole.losses_mwh.high, rel=1e-9)
     assert parts.controllable_cost.quantiles == pytest.approx(whole.controllable_cost.quantiles, rel=1e-9)
 
 
-def test_without_errors_the_forecast_happens(
-    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_without_errors_the_forecast_happens(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 2)
-    found = reliability(plant, forecast, *devices, mapping, [0 * errors])
+    found = judged(plant, plan, forecast, mapping, [0 * errors])
     assert found.joint.value in (0.0, 1.0)
     assert found.procurement_cost.std == pytest.approx(0.0, abs=1e-9)
 
 
 def test_flows_without_a_solution_count_as_outside_and_not_as_cheap(plant: Plant, forecast: Forecast) -> None:
-    devices = np.zeros((3, 9)), np.zeros((3, 9))
+    plan = hold(plant, at_start(plant), 3)
     mapping, errors = draw(plant, 10, std=0.01)
-    fine = reliability(plant, forecast, *devices, mapping, [errors[5:]])
+    fine = judged(plant, plan, forecast, mapping, [errors[5:]])
     errors[:5, 1, 0] = 60.0
-    found = reliability(plant, forecast, *devices, mapping, [errors])
+    found = judged(plant, plan, forecast, mapping, [errors])
     assert found.diverged == 5
     assert found.joint.value <= 0.5
     assert found.worst_bus_step.value <= 0.5
@@ -172,9 +196,7 @@ def test_flows_without_a_solution_count_as_outside_and_not_as_cheap(plant: Plant
     assert found.procurement_cost.mean.value == pytest.approx(fine.procurement_cost.mean.value, rel=1e-12)
 
 
-def test_of_a_sample_only_a_few_numbers_are_kept(
-    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_of_a_sample_only_a_few_numbers_are_kept(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 100)
 
     def again(times: int) -> Iterator[np.ndarray]:
@@ -184,18 +206,18 @@ def test_of_a_sample_only_a_few_numbers_are_kept(
     peaks = []
     for times in (2, 20):
         tracemalloc.start()
-        reliability(plant, forecast, *devices, mapping, again(times), threads=-1)
+        judged(plant, plan, forecast, mapping, again(times), threads=-1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     kept = (peaks[1] - peaks[0]) / 1800
     assert kept < 100  # bytes; the voltages of one sample alone take 3 · 9 · 16
 
 
-def test_shapes_that_do_not_fit_are_refused(
-    plant: Plant, forecast: Forecast, devices: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_shapes_that_do_not_fit_are_refused(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 4)
     with pytest.raises(ValueError, match=r"\(sample, 3, 4\) is needed"):
-        reliability(plant, forecast, *devices, mapping, [errors[:, :, :3]])
+        judged(plant, plan, forecast, mapping, [errors[:, :, :3]])
     with pytest.raises(ValueError, match="do not fit the plant"):
-        reliability(plant, forecast, *devices, replace(mapping, load=mapping.load[:5]), [errors])
+        judged(plant, plan, forecast, replace(mapping, load=mapping.load[:5]), [errors])
+    with pytest.raises(ValueError, match="the plan has 2 steps and the forecast 3"):
+        judged(plant, hold(plant, at_start(plant), 2), forecast, mapping, [errors])

@@ -1,0 +1,136 @@
+"""The evaluation of one schedule under many samples of loads and of values that surround devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
+from gridferry.controllers.devices import NOWHERE, Device, Now, Request, step_all
+from gridferry.controllers.plans.first_step import requests_of_row, surroundings
+from gridferry.controllers.schedule.ac_evaluation import Evaluation
+from gridferry.controllers.schedule.ac_flow import Solver, ac_flow
+from gridferry.controllers.schedule.settlement import settle
+
+Samples = Mapping[str, Float[np.ndarray, "sample horizon"]]
+"""Values of series of a device, by key."""
+
+
+class SampledEvaluation:
+    """Evaluates a plan under samples: what does not differ between them, the devices do once.
+
+    Parameters
+    ----------
+    plan : of which as much is evaluated as the forecast looks ahead
+    observation, forecast : what the devices start from, and what surrounds those that no sample tells of
+    sampled : devices that samples tell of, by `Device.key`; what couplings say to them is that of the forecast
+    solvers : AC of each network, see `gridferry.controllers.schedule.ac_flow.ac_flow`
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        plan: Plan,
+        observation: Observation,
+        forecast: Forecast,
+        sampled: Sequence[str],
+        solvers: Sequence[Solver] | None = None,
+    ):
+        self._plant, self._forecast, self._solvers = plant, forecast, solvers
+        self._own = [i for i, device in enumerate(plant.devices) if device.key in set(sampled)]
+        shape = min(plan.steps, forecast.steps), plant.n_bus
+        self._p_mw, self._q_mvar = np.zeros(shape), np.zeros(shape)
+        self._costs: dict[str, np.ndarray] = {}
+        self._energy_mwh = np.zeros((shape[0] + 1, len(plant.stores)))
+        self._asked: list[list[tuple[Request, Now]]] = []
+        self._start = observation.states
+        self._step(plan, observation.step)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the horizon."""
+        return len(self._p_mw)
+
+    @property
+    def injected_mw(self) -> Float[np.ndarray, " horizon"]:
+        """What all devices inject that no sample tells of [MW]."""
+        injected: Float[np.ndarray, " horizon"] = self._p_mw.sum(axis=1)
+        return injected
+
+    def evaluate(
+        self,
+        load_p_mw: Float[np.ndarray, "sample horizon bus"],
+        load_q_mvar: Float[np.ndarray, "sample horizon bus"],
+        series: Mapping[str, Samples],
+    ) -> Evaluation:
+        """Evaluate samples of the loads, and of series of the sampled devices by `Device.key`."""
+        samples = len(load_p_mw)
+        p, q = self._p_mw - load_p_mw, self._q_mvar - load_q_mvar
+        costs = {name: np.repeat(term[None], samples, axis=0) for name, term in self._costs.items()}
+        energy = np.repeat(self._energy_mwh[None], samples, axis=0)
+        for number in self._own:
+            device = self._plant.devices[number]
+            states: Sequence[Any] = [self._start[number]] * samples
+            own = series[device.key]
+            for step, asked in enumerate(self._asked):
+                request, now = asked[self._own.index(number)]
+                values = {name: one[:, step] for name, one in own.items()}
+                states, done = device.step_many(states, request, now, values)
+                _inject(p[:, step], done.bus, done.p_mw)
+                _inject(q[:, step], done.bus, done.q_mvar)
+                for name, money in done.money.items():
+                    costs.setdefault(name, np.zeros((samples, self.steps)))[:, step] += money
+                if device.stores:
+                    energy[:, step + 1, self._store(number)] = [device.stored_mwh(state) for state in states]
+        flow = ac_flow(self._plant, p, q, solvers=self._solvers)
+        settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
+        return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
+
+    def _step(self, plan: Plan, first: int) -> None:
+        """Have all devices do the plan under the forecast; note what those do that no sample tells of."""
+        plant = self._plant
+        states: Sequence[Any] = self._start
+        surround = surroundings(plant, first, self._forecast, self.steps)
+        self._note_energy(states, 0)
+        for step in range(self.steps):
+            p_mw, q_mvar, position = (one[step].tolist() for one in (plan.p_mw, plan.q_mvar, plan.position))
+            requests = requests_of_row(plant, states, p_mw, q_mvar, position)
+            nows, around = surround[step]
+            self._asked.append([(requests[i], nows[i]) for i in self._own])
+            done = step_all(plant.devices, plant.couplings, states, requests, nows, around)
+            states = [state for state, _ in done]
+            self._note_energy(states, step + 1)
+            for number, (_, outcome) in enumerate(done):
+                if number in self._own:
+                    continue
+                for port in outcome.ports:
+                    if port.bus != NOWHERE:
+                        self._p_mw[step, port.bus] += port.p_mw
+                        self._q_mvar[step, port.bus] += port.q_mvar
+                for name, money in outcome.money.items():
+                    self._costs.setdefault(name, np.zeros(self.steps))[step] += money
+
+    def _note_energy(self, states: Sequence[Any], step: int) -> None:
+        devices: Sequence[Device[Any]] = self._plant.devices
+        self._energy_mwh[step] = [
+            device.stored_mwh(state) for device, state in zip(devices, states, strict=True) if device.stores
+        ]
+
+    def _store(self, number: int) -> int:
+        """Place of a device on the axis of the stores."""
+        return sum(device.stores for device in self._plant.devices[:number])
+
+
+def _inject(into: np.ndarray, bus: np.ndarray, power: np.ndarray) -> None:
+    """Add powers ``(sample, port)`` to buses ``(sample, bus)``."""
+    for port in range(bus.shape[1]):
+        where = bus[:, port]
+        if (where == where[:1]).all():
+            if len(where) and where[0] != NOWHERE:
+                into[:, where[0]] += power[:, port]
+        else:
+            connected = np.flatnonzero(where != NOWHERE)
+            into[connected, where[connected]] += power[connected, port]
