@@ -22,7 +22,10 @@ import scipy.sparse as sp
 
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Forecast
-from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
+from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import solve
@@ -80,6 +83,14 @@ def limits(given: Setting) -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
 
 
+def between(given: Setting, low: np.ndarray, high: np.ndarray) -> DispatchModel:
+    """The model with these limits of squared voltages."""
+    plant = given.case.plant
+    limits = Limits(v_low_sq=low, v_high_sq=high, rating=np.ones((given.forecast.steps, plant.n_branch)))
+    outlook = Outlook(plant, at_start(plant), given.forecast)
+    return build_dispatch_model(outlook, limits, ModelOptions(plans=stands_still))
+
+
 def by_margins(given: Setting, samples: np.ndarray) -> tuple[float, float]:
     """Seconds and cost with the margins in closed form."""
     began = time.perf_counter()
@@ -88,8 +99,7 @@ def by_margins(given: Setting, samples: np.ndarray) -> tuple[float, float]:
     def margin(a: np.ndarray) -> np.ndarray:
         return wasserstein_margin(a, samples, confidence=1 - BETA, radius=RADIUS, norm=Norm.ONE)
 
-    bounds = SquaredLimits(low + margin(-given.sensitivity), high - margin(given.sensitivity))
-    cost = solve(mvdc_model(given.case.plant, at_start(given.case.plant), given.forecast, bounds).model).objective
+    cost = solve(between(given, low + margin(-given.sensitivity), high - margin(given.sensitivity)).model).objective
     return time.perf_counter() - began, cost
 
 
@@ -97,9 +107,10 @@ def by_scenarios(given: Setting, samples: np.ndarray) -> tuple[float, float, int
     """Seconds inside Clarabel, cost and number of variables with every sample in the problem."""
     plant = given.case.plant
     low, high = limits(given)
-    model = mvdc_model(plant, at_start(plant), given.forecast, SquaredLimits(0.0 * low, 4.0 * high))
+    model = between(given, 0.0 * low, 4.0 * high)
     constraints = list(model.model.constraints)
-    for flow, buses, feeder in zip(model.flows, plant.bus_slices, plant.feeders, strict=True):
+    flows = [network.flow for network in model.networks.values()]
+    for flow, buses, feeder in zip(flows, plant.bus_slices, plant.feeders, strict=True):
         away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
         for t in range(given.forecast.steps):
             a = given.sensitivity[t, buses][away]

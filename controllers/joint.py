@@ -20,12 +20,14 @@ from gridferry.controllers.contract import (
     Plan,
     Plant,
 )
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.solution import SolvedMess, Task, openness
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.limits import Limits, limits_of
+from gridferry.controllers.model.objective import ModelOptions
+from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import shifted
-from gridferry.controllers.routes.fixed_routes import route_values, stretched, transit_after
-from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
+from gridferry.controllers.routes.fixed_routes import padded, transit_after
+from gridferry.controllers.routes.two_time_scales import plan_power, plan_routes, plan_with_least_violation
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
@@ -35,7 +37,7 @@ from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Scenario
 
 _MEMORY = "joint"
-_ONLY_ON_PAPER = "only losses that do not exist keep the limits"
+_FICTITIOUS = "only fictitious losses keep the limits"
 
 
 class JointSettings(MarginSettings):
@@ -53,7 +55,7 @@ class JointSettings(MarginSettings):
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
-    """where no plan keeps all limits: miss voltages, currents or end-of-day energy by as little as can be, or fail"""
+    """where no plan keeps all limits: violate voltages, currents or end-of-day energy as little as possible, or fail"""
 
     @model_validator(mode="after")
     def _acts(self) -> JointSettings:
@@ -63,10 +65,10 @@ class JointSettings(MarginSettings):
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """Routes decided before: the stations wanted from this step on, and when that was."""
+class _Fixed:
+    """Routes decided before: the positions wanted from this step on, and when that was."""
 
-    wanted: Int[np.ndarray, "row truck"]
+    wanted: Int[np.ndarray, "row position"]
     decided_at: int
 
 
@@ -100,64 +102,72 @@ class Joint(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        wish = self._settings
-        until = time.perf_counter() + wish.time_limit_s
+        settings = self._settings
+        deadline = time.perf_counter() + settings.time_limit_s
         reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
-        asked = SolveOptions(gap=0.0, gap_abs=wish.gap_abs, gap_of_saving=wish.gap_of_saving, reference=reference)
         margins = self._margins(observation, forecast)
-        task = Task(self.plant, observation, forecast, self._options(observation, forecast, margins), asked, until)
-        kept = self._kept(observation)
+        dispatch = Dispatch(
+            outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
+            limits=self._limits(observation, margins),
+            options=ModelOptions(),
+            solver=SolveOptions(
+                gap=0.0, gap_abs=settings.gap_abs, gap_of_saving=settings.gap_of_saving, reference=reference
+            ),
+            deadline=deadline,
+        )
+        fixed = self._fixed(observation)
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
-        if nothing_left and wish.scenario is not Scenario.DETERMINISTIC:
-            margins = self._first_margins(task, margins)
-            task = replace(task, options=self._options(observation, forecast, margins))
-        return self._keep(task, kept) if kept is not None else self._decide(task)
+        if nothing_left and settings.scenario is not Scenario.DETERMINISTIC:
+            margins = self._first_margins(dispatch, margins)
+            dispatch = replace(dispatch, limits=self._limits(observation, margins))
+        return self._keep(dispatch, fixed) if fixed is not None else self._decide(dispatch)
 
-    def _keep(self, task: Task, kept: _Kept) -> Plan:
+    def _keep(self, dispatch: Dispatch, fixed: _Fixed) -> Plan:
         """Plan the power for routes decided before; where they cannot keep all limits, look whether others do."""
         try:
-            solved = plan_power(task, kept.wanted)
-            if self._honest(task, solved):
-                return self._read(task, solved, kept)
+            solved = plan_power(dispatch, fixed.wanted)
+            if self._accepts(solved):
+                return self._read(dispatch, solved, fixed)
         except (InfeasibleError, SolverTroubleError):
             # trouble, too, is mostly a problem with no or hardly any room
-            if time.perf_counter() > task.until:
+            if dispatch.late:
                 raise
         try:
-            solved = self._routes(task)
-            if not self._honest(task, solved):
-                raise InfeasibleError(_ONLY_ON_PAPER)
-            return self._read(task, solved)
+            solved = self._routes(dispatch)
+            if not self._accepts(solved):
+                raise InfeasibleError(_FICTITIOUS)
+            return self._read(dispatch, solved)
         except (InfeasibleError, SolverTroubleError) as error:
             if self._settings.on_infeasible == "raise":
                 raise
-            task = self._with_more_time(task)
-            nearest = plan_nearest(task, kept.wanted, lambda one: plan_power(one, kept.wanted), error)
-            return self._read(task, nearest, kept)
+            dispatch = self._with_more_time(dispatch)
+            solved = plan_with_least_violation(dispatch, fixed.wanted, lambda one: plan_power(one, fixed.wanted), error)
+            return self._read(dispatch, solved, fixed)
 
-    def _decide(self, task: Task) -> Plan:
-        """Decide about routes and power; miss limits only where nothing else is left."""
+    def _decide(self, dispatch: Dispatch) -> Plan:
+        """Decide about routes and power; violate limits only where nothing else is left."""
         try:
-            solved = self._routes(task)
-            if not self._honest(task, solved):
-                raise InfeasibleError(_ONLY_ON_PAPER)
-            return self._read(task, solved)
+            solved = self._routes(dispatch)
+            if not self._accepts(solved):
+                raise InfeasibleError(_FICTITIOUS)
+            return self._read(dispatch, solved)
         except (InfeasibleError, SolverTroubleError) as error:
-            timed_out = isinstance(error, SolverTroubleError) and time.perf_counter() > task.until
+            timed_out = isinstance(error, SolverTroubleError) and dispatch.late
             if self._settings.on_infeasible == "raise" or timed_out:
                 raise
-            task = self._with_more_time(task)
-            return self._read(task, plan_nearest(task, self._at_hand(task.observation), self._routes, error))
+            dispatch = self._with_more_time(dispatch)
+            incumbent = self._incumbent(dispatch.outlook.observation)
+            return self._read(dispatch, plan_with_least_violation(dispatch, incumbent, self._routes, error))
 
-    def _with_more_time(self, task: Task) -> Task:
-        """To miss limits by the least may take half the time again."""
-        until = time.perf_counter() + 0.5 * self._settings.time_limit_s
-        return replace(task, until=max(task.until, until))
+    def _with_more_time(self, dispatch: Dispatch) -> Dispatch:
+        """To violate limits as little as possible may take half the time again."""
+        deadline = time.perf_counter() + 0.5 * self._settings.time_limit_s
+        return replace(dispatch, deadline=max(dispatch.deadline, deadline))
 
-    def _honest(self, task: Task, solved: SolvedMess) -> bool:
+    def _accepts(self, solved: Solved) -> bool:
         """Whether a plan is a power flow, or nothing better is wanted."""
-        return openness(task, solved) <= 1.0 or self._settings.on_infeasible == "raise"
+        return solved.tight or self._settings.on_infeasible == "raise"
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -165,51 +175,45 @@ class Joint(Controller):
         """Margins where a plan operates the networks; where the last plan does, if none is given."""
         horizon = forecast.steps
         p, q = np.zeros((horizon, self.plant.n_port)), np.zeros((horizon, self.plant.n_port))
-        station = np.repeat(observation.position[None, :], horizon, axis=0)
+        station = np.tile(observation.position, (horizon, 1))
         if plan is None and observation.previous_plan is not None:
             plan = shifted(observation.previous_plan)
         if plan is not None:
             rows = min(horizon, plan.steps)
             p[:rows], q[:rows] = plan.p_mw[:rows], plan.q_mvar[:rows]
-            station = stretched(plan.position, horizon)
+            station = padded(plan.position, horizon)
         injected = device_injections(self.plant, p, q, station)
         return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
 
-    def _options(self, observation: Observation, forecast: Forecast, margins: Margins) -> MessOptions:
-        """Set the model up, with what AC asks for in the first step."""
-        wish, feedback = self._settings, observation.ac_feedback
-        taken = None
-        if feedback is not None:
-            lower, upper = margins.lower.copy(), margins.upper.copy()
-            lower[0] += feedback.v_low_pu
-            upper[0] += feedback.v_high_pu
-            margins = Margins(upper=upper, lower=lower)
-            taken = np.zeros((forecast.steps, self.plant.n_branch))
-            taken[0] = feedback.rating
-        return MessOptions(
-            soc_at_horizon=wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None,
-            use_store_end=wish.soc_at_horizon == "store",
-            links=True,
-            margins=margins,
-            taken=taken,
-        )
+    def _limits(self, observation: Observation, margins: Margins) -> Limits:
+        """Return the limits under margins, with what AC asks for in the first step."""
+        feedback, horizon = observation.ac_feedback, len(margins.lower)
+        if feedback is None:
+            return limits_of(self.plant, horizon, margins)
+        lower, upper = margins.lower.copy(), margins.upper.copy()
+        lower[0] += feedback.v_low_pu
+        upper[0] += feedback.v_high_pu
+        limits = limits_of(self.plant, horizon, Margins(upper=upper, lower=lower))
+        rating = limits.rating.copy()
+        rating[0] -= feedback.rating
+        return replace(limits, rating=rating)
 
-    def _first_margins(self, task: Task, margins: Margins) -> Margins:
+    def _first_margins(self, dispatch: Dispatch, margins: Margins) -> Margins:
         """Margins where the networks operate when trucks stay, for want of a last plan."""
-        one = replace(task, options=self._options(task.observation, task.forecast, margins))
+        outlook = dispatch.outlook
         try:
-            solved = plan_power(one, self._at_hand(task.observation))
+            solved = plan_power(dispatch, self._incumbent(outlook.observation))
         except (InfeasibleError, SolverTroubleError):
             return margins
-        return self._margins(task.observation, task.forecast, self._read(one, solved))
+        return self._margins(outlook.observation, outlook.forecast, self._read(dispatch, solved))
 
     # --------------------------------------------------------------------------------------------------------- routes
 
-    def _kept(self, observation: Observation) -> _Kept | None:
+    def _fixed(self, observation: Observation) -> _Fixed | None:
         """Return the routes to be kept, ``None`` where they are to be decided."""
         feedback, previous = observation.ac_feedback, observation.previous_plan
         if feedback is not None and feedback.plan is not None and _MEMORY in feedback.plan.memory:
-            return _Kept(feedback.plan.position, int(feedback.plan.memory[_MEMORY]["decided_at"]))
+            return _Fixed(feedback.plan.position, int(feedback.plan.memory[_MEMORY]["decided_at"]))
         if previous is None or previous.steps < 2 or _MEMORY not in previous.memory:
             return None
         known = previous.memory[_MEMORY]
@@ -217,31 +221,30 @@ class Joint(Controller):
         missed = np.any(observation.position != previous.position[0])
         if late or missed or observation.step - known["decided_at"] >= self._settings.replan_routes:
             return None
-        return _Kept(previous.position[1:], int(known["decided_at"]))
+        return _Fixed(previous.position[1:], int(known["decided_at"]))
 
-    def _at_hand(self, observation: Observation) -> Int[np.ndarray, "row truck"]:
+    def _incumbent(self, observation: Observation) -> Int[np.ndarray, "row position"]:
         """The last plan's routes, or staying."""
         previous = observation.previous_plan
         if previous is None or previous.steps < 2:
             return observation.position[None, :]
         return previous.position[1:]
 
-    def _routes(self, task: Task) -> SolvedMess:
+    def _routes(self, dispatch: Dispatch) -> Solved:
         """Decide about routes and power."""
-        hand = stretched(self._at_hand(task.observation), task.forecast.steps)
-        if not self.plant.trucks:
-            return plan_power(task, hand)
-        return plan_routes(task, lambda built: [route_values(self.plant, built, task.observation, hand)])
+        incumbent = self._incumbent(dispatch.outlook.observation)
+        if not any(position.with_routes for position in self.plant.positions):
+            return plan_power(dispatch, incumbent)
+        return plan_routes(dispatch, [incumbent])
 
-    def _read(self, task: Task, solved: SolvedMess, kept: _Kept | None = None) -> Plan:
+    def _read(self, dispatch: Dispatch, solved: Solved, fixed: _Fixed | None = None) -> Plan:
         """Turn the solution into a plan that remembers its routes."""
-        step = decided_at = task.observation.step
+        step = decided_at = solved.model.observation.step
         notes: tuple[Note, ...] = ()
-        if kept is not None:
-            decided_at, notes = kept.decided_at, (Note(NoteKind.BOUND_FOR_ROUTES, float(kept.decided_at)),)
+        if fixed is not None:
+            decided_at, notes = fixed.decided_at, (Note(NoteKind.BOUND_FOR_ROUTES, float(fixed.decided_at)),)
         elif solved.routes_given:
             # nothing was decided: the next step has to
             decided_at, notes = step - self._settings.replan_routes, (Note(NoteKind.BOUND_FOR_INCUMBENT),)
-        expected = transit_after(solved.built, task.observation)
-        memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": expected.tolist()}}
-        return plan_of(task, solved, memory, notes)
+        memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": transit_after(solved.model).tolist()}}
+        return plan_of(dispatch, solved, memory, notes)

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, cast
 
-import cvxpy as cp
 import numpy as np
 from pydantic import Field
 
@@ -20,14 +19,15 @@ from gridferry.controllers.contract import (
     Plan,
     Plant,
 )
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.solution import SolvedMess, Task, openness
-from gridferry.controllers.model.storage_dispatch import MessModel
+from gridferry.controllers.devices import Position
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.limits import limits_of
+from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
+from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.routes.fixed_routes import route_values, stretched
-from gridferry.controllers.routes.two_time_scales import plan_nearest, plan_power, plan_routes
-from gridferry.controllers.schedule.continuation import followed
+from gridferry.controllers.routes.two_time_scales import plan_power, plan_routes, plan_with_least_violation
+from gridferry.controllers.schedule.continuation import continued
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
 
@@ -55,7 +55,7 @@ class MessExactSettings(ControllerSettings):
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
-    """where no plan keeps all limits: miss voltages, currents or end-of-day energy by as little as can be, or fail"""
+    """where no plan keeps all limits: violate voltages, currents or end-of-day energy as little as possible, or fail"""
 
 
 class MessExact(Controller):
@@ -88,78 +88,72 @@ class MessExact(Controller):
         previous = observation.previous_plan
         wanted = None if previous is None or previous.steps < 2 else previous.position[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
-        hand = observation.position[None, :] if wanted is None else wanted
         due = planned_at is None or observation.step - planned_at >= self._settings.replan_every
-        if wanted is not None and planned_at is not None and not due:
-            if self._settings.in_between == "follow" and previous is not None:
-                memory = {_MEMORY: planned_at}
-                return followed(self.plant, observation, forecast, self._options(), previous, memory)
-            kept = self._task(observation, first_steps(forecast, min(forecast.steps, len(wanted))))
+        if previous is not None and wanted is not None and planned_at is not None and not due:
+            if self._settings.in_between == "follow":
+                memory, soc = {_MEMORY: planned_at}, self._settings.soc_at_horizon
+                return continued(self.plant, observation, forecast, previous, memory, soc_at_horizon=soc)
+            fixed = self._dispatch(observation, first_steps(forecast, min(forecast.steps, len(wanted))))
             try:
-                return self._read(kept, plan_power(kept, wanted), planned_at)
+                return self._read(fixed, plan_power(fixed, wanted), planned_at)
             except InfeasibleError:
                 # the old routes no longer lead anywhere: decide anew, now
                 pass
-        task = self._task(observation, forecast)
-
-        def decide(one: Task) -> SolvedMess:
-            if not due and one.options.allowed is not None:
-                return plan_power(one, hand)
-            return plan_routes(one, lambda built: self._starts(built, observation, wanted))
-
+        dispatch = self._dispatch(observation, forecast)
+        incumbent = observation.position[None, :] if wanted is None else wanted
+        starts = self._starts(observation, wanted)
         try:
-            solved = decide(task)
-            if openness(task, solved) > 1.0 and self._settings.on_infeasible == "relax":
-                raise InfeasibleError("only losses that do not exist keep the limits")
+            solved = plan_routes(dispatch, starts)
+            if not solved.tight and self._settings.on_infeasible == "relax":
+                raise InfeasibleError("only fictitious losses keep the limits")
         except InfeasibleError as error:
             if self._settings.on_infeasible == "raise":
                 raise
-            again = 0.5 * self._settings.time_limit_s
-            late = replace(task, until=max(task.until, time.perf_counter() + again))
-            solved = plan_nearest(late, hand, decide, error)
+            more = time.perf_counter() + 0.5 * self._settings.time_limit_s
+            dispatch = replace(dispatch, deadline=max(dispatch.deadline, more))
+            solved = plan_with_least_violation(
+                dispatch,
+                incumbent,
+                lambda one: plan_routes(one, starts) if due else plan_power(one, incumbent),
+                error,
+            )
         if not solved.routes_given:
             planned_at = observation.step
-        return self._read(task, solved, planned_at)
+        return self._read(dispatch, solved, planned_at)
 
-    def _task(self, observation: Observation, forecast: Forecast) -> Task:
-        wish = self._settings
-        asked = SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs)
-        until = time.perf_counter() + wish.time_limit_s
-        return Task(self.plant, observation, forecast, self._options(), asked, until)
+    def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
+        settings = self._settings
+        return Dispatch(
+            outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
+            limits=limits_of(self.plant, forecast.steps, v_margin_pu=settings.v_margin_pu),
+            options=ModelOptions(plans=stores_or_follows),
+            solver=SolveOptions(method=settings.method, gap=settings.gap, gap_abs=settings.gap_abs),
+            deadline=time.perf_counter() + settings.time_limit_s,
+        )
 
-    def _options(self) -> MessOptions:
-        wish = self._settings
-        at_horizon = wish.soc_at_horizon if isinstance(wish.soc_at_horizon, float) else None
-        return MessOptions(wish.v_margin_pu, at_horizon, wish.soc_at_horizon == "store")
+    def _starts(self, observation: Observation, wanted: np.ndarray | None) -> list[np.ndarray]:
+        """Positions worth trying first: the last plan's, staying, and going to each of the other stations at once."""
+        starts = [] if wanted is None else [wanted]
+        rings = [
+            _ring(position, int(at)) for position, at in zip(self.plant.positions, observation.position, strict=True)
+        ]
+        turns = max(map(len, rings), default=0)
+        return starts + [np.array([[ring[turn % len(ring)] for ring in rings]]) for turn in range(turns)]
 
-    def _starts(
-        self, built: MessModel, observation: Observation, wanted: np.ndarray | None
-    ) -> list[dict[cp.Variable, np.ndarray]]:
-        """Routes worth trying first: the last plan's, staying, and going to each of the other stations at once."""
-        if not built.routes:
-            return []
-        most = max(len(stations) for stations in built.stations)
-        targets = [] if wanted is None else [stretched(wanted, built.horizon)]
-        for turn in range(most):
-            row = [
-                stations[(stations.index(int(observation.position[k])) + turn) % len(stations)]
-                for k, stations in enumerate(built.stations)
-            ]
-            targets.append(np.tile(np.array(row, dtype=np.int64), (built.horizon, 1)))
-        starts = [route_values(self.plant, built, observation, target) for target in targets]
-        flat = [used for used in built.used if used is not None]
-        if flat:
-            stay = starts[-most]
-            starts = [start | {used: np.ones(used.shape) for used in flat} for start in starts]
-            starts.append(stay | {used: np.zeros(used.shape) for used in flat})
-        return starts
-
-    def _read(self, task: Task, solved: SolvedMess, planned_at: int | None) -> Plan:
+    def _read(self, dispatch: Dispatch, solved: Solved, planned_at: int | None) -> Plan:
         """Turn the solution into a plan."""
         notes: tuple[Note, ...] = ()
         if planned_at is None:
             # nothing was decided: the next step has to
-            planned_at, notes = task.observation.step - self._settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
+            step = solved.model.observation.step
+            planned_at, notes = step - self._settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
         elif solved.routes_given:
             notes = (Note(NoteKind.BOUND_FOR_ROUTES, float(planned_at)),)
-        return plan_of(task, solved, {_MEMORY: planned_at}, notes)
+        return plan_of(dispatch, solved, {_MEMORY: planned_at}, notes)
+
+
+def _ring(position: Position, at: int) -> tuple[int, ...]:
+    """Where a position can go, beginning where it is."""
+    every = position.choices if at in position.choices else (*position.choices, at)
+    first = every.index(at)
+    return every[first:] + every[:first]

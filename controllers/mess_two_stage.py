@@ -24,19 +24,29 @@ from gridferry.controllers.contract import (
     Status,
     Termination,
 )
-from gridferry.controllers.model import storage_plan as mess_plan
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
+from gridferry.controllers.devices import tolerances
+from gridferry.controllers.model import plan as read
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.limits import limits_of
+from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
+from gridferry.controllers.model.solution import (
+    Dispatch,
+    Solved,
+    Solver,
+    minimise_violation,
+    solve_dispatch,
+    solve_model,
+    solve_power,
+    within_violation,
+)
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.routes.fixed_routes import on_route
 from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
-from gridferry.controllers.solve import InfeasibleError, Method, Model, SolveOptions, solve
+from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
 
-_CONE_GAP = 1e-6
-"""a first stage with a larger cone gap is no power flow [pu²]"""
 _MEMORY = "mess_two_stage"
 _NAN = float("nan")
 
@@ -103,13 +113,6 @@ class MessTwoStage(Controller):
     def __init__(self, plant: Plant, settings: ControllerSettings):
         super().__init__(plant, settings)
         self._settings = cast(MessTwoStageSettings, settings)
-        wish = self._settings.soc_at_horizon
-        self._options = MessOptions(
-            v_margin_pu=self._settings.v_margin_pu,
-            soc_at_horizon=wish if isinstance(wish, float) else None,
-            use_store_end=wish == "store",
-            instant_moves=True,
-        )
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the day's plan, or what is left of it.
@@ -126,6 +129,10 @@ class MessTwoStage(Controller):
             return self._plan_anew(observation, forecast)
         return self._follow(observation, forecast, previous, planned_at)
 
+    def _repair(self, observation: Observation, forecast: Forecast) -> ScheduleRepair:
+        settings = self._settings
+        return ScheduleRepair(self.plant, observation, forecast, settings.soc_at_horizon, settings.v_margin_pu)
+
     def _is_due(self, observation: Observation, planned_at: int) -> bool:
         every = self._settings.replan_every
         if every == "day":
@@ -138,7 +145,7 @@ class MessTwoStage(Controller):
         """Go on with the plan: a late truck goes on where it is, stores keep to what is left of their limits."""
         left = min(previous.steps - 1, forecast.steps)
         ahead = first_steps(forecast, left)
-        repair = ScheduleRepair(self.plant, observation, ahead, self._options)
+        repair = self._repair(observation, ahead)
         rest = repair.repair(
             previous.position[None, 1 : left + 1],
             previous.p_mw[None, 1 : left + 1],
@@ -152,7 +159,7 @@ class MessTwoStage(Controller):
     def _plan_anew(self, observation: Observation, forecast: Forecast) -> Plan:
         began = time.perf_counter()
         first = self._first_stage(observation, forecast)
-        repair = ScheduleRepair(self.plant, observation, forecast, self._options)
+        repair = self._repair(observation, forecast)
         best = self._second_stage(observation, forecast, repair, first.periods)
         schedule, notes = repair.repair(*first.periods.schedules(best[None])), first.notes
         if self._settings.restore and repair.fitness(schedule)[1][0] > 0:
@@ -174,29 +181,33 @@ class MessTwoStage(Controller):
         the bound of this problem holds for every schedule with delays.
         """
         notes = [Note(NoteKind.FIRST_STAGE)]
+        dispatch = self._dispatch(
+            Outlook(self.plant, observation, forecast, self._settings.soc_at_horizon, zero_transit_time=True)
+        )
         try:
-            built = mess_model(self.plant, observation, forecast, self._options)
-            outcome = self._solve(built.model)
-            bound = outcome.bound - built.bound_correction
+            solved = solve_dispatch(dispatch, solve_model)
+            bound = solved.outcome.bound
         except InfeasibleError:
-            built = mess_model(self.plant, observation, forecast, replace(self._options, relaxed=True))
-            outcome = self._solve(built.model)
-            bound = _NAN
+            solved, bound = self._with_least_violation(dispatch, solve_model), _NAN
             notes.append(Note(NoteKind.INFEASIBLE_WITHOUT_DELAYS))
-        gap = mess_plan.cone_gap(built)
-        if gap > _CONE_GAP:
-            notes.append(Note(NoteKind.RELAXATION_GAP, gap, "first stage"))
-        p, q = mess_plan.setpoints(self.plant, built)
-        trucks = len(self.plant.trucks)
+        model = solved.model
+        if read.fictitious_branch_mw(model) > tolerances.BRANCH_LOSS_MW:
+            notes.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model), "first stage"))
+        p, q = read.setpoints(model)
         periods = ScheduledPeriods(
-            station=_stations(built, observation),
+            station=_stations(model),
             start=observation.position.astype(np.int64),
             p_mw=p,
             q_mvar=q,
-            p_max_mw=self.plant.port_p_max_mw[:trucks],
+            p_max_mw=self.plant.port_p_max_mw[: len(model.routes)],
             shift_max=self._settings.shift_max,
         )
-        return _FirstStage(periods, bound, outcome.termination, tuple(notes))
+        return _FirstStage(periods, bound, solved.outcome.termination, tuple(notes))
+
+    def _with_least_violation(self, dispatch: Dispatch, solver: Solver) -> Solved:
+        """Violate limits only where nothing else is left, and then as little as possible."""
+        least, _ = minimise_violation(dispatch, solver)
+        return within_violation(dispatch, least, lambda one: solve_dispatch(one, solver)) or least
 
     def _second_stage(
         self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, periods: ScheduledPeriods
@@ -230,30 +241,31 @@ class MessTwoStage(Controller):
 
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
+        dispatch = self._dispatch(
+            Outlook(self.plant, observation, forecast, self._settings.soc_at_horizon, fixed=given.position[0])
+        )
         try:
-            p, q = self._power_on(observation, forecast, given.position[0], relaxed=False)
+            solved = solve_dispatch(dispatch)
         except InfeasibleError:
-            p, q = self._power_on(observation, forecast, given.position[0], relaxed=True)
-        planned = repair.repair(given.position[:1], p[None], q[None])
+            solved = self._with_least_violation(dispatch, solve_power)
+        p, q = (one[None] for one in read.setpoints(solved.model))
+        planned = repair.repair(given.position[:1], p, q)
         if repair.fitness(planned)[1][0] >= repair.fitness(given)[1][0]:
             return given, ()
         return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
-    def _power_on(
-        self, observation: Observation, forecast: Forecast, station: Int[np.ndarray, "horizon truck"], relaxed: bool
-    ) -> tuple[Float[np.ndarray, "horizon port"], Float[np.ndarray, "horizon port"]]:
-        """Return the cheapest P and Q on given trips, with their delays."""
-        options = replace(self._options, instant_moves=False, relaxed=relaxed)
-        built = mess_model(self.plant, observation, forecast, options)
-        route = on_route(self.plant, built, observation, station)
-        self._solve(replace(built.model, constraints=[*built.model.constraints, *route]))
-        return mess_plan.setpoints(self.plant, built)
-
-    def _solve(self, model: Model) -> SolverOutcome:
-        wish = self._settings
-        return solve(
-            model,
-            SolveOptions(method=wish.method, gap=wish.gap, gap_abs=wish.gap_abs, time_limit_s=wish.time_limit_s),
+    def _dispatch(self, outlook: Outlook) -> Dispatch:
+        settings = self._settings
+        return Dispatch(
+            outlook=outlook,
+            limits=limits_of(self.plant, outlook.horizon, v_margin_pu=settings.v_margin_pu),
+            options=ModelOptions(plans=stores_or_follows),
+            solver=SolveOptions(
+                method=settings.method,
+                gap=settings.gap,
+                gap_abs=settings.gap_abs,
+                time_limit_s=settings.time_limit_s,
+            ),
         )
 
     def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " trip"], ...]:
@@ -301,13 +313,14 @@ class MessTwoStage(Controller):
         )
 
 
-def _stations(built: MessModel, observation: Observation) -> Int[np.ndarray, "horizon truck"]:
-    """Return where every truck stands in every step of a solution with instant moves, or is driving to at first."""
-    station = np.zeros((built.horizon, len(built.routes)), dtype=np.int64)
-    for index, (way, stations) in enumerate(zip(built.routes, built.stations, strict=True)):
-        stands = np.array(stations)[np.argmax(way.parked.value, axis=1)]
-        arrives = int(observation.transit_steps[index])
-        station[:, index] = np.where(np.arange(built.horizon) < arrives, observation.position[index], stands)
+def _stations(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
+    """Return where every vehicle stands in every step of a solution with instant moves, or is driving to at first."""
+    station = np.zeros((model.horizon, len(model.routes)), dtype=np.int64)
+    for index, (_, route) in enumerate(model.routes):
+        network = route.network
+        stands = np.array(network.stations)[np.argmax(route.parked.value, axis=1)]
+        here = network.stations[network.start]
+        station[:, index] = np.where(np.arange(model.horizon) < network.arrives, here, stands)
     return station
 
 

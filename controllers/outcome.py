@@ -51,10 +51,6 @@ class NoteKind(StrEnum):
     """termination and bound are those of the first stage, in which moves take no time"""
     CONTINUES = "continues"
     """the plan of this step goes on"""
-    VIOLATED_V_SQ = "violated_v_sq_pu2"
-    """largest violation of a squared voltage [pu²]"""
-    VIOLATED_I_SQ = "violated_i_sq_pu2"
-    """largest violation of a squared current [pu²]"""
     VIOLATED_V_LOW = "violated_v_low_pu"
     """largest violation of a lower voltage limit, at the place [pu]"""
     VIOLATED_V_HIGH = "violated_v_high_pu"
@@ -63,6 +59,8 @@ class NoteKind(StrEnum):
     """largest violation of a rating, at the place, as a share of it"""
     VIOLATED_ENERGY = "violated_energy_mwh"
     """largest violation of an energy due [MWh]"""
+    VIOLATED_OTHER = "violated_other"
+    """largest violation of another limit of a device, in the unit that the place names"""
     VIOLATED_TOTAL = "violated_total"
     """sum of all violations, of the grid and of energies due [pu of voltage or rating]"""
     INFEASIBLE_WITHOUT_DELAYS = "infeasible_without_delays"
@@ -79,6 +77,8 @@ class NoteKind(StrEnum):
     """times that margins were taken and the problem was solved"""
     MARGINS_UNSETTLED = "margins_unsettled_pu"
     """margins still moved by this much in the last round [pu]"""
+    RESTS = "rests"
+    """a device that the controller does not plan, or whose kind cannot be optimised"""
     POWER_PLANNED_ANEW = "power_planned_anew"
     """the power was planned anew on the trips that a search had found"""
     AC_CORRECTIONS = "ac_corrections"
@@ -173,12 +173,11 @@ _NOTES = {
     NoteKind.BOUND_FOR_STAYING: "the bound is for staying",
     NoteKind.FIRST_STAGE: "first stage, without delays",
     NoteKind.CONTINUES: "of step {:.0f}",
-    NoteKind.VIOLATED_V_SQ: "no plan keeps every limit: squared voltage violated by up to {:.3g} pu²",
-    NoteKind.VIOLATED_I_SQ: "no plan keeps every limit: squared current violated by up to {:.3g} pu²",
     NoteKind.VIOLATED_V_LOW: "no plan keeps every limit: the voltage stays {:.4g} pu below its limit",
     NoteKind.VIOLATED_V_HIGH: "no plan keeps every limit: the voltage stays {:.4g} pu above its limit",
     NoteKind.VIOLATED_LOADING: "no plan keeps every limit: the current is {:.3%} above its rating",
     NoteKind.VIOLATED_ENERGY: "no plan keeps every limit: energy due missed by {:.4g} MWh",
+    NoteKind.VIOLATED_OTHER: "no plan keeps every limit: violated by {:.4g}",
     NoteKind.VIOLATED_TOTAL: "violates limits of the grid or energy due, in total by {:.3g} (pu of voltage or rating)",
     NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even where moves take no time",
     NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find it",
@@ -187,6 +186,7 @@ _NOTES = {
     NoteKind.SIMULTANEOUS_CHARGING: "a store charges while it discharges, or it would overflow",
     NoteKind.ROUNDS: "{:.0f} rounds",
     NoteKind.MARGINS_UNSETTLED: "margins still moved by {:.3g} pu in the last round",
+    NoteKind.RESTS: "is not planned and rests",
     NoteKind.POWER_PLANNED_ANEW: "power planned anew on the trips found",
     NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans asked for",
 }

@@ -313,6 +313,8 @@ class Device(ABC, Generic[S]):
     Attributes
     ----------
     table : the kind's table in the config, ``[[table]]``, and its table of results
+    block : how it is optimised, as ``package.module:function``: see `gridferry.controllers.devices.block.Block`; a kind
+        that names none rests where an optimiser plans
     version : of its states and of what it records; a run is not resumed with another one
     port_kind : what the record calls one of its ports
     Config : the class of an entry of its table; it has a field for every one of `series`
@@ -324,6 +326,7 @@ class Device(ABC, Generic[S]):
     """
 
     table: ClassVar[str]
+    block: ClassVar[str] = ""
     version: ClassVar[int] = 1
     port_kind: ClassVar[str]
     Config: ClassVar[type[Any]] = DeviceConfig
@@ -415,7 +418,15 @@ class Device(ABC, Generic[S]):
 
 
 class Coupling:
-    """What devices share: roads, the places of a station. `step_all` asks it before and after devices move."""
+    """What devices share: roads, the places of a station. `step_all` asks it before and after devices move.
+
+    Attributes
+    ----------
+    block : what it adds to an optimisation, as ``package.module:function``: a function of the coupling, and of the
+        blocks of all devices by `Device.key`, gives a `gridferry.controllers.devices.block.Block`
+    """
+
+    block: ClassVar[str] = ""
 
     def inform(
         self,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
@@ -98,6 +98,18 @@ class Storage:
     def port(self, name: str, buses: tuple[int, ...]) -> Port:
         """Return the port of a device with this store."""
         return Port(name=name, buses=buses, p_min_mw=-self.p_max_mw, p_max_mw=self.p_max_mw, s_max_mva=self.s_max_mva)
+
+    def due(self, day_ends: Iterable[int], horizon: int, soc_at_end: float | None) -> dict[int, float]:
+        """Return the least state of charge by the steps of a horizon at whose start it is due.
+
+        Parameters
+        ----------
+        day_ends : steps at whose start what is due at the end of a day is due
+        soc_at_end : due at the end of a horizon that ends inside a day; ``None``: nothing
+        """
+        due: dict[int, float | None] = dict.fromkeys(day_ends, self.soc_end_min)
+        due.setdefault(horizon, soc_at_end)
+        return {at: soc for at, soc in due.items() if soc is not None}
 
 
 @dataclass(frozen=True, slots=True)

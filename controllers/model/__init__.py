@@ -1,1 +1,1 @@
-"""The dispatch models: power flow, devices, costs and limits in convex and mixed-integer form, and their solutions."""
+"""The dispatch model: blocks of devices, flows of networks, limits and costs, solved so that a plan is a power flow."""

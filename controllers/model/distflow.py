@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gridferry.networks.feeder import Feeder
 
@@ -37,7 +37,7 @@ class BranchFlow:
     p_child, q_child : flow out of every branch into its child bus (horizon, branch) [pu]
     p_import, q_import : drawn from the grid above at the slack bus (horizon,) [pu]
     losses : active power lost in branches and shunts (horizon,) [pu]
-    constraints : what ties them together
+    named : constraints that tie them together, by name
     """
 
     v_sq: cp.Expression
@@ -53,7 +53,12 @@ class BranchFlow:
     p_import: cp.Expression
     q_import: cp.Expression
     losses: cp.Expression
-    constraints: list[cp.Constraint]
+    named: dict[str, list[cp.Constraint]]
+
+    @property
+    def constraints(self) -> list[cp.Constraint]:
+        """All constraints."""
+        return [one for part in self.named.values() for one in part]
 
 
 def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expression) -> BranchFlow:
@@ -93,15 +98,13 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
         p_import=p_import,
         q_import=q_import,
         losses=losses,
-        constraints=[],
+        named={},
     )
-    flow.constraints.extend(
-        [
-            *power_balance(feeder, flow, p_injection, q_injection),
-            *voltage_drop(feeder, flow),
-            *current_cone(flow),
-            v_sq[:, feeder.slack] == feeder.slack_v_pu**2,
-        ]
+    flow.named.update(
+        power_balance=power_balance(feeder, flow, p_injection, q_injection),
+        voltage_drop=voltage_drop(feeder, flow),
+        current_cone=current_cone(flow),
+        slack_voltage=[v_sq[:, feeder.slack] == feeder.slack_v_pu**2],
     )
     return flow
 
@@ -138,63 +141,69 @@ def current_cone(flow: BranchFlow) -> list[cp.Constraint]:
     return [_product_above_squares(flow.i_sq, flow.w_parent, flow.p_series, flow.q_series)]
 
 
-def voltage_limits(
+def away_from_slack(feeder: Feeder) -> Int[np.ndarray, " other"]:
+    """Buses that have voltage limits: all but the slack."""
+    return np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
+
+
+def voltage_slack(
     feeder: Feeder,
     flow: BranchFlow,
-    low_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
-    high_pu: Float[np.ndarray, "horizon bus"] | float = 0.0,
-    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
-) -> list[cp.Constraint]:
-    """Keep every voltage but the slack's within its limits, less margins [A, eq. 13].
+    low_sq: Float[np.ndarray, "horizon bus"],
+    high_sq: Float[np.ndarray, "horizon bus"],
+) -> tuple[cp.Expression, cp.Expression]:
+    """What is left of the lower and of the upper limit of every bus away from the slack [pu²] [A, eq. 13].
 
     Parameters
     ----------
-    low_pu, high_pu : kept from the lower and from the upper limit [pu]
-    excess : squared voltage by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
+    low_sq, high_sq : limits of the squared voltages [pu²]
     """
-    others = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
-    below, above = (
-        np.broadcast_to(np.asarray(one, dtype=float), flow.v_sq.shape)[:, others] for one in (low_pu, high_pu)
-    )
-    low = np.maximum(feeder.v_min_pu[others] + below, 0.0) ** 2
-    high = np.maximum(feeder.v_max_pu[others] - above, 0.0) ** 2
-    give = excess @ np.ones((1, len(others))) if isinstance(excess, cp.Expression) else excess
+    others = away_from_slack(feeder)
     v_sq = flow.v_sq[:, others]
-    return [v_sq >= low - give, v_sq <= high + give]
+    return v_sq - low_sq[:, others], high_sq[:, others] - v_sq
 
 
-def current_limits(
-    feeder: Feeder,
-    flow: BranchFlow,
-    excess: float | Float[np.ndarray, "horizon 1"] | cp.Variable = 0.0,
-    taken: Float[np.ndarray, "horizon branch"] | None = None,
-) -> list[cp.Constraint]:
-    """Keep the current of every rated branch within its rating, at both ends of its π section.
+@dataclass(frozen=True, eq=False)
+class CurrentSlack:
+    """What is left of the ratings of some branches, at one end of their π sections.
+
+    Attributes
+    ----------
+    name : of the limit
+    branch : numbers of the branches
+    slack : squared rating less squared current (horizon, branch) [pu²]
+    constraints : what ties the current to the flow
+    """
+
+    name: str
+    branch: Int[np.ndarray, " rated"]
+    slack: cp.Expression
+    constraints: list[cp.Constraint]
+
+
+def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "horizon branch"]) -> list[CurrentSlack]:
+    """What is left of the rating of every rated branch, at both ends of its π section.
 
     Parameters
     ----------
-    excess : squared current by which a step may overstep: a number, numbers or a variable (horizon, 1) [pu²]
-    taken : share taken off each rating
+    rating : share of each rating that may be used
     """
-    left = np.ones(flow.p.shape) if taken is None else 1.0 - taken
     rated = np.isfinite(feeder.i_max_pu)
     shunted = np.any([feeder.g_parent_pu, feeder.b_parent_pu, feeder.g_child_pu, feeder.b_child_pu], axis=0)
     plain, charged = np.flatnonzero(rated & ~shunted), np.flatnonzero(rated & shunted)
-    constraints: list[cp.Constraint] = []
+    found: list[CurrentSlack] = []
     if len(plain):
-        give = excess @ np.ones((1, len(plain))) if isinstance(excess, cp.Expression) else excess
-        constraints.append(flow.i_sq[:, plain] <= (left[:, plain] * feeder.i_max_pu[plain]) ** 2 + give)
+        most = (rating[:, plain] * feeder.i_max_pu[plain]) ** 2
+        found.append(CurrentSlack("rating", plain, most - flow.i_sq[:, plain], []))
     if len(charged):
         # the ends carry the charging current too: |S|² ≤ I² w, with a current of its own for each end
-        give = excess @ np.ones((1, len(charged))) if isinstance(excess, cp.Expression) else excess
-        shape = (flow.v_sq.shape[0], len(charged))
-        for p, q, w in ((flow.p, flow.q, flow.w_parent), (flow.p_child, flow.q_child, flow.w_child)):
-            i_sq = cp.Variable(shape)
-            constraints += [
-                _product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged]),
-                i_sq <= (left[:, charged] * feeder.i_max_pu[charged]) ** 2 + give,
-            ]
-    return constraints
+        most = (rating[:, charged] * feeder.i_max_pu[charged]) ** 2
+        ends = {"parent": (flow.p, flow.q, flow.w_parent), "child": (flow.p_child, flow.q_child, flow.w_child)}
+        for end, (p, q, w) in ends.items():
+            i_sq = cp.Variable(most.shape)
+            cone = _product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged])
+            found.append(CurrentSlack(f"rating_at_{end}", charged, most - i_sq, [cone]))
+    return found
 
 
 def cone_gap(flow: BranchFlow) -> float:
@@ -203,8 +212,11 @@ def cone_gap(flow: BranchFlow) -> float:
     return float(np.max(gap, initial=0.0))
 
 
-def made_up(feeder: Feeder, flow: BranchFlow) -> float:
-    """Return the largest ``|z| (ℓ - (p² + q²)/w)`` of a solved flow: power lost on paper only [pu]."""
+def fictitious_losses(feeder: Feeder, flow: BranchFlow) -> float:
+    """Return the largest ``|z| (ℓ - (p² + q²)/w)`` of a solved flow: fictitious losses of a branch [pu].
+
+    A gap of the cone says little where the impedance is next to nothing; this is what it does to the flow.
+    """
     through = (flow.p_series.value**2 + flow.q_series.value**2) / np.maximum(flow.w_parent.value, 1e-6)
     return float(np.max(np.hypot(feeder.r_pu, feeder.x_pu) * (flow.i_sq.value - through), initial=0.0))
 

@@ -1,138 +1,247 @@
-"""Solve the storage model so that its plan is a power flow."""
+"""Solve the dispatch model so that its plan is a power flow, or so that limits are violated as little as possible."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Int
 
-from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, SolverOutcome
-from gridferry.controllers.model import storage_plan as mess_plan
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
-from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
+from gridferry.controllers.contract import Note, NoteKind, SolverOutcome
+from gridferry.controllers.devices import tolerances
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
+from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.objective import ModelOptions, tightening_prices
+from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, wasteful
+from gridferry.controllers.model.violations import Violation, allowed_beside, violations
+from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, Values
 
-MADE_UP_MW = 1e-5
-"""a plan in which the open cone of a branch makes up more power is no power flow [MW]"""
-LOSS_MW = 1e-6
-"""a plan that counts on more converter loss than occurs is not what the devices do [MW]"""
-_MISSED = 1e-7
-"""less than this of a limit is rounding [pu², MWh]"""
 LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
-_LOSS_PRICES = (0.01, 0.1, 1.0, 10.0)
-"""prices of losses, in highest energy prices, tried in turn to close an open cone"""
+_TIGHT = 0.01
+"""share of the saving that power is planned to, where it needs integers"""
+_VIOLATION_GAP = 1e-4
+"""gap at which the search for the minimum violation stops, relative and in its own unit"""
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dispatch:
     """What is to be planned.
 
     Attributes
     ----------
-    plant, observation, forecast : for whom, from where, into what
-    options : how the model is set up
-    asked : gaps at which to stop, and the cost that savings are counted from
-    until : time, by `time.perf_counter`, after which nothing is improved any more [s]
+    outlook, limits, options : of the model
+    solver : gaps at which to stop, and the cost that savings are counted from
+    deadline : time, by `time.perf_counter`, after which nothing is improved any more [s]
+    warm_starts : positions of plans that are likely good, of all positions, the best first
     """
 
-    plant: Plant
-    observation: Observation
-    forecast: Forecast
-    options: MessOptions
-    asked: SolveOptions
-    until: float
+    outlook: Outlook
+    limits: Limits
+    options: ModelOptions
+    solver: SolveOptions
+    deadline: float = float("inf")
+    warm_starts: Sequence[Int[np.ndarray, "horizon position"]] = ()
 
-    def asked_in_time(self) -> SolveOptions:
-        """What is asked, in the time that is left."""
-        return replace(self.asked, time_limit_s=max(self.until - time.perf_counter(), LEAST_SECONDS))
+    @property
+    def late(self) -> bool:
+        """Whether the time is used up."""
+        return time.perf_counter() > self.deadline
+
+    def in_time(self) -> SolveOptions:
+        """Return the settings of a solve in the time that is left."""
+        left = max(self.deadline - time.perf_counter(), LEAST_SECONDS)
+        return replace(self.solver, time_limit_s=min(self.solver.time_limit_s, left))
+
+    def on_positions(self, fixed: Int[np.ndarray, "horizon position"]) -> Dispatch:
+        """Return the same with positions decided before."""
+        return replace(self, outlook=replace(self.outlook, fixed=fixed))
+
+    def build(self) -> DispatchModel:
+        """Put the model together."""
+        return build_dispatch_model(self.outlook, self.limits, self.options)
 
 
 @dataclass(frozen=True, eq=False)
-class SolvedMess:
+class Solved:
     """A solved model, and what was proved about it.
 
     Attributes
     ----------
-    outcome : objective and bound are what the plan costs, without any price of losses
-    cone_gap : largest of any branch and step [pu²]
+    outcome : objective and bound are what the plan costs, without any price of losses; a plan that violates limits as
+        little as possible has no bound
+    notes : what else is to be known, limits that had to be violated among it
     kept_limits : no limit was widened
     routes_given : the routes were given, and the bound is for them
     wasteful : a store charges and discharges at once and, netted, would hold more than it can
     """
 
-    built: MessModel
+    model: DispatchModel
     outcome: SolverOutcome
-    cone_gap: float
+    notes: tuple[Note, ...] = ()
     kept_limits: bool = True
     routes_given: bool = False
     wasteful: bool = False
 
+    @property
+    def tight(self) -> bool:
+        """Whether it is a power flow, and what its devices do."""
+        return relaxation_gap(self.model) <= 1.0
 
-Run = Callable[[MessModel], SolverOutcome]
+
+Solver = Callable[[DispatchModel, Dispatch], SolverOutcome]
 """Solves a model that was built, and sets the values of its variables."""
 
 
-def solve_mess(task: Task, run: Run) -> SolvedMess:
-    """Build and solve; forbid charging while discharging where it turns out to pay."""
-    one_way = np.zeros((task.forecast.steps, len(task.plant.storages)), dtype=bool)
+def solve_model(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
+    """Solve a model with all its integers at once."""
+    return Problem(model.model).solve(dispatch.in_time())
+
+
+def solve_power(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
+    """Solve a model in which no route is left to decide."""
+    return solve_fixed(Problem(model.model), model, {}, dispatch)
+
+
+def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch: Dispatch) -> SolverOutcome:
+    """Minimise for fixed routes, and set the values of the model's variables; the bound is for these routes.
+
+    Without other binaries that is one cone program. Others, as negative prices need them, are read out of the
+    relaxation first; outer approximation decides about them only where that leaves too large a gap.
+
+    Parameters
+    ----------
+    fixed : the binaries of the routes, where the model has any
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
+    if not model.likely:
+        return problem.solve(dispatch.in_time(), held=fixed)
+    solver = replace(dispatch.solver, gap_of_saving=min(dispatch.solver.gap_of_saving, _TIGHT))
+    dispatch = replace(dispatch, solver=solver)
+    relaxed = problem.relax(fixed, dispatch.in_time().time_limit_s)
+    likely = {**fixed, **{binaries: read() for binaries, read in model.likely}}
+    try:
+        found = problem.solve(dispatch.in_time(), held=likely)
+    except (InfeasibleError, SolverTroubleError):
+        return problem.solve(dispatch.in_time(), held=fixed)
+    found = replace(found, bound=min(relaxed.bound, found.objective))
+    if found.objective - found.bound <= solver.tolerance(found.objective):
+        return found
+    point = problem.point
+    try:
+        return problem.solve(dispatch.in_time(), starts=[likely], held=fixed)
+    except (InfeasibleError, SolverTroubleError):
+        problem.show(point)
+        return found
+
+
+def solve_dispatch(dispatch: Dispatch, solver: Solver = solve_power) -> Solved:
+    """Build and solve; forbid charging while discharging where it turns out to pay.
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
     seconds = 0.0
-    solved: SolvedMess | None = None
+    solved: Solved | None = None
     while True:
-        built = mess_model(task.plant, task.observation, task.forecast, task.options, one_way)
+        model = dispatch.build()
         try:
-            outcome = run(built)
+            outcome = solver(model, dispatch)
         except (InfeasibleError, SolverTroubleError):
             if solved is None:
                 raise
-            # the plan at hand is one, though a wasteful one
+            # the plan found is one, though a wasteful one
             return solved
         seconds += outcome.seconds
-        waste = mess_plan.wasteful(task.plant, built, task.observation)
-        paid = float(built.cost_per_step.value.sum() + built.penalty.value)
-        bound = min(outcome.bound - built.bound_correction, paid)
+        paid = float(cost_of_plan(model).sum())
+        bound = float("nan") if dispatch.options.soft else min(outcome.bound - model.bound_correction, paid)
         outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
-        solved = SolvedMess(built, outcome, mess_plan.cone_gap(built), wasteful=bool(waste.any()))
-        if not (waste & ~one_way).any() or time.perf_counter() > task.until:
+        waste, known = wasteful(model), dispatch.options.exclusive
+        solved = Solved(
+            model,
+            outcome,
+            routes_given=dispatch.outlook.fixed is not None and bool(model.routes),
+            wasteful=bool(waste),
+        )
+        waste = {name: steps | known[name] if name in known else steps for name, steps in waste.items()}
+        if all(name in known and not (steps & ~known[name]).any() for name, steps in waste.items()) or dispatch.late:
             return solved
-        one_way = one_way | waste
+        dispatch = replace(dispatch, options=replace(dispatch.options, exclusive={**known, **waste}))
 
 
-def close_cones(task: Task, first: SolvedMess, run: Run) -> SolvedMess:
+def tightened(dispatch: Dispatch, first: Solved) -> Solved:
     """Price losses until cones of flows and converters are tight; the bound stays that of the unpriced problem.
 
     Parameters
     ----------
-    run : plans the power for the routes of ``first``
+    first : solution; its routes are kept
     """
+    if first.tight or dispatch.late:
+        return first
     best, seconds = first, first.outcome.seconds
-    dear = max(float(np.abs(task.forecast.buy_price).max()), 1.0)
-    for price in _LOSS_PRICES:
-        if openness(task, best) <= 1.0 or time.perf_counter() > task.until:
+    dispatch = dispatch.on_positions(positions(first.model))
+    for price in tightening_prices(dispatch.outlook, dispatch.options):
+        if best.tight or dispatch.late:
             break
         try:
-            tried = solve_mess(replace(task, options=replace(task.options, loss_price=price * dear)), run)
+            tried = solve_dispatch(replace(dispatch, options=replace(dispatch.options, loss_price=price)))
         except (InfeasibleError, SolverTroubleError):
-            # the plan at hand is still one
+            # the plan found is still one
             break
         seconds += tried.outcome.seconds
-        if openness(task, tried) < openness(task, best):
+        if relaxation_gap(tried.model) < relaxation_gap(best.model):
             bound = min(first.outcome.bound, tried.outcome.objective)
-            best = replace(tried, outcome=replace(tried.outcome, bound=bound))
+            best = replace(tried, outcome=replace(tried.outcome, bound=bound), routes_given=first.routes_given)
     return replace(best, outcome=replace(best.outcome, seconds=seconds))
 
 
-def openness(task: Task, solved: SolvedMess) -> float:
-    """How far the cones of flows and converters are open, in what is tolerated; above 1 it is no power flow."""
-    loss = mess_plan.loss_slack_mw(task.plant, solved.built, task.observation)
-    return max(mess_plan.open_cones_mw(task.plant, solved.built) / MADE_UP_MW, loss / LOSS_MW)
+def minimise_violation(dispatch: Dispatch, solver: Solver = solve_power) -> tuple[Solved, list[Violation]]:
+    """Violate limits as little as possible: the largest violation first, then their sum; and say which.
+
+    Raises
+    ------
+    InfeasibleError
+        where there is no power flow, even without limits.
+    UnboundedError, SolverTroubleError
+    """
+    options = replace(dispatch.options, soft=True, allowed=None)
+    gaps = SolveOptions(
+        method=dispatch.solver.method,
+        gap=_VIOLATION_GAP,
+        gap_abs=_VIOLATION_GAP,
+        time_limit_s=dispatch.solver.time_limit_s,
+    )
+    soft = replace(dispatch, options=options, solver=gaps)
+    found = tightened(soft, solve_dispatch(soft, solver))
+    violated = violations(found.model, dispatch.limits)
+    notes = tuple(one.note for one in violated)
+    return replace(found, notes=notes, kept_limits=False), violated
 
 
-def violations(built: MessModel) -> tuple[Note, ...]:
-    """By how much a solved model that may violate limits violates each kind of them; nothing where it keeps them."""
-    most: dict[NoteKind, float] = {}
-    for what, one in zip(built.misses, built.slack, strict=True):
-        most[what] = max(most.get(what, 0.0), float(one.value.max(initial=0.0)))
-    return tuple(Note(what, value) for what, value in most.items() if value > _MISSED)
+def within_violation(dispatch: Dispatch, least: Solved, attempt: Callable[[Dispatch], Solved]) -> Solved | None:
+    """Plan at least cost where limits may be violated as far as in a solution; ``None`` where no such plan is found.
+
+    Parameters
+    ----------
+    least : violates limits as little as possible
+    attempt : plans as far as limits may be violated
+    """
+    for room in tolerances.ROOMS:
+        if dispatch.late:
+            return None
+        options = replace(dispatch.options, allowed=allowed_beside(least.model, room))
+        try:
+            found = attempt(replace(dispatch, options=options))
+        except (InfeasibleError, SolverTroubleError):
+            continue
+        if found.tight:
+            notes = least.notes or (Note(NoteKind.LIMITS_WIDENED, room),)
+            return replace(found, notes=(*found.notes, *notes), kept_limits=False)
+    return None

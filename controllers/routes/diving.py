@@ -1,34 +1,33 @@
-"""Good routes quickly, with a bound: read whole ways out of relaxations, one truck after another.
+"""Good routes quickly, with a bound: diving, which reads whole routes out of relaxations, vehicle after vehicle.
 
-The relaxation of the whole problem bounds every plan. Its fractions of trucks say which ways are worth their cost: the
-first truck takes the whole way that agrees with them most, the relaxation is solved again around it, the next truck
-takes its way, and so on; each truck may then reconsider. What is found is a plan; nothing of the proof rests on it.
+The relaxation of the whole problem bounds every plan. Its fractions of vehicles say which routes are worth their cost:
+the first vehicle takes the whole route that agrees with them most, the relaxation is solved again around it, the next
+one takes its route, and so on; in improvement passes each chooses anew. What is found is a plan; nothing of the proof
+rests on it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from gridferry.controllers.contract import SolverOutcome, Termination
-from gridferry.controllers.model.routing import Route
-from gridferry.controllers.model.solution import Task
-from gridferry.controllers.model.storage_dispatch import MessModel, trips_left
-from gridferry.controllers.routes.fixed_route_power import solve_held
-from gridferry.controllers.routes.fixed_routes import way_begins
-from gridferry.controllers.solve import InfeasibleError, Problem, SolverTroubleError, Values
+from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.solution import Dispatch, solve_fixed
+from gridferry.controllers.routes.fixed_routes import route_values
+from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolverTroubleError
 
 _TRIP = 0.3
 """a trip must agree with the relaxation for this many steps more to be made"""
 _ON_THE_ROAD = 2.0
 """agreement of a trip that the relaxation makes in full, in steps"""
 _MOST_TRIPS = 12
-"""no way with more trips in a day is looked for"""
+"""no route with more trips in a day is looked for"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,38 +39,37 @@ class _Best:
     point: Float[np.ndarray, " column"]
 
 
-def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequence[Values]) -> SolverOutcome:
-    """Minimise over routes and power to the gap asked for, and set the values of the model's variables.
+def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
+    """Minimise over routes and power to the gap of the settings, and set the values of the model's variables.
 
-    Reads ways out of relaxations first. Where bound and plan are still further apart than asked for, outer
+    Reads routes out of relaxations first (a primal heuristic). Where bound and plan are still further apart, outer
     approximation goes on from there in the time that is left.
-
-    Parameters
-    ----------
-    tries : binaries of routes that are likely good
 
     Raises
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     began = time.perf_counter()
-    search, bound = _Search(problem, built, task), -np.inf
-    for one in tries:
-        search.evaluate(dict(one))
+    problem, starts = Problem(model.model), warm_starts(model, dispatch)
+    if dispatch.solver.method is Method.SCIP or not model.routes:
+        return problem.solve(dispatch.in_time(), starts=starts)
+    search, bound = Search(problem, model, dispatch), -np.inf
+    for one in starts:
+        search.evaluate(one)
     try:
-        bound = problem.relax(time_limit_s=task.asked_in_time().time_limit_s).bound
+        bound = problem.relax(time_limit_s=dispatch.in_time().time_limit_s).bound
     except SolverTroubleError:
         if search.best is None:
             raise
     else:
         search.dive({})
-    while search.better and not search.within(bound) and time.perf_counter() < task.until:
-        search.reconsider()
+    while search.better and not search.within(bound) and not dispatch.late:
+        search.improve()
     best, ended = search.best, Termination.TIME_LIMIT
-    if not search.within(bound) and time.perf_counter() < task.until:
-        starts = [] if best is None else [best.routes]
+    if not search.within(bound) and not dispatch.late:
+        known = [] if best is None else [best.routes]
         try:
-            exact = problem.solve(task.asked_in_time(), starts=starts)
+            exact = problem.solve(dispatch.in_time(), starts=known)
         except InfeasibleError:
             if best is None:
                 raise
@@ -79,42 +77,56 @@ def search_routes(problem: Problem, built: MessModel, task: Task, tries: Sequenc
         except SolverTroubleError:
             if best is None:
                 raise
-            late = time.perf_counter() > task.until
-            ended = Termination.TIME_LIMIT if late else Termination.NUMERICAL_TROUBLE
+            ended = Termination.TIME_LIMIT if dispatch.late else Termination.NUMERICAL_TROUBLE
         else:
             ended = exact.termination
             bound = max(bound, exact.bound)
             if best is None or exact.objective <= best.outcome.objective:
                 best = _Best({}, exact, problem.point)
     if best is None:
-        if time.perf_counter() > task.until:
+        if dispatch.late:
             raise SolverTroubleError("no plan was found in time; allow more")
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
     cost = best.outcome.objective
-    ended = Termination.GAP_REACHED if cost - bound <= task.asked.tolerance(cost) else ended
+    ended = Termination.GAP_REACHED if cost - bound <= dispatch.solver.tolerance(cost) else ended
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
-class _Search:
+def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[dict[cp.Variable, np.ndarray]]:
+    """Binaries of the routes to start from; where binaries permit something, with and, for staying, without it."""
+    if not model.routes:
+        return []
+    starts = [route_values(model, one) for one in dispatch.warm_starts]
+    if not model.permits:
+        return starts
+    here = [route.network.stations[route.network.start] for _, route in model.routes]
+    stay: dict[cp.Variable, np.ndarray] = {}
+    for (_, route), station in zip(model.routes, here, strict=True):
+        stay |= route.values(np.full(model.horizon, station))
+    permitted = [start | {one: np.ones(one.shape) for one in model.permits} for start in starts]
+    return [*permitted, stay | {one: np.zeros(one.shape) for one in model.permits}]
+
+
+class Search:
     """Evaluates routes and keeps the best."""
 
-    def __init__(self, problem: Problem, built: MessModel, task: Task):
-        self._problem, self._built, self._task = problem, built, task
+    def __init__(self, problem: Problem, model: DispatchModel, dispatch: Dispatch):
+        self._problem, self._model, self._dispatch = problem, model, dispatch
         self._known: set[bytes] = set()
         self.best: _Best | None = None
         self.better = True
 
     @property
     def _left_s(self) -> float:
-        return self._task.asked_in_time().time_limit_s
+        return self._dispatch.in_time().time_limit_s
 
     def within(self, bound: float) -> bool:
-        """Whether the best plan is as near to a bound as asked for."""
+        """Whether the best plan is as near to a bound as the settings want."""
         if self.best is None:
             return False
         cost = self.best.outcome.objective
-        return cost - bound <= self._task.asked.tolerance(cost)
+        return cost - bound <= self._dispatch.solver.tolerance(cost)
 
     def evaluate(self, routes: dict[cp.Variable, np.ndarray]) -> None:
         """Plan the power for whole routes."""
@@ -124,33 +136,32 @@ class _Search:
             return
         self._known.add(key)
         try:
-            outcome = solve_held(self._problem, self._built, routes, self._task)
+            outcome = solve_fixed(self._problem, self._model, routes, self._dispatch)
         except (InfeasibleError, SolverTroubleError):
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:
             self.best, self.better = _Best(routes, outcome, self._problem.point), True
 
-    def dive(self, held: dict[cp.Variable, np.ndarray]) -> None:
-        """Give every truck that is not held its way, from the relaxation that was solved last."""
-        for truck, way in enumerate(self._built.routes):
-            if way.parked in held:
-                continue
-            held = held | self._likeliest(truck)
-            if any(other.parked not in held for other in self._built.routes):
+    def dive(self, fixed: dict[cp.Variable, np.ndarray]) -> None:
+        """Give every vehicle that has none its route, from the relaxation that was solved last."""
+        left = [route for _, route in self._model.routes if not set(route.binaries) & set(fixed)]
+        for number, route in enumerate(left, start=1):
+            fixed = fixed | dict(zip(route.binaries, likeliest_route(route), strict=True))
+            if number < len(left):
                 try:
-                    self._problem.relax(held, self._left_s)
+                    self._problem.relax(fixed, self._left_s)
                 except (InfeasibleError, SolverTroubleError):
                     return
-        self.evaluate(held)
+        self.evaluate(fixed)
 
-    def reconsider(self) -> None:
-        """Let every truck in turn choose its way anew while the others keep theirs."""
+    def improve(self) -> None:
+        """Let every vehicle in turn choose its route anew while the others keep theirs: an improvement pass."""
         self.better = False
-        for way in self._built.routes:
-            if self.best is None or len(self._built.routes) < 2:
+        for _, route in self._model.routes:
+            if self.best is None or len(self._model.routes) < 2:
                 return
             # by identity: cvxpy gives == another meaning
-            own = (way.parked.id, way.departs.id)
+            own = {one.id for one in route.binaries}
             others = {one: value for one, value in self.best.routes.items() if one.id not in own}
             try:
                 self._problem.relax(others, self._left_s)
@@ -158,34 +169,21 @@ class _Search:
                 continue
             self.dive(others)
 
-    def _likeliest(self, truck: int) -> dict[cp.Variable, np.ndarray]:
-        built, seen = self._built, self._task.observation
-        way = built.routes[truck]
-        start, arrives = way_begins(built, seen, truck)
-        left = trips_left(self._task.plant.trucks[truck], built.day, int(seen.states[truck].trips_today))
-        parked, departs = likeliest_way(way, start, arrives, built.day, left)
-        return {way.parked: parked, way.departs: departs}
 
+def likeliest_route(route: Route) -> tuple[Float[np.ndarray, "horizon place"], Float[np.ndarray, " arc"]]:
+    """Return the whole route that agrees most with the fractions of a solved relaxation.
 
-def likeliest_way(
-    way: Route, start: int, arrives: int, day: Int[np.ndarray, " horizon"], left: Int[np.ndarray, " day"]
-) -> tuple[Float[np.ndarray, "horizon place"], Float[np.ndarray, " arc"]]:
-    """Return the whole way that agrees most with the fractions of a solved relaxation.
-
-    The agreement of a way is the sum of the fractions over the places and trips that it takes; the best is found by
+    The agreement of a route is the sum of the fractions over the places and trips that it takes; the best is found by
     dynamic programming over step, place and trips made in the day.
-
-    Parameters
-    ----------
-    start, arrives : place and step at which the way begins
-    day, left : number of the day of each step, and trips it may begin on each day
     """
-    arcs, (horizon, places) = way.arcs, way.parked.shape
-    stay, go = way.parked.value, _ON_THE_ROAD * way.departs.value - _TRIP
+    network = route.network
+    start, arrives, day = network.start, network.arrives, network.day
+    arcs, (horizon, places) = network.arcs, route.parked.shape
+    stay, go = route.parked.value, _ON_THE_ROAD * route.departs.value - _TRIP
     parked, departs = np.zeros((horizon, places)), np.zeros(len(arcs))
     if arrives >= horizon:
         return parked, departs
-    most = np.minimum(left, _MOST_TRIPS)
+    most = np.minimum(network.trips_left, _MOST_TRIPS)
     leaving: dict[tuple[int, int], list[int]] = {}
     for arc, (t, s) in enumerate(zip(arcs.departure, arcs.origin, strict=True)):
         leaving.setdefault((int(t), int(s)), []).append(arc)

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Termination
-from gridferry.controllers.model.parts import MessOptions
+from gridferry.controllers.model.ahead import SocAtHorizon
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.repair import ScheduleRepair
 
 
-def followed(
+def continued(
     plant: Plant,
     observation: Observation,
     forecast: Forecast,
-    options: MessOptions,
     previous: Plan,
     memory: Mapping[str, Any],
+    *,
+    soc_at_horizon: SocAtHorizon,
 ) -> Plan:
     """Return the rest of the last plan: a late truck drives on, stores keep to what is left of their limits.
 
@@ -27,14 +28,14 @@ def followed(
 
     Parameters
     ----------
-    options : voltage margin and end-of-horizon energy, as for the optimisation
     previous : the plan of the last step, with at least two rows
     memory : what the plan is to remember
+    soc_at_horizon : least state of charge where the horizon ends inside a day, as for the optimisation
     """
     left = min(previous.steps - 1, forecast.steps)
     ahead = first_steps(forecast, left)
     rows = slice(1, left + 1)
-    rest = ScheduleRepair(plant, observation, ahead, options).repair(
+    rest = ScheduleRepair(plant, observation, ahead, soc_at_horizon).repair(
         previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows]
     )
     found = evaluate(plant, rest, observation, ahead)

@@ -108,7 +108,7 @@ def trip_cost(
 
     Parameters
     ----------
-    km : kilometres charged for every trip by departure, `gridferry.controllers.model.energy_cost.charged_km`
+    km : kilometres charged for every trip by departure, `gridferry.controllers.devices.trucks.driving.charged_km`
     p_mw, q_mvar : the truck's power; use, for flat labour
     used_today : flat labour of the first day has been paid
     """

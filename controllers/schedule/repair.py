@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.model import energy_cost as costs
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import soc_due, trips_left
+from gridferry.controllers.devices.routing import trips_left
+from gridferry.controllers.devices.trucks.driving import charged_km
+from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.ac_evaluation import Schedules
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
@@ -53,22 +53,27 @@ class ScheduleRepair:
 
     Parameters
     ----------
-    options : voltage margin and end-of-horizon energy, as for the optimisation
+    soc_at_horizon, v_margin_pu : end-of-horizon energy and voltage margin, as for the optimisation
     """
 
-    def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, options: MessOptions):
+    def __init__(
+        self,
+        plant: Plant,
+        observation: Observation,
+        forecast: Forecast,
+        soc_at_horizon: SocAtHorizon,
+        v_margin_pu: float = 0.0,
+    ):
         self._plant, self._observation, self._forecast = plant, observation, forecast
-        self._v_margin_pu = options.v_margin_pu
+        self._v_margin_pu = v_margin_pu
         self.day = plant.days_from(observation.step, forecast.steps)
+        ends, soc_at_end = day_ends(plant, observation.step, forecast.steps, soc_at_horizon)
         self._states = [
             StoreState(
                 store,
                 float(observation.energy_mwh[index]),
                 float(observation.states[index].cycles_today),
-                {
-                    at: soc * store.energy_mwh
-                    for at, soc in soc_due(plant, observation.step, self.day, options, store).items()
-                },
+                {at: soc * store.energy_mwh for at, soc in store.due(ends, forecast.steps, soc_at_end).items()},
             )
             for index, store in enumerate(plant.storages)
         ]
@@ -78,7 +83,7 @@ class ScheduleRepair:
         self._fixed_bus = np.array([battery.bus for battery in plant.batteries], dtype=np.int64)
         self._net_load = forecast.net_load_mw(plant)
         tariff = np.array([one.feed_in_tariff for one in plant.generators])
-        self._feed_in = costs.feed_in_cost(forecast.profiled_mw(plant), tariff, plant.step_h)
+        self._feed_in = plant.step_h * forecast.profiled_mw(plant) @ tariff
 
     # ---------------------------------------------------------------------------------------------------- repairing
 
@@ -117,14 +122,14 @@ class ScheduleRepair:
             int(seen.position[index]),
             int(seen.transit_steps[index]),
             self.day,
-            trips_left(truck, self.day, int(seen.states[index].trips_today)),
+            trips_left(truck.trips_max_per_day, self.day, int(seen.states[index].trips_today)),
         )
 
     def _driving(
         self, index: int, way: Itinerary, p_mw: Float[np.ndarray, " horizon"], q_mvar: Float[np.ndarray, " horizon"]
     ) -> Float[np.ndarray, " horizon"]:
         tariff = self._plant.trucks[index].cost
-        km = costs.charged_km(tariff, self._trips, self._plant.trucks[index].stations)
+        km = charged_km(tariff, self._trips.km, self._plant.trucks[index].stations)
         used = bool(self._observation.states[index].used_today)
         return itinerary.trip_cost(tariff, way, km, p_mw, q_mvar, self.day, self._plant.step_h, used)
 

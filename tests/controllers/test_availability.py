@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.dispatch import ahead
 from cases.parts import seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.contract import Forecast, Link, Observation, Plan, Plant, Storage, Terminal
+from gridferry.controllers.devices import Stateless
+from gridferry.controllers.devices import store_block as stores
+from gridferry.controllers.devices.links.block import link_power
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
-from gridferry.controllers.model import storage as stores
-from gridferry.controllers.model.link import link_power, links_in_service
+from gridferry.controllers.model.dispatch_model import block_of
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
 from gridferry.controllers.solve import InfeasibleError, Model, solve
 
@@ -91,37 +94,30 @@ def test_a_battery_that_rests_is_always_within_what_it_can_hold(seed: int) -> No
 LINK = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.03), Terminal("L-2", 1, 1, 1.0, 0.03)), 0)
 
 
-def test_a_link_gives_what_its_weaker_end_can() -> None:
-    """The end that gives 0.5 MW loses 0.015; the other, of which half is left, takes just 0.5."""
-    there = np.array([[1.0, 1.0], [0.5, 1.0], [1.0, 0.5], [0.0, 1.0], [1.0, 0.0]])
-    power = link_power(LINK, 5, there)
+def test_a_link_gives_what_is_in_service_of_it() -> None:
+    """An end that gives 0.5 MW loses 0.015; the other takes that and its own loss."""
+    there = np.array([1.0, 0.5, 0.0])
+    power = link_power(LINK, 3, there)
     cost = 1e-3 * cp.sum(power.loss) - cp.sum(power.p[:, 1])
     solve(Model(cost, [*power.constraints, power.q == 0]))
-    whole = 0.97 / 1.03
-    np.testing.assert_allclose(power.p.value[:, 1], [whole, 0.5 * whole, 0.5, 0.0, 0.0], atol=1e-5)
-    np.testing.assert_allclose(power.p.value[3:, 0], 0.0, atol=1e-6)
+    np.testing.assert_allclose(power.p.value[:, 1], there * 0.97 / 1.03, atol=1e-5)
+    np.testing.assert_allclose(power.p.value[2], 0.0, atol=1e-6)
 
 
-def test_reactive_power_of_an_end_is_that_of_its_own_share() -> None:
-    there = np.array([[0.0, 0.4]])
-    power = link_power(LINK, 1, there)
+def test_reactive_power_of_an_end_is_that_of_the_share_in_service() -> None:
+    power = link_power(LINK, 2, np.array([0.0, 0.4]))
     solve(Model(-cp.sum(power.q), power.constraints))
-    assert power.q.value[0, 0] == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(power.q.value[0], 0.0, atol=1e-6)
     # its converter's loss has to come from its own network
     q = 0.4 / np.hypot(1.0, 0.03)
-    assert power.q.value[0, 1] == pytest.approx(q, abs=1e-3)
+    np.testing.assert_allclose(power.q.value[1], q, atol=1e-3)
 
 
-def test_links_take_their_own_columns_of_what_is_available() -> None:
-    """Devices of the sample: a truck, two batteries, two terminals."""
-    sample = two_feeders(step_s=3600)
-    there = np.ones((3, 5))
-    there[:, :3] = 0.0
-    there[1, 4] = 0.0
-    forecast = with_series(plant, look_ahead(sample, 0, 3), availability=there)
-    (power,) = links_in_service(sample.plant, forecast)
-    solve(Model(-cp.sum(power.p[:, 1]), [*power.constraints, power.q == 0]))
-    np.testing.assert_allclose(power.p.value[:, 1], [0.5 * 0.98 / 1.02, 0.0, 0.5 * 0.98 / 1.02], atol=1e-5)
+def test_the_block_of_a_link_takes_its_share_in_service_from_its_series() -> None:
+    block = block_of(LINK, ahead(LINK, 3, Stateless(), availability=[1.0, 0.0, 0.5]))
+    still = [one == 0 for one in block.q.values()]
+    solve(Model(-cp.sum(block.p[1, 1]), [*block.constraints["converters"], *still]))
+    np.testing.assert_allclose(block.p[1, 1].value, np.array([1.0, 0.0, 0.5]) * 0.97 / 1.03, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------------- controllers
@@ -135,7 +131,7 @@ def evening(horizon: int = 6) -> Case:
 
 def equipped(case: Case, **shares: np.ndarray) -> Case:
     plant, observation, forecast = case
-    return plant, observation, read_only(replace(forecast, **shares))
+    return plant, observation, read_only(with_series(plant, forecast, **shares))
 
 
 def by_links(case: Case) -> Plan:
@@ -152,22 +148,25 @@ def by_trucks(case: Case) -> Plan:
 def test_no_plan_asks_for_what_is_out_of_service(planned) -> None:
     case = evening()
     there = np.random.default_rng(4).choice([0.0, 0.3, 1.0], (6, 5))
+    there[:, 4] = there[:, 3]  # both ends of the link
     plan, whole = planned(equipped(case, availability=there)), planned(case)
-    asked = np.hypot(plan.p_mw, plan.q_mvar)
-    assert (asked <= case[0].port_s_max_mva * there + 1e-5).all()
+    set_by_plan = list(case[0].planned)
+    asked, unlimited = (np.hypot(one.p_mw, one.q_mvar)[:, set_by_plan] for one in (plan, whole))
+    rated = case[0].port_s_max_mva[set_by_plan]
+    assert (asked <= rated * there + 1e-5).all()
     assert not asked[there == 0.0].any()
     assert plan.solver.objective >= whole.solver.objective - 1e-3
     # the shares bind: whole, more was asked for
-    assert (np.hypot(whole.p_mw, whole.q_mvar) > case[0].port_s_max_mva * there + 1e-3).any()
+    assert (unlimited > rated * there + 1e-3).any()
 
 
 @pytest.mark.parametrize("planned", [by_links, by_trucks])
 def test_nothing_in_service_is_the_cost_of_doing_nothing(planned) -> None:
     plant, observation, _ = case = evening()
-    rest = np.zeros((6, plant.n_port))
+    rest = np.zeros((6, len(plant.planned)))
     plan = planned(equipped(case, availability=rest))
-    np.testing.assert_array_equal(plan.p_mw, rest)
-    np.testing.assert_array_equal(plan.q_mvar, rest)
+    np.testing.assert_array_equal(plan.p_mw[:, plant.planned], rest)
+    np.testing.assert_array_equal(plan.q_mvar[:, plant.planned], rest)
     np.testing.assert_array_equal(plan.position, np.repeat(observation.position[None, :], 6, axis=0))
 
 
@@ -200,7 +199,7 @@ def test_energy_due_is_that_of_the_strings_left() -> None:
     still = np.zeros((1, 5))
     seen = seen_as(plant, observation, energy_mwh=energy, capacity=holds[0])
     kept = by_links((plant, seen, read_only(with_series(plant, forecast, capacity=holds, availability=still))))
-    assert not kept.p_mw.any()
+    assert not kept.p_mw[:, plant.planned].any()
     with pytest.raises(InfeasibleError, match="B1 misses the energy"):
         by_links(
             (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases.dispatch import dispatch_model
 from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
 from cases.parts import seen_as, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
@@ -19,8 +20,7 @@ from gridferry.controllers.contract import (
 )
 from gridferry.controllers.joint import Joint
 from gridferry.controllers.mess_exact import MessExact
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
@@ -45,7 +45,7 @@ def test_without_devices_in_use_it_is_another_controller() -> None:
 
 def scip(case: Case) -> float:
     """The least cost of all that another solver finds."""
-    built = mess_model(*case, MessOptions(links=True))
+    built = dispatch_model(case, options=ModelOptions())
     return solve(built.model, SolveOptions(method=Method.SCIP, gap=1e-5, gap_abs=1e-3)).objective
 
 
@@ -152,9 +152,9 @@ def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio
     assert (forecast.buy_price < 0).any()
     assert (forecast.buy_price > 0).any()
     plan = joint(case, **EXACT)
-    built = mess_model(plant, observation, forecast, MessOptions(links=True))
+    built = dispatch_model(case, options=ModelOptions())
     other = solve(built.model, SolveOptions(gap=1e-6, gap_abs=1e-4))
-    best = float(built.cost_per_step.value.sum())
+    best = float(sum(one.value.sum() for one in built.costs.values()))
     assert plan.solver.bound <= best + 1e-3
     # losses have a price where waste would pay, which a cost does not show
     assert plan.solver.objective >= other.bound - built.bound_correction - 1e-3
@@ -187,7 +187,7 @@ def test_limits_that_no_plan_keeps_are_missed_by_least_or_refused() -> None:
     case = within(trade(0), 0.9995)
     plan = joint(case, **EXACT)
     assert plan.solver.status is Status.FEASIBLE
-    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_SQ]
+    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_LOW]
     assert plan.prediction.v_pu[:, 3].min() < 0.9995
     with pytest.raises(InfeasibleError):
         joint(case, **EXACT, on_infeasible="raise")

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 
 from cases.carrying import carrying
+from cases.dispatch import dispatch
 from cases.joint_trade import EXACT, controller, corrected, equipped, joint, trade, within
 from cases.parts import seen_as, with_devices
-from cases.routing_task import task
 from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import mess_model
-from gridferry.controllers.routes.diving import _Search
+from gridferry.controllers.routes.diving import Search
 from gridferry.controllers.routes.fixed_routes import route_values
 from gridferry.controllers.schedule.ac_flow import device_injections
-from gridferry.controllers.solve import Problem, SolveOptions
+from gridferry.controllers.solve import Problem
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 
 
@@ -63,14 +61,13 @@ def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: f
 def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
     plant, observation, forecast = carrying(horizon=4, trip=5.0, trucks=2)
     observation = seen_as(plant, observation, energy_mwh=np.array([1.0, 0.0]), trips_today=np.array([1, 1]))
-    built = mess_model(plant, observation, forecast, MessOptions())
-    exact = SolveOptions(gap=0.0, gap_abs=1e-3)
-    given = task((plant, observation, forecast), exact)
-    search = _Search(Problem(built.model), built, given)
+    given = dispatch((plant, observation, forecast))
+    built = given.build()
+    search = Search(Problem(built.model), built, given)
 
     def evaluate(targets: list[int], order: list[int]) -> float:
-        values = route_values(plant, built, observation, np.array([targets] * 4))
-        ways = [built.routes[truck] for truck in order]
+        values = route_values(built, np.array([targets] * 4))
+        ways = [built.routes[truck][1] for truck in order]
         search.evaluate({one: values[one] for way in ways for one in (way.parked, way.departs)})
         assert search.best is not None
         return search.best.outcome.objective

@@ -240,7 +240,7 @@ def test_an_upper_voltage_limit_that_only_false_losses_could_keep_is_reported_as
     assert plan.solver.status is Status.FEASIBLE
     assert plan.solver.cone_gap < 1e-6
     assert plan.prediction.v_pu.max() > 1.01
-    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_SQ]
+    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_HIGH]
 
 
 def lossy_hour(start_mwh: float, price: float) -> tuple[MessExact, Observation, Forecast]:
@@ -268,6 +268,6 @@ def test_an_overloaded_line_is_reported_where_export_at_negative_prices_is_settl
     plant = replace(sample.plant, feeders=(feeder,), export_price_ratio=0.5)
     day = replace(sample.day, buy_price=-sample.day.buy_price)
     plan = controller(plant).plan(at_start(plant), day)
-    assert NoteKind.VIOLATED_I_SQ in [note.kind for note in plan.solver.violations]
+    assert NoteKind.VIOLATED_LOADING in [note.kind for note in plan.solver.violations]
     v, _ = solve_sweep(feeder, -day.load_p_mw, -day.load_q_mvar)
     assert np.abs(plan.prediction.v_pu - np.abs(v)).max() < 1e-5

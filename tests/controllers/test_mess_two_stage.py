@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases.dispatch import dispatch_model
 from cases.parts import forecast_of, plant_of, seen_as, with_devices
 from gridferry.controllers.conformance.dry_run import after, rehearse
 from gridferry.controllers.conformance.sample_plants import (
@@ -34,8 +35,6 @@ from gridferry.controllers.contract import (
     TruckCost,
 )
 from gridferry.controllers.mess_two_stage import MessTwoStage, MessTwoStageSettings
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import mess_model
 from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.repair import ScheduleRepair
 from gridferry.controllers.solve import SolveOptions, solve
@@ -170,9 +169,9 @@ def test_no_plan_beats_the_bound_and_the_bound_holds_for_the_exact_problem(sampl
     )
     sample = replace(sample, day=read_only(day))
     seen, ahead, plan = day_ahead(sample, gap=1e-3)
-    exact = mess_model(sample.plant, seen, ahead, MessOptions())
+    exact = dispatch_model((sample.plant, seen, ahead))
     proved = solve(exact.model, SolveOptions(gap=1e-3))
-    cost = float(exact.cost_per_step.value.sum())
+    cost = float(sum(one.value.sum() for one in exact.costs.values()))
     assert plan.solver.bound <= cost + 1e-4
     assert plan.solver.objective >= proved.bound - exact.bound_correction - 1e-4
     assert plan.solver.gap == pytest.approx(
@@ -298,12 +297,12 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() ->
     sample = three_bus(step_s=3600)
     seen, ahead = at_start(sample.plant), look_ahead(sample, 0, 24)
     there = np.full((1, 24, 1), 2, dtype=np.int64)
-    relaxed = ScheduleRepair(sample.plant, seen, ahead, MessOptions())
+    relaxed = ScheduleRepair(sample.plant, seen, ahead, "store")
     resting = relaxed.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
     lowest = evaluate(sample.plant, resting, seen, ahead).flow.v_pu[0, 2:].min()
     feeder = replace(sample.plant.feeders[0], v_min_pu=np.full(3, lowest + 2e-4))
     plant = replace(sample.plant, feeders=(feeder,))
-    strict = ScheduleRepair(plant, seen, ahead, MessOptions())
+    strict = ScheduleRepair(plant, seen, ahead, "store")
     resting = strict.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
     held, notes = two_stage(plant)._restored(seen, ahead, strict, resting)
     assert strict.fitness(resting)[1][0] > 0
@@ -337,7 +336,7 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     seen, ahead = at_start(case.plant), case.forecaster.at(0)
     plan = two_stage(case.plant, iterations=100, gap=5e-3).plan(seen, ahead)
     feeder = case.plant.feeders[0]
-    repair = ScheduleRepair(case.plant, seen, ahead, MessOptions())
+    repair = ScheduleRepair(case.plant, seen, ahead, "store")
     resting = np.repeat(seen.position[None, None], plan.steps, axis=1)
     idle = repair.fitness(repair.repair(resting, np.zeros((1, 48, 1)), np.zeros((1, 48, 1))))
     assert idle[1][0] > 0.01

@@ -10,11 +10,14 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from cases.dispatch import dispatch_model
 from cases.parts import seen_as, with_devices
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
-from gridferry.controllers.model.link_dispatch import SquaredLimits, mvdc_model
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.settings import read_settings
@@ -263,13 +266,18 @@ def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bo
         return wasserstein_margin(rows, samples, confidence=1 - beta, radius=radius, norm=Norm.ONE, support=support)
 
     low, high = np.full(v.shape, 0.996**2), np.full(v.shape, 1.05**2)
-    ours = mvdc_model(plant, observation, forecast, SquaredLimits(low + margin(-a), high - margin(a)))
-    short = solve(ours.model).objective
-    none = mvdc_model(plant, observation, forecast, SquaredLimits(low, high))
+
+    def between(low: np.ndarray, high: np.ndarray) -> DispatchModel:
+        limits = Limits(v_low_sq=low, v_high_sq=high, rating=np.ones((4, plant.n_branch)))
+        return dispatch_model((plant, observation, forecast), limits=limits, options=ModelOptions())
+
+    short = solve(between(low + margin(-a), high - margin(a)).model).objective
+    none = between(low, high)
     # the voltages have no limits of their own here but those inside the chance constraints
-    full = mvdc_model(plant, observation, forecast, SquaredLimits(0 * low, 4 * high))
+    full = between(0 * low, 4 * high)
     chances = []
-    for flow, at, feeder in zip(full.flows, plant.bus_slices, plant.feeders, strict=True):
+    flows = [network.flow for network in full.networks.values()]
+    for flow, at, feeder in zip(flows, plant.bus_slices, plant.feeders, strict=True):
         away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
         for t in range(4):
             y, row = flow.v_sq[t, away], a[t, at][away]

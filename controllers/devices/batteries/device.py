@@ -27,6 +27,7 @@ class Battery(Device[StoreState]):
     """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
 
     table: ClassVar[str] = "batteries"
+    block: ClassVar[str] = "gridferry.controllers.devices.batteries.block:battery_block"
     port_kind: ClassVar[str] = "battery"
     Config: ClassVar[type[BatteryConfig]] = BatteryConfig
     State: ClassVar[type[StoreState]] = StoreState

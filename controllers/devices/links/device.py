@@ -55,6 +55,7 @@ class Link(Device[Stateless]):
     """
 
     table: ClassVar[str] = "links"
+    block: ClassVar[str] = "gridferry.controllers.devices.links.block:link_block"
     port_kind: ClassVar[str] = "terminal"
     Config: ClassVar[type[LinkConfig]] = LinkConfig
     series: ClassVar[Mapping[str, Series]] = {

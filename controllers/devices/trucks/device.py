@@ -106,6 +106,7 @@ class Truck(Device[TruckState]):
     """
 
     table: ClassVar[str] = "trucks"
+    block: ClassVar[str] = "gridferry.controllers.devices.trucks.block:truck_block"
     port_kind: ClassVar[str] = "truck"
     Config: ClassVar[type[TruckConfig]] = TruckConfig
     State: ClassVar[type[TruckState]] = TruckState

@@ -8,31 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.dispatch import dispatch_model
 from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
+from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, solve
 
 Case = tuple[Plant, Observation, Forecast]
 EXACT = SolveOptions(gap=1e-7, gap_abs=1e-5)
 
 
-def built(case: Case, carried: bool) -> MessModel:
-    return mess_model(*case, MessOptions(carried=carried))
+def built(case: Case, by_station: bool) -> DispatchModel:
+    return dispatch_model(case, energy_by_station=by_station)
 
 
-def optimum(case: Case, carried: bool) -> float:
+def optimum(case: Case, by_station: bool) -> float:
     try:
-        return solve(built(case, carried).model, EXACT).objective
+        return solve(built(case, by_station).model, EXACT).objective
     except InfeasibleError:
         return np.inf
 
 
-def relaxed(case: Case, carried: bool) -> float:
+def relaxed(case: Case, by_station: bool) -> float:
     try:
-        return Problem(built(case, carried).model).relax().objective
+        return Problem(built(case, by_station).model).relax().objective
     except InfeasibleError:
         return np.inf
 
@@ -62,30 +62,30 @@ def test_whole_trucks_do_what_they_would_with_one_store(
     seed: int, trucks: int, transit: list[int], soc: list[float]
 ) -> None:
     case = measured(instance(seed, trucks, horizon=6), transit, soc)
-    assert optimum(case, carried=True) == pytest.approx(optimum(case, carried=False), rel=1e-5, abs=1e-4)
+    assert optimum(case, by_station=True) == pytest.approx(optimum(case, by_station=False), rel=1e-5, abs=1e-4)
 
 
 @settings(max_examples=15)
 @anything
 def test_the_relaxation_is_never_weaker(seed: int, trucks: int, transit: list[int], soc: list[float]) -> None:
     case = measured(instance(seed, trucks, horizon=8), transit, soc)
-    assert relaxed(case, carried=True) >= relaxed(case, carried=False) - 1e-4
+    assert relaxed(case, by_station=True) >= relaxed(case, by_station=False) - 1e-4
 
 
 def test_half_a_truck_cannot_charge_here_and_discharge_there_without_a_trip() -> None:
     """A trip of 120 brings 1 MWh, worth 100, so that none is made. One store for both halves would bring 250 for 60."""
     case = carrying(horizon=6, trip=120.0)
-    assert optimum(case, carried=True) == pytest.approx(6 * IDLE, abs=0.1)
-    assert optimum(case, carried=False) == pytest.approx(6 * IDLE, abs=0.1)
-    assert relaxed(case, carried=True) == pytest.approx(6 * IDLE, abs=0.1)
-    assert relaxed(case, carried=False) <= 6 * IDLE - (250.0 - 60.0) + 0.1
+    assert optimum(case, by_station=True) == pytest.approx(6 * IDLE, abs=0.1)
+    assert optimum(case, by_station=False) == pytest.approx(6 * IDLE, abs=0.1)
+    assert relaxed(case, by_station=True) == pytest.approx(6 * IDLE, abs=0.1)
+    assert relaxed(case, by_station=False) <= 6 * IDLE - (250.0 - 60.0) + 0.1
 
 
 def test_a_trip_that_pays_is_made_and_bounded_by_what_it_brings() -> None:
     """Charging, an hour on the road, discharging: 1 MWh, worth 100, for 40."""
     case = carrying(horizon=3, trip=40.0)
-    assert optimum(case, carried=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
-    assert relaxed(case, carried=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
+    assert optimum(case, by_station=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
+    assert relaxed(case, by_station=True) == pytest.approx(3 * IDLE - PRICE + 40.0, abs=0.1)
 
 
 @pytest.mark.parametrize("arrives", [0, 2, 5, 6, 9])
@@ -102,10 +102,11 @@ def test_what_a_truck_on_the_road_carries_can_be_had_where_and_when_it_arrives(a
     )
     case = (plant, seen, forecast)
     brings = PRICE if arrives < 6 else 0.0
-    assert optimum(case, carried=True) == pytest.approx(6 * IDLE - brings, abs=0.1)
-    model = built(case, carried=True)
+    assert optimum(case, by_station=True) == pytest.approx(6 * IDLE - brings, abs=0.1)
+    model = built(case, by_station=True)
     assert Problem(model.model).relax().objective == pytest.approx(6 * IDLE - brings, abs=0.1)
-    at_a, at_b = (one.discharge.value for one in model.stores[0].at)
+    (truck,) = plant.trucks
+    at_a, at_b = (np.maximum(one.value, 0.0) for one in model.blocks[truck.key].p.values())
     assert np.abs(at_a).max() < 1e-5
     assert np.abs(at_b[:arrives]).max(initial=0.0) < 1e-5
 
@@ -126,6 +127,6 @@ def test_energy_outside_the_window_is_carried_as_it_is(start: float, brings: flo
     seen = seen_as(plant, observation, energy_mwh=np.array([start]))
     case = (plant, seen, dark)
     expected = 4 * IDLE - PRICE * brings + (10.0 if brings else 0.0)
-    assert optimum(case, carried=True) == pytest.approx(expected, abs=0.1)
-    assert optimum(case, carried=False) == pytest.approx(expected, abs=0.1)
-    assert relaxed(case, carried=True) >= relaxed(case, carried=False) - 1e-6
+    assert optimum(case, by_station=True) == pytest.approx(expected, abs=0.1)
+    assert optimum(case, by_station=False) == pytest.approx(expected, abs=0.1)
+    assert relaxed(case, by_station=True) >= relaxed(case, by_station=False) - 1e-6

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases.dispatch import dispatch_model
 from cases.parts import with_devices
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant, Storage
-from gridferry.controllers.model import routing
-from gridferry.controllers.model import storage_plan as mess_plan
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import MessModel, mess_model, trips_left
+from gridferry.controllers.model import plan as read
+from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
 
 GAP = 1e-5
@@ -24,9 +23,9 @@ GAP = 1e-5
 
 def solved(
     case: tuple[Plant, Observation, Forecast], method: Method = Method.OUTER_APPROXIMATION, hint: bool = True
-) -> tuple[MessModel, float, float]:
+) -> tuple[DispatchModel, float, float]:
     """The model, its optimal cost and its bound."""
-    built = mess_model(*case, MessOptions())
+    built = dispatch_model(case)
     model = built.model if hint else replace(built.model, follows=())
     outcome = solve(model, SolveOptions(method=method, gap=GAP, gap_abs=1e-5))
     assert outcome.bound <= outcome.objective
@@ -70,18 +69,15 @@ def test_no_route_found_by_brute_force_is_cheaper(seed: int) -> None:
     except InfeasibleError:
         cost = np.inf
     cheapest, tried = np.inf, set()
-    built = mess_model(*case, MessOptions())
-    way, stations = built.routes[0], built.stations[0]
-    start = stations.index(plant.trucks[0].initial_station)
-    left = trips_left(plant.trucks[0], built.day, 0)
-    for wanted in itertools.product(stations, repeat=5):
-        parked, departs = routing.follow(
-            np.array(wanted, dtype=np.int64), way.arcs, stations, start, 0, built.day, left
-        )
-        if departs.tobytes() in tried:
+    built = dispatch_model(case)
+    ((_, way),) = built.routes
+    for wanted in itertools.product(way.network.stations, repeat=5):
+        values = way.values(np.array(wanted, dtype=np.int64))
+        trips = values[way.departs].tobytes()
+        if trips in tried:
             continue
-        tried.add(departs.tobytes())
-        held = [way.parked == parked, way.departs == departs]
+        tried.add(trips)
+        held = [variable == value for variable, value in values.items()]
         model = replace(built.model, constraints=[*built.model.constraints, *held])
         try:
             cheapest = min(cheapest, solve(model, SolveOptions(gap=1e-7)).objective)
@@ -104,8 +100,9 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
     except InfeasibleError:
         return
     tau = plant.roads.transit_steps(forecast.congestion, plant.step_s)
-    target = mess_plan.destinations(built, observation)
-    p, q = mess_plan.setpoints(plant, built)
+    target = read.positions(built)
+    p, q = read.setpoints(built)
+    days = plant.days_from(observation.step, 6)
     energy = np.stack(
         [
             observation.energy_mwh[k] + np.append(0.0, np.cumsum(plant.step_h * gain_mw(store, p[:, k], q[:, k])))
@@ -117,7 +114,7 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
         here, free_at, begun = truck.initial_station, 0, {}
         for t in range(6):
             if t >= free_at and target[t, k] != here:
-                begun[built.day[t]] = begun.get(built.day[t], 0) + 1
+                begun[days[t]] = begun.get(days[t], 0) + 1
                 free_at = t + tau[t, here, target[t, k]]
                 here = target[t, k]
             if t < free_at:
@@ -128,36 +125,26 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
         cycled = (truck.storage.eta_charge * charge + discharge / truck.storage.eta_discharge) / (
             2 * truck.storage.energy_mwh
         )
-        for day in range(built.day[-1] + 1):
-            assert cycled[built.day == day].sum() <= truck.storage.cycles_max_per_day + 1e-6
+        for day in range(days[-1] + 1):
+            assert cycled[days == day].sum() <= truck.storage.cycles_max_per_day + 1e-6
     for index, store in enumerate(plant.storages):
         assert np.hypot(p[:, index], q[:, index]).max() <= store.s_max_mva
         assert np.abs(p[:, index]).max() <= store.p_max_mw
         assert energy[1:, index].min() >= store.soc_min * store.energy_mwh - 1e-5
         assert energy[1:, index].max() <= store.soc_max * store.energy_mwh + 1e-5
-        ends = [*(np.flatnonzero(np.diff(built.day)) + 1), 6]
+        ends = [*(np.flatnonzero(np.diff(days)) + 1), 6]
         assert energy[ends, index].min() >= store.soc_end_min * store.energy_mwh - 1e-5
-    assert mess_plan.cone_gap(built) < 1e-6
-    assert mess_plan.cost_per_step(plant, built, p).sum() == pytest.approx(cost, rel=1e-5, abs=1e-3)
+    assert read.cone_gap(built) < 1e-6
+    assert read.cost_of_plan(built).sum() == pytest.approx(cost, rel=1e-5, abs=1e-3)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), wanted=st.lists(st.integers(0, 1), min_size=6, max_size=6))
 def test_the_bound_is_below_the_cost_of_any_route(seed: int, wanted: list[int]) -> None:
     case = instance(seed, trucks=1, horizon=6)
-    plant, observation, _ = case
-    built = mess_model(*case, MessOptions())
-    way, stations = built.routes[0], built.stations[0]
-    parked, departs = routing.follow(
-        np.array(wanted, dtype=np.int64),
-        way.arcs,
-        stations,
-        stations.index(int(observation.position[0])),
-        0,
-        built.day,
-        trips_left(plant.trucks[0], built.day, 0),
-    )
-    held = [way.parked == parked, way.departs == departs]
+    built = dispatch_model(case)
+    ((_, way),) = built.routes
+    held = [variable == value for variable, value in way.values(np.array(wanted, dtype=np.int64)).items()]
     try:
         any_cost = solve(replace(built.model, constraints=[*built.model.constraints, *held])).objective
     except InfeasibleError:
@@ -178,14 +165,11 @@ def test_buying_and_selling_or_charging_and_discharging_at_once_never_pays(
         built, _, _ = solved(case)
     except InfeasibleError:
         return
-    g = np.stack([one.value for one in built.import_mw], axis=1)
+    g = np.stack([one.import_mw.value for one in built.networks.values()], axis=1)
     paid = np.where(g > 0, g, ratio * g).sum(axis=1) * price
-    fit = 10.0 * forecast.generation_mw.sum(axis=1)
-    wear = sum(one.store.cost_per_mwh_charged * one.total.charge.value for one in built.stores)
-    truck = built.cost_per_step.value - paid - fit - wear
-    assert truck.sum() >= -1e-4
-    assert truck.sum() <= 1e3
+    np.testing.assert_allclose(built.costs["grid"].value, paid, atol=1e-4)
     slope = np.minimum(price, ratio * price)
-    for one in built.stores:
-        both = np.minimum(one.total.charge.value, one.total.discharge.value)
+    assert len(built.exclusive) == sum(device.stores for device in plant.devices)
+    for one in built.exclusive.values():
+        both = np.minimum(one.first.value, one.second.value)
         assert np.max(both[slope < 0], initial=0.0) < 1e-5

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from gridferry.controllers.contract import Labour, Mileage, Storage, TruckCost
-from gridferry.controllers.model import energy_cost as costs
-from gridferry.controllers.model import routing
-from gridferry.controllers.model import storage as stores
+from gridferry.controllers.devices import routing
+from gridferry.controllers.devices import store_block as stores
+from gridferry.controllers.devices.trucks.driving import charged_km, driving_cost
+from gridferry.controllers.model.energy_cost import energy_cost
 from gridferry.controllers.schedule.settlement import settled_mw
 from gridferry.controllers.solve import InfeasibleError, Model, solve
-from gridferry.networks.roads.travel import DistanceMatrix, Trips
+from gridferry.networks.roads.travel import DistanceMatrix
 
 STORE = Storage(2.0, 1.0, 1.25, 0.8, 0.5, 0.0, 0.1, 0.9, 0.5, 0.5, 1.0, 3.0)
 
@@ -68,8 +69,19 @@ ROADS = DistanceMatrix(("A", "B", "C"), KM, speed_km_h=20.0, install_min=0.0)
 
 
 def arcs_over(horizon: int, congestion: np.ndarray, stations: tuple[int, ...] = (0, 1, 2)) -> routing.Arcs:
-    roads = ROADS.on_every_road(congestion)
-    return routing.travel_arcs(ROADS.transit_steps(roads, 1800), ROADS.trips(roads), stations)
+    return routing.travel_arcs(ROADS.transit_steps(ROADS.on_every_road(congestion), 1800), stations)
+
+
+def network(arcs: routing.Arcs, horizon: int, *, arrives: int = 0, trips: int = 9) -> routing.TimeSpaceNetwork:
+    """What a vehicle can do that begins at A, or arrives there."""
+    return routing.TimeSpaceNetwork(
+        stations=(0, 1, 2),
+        start=0,
+        arrives=arrives,
+        day=np.zeros(horizon, dtype=np.int64),
+        trips_left=np.array([trips]),
+        arcs=arcs,
+    )
 
 
 def test_transit_takes_longer_for_departures_in_heavy_traffic() -> None:
@@ -81,7 +93,7 @@ def test_transit_takes_longer_for_departures_in_heavy_traffic() -> None:
 
 def reach(arcs: routing.Arcs, *, arrives: int = 0, trips: int = 9, horizon: int = 6) -> tuple[routing.Route, float]:
     """Get to station C as early as can be."""
-    way = routing.route(arcs, 3, horizon, 0, arrives, np.zeros(horizon, dtype=np.int64), np.array([trips]))
+    way = routing.route(network(arcs, horizon, arrives=arrives, trips=trips))
     outcome = solve(Model(-cp.sum(way.parked[:, 2]) + 1e-3 * cp.sum(way.departs), way.constraints, way.binaries))
     return way, outcome.objective
 
@@ -91,8 +103,7 @@ def test_a_truck_is_at_one_place_or_on_the_road() -> None:
     parked = np.round(way.parked.value)
     assert parked.sum(axis=1).tolist() == [0, 0, 0, 1, 1, 1]
     assert parked[:, 2].sum() == 3
-    target = routing.destinations(way.departs.value, way.arcs, (0, 1, 2), 0, 6)
-    assert target.tolist() == [2] * 6
+    assert way.stations.tolist() == [2] * 6
 
 
 def test_a_truck_on_the_road_can_act_only_after_its_arrival() -> None:
@@ -115,9 +126,9 @@ def test_trips_begun_today_are_missing_from_the_days_trips() -> None:
 
 def test_following_wanted_stations_gives_a_feasible_route() -> None:
     arcs = arcs_over(8, np.array([0.0, 0, 60, 60, 0, 0, 0, 0]))
-    day = np.zeros(8, dtype=np.int64)
-    parked, departs = routing.follow(np.array([0, 0, 1, 1, 1, 1, 0, 0]), arcs, (0, 1, 2), 0, 0, day, np.array([2]))
-    way = routing.route(arcs, 3, 8, 0, 0, day, np.array([2]))
+    wanted = np.array([0, 0, 1, 1, 1, 1, 0, 0])
+    way, fixed = (routing.route(network(arcs, 8, trips=2), one) for one in (None, wanted))
+    parked, departs = fixed.parked.value, fixed.departs.value
     solve(Model(cp.sum(way.departs), [*way.constraints, way.parked == parked, way.departs == departs], way.binaries))
     assert parked[:, 0].tolist() == [1, 1, 0, 0, 0, 0, 0, 1]
     assert parked[:, 1].tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
@@ -128,7 +139,7 @@ def test_following_wanted_stations_gives_a_feasible_route() -> None:
 )
 def test_energy_cost_is_the_tariff_whatever_its_curvature(price: float, ratio: float) -> None:
     exchange = np.array([2.0, -1.0, 0.0])
-    cost = costs.energy_cost(cp.Constant(exchange), np.full(3, price), ratio, 0.5, np.full(3, 10.0))
+    cost = energy_cost(cp.Constant(exchange), np.full(3, price), ratio, 0.5, np.full(3, 10.0))
     outcome = solve(Model(cp.sum(cost.per_step), cost.constraints, cost.binaries)) if cost.constraints else None
     expected = 0.5 * price * settled_mw(exchange, ratio).sum()
     assert expected == pytest.approx(0.5 * price * (2.0 - ratio))
@@ -140,12 +151,13 @@ def test_a_trip_costs_its_fuel_and_the_hours_on_the_road(mileage: Mileage, km: f
     """A to B with 60 min of delay: 1.5 h at 8, and 10 km (or the longest leg, 30 km) at 0.4."""
     rule = TruckCost(0.4, 8.0, mileage, Labour.TRAVEL, 0.0)
     trips = ROADS.trips(ROADS.on_every_road(np.full(5, 60.0)))
-    charged = costs.charged_km(rule, trips, (0, 1, 2))
+    charged = charged_km(rule, trips.km, (0, 1, 2))
     assert charged[0, 0, 1] == km
-    arcs = routing.Arcs(np.array([1]), np.array([4]), np.array([0]), np.array([1]), charged[1:2, 0, 1])
-    day = np.zeros(5, dtype=np.int64)
-    driving = costs.driving_cost(rule, arcs, cp.Constant([1.0]), (), day, 0.5, 0, False)
-    np.testing.assert_allclose(driving.per_step.value, [0.0, 0.4 * km + 4.0, 4.0, 4.0, 0.0])
+    trip = network(routing.Arcs(np.array([1]), np.array([4]), np.array([0]), np.array([1])), 5)
+    made = cp.Constant([1.0])
+    driving = driving_cost(rule, trip, charged[1:2, 0, 1], made, (), step_h=0.5, used_today=False)
+    np.testing.assert_allclose(driving.fuel.value, [0.0, 0.4 * km, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(driving.labour.value, [0.0, 4.0, 4.0, 4.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -153,17 +165,17 @@ def test_a_trip_costs_its_fuel_and_the_hours_on_the_road(mileage: Mileage, km: f
 )
 def test_flat_labour_is_due_once_on_a_day_of_use(share: float, drives: float, used_today: bool, due: float) -> None:
     rule = TruckCost(0.0, 10.0, Mileage.LEG, Labour.FLAT_IF_USED, 8.0)
-    arcs = routing.Arcs(np.array([1]), np.array([2]), np.array([0]), np.array([1]), np.array([10.0]))
-    day = np.zeros(4, dtype=np.int64)
+    trip = network(routing.Arcs(np.array([1]), np.array([2]), np.array([0]), np.array([1])), 4)
+    made = cp.Constant([drives])
     power = cp.Constant(np.array([0.0, 0.0, share, share]))
-    driving = costs.driving_cost(rule, arcs, cp.Constant([drives]), (power,), day, 1.0, 0, used_today)
-    outcome = solve(Model(cp.sum(driving.per_step), driving.constraints, driving.binaries))
+    driving = driving_cost(rule, trip, np.array([10.0]), made, (power,), step_h=1.0, used_today=used_today)
+    outcome = solve(Model(cp.sum(driving.fuel + driving.labour), driving.constraints, driving.used))
     assert outcome.objective == pytest.approx(due, abs=1e-6)
 
 
 def test_only_the_longest_leg_is_charged_between_different_stations() -> None:
     rule = TruckCost(1.0, 0.0, Mileage.LONGEST_LEG, Labour.TRAVEL, 0.0)
-    charged = costs.charged_km(rule, Trips(np.ones((1, 3, 3)), KM[None]), (0, 1, 2))
+    charged = charged_km(rule, KM[None], (0, 1, 2))
     assert np.diag(charged[0]).tolist() == [0.0, 0.0, 0.0]
 
 

@@ -11,34 +11,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
+from cases.dispatch import EXACT, Case, dispatch, dispatch_model
 from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
-from cases.routing_task import EXACT, Case, task
 from gridferry.controllers.contract import SolverOutcome, Termination
-from gridferry.controllers.model import routing
-from gridferry.controllers.model import storage_plan as mess_plan
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.solution import Task
-from gridferry.controllers.model.storage_dispatch import MessModel, mess_model
-from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_way, search_routes
+from gridferry.controllers.devices import routing
+from gridferry.controllers.model import plan as read
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.solution import Dispatch
+from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_route, search_routes
 from gridferry.controllers.routes.fixed_routes import route_values
-from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolveOptions, Values, solve
+from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolveOptions, solve
 
 # ----------------------------------------------------------------------------------------------------------------- ways
 
 
-def network(seed: int, horizon: int, places: int) -> tuple[routing.Route, int, int, np.ndarray, np.ndarray]:
-    """A way through a drawn network: transit times, first place and step, days, trips left."""
+def network(seed: int, horizon: int, places: int) -> routing.TimeSpaceNetwork:
+    """A drawn network: transit times, first place and step, days, trips left."""
     rng = np.random.default_rng(seed)
     steps = np.array(list(np.ndindex(horizon, places, places)))
     arrival = steps[:, 0] + rng.integers(1, 4, len(steps))
     keep = (steps[:, 1] != steps[:, 2]) & (arrival < horizon)
     (departure, origin, target), arrival = steps[keep].T, arrival[keep]
-    arcs = routing.Arcs(departure, arrival, origin, target, np.ones(len(arrival)))
+    arcs = routing.Arcs(departure, arrival, origin, target)
     day = (np.arange(horizon) + int(rng.integers(0, horizon))) // horizon
     left = rng.integers(0, 4, int(day[-1]) + 1)
     start, arrives = int(rng.integers(0, places)), int(rng.integers(0, horizon + 2)) if rng.random() < 0.5 else 0
-    return routing.route(arcs, places, horizon, start, arrives, day, left), start, arrives, day, left
+    return routing.TimeSpaceNetwork(
+        stations=tuple(range(places)), start=start, arrives=arrives, day=day, trips_left=left, arcs=arcs
+    )
 
 
 def suggest(way: routing.Route, parked: np.ndarray, departs: np.ndarray) -> None:
@@ -57,55 +58,55 @@ def assert_way(way: routing.Route, parked: np.ndarray, departs: np.ndarray) -> N
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), horizon=st.integers(1, 12), places=st.integers(1, 4))
 def test_any_fractions_give_a_way_that_a_truck_can_take(seed: int, horizon: int, places: int) -> None:
-    way, *given_so = network(seed, horizon, places)
+    way = routing.route(network(seed, horizon, places))
     rng = np.random.default_rng(seed + 1)
     suggest(way, rng.uniform(-1e-9, 1.0, way.parked.shape), rng.uniform(-1e-9, 1.0, way.departs.shape))
-    assert_way(way, *likeliest_way(way, *given_so))
+    assert_way(way, *likeliest_route(way))
 
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), horizon=st.integers(1, 12), places=st.integers(1, 4))
 def test_a_whole_way_is_recovered_as_it_is(seed: int, horizon: int, places: int) -> None:
-    way, start, arrives, day, left = network(seed, horizon, places)
+    way = routing.route(network(seed, horizon, places))
     wanted = np.repeat(np.random.default_rng(seed + 1).integers(0, places, horizon), 2)[:horizon]
-    parked, departs = routing.follow(wanted, way.arcs, tuple(range(places)), start, arrives, day, left)
+    parked, departs = routing.follow(way.network, wanted)
     assert_way(way, parked, departs)
-    found = likeliest_way(way, start, arrives, day, left)
+    found = likeliest_route(way)
     np.testing.assert_array_equal(found[0], parked)
     np.testing.assert_array_equal(found[1], departs)
 
 
 def every_way(
-    way: routing.Route, here: int, step: int, day: np.ndarray, left: Sequence[int]
+    way: routing.TimeSpaceNetwork, here: int, step: int, left: Sequence[int]
 ) -> Iterator[tuple[list[tuple[int, int]], list[int]]]:
     """All that a truck could do from a place and step on: where it is parked, and the trips it makes."""
-    horizon = way.parked.shape[0]
-    if step >= horizon:
+    if step >= way.horizon:
         yield [], []
         return
-    for places, trips in every_way(way, here, step + 1, day, left):
+    for places, trips in every_way(way, here, step + 1, left):
         yield [(step, here), *places], trips
     for arc in np.flatnonzero((way.arcs.departure == step) & (way.arcs.origin == here)):
         spent = list(left)
-        spent[day[step]] -= 1
-        if spent[day[step]] < 0:
+        spent[way.day[step]] -= 1
+        if spent[way.day[step]] < 0:
             continue
-        for places, trips in every_way(way, int(way.arcs.target[arc]), int(way.arcs.arrival[arc]), day, spent):
+        for places, trips in every_way(way, int(way.arcs.target[arc]), int(way.arcs.arrival[arc]), spent):
             yield places, [int(arc), *trips]
 
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), horizon=st.integers(1, 6), places=st.integers(1, 3))
 def test_no_way_agrees_more_with_the_fractions(seed: int, horizon: int, places: int) -> None:
-    way, start, arrives, day, left = network(seed, horizon, places)
+    drawn = network(seed, horizon, places)
+    way = routing.route(drawn)
     rng = np.random.default_rng(seed + 1)
     stay, go = rng.uniform(0.0, 1.0, way.parked.shape), rng.uniform(0.0, 1.0, way.departs.shape)
     suggest(way, stay, go)
-    parked, departs = likeliest_way(way, start, arrives, day, left)
+    parked, departs = likeliest_route(way)
     go = _ON_THE_ROAD * go - _TRIP
     most = max(
         sum(stay[at] for at in places_taken) + sum(go[arc] for arc in trips)
-        for places_taken, trips in every_way(way, start, arrives, day, left.tolist())
+        for places_taken, trips in every_way(drawn, drawn.start, drawn.arrives, drawn.trips_left.tolist())
     )
     assert (parked * stay).sum() + (departs * go).sum() == pytest.approx(most, abs=1e-9)
 
@@ -113,14 +114,14 @@ def test_no_way_agrees_more_with_the_fractions(seed: int, horizon: int, places: 
 # --------------------------------------------------------------------------------------------------------------- search
 
 
-def searched(one: Task, tries: Sequence[Values] = ()) -> tuple[SolverOutcome, MessModel]:
-    built = mess_model(one.plant, one.observation, one.forecast, one.options)
-    return search_routes(Problem(built.model), built, one, tries), built
+def searched(one: Dispatch, *starts: np.ndarray) -> tuple[SolverOutcome, DispatchModel]:
+    built = one.build()
+    return search_routes(built, replace(one, warm_starts=starts)), built
 
 
 def true_optimum(case: Case, method: Method = Method.SCIP) -> float:
     """With one store per truck, by another solver."""
-    built = mess_model(*case, MessOptions(carried=False))
+    built = dispatch_model(case, energy_by_station=False)
     return solve(built.model, SolveOptions(method=method, gap=1e-6, gap_abs=1e-4)).objective
 
 
@@ -133,16 +134,16 @@ def test_bound_and_plan_enclose_the_optimum_that_scip_finds(seed: int, trucks: i
         best = true_optimum(case)
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
-            searched(task(case, asked))
+            searched(dispatch(case, asked))
         return
-    outcome, built = searched(task(case, asked))
+    outcome, built = searched(dispatch(case, asked))
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
     assert outcome.objective - outcome.bound <= asked.tolerance(outcome.objective)
     assert outcome.termination is Termination.GAP_REACHED
     # the variables are those of the plan
     assert float(built.model.cost.value) == pytest.approx(outcome.objective, abs=1e-6)
-    for way in built.routes:
+    for _, way in built.routes:
         assert_way(way, np.round(way.parked.value), np.round(way.departs.value))
 
 
@@ -156,9 +157,9 @@ def test_bound_and_plan_enclose_the_optimum_where_prices_are_negative(seed: int,
         best = true_optimum(case, Method.OUTER_APPROXIMATION)
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
-            searched(task(case))
+            searched(dispatch(case))
         return
-    outcome, _ = searched(task(case))
+    outcome, _ = searched(dispatch(case))
     # what the price of losses adds is part of either
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
@@ -168,21 +169,21 @@ def test_bound_and_plan_enclose_the_optimum_where_prices_are_negative(seed: int,
 def test_the_trip_that_pays_is_found_without_a_hint_and_proved_by_the_relaxation() -> None:
     """Each of two trucks brings 1 MWh, worth 100, for 40."""
     case = carrying(horizon=3, trip=40.0, trucks=2)
-    outcome, built = searched(task(case, replace(EXACT, gap_abs=0.5)))
+    outcome, built = searched(dispatch(case, replace(EXACT, gap_abs=0.5)))
     assert outcome.objective == pytest.approx(3 * IDLE - 2 * (PRICE - 40.0), abs=0.1)
     assert outcome.bound == pytest.approx(outcome.objective, abs=0.5)
-    assert mess_plan.destinations(built, case[1]).tolist() == [[0, 0], [1, 1], [1, 1]]
+    assert read.positions(built).tolist() == [[0, 0], [1, 1], [1, 1]]
 
 
 def test_a_hint_is_tried_and_never_made_worse() -> None:
     """Any plan will do, and to drive for nothing is one."""
-    plant, observation, _ = case = carrying(horizon=4, trip=5.0)
-    built = mess_model(*case, MessOptions())
-    hint = route_values(plant, built, observation, np.array([[0], [1], [1], [1]]))
-    alone = Problem(built.model).solve(EXACT, held=hint)
-    easy = task(case, SolveOptions(gap=1.0, gap_abs=1e6))
+    case = carrying(horizon=4, trip=5.0)
+    built = dispatch_model(case)
+    hint = np.array([[0], [1], [1], [1]])
+    alone = Problem(built.model).solve(EXACT, held=route_values(built, hint))
+    easy = dispatch(case, SolveOptions(gap=1.0, gap_abs=1e6))
     for tries in ([hint], [hint, hint]):
-        assert search_routes(Problem(built.model), built, easy, tries).objective <= alone.objective + 1e-6
+        assert searched(easy, *tries)[0].objective <= alone.objective + 1e-6
 
 
 def test_a_hint_that_leads_nowhere_does_no_harm() -> None:
@@ -190,10 +191,7 @@ def test_a_hint_that_leads_nowhere_does_no_harm() -> None:
     plant, observation, forecast = carrying(horizon=3, trip=1.0, soc_end_min=0.9)
     dark = with_series(plant, forecast, generation_mw=np.zeros((3, 1)))
     case = plant, seen_as(plant, observation, energy_mwh=np.array([0.0])), dark
-    built = mess_model(*case, MessOptions())
-    on_the_road = np.array([[0], [0], [1]])
-    hint = route_values(plant, built, observation, on_the_road)
-    outcome, _ = searched(task(case), [hint])
+    outcome, _ = searched(dispatch(case), np.array([[0], [0], [1]]))
     assert outcome.objective == pytest.approx(3 * IDLE + 0.9 * PRICE, abs=0.1)
 
 
@@ -201,17 +199,15 @@ def test_what_no_route_can_keep_is_infeasible() -> None:
     """One hour gives at most 1 MWh."""
     case = carrying(horizon=1, trip=1.0, energy_mwh=2.0, soc_end_min=0.9)
     with pytest.raises(InfeasibleError):
-        searched(task(case))
+        searched(dispatch(case))
 
 
 def test_a_plan_is_returned_with_its_gap_where_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What begins when time is up is not begun; what was begun has all the time it needs."""
     monkeypatch.setattr("gridferry.controllers.model.solution.LEAST_SECONDS", 3600.0)
     plant, observation, forecast = case = carrying(horizon=6, trip=40.0)
-    built = mess_model(*case, MessOptions(carried=False))
-    hint = route_values(plant, built, observation, np.zeros((6, 1), dtype=np.int64))
-    late = task(case, replace(EXACT, gap_abs=1e-6), seconds=0.0, options=MessOptions(carried=False))
-    outcome = search_routes(Problem(built.model), built, late, [hint])
+    late = dispatch(case, replace(EXACT, gap_abs=1e-6), seconds=0.0, energy_by_station=False)
+    outcome, _ = searched(late, np.zeros((6, 1), dtype=np.int64))
     best = true_optimum((plant, observation, forecast))
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
@@ -219,6 +215,6 @@ def test_a_plan_is_returned_with_its_gap_where_time_is_up(monkeypatch: pytest.Mo
 
 
 def test_without_trucks_there_is_nothing_to_search() -> None:
-    outcome, _ = searched(task(carrying(horizon=2, trip=1.0, trucks=0)))
+    outcome, _ = searched(dispatch(carrying(horizon=2, trip=1.0, trucks=0)))
     assert outcome.objective == pytest.approx(2 * IDLE, abs=0.1)
     assert outcome.objective - outcome.bound <= 1e-3

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.device_steps import STATIONS, Setpoint, step_store, step_truck
+from cases.dispatch import dispatch_model
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
 from gridferry.controllers.devices import NOWHERE, Now, Travel
 from gridferry.controllers.devices import storage as battery
-from gridferry.controllers.model import storage_plan as reading
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.model import plan as reading
 from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.ac_evaluation import evaluate, evaluate_rest
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods, periods
@@ -153,26 +152,32 @@ def test_the_point_of_a_schedule_is_that_schedule() -> None:
 def test_the_evaluation_agrees_with_the_cone_program(sample) -> None:
     """The same schedule, once as the optimum of the model with delays, once repaired and evaluated by AC."""
     plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, sample.plant.horizon_steps)
-    built = mess_model(plant, seen, ahead, MessOptions())
+    built = dispatch_model((plant, seen, ahead))
     solve(built.model, SolveOptions(gap=1e-4))
-    p, q = reading.setpoints(plant, built)
-    repair = ScheduleRepair(plant, seen, ahead, MessOptions())
-    done = repair.repair(reading.destinations(built, seen)[None], p[None], q[None])
+    p, q = (one[:, : plant.n_device] for one in reading.setpoints(built))
+    repair = ScheduleRepair(plant, seen, ahead, "store")
+    done = repair.repair(reading.positions(built)[None], p[None], q[None])
     cost, violation = repair.fitness(done)
     found = evaluate(plant, done, seen, ahead)
     predicted = found.prediction()
     np.testing.assert_allclose(done.p_mw[0], p, atol=1e-5)
     assert violation[0] == 0
-    assert cost[0] == pytest.approx(reading.cost_per_step(plant, built, p).sum(), rel=1e-5)
+    assert cost[0] == pytest.approx(reading.cost_of_plan(built).sum(), rel=1e-5)
     assert predicted.cost.sum() == pytest.approx(cost[0], rel=1e-7)
     assert found.flow.cone_gap < 1e-9
-    v_sq = np.concatenate([flow.v_sq.value for flow in built.flows], axis=1)
+    networks = list(built.networks.values())
+    v_sq = np.concatenate([one.flow.v_sq.value for one in networks], axis=1)
     np.testing.assert_allclose(predicted.v_pu, np.sqrt(v_sq), atol=1e-5)
-    for k, (imported, losses) in enumerate(zip(built.import_mw, built.losses_mw, strict=True)):
-        np.testing.assert_allclose(predicted.import_mw[:, k], imported.value, atol=1e-4)
-        np.testing.assert_allclose(predicted.losses_mw[:, k], losses.value, atol=1e-4)
-    stored = np.stack([one.stored.energy.value for one in built.stores], axis=1)
-    np.testing.assert_allclose(predicted.energy_mwh, stored, atol=1e-4)
+    for k, one in enumerate(networks):
+        np.testing.assert_allclose(predicted.import_mw[:, k], one.import_mw.value, atol=1e-4)
+        np.testing.assert_allclose(predicted.losses_mw[:, k], one.losses_mw.value, atol=1e-4)
+    stores = [device for device in plant.devices if device.stores]
+    for k, device in enumerate(stores):
+        if device.storage.soc_end_min is None:
+            continue
+        least = device.storage.soc_end_min * device.storage.energy_mwh
+        left = built.soft[f"{device.key}: energy_due"].slack.value
+        np.testing.assert_allclose(predicted.energy_mwh[-1, k], least + left[-1], atol=1e-4)
 
 
 def test_fitness_sees_violations_and_flows_that_do_not_exist() -> None:
@@ -182,14 +187,14 @@ def test_fitness_sees_violations_and_flows_that_do_not_exist() -> None:
     lowest = evaluate_rest(plant, seen, ahead).flow.v_pu[0].min(axis=1)
     limit = float(np.sort(lowest)[2]) - 1e-5
     feeder = replace(plant.feeders[0], v_min_pu=np.full(3, limit))
-    strict = ScheduleRepair(replace(plant, feeders=(feeder,)), seen, ahead, MessOptions())
+    strict = ScheduleRepair(replace(plant, feeders=(feeder,)), seen, ahead, "store")
     _, violation = strict.fitness(strict.repair(*rest))
     assert violation[0] == pytest.approx(np.maximum(limit - lowest, 0.0).sum(), abs=1e-9)
     assert violation[0] > 0
     tight = replace(plant.feeders[0], i_max_pu=np.full(2, 1e-3))
-    rated = ScheduleRepair(replace(plant, feeders=(tight,)), seen, ahead, MessOptions())
+    rated = ScheduleRepair(replace(plant, feeders=(tight,)), seen, ahead, "store")
     assert rated.fitness(rated.repair(*rest))[1] > 1
-    heavy = ScheduleRepair(plant, seen, replace(ahead, load_p_mw=ahead.load_p_mw * 1e4), MessOptions())
+    heavy = ScheduleRepair(plant, seen, replace(ahead, load_p_mw=ahead.load_p_mw * 1e4), "store")
     cost, violation = heavy.fitness(heavy.repair(*rest))
     assert np.isinf(cost[0])
     assert violation[0] > 1e3

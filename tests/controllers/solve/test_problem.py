@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases.dispatch import dispatch_model
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
 from gridferry.controllers.contract import Status
-from gridferry.controllers.model.parts import MessOptions
-from gridferry.controllers.model.storage_dispatch import mess_model
+from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.solve import InfeasibleError, Method, Model, Problem, SolveOptions, SolverTroubleError, solve
 
 ITEMS = 6
@@ -123,10 +123,11 @@ def test_a_point_shown_again_gives_the_values_it_had(seed: int) -> None:
 def test_no_plan_within_the_time_limit_is_trouble(held: bool) -> None:
     """A microsecond is too short for a cone program of two networks over a day."""
     sample = two_feeders(step_s=3600)
-    built = mess_model(sample.plant, at_start(sample.plant), look_ahead(sample, 0, 24), MessOptions(links=True))
-    way = built.routes[0]
+    case = sample.plant, at_start(sample.plant), look_ahead(sample, 0, 24)
+    built = dispatch_model(case, options=ModelOptions())
+    ((_, way),) = built.routes
     stays = np.zeros(way.parked.shape)
-    stays[:, built.stations[0].index(1)] = 1.0
+    stays[:, way.network.stations.index(1)] = 1.0
     fixed = {way.parked: stays, way.departs: np.zeros(way.departs.shape)} if held else None
     problem = Problem(built.model)
     with pytest.raises(SolverTroubleError, match="allow more time"):

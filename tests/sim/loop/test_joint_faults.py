@@ -108,7 +108,7 @@ def test_limits_that_no_plan_keeps_are_missed_by_less_than_idling_does(tmp_path:
     done = run_case(tmp_path, "time.horizon_steps=4", load_2=SPIKE)
     step = done.table("step")
     assert_safe(done, idle=idle_in_spike)
-    missed = notes(done, NoteKind.VIOLATED_V_SQ)
+    missed = notes(done, NoteKind.VIOLATED_V_LOW)
     assert list(missed) == [3, 4, 5, 6]
     assert min(missed.values()) > 1e-4
     assert set(step.loc[list(missed), "solver_status"]) == {"feasible"}
@@ -135,7 +135,7 @@ def test_a_price_below_zero_leaves_the_cost_of_missed_limits_bounded(tmp_path: P
     )
     done = run(case, overrides=["time.horizon_steps=6"], steps=1, out=tmp_path / "run")
     assert fallbacks(done) == {}
-    assert 0 in notes(done, NoteKind.VIOLATED_V_SQ)
+    assert 0 in notes(done, NoteKind.VIOLATED_V_LOW)
 
 
 def test_a_controller_told_to_fail_there_is_replaced_until_limits_can_be_kept(

@@ -18,36 +18,29 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from gridferry.controllers.contract import Storage
-from gridferry.controllers.model.routing import Route
-from gridferry.controllers.model.storage import StoragePower
+from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.store_block import StoragePower
 
 
-def carried_energy(
-    store: Storage,
-    step_h: float,
-    energy_start_mwh: float,
-    way: Route,
-    at: Sequence[StoragePower],
-    start: int,
-    arrives: int,
+def energy_by_station(
+    store: Storage, step_h: float, energy_start_mwh: float, route: Route, at: Sequence[StoragePower]
 ) -> list[cp.Constraint]:
     """Tie the power at every station to the energy that the truck brought there.
 
     Parameters
     ----------
     energy_start_mwh : energy at the start of the horizon [MWh]
-    way : the truck's way
-    at : its power at each of its stations, in the order of the way's places
-    start, arrives : where and from which step on it is first parked, as for `routing.route`
+    at : its power at each of its stations, in the order of the route's places
     """
-    horizon, places = way.parked.shape
-    arcs, nodes = way.arcs, horizon * places
+    start, arrives = route.network.start, route.network.arrives
+    horizon, places = route.parked.shape
+    arcs, nodes = route.network.arcs, horizon * places
     low = min(store.soc_min * store.energy_mwh, energy_start_mwh)
     high = max(store.soc_max * store.energy_mwh, energy_start_mwh)
     here = cp.Variable((horizon, places))
     gains = []
-    constraints: list[cp.Constraint] = [here >= low * way.parked, here <= high * way.parked]
+    constraints: list[cp.Constraint] = [here >= low * route.parked, here <= high * route.parked]
     for power in at:
         gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
         if store.loss_coefficient > 0:
@@ -56,7 +49,7 @@ def carried_energy(
             gain = gain - loss
         gains.append(gain)
     after = here + step_h * cp.vstack(gains).T
-    constraints += [after >= low * way.parked, after <= high * way.parked]
+    constraints += [after >= low * route.parked, after <= high * route.parked]
     before = sp.diags_array(np.ones(max(nodes - places, 0)), offsets=-places, shape=(nodes, nodes))
     source = np.zeros(nodes)
     if arrives < horizon:
@@ -68,5 +61,5 @@ def carried_energy(
         out = sp.csr_array((np.ones(len(arcs)), (arcs.departure * places + arcs.origin, each)), shape=shape)
         into = sp.csr_array((np.ones(len(arcs)), (arcs.arrival * places + arcs.target, each)), shape=shape)
         balance = balance + (out - into) @ carried
-        constraints += [carried >= low * way.departs, carried <= high * way.departs]
+        constraints += [carried >= low * route.departs, carried <= high * route.departs]
     return [balance == source, *constraints]

@@ -1,4 +1,4 @@
-"""A battery over the horizon: charging and discharging, reactive power, energy, cycles.
+"""A store over the horizon, stationary or not: charging and discharging, reactive power, energy, cycles, wear.
 
 E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - loss)          [A, eq. 37, in energy; B, §2.2]
 loss ≥ A ‖(P_dh - P_ch, Q)‖
@@ -13,7 +13,10 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.contract import Storage
+from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.block import Ahead, Exclusive, Losses, SoftLimit
+from gridferry.controllers.devices.days import by_day
+from gridferry.controllers.devices.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +74,6 @@ def storage_power(
     return StoragePower(charge, discharge, q, constraints)
 
 
-def one_way(
-    store: Storage, power: StoragePower, steps: Bool[np.ndarray, " horizon"]
-) -> tuple[list[cp.Constraint], list[cp.Variable]]:
-    """Forbid charging and discharging at once in the given steps; returns constraints and the binaries they need."""
-    where = np.flatnonzero(steps)
-    if not len(where):
-        return [], []
-    charging = cp.Variable(len(where))
-    limits = [
-        power.charge[where] <= store.p_max_mw * charging,
-        power.discharge[where] <= store.p_max_mw * (1 - charging),
-    ]
-    return limits, [charging]
-
-
 @dataclass(frozen=True, eq=False)
 class StoredEnergy:
     """Energy of a battery at the start of every step and at the end of the last.
@@ -94,7 +82,6 @@ class StoredEnergy:
     ----------
     energy : (horizon+1,) [MWh]
     loss : converter loss (horizon,) [MW]
-    short : energy by which each floor is missed (floor,) [MWh], 0 unless `energy_floors` was told otherwise
     constraints : recursion, window
     most : most that it may hold at the end of each step [MWh]
     keeps : share of its energy that it keeps at the start of each step
@@ -148,13 +135,6 @@ def kept_share(holds: Float[np.ndarray, " horizon"], held_before: float = 1.0) -
     return np.minimum(np.divide(holds, before, out=np.ones(len(holds)), where=before > 0), 1.0)
 
 
-def energy_floors(
-    stored: StoredEnergy, at: Int[np.ndarray, " floor"], least_mwh: float, short: cp.Variable | np.ndarray | float = 0.0
-) -> list[cp.Constraint]:
-    """Ask for an energy at the end of days and of the horizon; ``short`` is what may be missing (floor,) [MWh]."""
-    return [stored.energy[at] >= least_mwh - short] if len(at) else []
-
-
 def cycle_limit(
     store: Storage,
     step_h: float,
@@ -177,13 +157,112 @@ def cycle_limit(
     return [by_day(day) @ per_step <= np.maximum(store.cycles_max_per_day - used, 0.0)]
 
 
-def by_day(day: Int[np.ndarray, " step"]) -> Float[np.ndarray, "day step"]:
-    """Matrix that sums steps into days."""
-    return (day[None, :] == np.arange(day.max(initial=0) + 1)[:, None]).astype(float)
+_SHORT = 0.1
+"""weight of energy missing at the end of a day, in pu² of a squared voltage per MWh"""
 
 
-def simultaneous(
-    charge: Float[np.ndarray, " horizon"], discharge: Float[np.ndarray, " horizon"]
-) -> Bool[np.ndarray, " horizon"]:
-    """Steps in which a solution charges and discharges at once, by more than a watt."""
-    return np.minimum(charge, discharge) > 1e-6
+@dataclass(frozen=True, eq=False)
+class Store:
+    """A store over the horizon, wherever it is connected.
+
+    Attributes
+    ----------
+    constraints : by name
+    soft : the energy due, where any is
+    exclusive : charging and discharging
+    losses : of the converter, where it has any
+    wear : cost of the energy charged (horizon,) [currency]
+    """
+
+    store: Storage
+    ahead: Ahead
+    power: StoragePower
+    stored: StoredEnergy
+    constraints: dict[str, list[cp.Constraint]]
+    soft: dict[str, SoftLimit]
+
+    @property
+    def exclusive(self) -> dict[str, Exclusive]:
+        """Charging and discharging exclude each other."""
+        power = self.power
+        return {
+            "charging": Exclusive(
+                first=power.charge, second=power.discharge, largest=self.store.p_max_mw, wasteful=self._wasteful
+            )
+        }
+
+    @property
+    def losses(self) -> tuple[Losses, ...]:
+        """Converter loss, of a converter that has any."""
+        store = self.store
+        if store.loss_coefficient == 0:
+            return ()
+        return (
+            Losses(
+                mw=self.stored.loss,
+                largest_mw=store.s_max_mva * store.loss_coefficient,
+                fictitious_mw=self._fictitious_mw,
+            ),
+        )
+
+    @property
+    def wear(self) -> cp.Expression:
+        """Wear, per MWh drawn from the grid (horizon,) [A, eq. 29] [currency]."""
+        return self.ahead.step_h * self.store.cost_per_mwh_charged * self.power.charge
+
+    def wear_of(self, p_mw: Float[np.ndarray, " horizon"]) -> Float[np.ndarray, " horizon"]:
+        """Wear of an injection [currency]."""
+        return self.ahead.step_h * self.store.cost_per_mwh_charged * np.maximum(-p_mw, 0.0)
+
+    def _wasteful(self) -> Bool[np.ndarray, " horizon"]:
+        """Steps in which it charges and discharges at once and could not do without: netted, it would overflow.
+
+        Elsewhere netting gives the same injection, loses less and costs no more, so that nothing needs forbidding.
+        """
+        power = self.power
+        both: np.ndarray = np.minimum(power.charge.value, power.discharge.value) > tolerances.POWER_MW
+        return both if both.any() and self._overflows(self.stored.loss.value) else np.zeros_like(both)
+
+    def _fictitious_mw(self) -> float:
+        """Largest converter loss beyond the true one, of a store that would overflow without it.
+
+        Others just end with more energy than was asked for.
+        """
+        true = self.store.loss_coefficient * np.hypot(self.power.p.value, self.power.q.value)
+        return float(np.max(self.stored.loss.value - true)) if self._overflows(true) else 0.0
+
+    def _overflows(self, loss_mw: Float[np.ndarray, " horizon"]) -> bool:
+        """Whether it would leave its window under given losses if it netted charging and discharging."""
+        store, stored = self.store, self.stored
+        net = self.power.charge.value - self.power.discharge.value
+        gain = store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / store.eta_discharge
+        energy = float(stored.energy.value[0])
+        for keeps, moved, most in zip(stored.keeps, self.ahead.step_h * (gain - loss_mw), stored.most, strict=True):
+            energy = keeps * energy + moved
+            if energy > most + tolerances.ENERGY_MWH:
+                return True
+        return False
+
+
+def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
+    """Give a store its energy, its cycles, and what is due of it, from its measured state.
+
+    Parameters
+    ----------
+    power : wherever it is connected
+    """
+    state, share = ahead.state, ahead.series["capacity"]
+    stored = stored_energy(store, ahead.step_h, state.energy_mwh, power, share, state.capacity)
+    cycles = cycle_limit(store, ahead.step_h, power, ahead.day, state.cycles_today)
+    due = store.due(ahead.day_ends, ahead.horizon, ahead.soc_at_end)
+    soft = {}
+    if due:
+        at = np.array(list(due), dtype=np.int64)
+        least = np.array(list(due.values())) * store.energy_mwh * share[at - 1]
+        soft["energy_due"] = SoftLimit(
+            slack=stored.energy[at] - least,
+            step=at - 1,
+            weight=_SHORT,
+            words="misses the energy it must hold",
+        )
+    return Store(store, ahead, power, stored, {"energy": stored.constraints, "cycles": cycles}, soft)

@@ -13,7 +13,8 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import Forecast, Link, Plant
+from gridferry.controllers.devices.block import Ahead, Block, Losses, Planned
+from gridferry.controllers.devices.links.device import Link
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +34,21 @@ class LinkPower:
     constraints: list[cp.Constraint]
 
 
-def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon terminal"] | None = None) -> LinkPower:
+def link_power(link: Link, horizon: int, available: Float[np.ndarray, " horizon"] | None = None) -> LinkPower:
     """Keep every terminal within its rating, and the link in balance.
 
     The rating is counted in shares of itself, so that links of any size are scaled alike.
 
     Parameters
     ----------
-    available : share of the rating that is in service; all of it when not given
+    available : share of all ratings that is in service; all of it when not given
     """
     shape = (horizon, len(link.terminals))
     p, q, loss = cp.Variable(shape), cp.Variable(shape), cp.Variable(shape)
     constraints: list[cp.Constraint] = [cp.sum(p + loss, axis=1) == 0]
+    share = np.ones(horizon) if available is None else available
     for k, terminal in enumerate(link.terminals):
         power = cp.vstack([p[:, k], q[:, k]])
-        share = np.ones(horizon) if available is None else available[:, k]
         # implied by the cone; as plain rows they bound linear relaxations, and vanish with the share
         most = terminal.s_max_mva * share
         constraints += [p[:, k] <= most, p[:, k] >= -most, q[:, k] <= most, q[:, k] >= -most]
@@ -59,11 +60,23 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, "horizon t
     return LinkPower(p, q, loss, constraints)
 
 
-def links_in_service(plant: Plant, forecast: Forecast) -> tuple[LinkPower, ...]:
-    """Return the power of every link of a plant, as far as its terminals are in service."""
-    return tuple(
-        link_power(link, forecast.steps, np.tile(forecast.of(link)["availability"][:, None], (1, len(link.terminals))))
-        for link in plant.links
+def link_block(link: Link, ahead: Ahead) -> Block:
+    """Return a link over the horizon."""
+    power = link_power(link, ahead.horizon, ahead.series["availability"])
+    at = [((k, terminal.bus), k) for k, terminal in enumerate(link.terminals)]
+    losses = Losses(
+        mw=cp.sum(power.loss, axis=1),
+        largest_mw=sum(one.s_max_mva * one.loss_coefficient for one in link.terminals),
+        fictitious_mw=lambda: loss_slack_mw(link, power),
+    )
+    return Block(
+        p={key: power.p[:, k] for key, k in at},
+        q={key: power.q[:, k] for key, k in at},
+        constraints={"converters": power.constraints},
+        losses=(losses,),
+        plan=lambda: Planned(
+            p_mw=power.p.value, q_mvar=power.q.value, position=np.zeros((ahead.horizon, 0), dtype=np.int64)
+        ),
     )
 
 

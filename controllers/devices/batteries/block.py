@@ -1,0 +1,35 @@
+"""A stationary battery over the horizon."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.block import Ahead, Block, Planned
+from gridferry.controllers.devices.store_block import storage_power, store_of
+
+
+def battery_block(battery: Battery, ahead: Ahead) -> Block:
+    """Return a battery over the horizon."""
+    power = storage_power(battery.storage, ahead.horizon, available=ahead.series["availability"])
+    store = store_of(battery.storage, ahead, power)
+
+    def plan() -> Planned:
+        p_mw = power.p.value
+        return Planned(
+            p_mw=p_mw[:, None],
+            q_mvar=power.q.value[:, None],
+            position=np.zeros((ahead.horizon, 0), dtype=np.int64),
+            costs={"wear": store.wear_of(p_mw)},
+        )
+
+    return Block(
+        p={(0, battery.bus): power.p},
+        q={(0, battery.bus): power.q},
+        constraints={"power": power.constraints, **store.constraints},
+        costs={"wear": store.wear},
+        soft=store.soft,
+        exclusive=store.exclusive,
+        losses=store.losses,
+        plan=plan,
+    )

@@ -1,0 +1,180 @@
+"""A device in an optimisation: its share of what is known, and the variables, constraints and costs it makes of that.
+
+A kind names its block as text (`Device.block`), so that nobody needs cvxpy who does not optimise. The block is a
+function of a device and an `Ahead`; a coupling names a function of itself and the blocks of all devices. Axes begin
+with the step of the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from gridferry.controllers.devices.routing import Route
+
+Powers = Mapping[tuple[int, int], cp.Expression]
+"""by (port, bus): number of the port of the device, and bus on the axis of all buses"""
+Likely = tuple[cp.Variable, Callable[[], np.ndarray]]
+"""binaries, and likely values of them, read from a solved relaxation: a primal heuristic"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TripsAhead:
+    """Trips between all stations by the step of departure.
+
+    Attributes
+    ----------
+    steps : steps in transit
+    km : distance [km]
+    """
+
+    steps: Int[np.ndarray, "departure station station"]
+    km: Float[np.ndarray, "departure station station"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ahead:
+    """One device's share of observation and forecast.
+
+    Attributes
+    ----------
+    step_h : step length Δ [h]
+    day : number of the local day of each step, 0 for the first
+    day_ends : steps, up to the horizon's length, at whose start what is due at the end of a day is due
+    state : measured
+    series : values of `Device.series`, every key in every step
+    trips : where positions have routes
+    fixed : positions decided before, of positions with routes; ``None`` where they are to be decided
+    soc_at_end : least state of charge of a store at the end of a horizon that ends inside a day; ``None``: free
+    zero_transit_time : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by
+        resting at the far end while the vehicle would drive: this is a relaxation
+    energy_by_station : tighten the relaxation of routes by the energy of a store at each station
+    """
+
+    step_h: float
+    day: Int[np.ndarray, " horizon"]
+    day_ends: tuple[int, ...]
+    state: Any
+    series: Mapping[str, Float[np.ndarray, " horizon"]] = field(default_factory=dict)
+    trips: TripsAhead | None = None
+    fixed: Int[np.ndarray, "horizon position"] | None = None
+    soc_at_end: float | None = None
+    zero_transit_time: bool = False
+    energy_by_station: bool = True
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps."""
+        return len(self.day)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftLimit:
+    """A limit that is violated where no plan keeps all limits, by as little as possible.
+
+    Attributes
+    ----------
+    slack : what is left of the limit, in its unit; 0 or more where it is kept
+    step : step of the horizon that each row of it is about
+    weight : a violation of 1 counts as much as this many pu² of a squared voltage; one, or of each column
+    unit : of the slack
+    words : what a device does that violates it; a violation and its place follow
+    """
+
+    slack: cp.Expression
+    step: Int[np.ndarray, " row"]
+    weight: float | Float[np.ndarray, " column"] = 1.0
+    unit: str = "MWh"
+    words: str = "violates a limit"
+
+    def violation(self) -> Float[np.ndarray, ...]:
+        """Violation of every row in a solution, in the unit of the slack."""
+        return np.maximum(-np.asarray(self.slack.value, dtype=np.float64), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exclusive:
+    """Two powers that exclude each other; the relaxation may have both, as charging and discharging.
+
+    Attributes
+    ----------
+    first, second : the powers, not negative (horizon,) [MW]
+    largest : neither can be larger [MW]
+    wasteful : steps of a solution that has both and could not do without; elsewhere their difference alone does
+    """
+
+    first: cp.Expression
+    second: cp.Expression
+    largest: float
+    wasteful: Callable[[], Bool[np.ndarray, " horizon"]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Losses:
+    """Losses of a converter, the cone of which is a relaxation: priced where wasting energy would pay.
+
+    Attributes
+    ----------
+    mw : (horizon,) [MW]
+    largest_mw : they cannot be larger, in a step or in each [MW]
+    fictitious_mw : largest loss that a solution counts on and that would not occur [MW]
+    """
+
+    mw: cp.Expression
+    largest_mw: float | Float[np.ndarray, " horizon"]
+    fictitious_mw: Callable[[], float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Planned:
+    """What is to be requested of a device, read from a solution.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : of its ports [MW, Mvar]
+    position : of its positions
+    costs : of that, by name of the cost term [currency]
+    """
+
+    p_mw: Float[np.ndarray, "horizon port"]
+    q_mvar: Float[np.ndarray, "horizon port"]
+    position: Int[np.ndarray, "horizon position"]
+    costs: Mapping[str, Float[np.ndarray, " horizon"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """A device, or a coupling, in an optimisation; a coupling has no powers and no plan.
+
+    Attributes
+    ----------
+    p, q : injection (horizon,) [MW, Mvar]; constants where nothing is decided
+    constraints : by name
+    costs : by name of the cost term, as in `Outcome.money`, by step (horizon,) [currency]
+    plan : reads a solution
+    binaries : variables that must be 0 or 1, declared continuous
+    permits : those of them that forbid nothing at 1, as a day's labour that is paid
+    likely : likely values of binaries
+    routes : of its positions with routes, in their order
+    soft : limits that may be violated where no plan keeps all limits, by name
+    exclusive : powers that exclude each other, by name
+    losses : of converters
+    """
+
+    p: Powers = field(default_factory=dict)
+    q: Powers = field(default_factory=dict)
+    constraints: Mapping[str, list[cp.Constraint]] = field(default_factory=dict)
+    costs: Mapping[str, cp.Expression] = field(default_factory=dict)
+    plan: Callable[[], Planned] | None = None
+    binaries: tuple[cp.Variable, ...] = ()
+    permits: tuple[cp.Variable, ...] = ()
+    likely: tuple[Likely, ...] = ()
+    routes: tuple[Route, ...] = ()
+    soft: Mapping[str, SoftLimit] = field(default_factory=dict)
+    exclusive: Mapping[str, Exclusive] = field(default_factory=dict)
+    losses: tuple[Losses, ...] = ()

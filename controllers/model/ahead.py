@@ -1,0 +1,90 @@
+"""What each device sees of observation and forecast: the one place where the dispatch model reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices.block import Ahead, TripsAhead
+
+SocAtHorizon = Literal["store", "free"] | float
+"""least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
+
+
+def day_ends(
+    plant: Plant, step: int, horizon: int, soc_at_horizon: SocAtHorizon
+) -> tuple[tuple[int, ...], float | None]:
+    """Return the steps of a horizon at whose start what is due at the end of a day is due, and what is due at its end.
+
+    The latter is a state of charge, ``None`` where it is free or the horizon ends with a day or with the run.
+    """
+    day = plant.days_from(step, horizon)
+    midnights = tuple(int(midnight) for midnight in np.flatnonzero(np.diff(day)) + 1)
+    run_ends = step + horizon >= plant.steps
+    if run_ends or plant.day_of(step + horizon) != plant.day_of(step + horizon - 1) or soc_at_horizon == "store":
+        return (*midnights, horizon), None
+    return midnights, None if soc_at_horizon == "free" else float(soc_at_horizon)
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """Observation and forecast of a plant, shared out to its devices.
+
+    Attributes
+    ----------
+    soc_at_horizon : least state of charge where the horizon ends inside a day
+    fixed : positions decided before, of all positions; ``None`` where they are to be decided
+    zero_transit_time, energy_by_station : see `Ahead`
+    """
+
+    plant: Plant
+    observation: Observation
+    forecast: Forecast
+    soc_at_horizon: SocAtHorizon = "store"
+    fixed: Int[np.ndarray, "horizon position"] | None = None
+    zero_transit_time: bool = False
+    energy_by_station: bool = True
+
+    def ahead_of(self, number: int) -> Ahead:
+        """Return the share of a device, by its number in the plant."""
+        device = self.plant.devices[number]
+        ends, soc_at_end = self._ends
+        return Ahead(
+            step_h=self.plant.step_h,
+            day=self._day,
+            day_ends=ends,
+            state=self.observation.states[number],
+            series=self.forecast.of(device),
+            trips=self._trips if any(one.with_routes for one in device.positions) else None,
+            fixed=None if self.fixed is None else self.fixed[:, self.plant.position_columns(device)],
+            soc_at_end=soc_at_end,
+            zero_transit_time=self.zero_transit_time,
+            energy_by_station=self.energy_by_station,
+        )
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps."""
+        return self.forecast.steps
+
+    @cached_property
+    def _day(self) -> Int[np.ndarray, " horizon"]:
+        return self.plant.days_from(self.observation.step, self.horizon)
+
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], float | None]:
+        return day_ends(self.plant, self.observation.step, self.horizon, self.soc_at_horizon)
+
+    @cached_property
+    def _trips(self) -> TripsAhead:
+        roads = self.plant.roads
+        if roads is None:
+            raise ValueError("a plant with routes needs roads")
+        congestion = self.forecast.congestion
+        steps = roads.transit_steps(congestion, self.plant.step_s)
+        return TripsAhead(steps=steps, km=np.asarray(roads.trips(congestion).km))

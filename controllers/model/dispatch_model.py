@@ -1,0 +1,236 @@
+"""The dispatch model: devices by their blocks, what couples them; flow, limits and energy of the networks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float
+
+from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices import Coupling, Device, rest
+from gridferry.controllers.devices.block import Ahead, Block, Exclusive, Likely, Losses, Planned, SoftLimit
+from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.energy_cost import marginal_price
+from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.networks import Injections, NetworkBlock, network_block
+from gridferry.controllers.model.objective import ModelOptions, objective
+from gridferry.controllers.solve import Model
+
+
+def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions | None = None) -> DispatchModel:
+    """Put the model together for what is observed and forecast.
+
+    A device that is not to be planned, or whose kind has no block, rests.
+    """
+    plant, forecast = outlook.plant, outlook.forecast
+    model = DispatchModel(outlook, options or ModelOptions())
+    for number, device in enumerate(plant.devices):
+        ahead = outlook.ahead_of(number)
+        planned = bool(device.block) and model.options.plans(device)
+        model.add_device(device, block_of(device, ahead) if planned else resting(device, ahead), planned)
+    for coupling in plant.couplings:
+        if coupling.block:
+            model.add(type(coupling).__name__, coupling_block(coupling, model.blocks))
+    for number, feeder in enumerate(plant.feeders):
+        network = network_block(
+            plant, number, model.injections(number), limits, forecast.buy_price, strict=model.options.strict
+        )
+        model.add_network(f"network {number + 1} ({feeder.name})", network)
+    model.close()
+    return model
+
+
+def block_of(device: Device[Any], ahead: Ahead) -> Block:
+    """Return the block of a device: that which its kind names."""
+    return _function(device.block)(device, ahead)
+
+
+def coupling_block(coupling: Coupling, blocks: Mapping[str, Block]) -> Block:
+    """Return the block of what couples devices, of which the blocks are given by `Device.key`."""
+    return _function(coupling.block)(coupling, blocks)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def resting(device: Device[Any], ahead: Ahead) -> Block:
+    """Return the block of a device that rests: ports at rest, positions as they are."""
+    request = rest(device, ahead.state)
+    p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
+    position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
+    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position)
+    at = [(k, port.buses[0]) for k, port in enumerate(device.ports) if port.rest_mw != 0.0]
+    return Block(p={key: cp.Constant(p_mw[:, key[0]]) for key in at}, plan=lambda: planned)
+
+
+@dataclass(eq=False)
+class DispatchModel:
+    """A dispatch model and its parts.
+
+    Attributes
+    ----------
+    outlook : for whom it is
+    blocks : of devices by `Device.key`, and of couplings
+    networks : by name
+    resting : devices that are not planned
+    constraints : by name
+    costs : by name of the cost term (horizon,) [currency]
+    soft : limits that may be violated where no plan keeps all limits, by name
+    exclusive : powers that exclude each other, by name
+    routes : with the column of each on the axis of all positions
+    bound_correction : what the price of losses can add to the cost of any plan [currency]
+    model : what is solved
+    """
+
+    outlook: Outlook
+    options: ModelOptions
+    blocks: dict[str, Block] = field(default_factory=dict)
+    networks: dict[str, NetworkBlock] = field(default_factory=dict)
+    resting: list[Device[Any]] = field(default_factory=list)
+    constraints: dict[str, list[cp.Constraint]] = field(default_factory=dict)
+    costs: dict[str, cp.Expression] = field(default_factory=dict)
+    soft: dict[str, SoftLimit] = field(default_factory=dict)
+    exclusive: dict[str, Exclusive] = field(default_factory=dict)
+    losses: list[Losses] = field(default_factory=list)
+    routes: list[tuple[int, Route]] = field(default_factory=list)
+    binaries: list[cp.Variable] = field(default_factory=list)
+    permits: list[cp.Variable] = field(default_factory=list)
+    likely: list[Likely] = field(default_factory=list)
+    bound_correction: float = 0.0
+    model: Model = field(init=False)
+
+    @property
+    def plant(self) -> Plant:
+        """The plant."""
+        return self.outlook.plant
+
+    @property
+    def observation(self) -> Observation:
+        """What is measured."""
+        return self.outlook.observation
+
+    @property
+    def forecast(self) -> Forecast:
+        """What is known of the coming steps."""
+        return self.outlook.forecast
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps."""
+        return self.outlook.horizon
+
+    # ------------------------------------------------------------------------------------------------ putting together
+
+    def add_device(self, device: Device[Any], block: Block, planned: bool) -> None:
+        """Add a device."""
+        self.add(device.key, block)
+        if not planned:
+            self.resting.append(device)
+        columns = self.plant.position_columns(device)
+        routed = [
+            column
+            for column, position in zip(range(columns.start, columns.stop), device.positions, strict=True)
+            if position.with_routes
+        ]
+        self.routes += zip(routed, block.routes, strict=False)
+
+    def add(self, name: str, block: Block) -> None:
+        """Add a block."""
+        self.blocks[name] = block
+        self._add(name, block.constraints, block.costs, block.soft)
+        self.exclusive |= {f"{name}: {key}": one for key, one in block.exclusive.items()}
+        self.losses += block.losses
+        self.binaries += block.binaries
+        self.permits += block.permits
+        self.likely += block.likely
+
+    def add_network(self, name: str, network: NetworkBlock) -> None:
+        """Add a network."""
+        self.networks[name] = network
+        self._add(name, network.constraints, {"grid": network.cost}, network.soft)
+        base = self.plant.feeders[len(self.networks) - 1].base_mva
+        largest = base * network.largest.losses
+        self.losses.append(Losses(mw=network.losses_mw, largest_mw=largest, fictitious_mw=lambda: 0.0))
+        self.binaries += network.binaries
+        self.likely += network.likely
+
+    def _add(
+        self,
+        name: str,
+        constraints: Mapping[str, list[cp.Constraint]],
+        costs: Mapping[str, cp.Expression],
+        soft: Mapping[str, SoftLimit],
+    ) -> None:
+        self.constraints |= {f"{name}: {key}": part for key, part in constraints.items() if part}
+        self.soft |= {f"{name}: {key}": one for key, one in soft.items()}
+        for term, cost in costs.items():
+            self.costs[term] = self.costs[term] + cost if term in self.costs else cost
+
+    def injections(self, number: int) -> Injections:
+        """Return the net injection of the buses of a network under loads and the blocks added so far."""
+        p, p_largest = self._injection(self.forecast.load_p_mw, {name: one.p for name, one in self.blocks.items()})
+        q, q_largest = self._injection(self.forecast.load_q_mvar, {name: one.q for name, one in self.blocks.items()})
+        buses = self.plant.bus_slices[number]
+        return Injections(
+            p_mw=p[:, buses],
+            q_mvar=q[:, buses],
+            p_largest_mw=p_largest[:, buses],
+            q_largest_mvar=q_largest[:, buses],
+        )
+
+    def _injection(
+        self, load: Float[np.ndarray, "horizon bus"], powers: Mapping[str, Mapping[tuple[int, int], cp.Expression]]
+    ) -> tuple[cp.Expression, Float[np.ndarray, "horizon bus"]]:
+        """Injection of every bus, and the largest magnitude that it could have [MW or Mvar]."""
+        given, largest = -load, np.zeros(load.shape)
+        buses: list[int] = []
+        decided: list[cp.Expression] = []
+        for device in self.plant.devices:
+            for (port, bus), power in powers[device.key].items():
+                if power.is_constant():
+                    given = given.copy()
+                    given[:, bus] += power.value
+                    continue
+                buses.append(bus)
+                decided.append(power)
+                largest[:, bus] += device.ports[port].s_max_mva
+        if not decided:
+            return cp.Constant(given), np.abs(given)
+        shape = (len(buses), self.plant.n_bus)
+        place = sp.csr_array((np.ones(len(buses)), (np.arange(len(buses)), buses)), shape=shape)
+        return cp.Constant(given) + cp.vstack(decided).T @ place, np.abs(given) + largest
+
+    def close(self) -> None:
+        """Add what excludes each other, soft limits and the objective: nothing can be added afterwards."""
+        slope = marginal_price(self.forecast.buy_price, self.plant.export_price_ratio)
+        for name, one in self.exclusive.items():
+            self._exclude(name, one, self.options.excluded(name, slope))
+        cost = sum((cp.sum(one) for one in self.costs.values()), start=cp.Constant(0.0))
+        found = objective(self.outlook, self.options, cost, self.losses, self.soft)
+        self.constraints |= found.constraints
+        self.bound_correction = found.bound_correction
+        follows = {one for network in self.networks.values() for one in network.follows}
+        every = [one for part in self.constraints.values() for one in part]
+        self.model = Model(found.total, every, self.binaries, tuple(follows))
+
+    def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:
+        """Let a binary choose between two powers in some steps."""
+        at = np.flatnonzero(steps)
+        if not len(at):
+            return
+        first = cp.Variable(len(at))
+        self.constraints[f"{name} at once"] = [
+            one.first[at] <= one.largest * first,
+            one.second[at] <= one.largest * (1 - first),
+        ]
+        self.binaries.append(first)
+        self.likely.append((first, lambda: (one.first.value[at] >= one.second.value[at]).astype(float)))

@@ -1,0 +1,156 @@
+"""What the dispatch model minimises: cost, or violations of limits; with a price on losses where wasting would pay.
+
+Violations are weighed in pu² of a squared voltage: first the largest of each unit, then the sum, then losses and cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from gridferry.controllers.devices import Act, Device
+from gridferry.controllers.devices.block import Losses, SoftLimit
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.energy_cost import marginal_price
+from gridferry.controllers.model.flow_bounds import lowered_per_mw
+
+_LEAST_LOSS_PRICE = 1e-3
+"""losses cost at least this share of the mean price, so that the cones are tight where energy is free"""
+_LARGEST, _EACH = 1e3, 10.0
+"""weights of the largest violation of a unit and of every violation, in MWh at the highest price per pu²"""
+_LOSSES = 1e-2
+"""price of losses beside violations, in highest prices: it keeps the cones tight"""
+_COST = 1e-3
+"""weight of the cost beside violations"""
+_LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""prices of losses, in highest energy prices, tried in turn to tighten a relaxation"""
+
+
+def plans_all(device: Device[Any]) -> bool:
+    """Plan every device."""
+    return True
+
+
+def stores_or_follows(device: Device[Any]) -> bool:
+    """Plan what stores energy, and count with what follows a profile."""
+    return device.stores or (not device.positions and all(port.act is Act.FOLLOWS for port in device.ports))
+
+
+def stands_still(device: Device[Any]) -> bool:
+    """Plan what does not travel."""
+    return not any(position.with_routes for position in device.positions)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelOptions:
+    """How a dispatch model is set up.
+
+    Attributes
+    ----------
+    plans : whether a device is to be planned; others rest
+    exclude_early : let binaries choose between powers that exclude each other wherever waste pays
+    exclusive : by name of the powers that exclude each other, further steps in which a binary sees to it
+    loss_price : added to the price of losses [currency/MWh]
+    soft : minimise violations of soft limits
+    allowed : by name of the soft limit, violations that are allowed, in its unit
+    """
+
+    plans: Callable[[Device[Any]], bool] = plans_all
+    exclude_early: bool = True
+    exclusive: Mapping[str, Bool[np.ndarray, " horizon"]] = field(default_factory=dict)
+    loss_price: float = 0.0
+    soft: bool = False
+    allowed: Mapping[str, np.ndarray] | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether every limit is kept."""
+        return not self.soft and self.allowed is None
+
+    def excluded(self, name: str, slope: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
+        """Steps in which a binary chooses between two powers; where the marginal price is negative, waste pays."""
+        early = slope < 0 if self.exclude_early else np.zeros(len(slope), dtype=bool)
+        return early | self.exclusive[name] if name in self.exclusive else early
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What is minimised, with the constraints of soft limits, and what the price of losses can add to any cost."""
+
+    total: cp.Expression
+    constraints: dict[str, list[cp.Constraint]]
+    bound_correction: float
+
+
+def highest_price(buy_price: Float[np.ndarray, " horizon"]) -> float:
+    """Return the highest price of a horizon, at least 1 [currency/MWh]."""
+    return max(float(np.abs(buy_price).max()), 1.0)
+
+
+def tightening_prices(outlook: Outlook, options: ModelOptions) -> list[float]:
+    """Prices of losses to be tried in turn where the relaxation is not tight [currency/MWh].
+
+    Where violations are minimised, with the last one no fictitious loss pays: it costs more than any violation that it
+    could lower.
+    """
+    highest = highest_price(outlook.forecast.buy_price)
+    prices = [one * highest for one in _LOSS_PRICES]
+    if options.soft:
+        plant = outlook.plant
+        buses = max(feeder.n_bus for feeder in plant.feeders)
+        saved = (_LARGEST + buses * _EACH) * lowered_per_mw(plant.feeders) / plant.step_h
+        prices = [one for one in prices if one < 1.5 * saved * highest] + [1.5 * saved * highest]
+    return prices
+
+
+def objective(
+    outlook: Outlook,
+    options: ModelOptions,
+    cost: cp.Expression,
+    losses: Sequence[Losses],
+    soft: Mapping[str, SoftLimit],
+) -> Objective:
+    """Return the objective of a model to which all blocks were added.
+
+    Parameters
+    ----------
+    cost : of everything [currency]
+    losses, soft : of devices and networks
+    """
+    plant, price = outlook.plant, outlook.forecast.buy_price
+    step_h, highest = plant.step_h, highest_price(price)
+    # where waste would pay cones would open
+    least = _LEAST_LOSS_PRICE * float(np.abs(price).mean())
+    loss_price = np.maximum(least - marginal_price(price, plant.export_price_ratio), 0.0) + options.loss_price
+    if options.soft:
+        loss_price = loss_price + _LOSSES * highest
+    priced, correction = cp.Constant(0.0), 0.0
+    if np.any(loss_price):
+        priced = sum((step_h * (loss_price @ one.mw) for one in losses), start=priced)
+        correction = step_h * sum(float(np.sum(loss_price * one.largest_mw)) for one in losses)
+    if options.soft:
+        violation, constraints = _violation(soft)
+        return Objective(highest * violation + _COST * cost + priced, constraints, correction)
+    allowed = options.allowed or {}
+    kept = {name: [one.slack >= -allowed.get(name, 0.0)] for name, one in soft.items()}
+    return Objective(cost + priced, kept, correction)
+
+
+def _violation(soft: Mapping[str, SoftLimit]) -> tuple[cp.Expression, dict[str, list[cp.Constraint]]]:
+    """Weigh violations of all soft limits: the largest of each unit before the others."""
+    largest = {unit: cp.Variable() for unit in dict.fromkeys(one.unit for one in soft.values())}
+    total: cp.Expression = _LARGEST * sum(largest.values(), start=cp.Constant(0.0))
+    constraints: dict[str, list[cp.Constraint]] = {
+        f"largest violation [{unit}]": [one >= 0] for unit, one in largest.items()
+    }
+    for name, one in soft.items():
+        violated = cp.Variable(one.slack.shape)
+        weighed = cp.multiply(np.broadcast_to(one.weight, one.slack.shape), violated)
+        constraints[name] = [violated >= 0, one.slack + violated >= 0, weighed <= largest[one.unit]]
+        total = total + _EACH * cp.sum(weighed)
+    return total, constraints

@@ -1,0 +1,122 @@
+"""Which limits a solution violates, by how much and where, as notes and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.contract import Note, NoteKind
+from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.block import SoftLimit
+from gridferry.controllers.model import distflow
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.limits import Limits
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A limit that a solution violates.
+
+    Attributes
+    ----------
+    note : what it is, where and when, and by how much
+    words : the same for an error, with the limit
+    """
+
+    note: Note
+    words: str
+
+
+def violations(model: DispatchModel, limits: Limits) -> list[Violation]:
+    """Return the largest violation of each kind: of voltages, the larger one first, then of ratings and devices."""
+    every = [*_of_networks(model, limits), *_of_devices(model)]
+    worst: dict[NoteKind, Violation] = {}
+    for one in every:
+        if one.note.kind not in worst or one.note.value > worst[one.note.kind].note.value:
+            worst[one.note.kind] = one
+    return sorted(worst.values(), key=lambda one: (_RANK[one.note.kind], -one.note.value))
+
+
+_RANK = {
+    NoteKind.VIOLATED_V_LOW: 0,
+    NoteKind.VIOLATED_V_HIGH: 0,
+    NoteKind.VIOLATED_LOADING: 1,
+    NoteKind.VIOLATED_ENERGY: 2,
+    NoteKind.VIOLATED_OTHER: 3,
+}
+
+
+def _of_networks(model: DispatchModel, limits: Limits) -> Iterator[Violation]:
+    for number, name in enumerate(model.networks):
+        yield from _voltages(model, limits, number, name)
+        yield from _ratings(model, limits, number, name)
+
+
+def _voltages(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
+    feeder, buses = model.plant.feeders[number], model.plant.bus_slices[number]
+    others = distflow.away_from_slack(feeder)
+    low_sq, high_sq = limits.v_low_sq[:, buses][:, others], limits.v_high_sq[:, buses][:, others]
+    below = np.sqrt(low_sq) - np.sqrt(np.maximum(low_sq - model.soft[f"{name}: lower_voltage"].violation(), 0.0))
+    above = np.sqrt(high_sq + model.soft[f"{name}: upper_voltage"].violation()) - np.sqrt(high_sq)
+    for by, kind in ((below, NoteKind.VIOLATED_V_LOW), (above, NoteKind.VIOLATED_V_HIGH)):
+        if by.max(initial=0.0) <= tolerances.VOLTAGE_PU:
+            continue
+        low = kind is NoteKind.VIOLATED_V_LOW
+        t, column = _worst(by)
+        bus = int(others[column])
+        edge = feeder.v_min_pu[bus] if low else feeder.v_max_pu[bus]
+        margin = np.sqrt(low_sq[t, column]) - edge if low else edge - np.sqrt(high_sq[t, column])
+        where = f"bus {feeder.bus_names[bus]} of {name} at step {model.observation.step + t}"
+        words = f"{where}: the voltage stays {by[t, column]:.4g} pu {'below' if low else 'above'}"
+        words += f" its limit of {edge:.4g} pu"
+        if margin > tolerances.VOLTAGE_PU:
+            words += f" {'raised' if low else 'lowered'} by the margin of {margin:.4g} pu"
+        yield Violation(Note(kind, float(by[t, column]), where), words)
+
+
+def _ratings(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
+    feeder, branches = model.plant.feeders[number], model.plant.branch_slices[number]
+    rating = limits.rating[:, branches]
+    for one in model.networks[name].currents:
+        share = rating[:, one.branch]
+        violated = model.soft[f"{name}: {one.name}"].violation() / feeder.i_max_pu[one.branch] ** 2
+        over = np.sqrt(share**2 + violated) - share
+        if over.max(initial=0.0) <= tolerances.LOADING:
+            continue
+        t, column = _worst(over)
+        where = f"branch {feeder.branch_names[one.branch[column]]} of {name} at step {model.observation.step + t}"
+        words = f"{where}: its current is {100 * over[t, column]:.3g} % above its rating"
+        yield Violation(Note(NoteKind.VIOLATED_LOADING, float(over[t, column]), where), words)
+
+
+def _of_devices(model: DispatchModel) -> Iterator[Violation]:
+    for device in model.plant.devices:
+        for key, one in model.blocks[device.key].soft.items():
+            violated = one.violation()
+            row = int(np.argmax(violated))
+            by = float(violated[row])
+            if by <= tolerances.ENERGY_DUE_MWH:
+                continue
+            at = f"at the end of step {model.observation.step + int(one.step[row])}"
+            who = f"{device.port_kind} {device.name}"
+            energy = one.unit == "MWh"
+            kind = NoteKind.VIOLATED_ENERGY if energy else NoteKind.VIOLATED_OTHER
+            place = f"{who} {at}" if energy else f"{who}, {key} [{one.unit}], {at}"
+            yield Violation(Note(kind, by, place), f"{who} {one.words} {at} by {by:.4g} {one.unit}")
+
+
+def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:
+    t, column = (int(i) for i in np.unravel_index(np.argmax(by), by.shape))
+    return t, column
+
+
+def allowed_beside(model: DispatchModel, room: float) -> dict[str, np.ndarray]:
+    """Return the violations of a solution, and some room, as what may be allowed of each soft limit."""
+    return {name: _room(soft, room) for name, soft in model.soft.items()}
+
+
+def _room(soft: SoftLimit, room: float) -> np.ndarray:
+    return np.asarray(soft.violation() + room / soft.weight)

@@ -1,0 +1,54 @@
+"""Dispatch models of cases, with ample time to solve them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices import Device
+from gridferry.controllers.devices.block import Ahead
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.limits import Limits, limits_of
+from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
+from gridferry.controllers.model.solution import Dispatch
+from gridferry.controllers.solve import SolveOptions
+
+Case = tuple[Plant, Observation, Forecast]
+EXACT = SolveOptions(gap=0.0, gap_abs=1e-3)
+
+
+def dispatch(
+    case: Case,
+    solver: SolveOptions = EXACT,
+    *,
+    seconds: float = 3600.0,
+    options: ModelOptions | None = None,
+    limits: Limits | None = None,
+    **outlook: Any,
+) -> Dispatch:
+    """What is to be planned: stores, if nothing else is said."""
+    plant, observation, forecast = case
+    return Dispatch(
+        outlook=Outlook(plant, observation, forecast, **outlook),
+        limits=limits or limits_of(plant, forecast.steps),
+        options=options or ModelOptions(plans=stores_or_follows),
+        solver=solver,
+        deadline=time.perf_counter() + seconds,
+    )
+
+
+def dispatch_model(case: Case, **given: Any) -> DispatchModel:
+    """The model of a case; see `dispatch`."""
+    return dispatch(case, **given).build()
+
+
+def ahead(device: Device[Any], horizon: int, state: Any, **given: Any) -> Ahead:
+    """A device's share of one day of hourly steps, everything at its default but for what is given."""
+    series = {key: np.full(horizon, one.default) for key, one in device.series.items()}
+    named = {key: np.asarray(given.pop(key), dtype=np.float64) for key in series if key in given}
+    day = np.zeros(horizon, dtype=np.int64)
+    return Ahead(step_h=1.0, day=day, day_ends=(horizon,), state=state, series=series | named, **given)
