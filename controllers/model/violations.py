@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.devices import tolerances
-from gridferry.controllers.devices.block import SoftLimit
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.limits import Limits
@@ -114,9 +113,5 @@ def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:
 
 
 def allowed_beside(model: DispatchModel, room: float) -> dict[str, np.ndarray]:
-    """Return the violations of a solution, and some room, as what may be allowed of each soft limit."""
-    return {name: _room(soft, room) for name, soft in model.soft.items()}
-
-
-def _room(soft: SoftLimit, room: float) -> np.ndarray:
-    return np.asarray(soft.violation() + room / soft.weight)
+    """Return the violations of a solution, and some room in the unit of each, as what may be allowed of soft limits."""
+    return {name: soft.violation() + room for name, soft in model.soft.items()}
