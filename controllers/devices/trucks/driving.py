@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from gridferry.controllers.devices.days import by_day
 from gridferry.controllers.devices.routing import TimeSpaceNetwork
-from gridferry.controllers.devices.trucks.device import Labour, Mileage, TruckCost
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import TruckCost
 
 
 def charged_km(
