@@ -63,7 +63,7 @@ def _faults_of_class(kind: Any) -> Iterator[str]:
         if not _is_text(getattr(kind, name, None)):
             yield f"{name} = {getattr(kind, name, None)!r}; give a text without commas"
     if not _KEY.fullmatch(kind.table):
-        yield f'table = "{kind.table}"; write small letters, digits and _, as in capacitor_banks'
+        yield f'table = "{kind.table}"; write small letters, digits and _, as in heat_pumps'
     if is_taken(kind.table) and BUILT_IN.get(kind.table) != f"{kind.__module__}:{kind.__qualname__}":
         yield f'table = "{kind.table}" is taken; choose another name'
     if type(kind.version) is not int or kind.version < 1:
