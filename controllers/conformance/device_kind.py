@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from gridferry.controllers.conformance.device_step import is_number
 from gridferry.controllers.conformance.device_trial import Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
-from gridferry.controllers.devices import Act, Column, Device, Port, Position, Series
+from gridferry.controllers.devices import Act, Column, Device, DeviceConfig, Port, Position, Series
 from gridferry.controllers.devices.registry import BUILT_IN
+from gridferry.controllers.plans.plan_file import PlannedSchedule, read_plan, write_plan
+from gridferry.networks.faults import InputError
 
 Kind = type[Device[Any]]
 
@@ -20,7 +26,7 @@ TAKEN_COLUMNS = frozenset({"step", "time", "device", "source_mwh", "injected_mwh
 """Columns that the tables of results of all kinds have."""
 TAKEN_TABLES = frozenset(
     {
-        *("bus", "line", "network", "device", "plan", "step", "checkpoint"),
+        *("bus", "line", "network", "device", "position", "cost", "plan", "step", "checkpoint"),
         *("bus_info", "line_info", "device_info", "kind_info", "column_info"),
         *("name", "title", "currency", "seed", "extends", "time", "profiles", "networks", "loads", "prices"),
         *("stations", "roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record"),
@@ -68,6 +74,8 @@ def _faults_of_class(kind: Any) -> Iterator[str]:
         yield f'table = "{kind.table}" is taken; choose another name'
     if type(kind.version) is not int or kind.version < 1:
         yield f"version = {kind.version!r}; count from 1"
+    if not (isinstance(kind.Config, type) and issubclass(kind.Config, DeviceConfig)):
+        yield f"Config = {kind.Config!r}; derive it from gridferry.controllers.devices.DeviceConfig"
     if not getattr(getattr(kind.State, "__dataclass_params__", None), "frozen", False):
         yield f"State = {kind.State!r} is no frozen dataclass; write @dataclass(frozen=True, slots=True)"
     if kind.stores and "energy_mwh" not in (one.name for one in fields(kind.State)):
@@ -82,8 +90,10 @@ def _faults_of_class(kind: Any) -> Iterator[str]:
             if not isinstance(one, of):
                 yield f"{name}[{key!r}] is a {type(one).__name__}; give a {of.__name__}"
     for key, series in kind.series.items():
-        if not math.isfinite(series.default):
-            yield f"series[{key!r}] has the default {series.default}; give a finite one"
+        low, high = series.limits.lowest, series.limits.highest
+        inside = low < series.default <= high if series.limits.above else low <= series.default <= high
+        if not (math.isfinite(series.default) and inside):
+            yield f"series[{key!r}] has the default {series.default}, outside its limits; give one inside"
     for key in (*kind.columns, *kind.costs):
         if key in TAKEN_COLUMNS or [*kind.columns, *kind.costs].count(key) > 1:
             yield f'"{key}" is the name of another column of the kind\'s table of results; choose another'
@@ -113,10 +123,11 @@ def _frozen(trial: Trial) -> None:
 
 
 def _declared(trial: Trial) -> None:
-    _refuse(_faults_of_device(trial.device))
+    _refuse(_faults_of_device(trial))
 
 
-def _faults_of_device(device: Device[Any]) -> Iterator[str]:
+def _faults_of_device(trial: Trial) -> Iterator[str]:
+    device = trial.device
     if not _is_text(device.name):
         yield f"name = {device.name!r}; take it from the config"
     for what in ("ports", "positions"):
@@ -129,8 +140,11 @@ def _faults_of_device(device: Device[Any]) -> Iterator[str]:
         yield "ports or positions change from one look to the next; make them of the fields only"
     for port in device.ports:
         yield from (f"port {port.name}: {fault}" for fault in _faults_of_port(port))
+    stations = tuple(one.name for one in trial.sample.plant.stations)
     for position in device.positions:
         yield from (f"position {position.name}: {fault}" for fault in _faults_of_position(position))
+        if position.with_routes and position.labels != stations:
+            yield f"position {position.name}: labels = {position.labels} are not all stations, {stations}, of the site"
 
 
 def _faults_of_port(port: Port) -> Iterator[str]:
@@ -182,9 +196,30 @@ def _faults_of_beginning(trial: Trial) -> Iterator[str]:
         yield f"stored_mwh({state}) is {stored!r}"
 
 
+def _through_plan_file(trial: Trial) -> None:
+    plant = replace(trial.sample.plant, devices=(trial.device,))
+    rng = np.random.default_rng(1)
+    p_mw, q_mvar = np.zeros((2, plant.steps, plant.n_port))
+    p_mw[:, plant.planned], q_mvar[:, plant.planned] = rng.normal(size=(2, plant.steps, len(plant.planned)))
+    position = np.zeros((plant.steps, len(plant.positions)), dtype=np.int64)
+    for column, one in enumerate(plant.positions):
+        position[:, column] = rng.choice(one.choices, size=plant.steps)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.csv"
+        write_plan(path, plant, PlannedSchedule(p_mw, q_mvar, position))
+        try:
+            back = read_plan(path, plant)
+        except InputError as error:
+            said = "; ".join(f"{one.key}: {one.message}" for one in error.faults[:1])
+            raise BrokenPromiseError(f"a schedule that was written cannot be read: {said}") from error
+    if not all(map(np.array_equal, (back.p_mw, back.q_mvar, back.position), (p_mw, q_mvar, position))):
+        raise BrokenPromiseError("a schedule comes back from plan.csv changed; give ports and positions other names")
+
+
 DEVICE_PROMISES: Mapping[str, Callable[[Trial], None]] = {
     "devices and states are frozen dataclasses": _frozen,
     "ports and positions are well declared": _declared,
     "a run begins in a state of the kind": _begins,
+    "a schedule survives plan.csv": _through_plan_file,
 }
 """Promises without which no step can be tried."""

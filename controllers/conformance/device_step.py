@@ -70,9 +70,9 @@ def fault_of_form(device: Device[Any], tried: Tried) -> str:
         if type(state) is not device.State:
             also = "" if method == "move" else " and an Outcome"
             return f"{method} gave a {type(state).__name__} for a state; return a {device.State.__name__}{also}"
-        at = device.at(state)
-        if not (isinstance(at, tuple) and len(at) == len(device.positions) and all(type(one) is int for one in at)):
-            return f"at({state}) is {at!r}; return a tuple with an int for each of {len(device.positions)} positions"
+        for said in (f"at({state})", device.at(state)), (f"transit_steps({state})", device.transit_steps(state)):
+            if fault := _fault_of_positions(*said, len(device.positions)):
+                return fault
     if not isinstance(outcome, Outcome):
         return f"step gave a {type(outcome).__name__}; return the state after it and an Outcome"
     ports: Any = outcome.ports
@@ -92,6 +92,12 @@ def fault_of_form(device: Device[Any], tried: Tried) -> str:
         }
     wrong = [f"{name} is {value!r}" for name, value in numbers.items() if not is_number(value)]
     return f"{wrong[0]}, which is no plain number" if wrong else ""
+
+
+def _fault_of_positions(what: str, given: Any, positions: int) -> str:
+    if isinstance(given, tuple) and len(given) == positions and all(type(one) is int for one in given):
+        return ""
+    return f"{what} is {given!r}; return a tuple with an int for each of {positions} positions"
 
 
 def not_finite(device: Device[Any], tried: Tried) -> str:

@@ -1,35 +1,45 @@
-"""The suite that every kind of device passes."""
+"""The suite that every kind of device passes: `check_device`, and `DeviceConformance` for tests to inherit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
+from gridferry.controllers.conformance.device_block import BLOCK_PROMISES
+from gridferry.controllers.conformance.device_entry import CONFIG_PROMISES, ENTRY_PROMISES, sample_devices
 from gridferry.controllers.conformance.device_kind import DEVICE_PROMISES, KIND_PROMISES, Kind
 from gridferry.controllers.conformance.device_promises import STEP_PROMISES
 from gridferry.controllers.conformance.device_trial import Trial
 from gridferry.controllers.conformance.findings import Finding, found
-from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import find_kind
 
-PROMISES: Collection[str] = (*KIND_PROMISES, *DEVICE_PROMISES, *STEP_PROMISES)
+PROMISES: Collection[str] = tuple(
+    name
+    for stage in (KIND_PROMISES, ENTRY_PROMISES, CONFIG_PROMISES, DEVICE_PROMISES, STEP_PROMISES, BLOCK_PROMISES)
+    for name in stage
+)
 """What is promised, in the order in which it is tried."""
 
-_STEP_S = (900, 3600)
+_STEP_S = (3600, 900)
+_LAST = (STEP_PROMISES, BLOCK_PROMISES)
+"""Stages that can be tried in part, since nothing follows from them."""
 
 
 def check_device(
-    kind: str | Kind, devices: Sequence[Device[Any]], promises: Collection[str] = PROMISES
+    kind: str | Kind, devices: Sequence[Device[Any]] | None = None, promises: Collection[str] = PROMISES
 ) -> list[Finding]:
-    """Try devices of a kind and return what was found, promises that are kept too.
+    """Try a kind of device and return what was found, promises that are kept too.
+
+    Where a promise is broken without which those that follow mean nothing, these are not tried.
 
     Parameters
     ----------
     kind : the class, or what `find_kind` takes
-    devices : of the kind, to be tried one by one
-    promises : those to be tried; of the others only such without which nothing can be
+    devices : of the kind, for the site of the sample plant `two_feeders`; one from an entry of its table that is made
+        up, where none are given
+    promises : what is tried of the steps, and what is returned beside broken promises
 
     Raises
     ------
@@ -37,24 +47,66 @@ def check_device(
         where the kind cannot be found.
     """
     cls = find_kind(kind) if isinstance(kind, str) else kind
-    roads = two_feeders().plant.roads
-    assert roads is not None
-    trials = [Trial(device, roads, step_s) for device in devices for step_s in _STEP_S]
-    findings = [_finding(name, cls, partial(check, cls)) for name, check in KIND_PROMISES.items()]
-    stages: Sequence[Mapping[str, Callable[[Trial], None]]] = (
-        DEVICE_PROMISES,
-        {name: check for name, check in STEP_PROMISES.items() if name in promises},
-    )
-    for stage in stages:
-        if all(one.passed for one in findings):
-            findings += [_finding(name, cls, partial(_on_all, check, trials)) for name, check in stage.items()]
+    findings: list[Finding] = []
+    for stage, subjects in _stages(cls, devices):
+        names = [name for name in stage if name in promises or stage not in _LAST]
+        tried = [_finding(name, cls, partial(_on_all, stage[name], subjects)) for name in names]
+        findings += tried
+        needed = stage is not CONFIG_PROMISES or devices is None
+        if needed and not all(one.passed for one in tried):
+            break
     return [one for one in findings if one.name in promises or not one.passed]
 
 
-def _on_all(check: Callable[[Trial], None], trials: Sequence[Trial]) -> None:
-    for trial in trials:
-        check(trial)
+def _stages(
+    kind: Kind, devices: Sequence[Device[Any]] | None
+) -> Iterator[tuple[Mapping[str, Callable[[Any], None]], Sequence[Any]]]:
+    """Promises, and what they are tried on."""
+    yield KIND_PROMISES, [kind]
+    yield ENTRY_PROMISES, [kind]
+    yield CONFIG_PROMISES, [kind]
+    trials = [
+        Trial(device, step_s) for device in (sample_devices(kind) if devices is None else devices) for step_s in _STEP_S
+    ]
+    yield DEVICE_PROMISES, trials
+    yield STEP_PROMISES, trials
+    yield BLOCK_PROMISES, trials[:: len(_STEP_S)]
+
+
+def _on_all(check: Callable[[Any], None], subjects: Sequence[Any]) -> None:
+    for one in subjects:
+        check(one)
 
 
 def _finding(name: str, kind: Kind, check: Callable[[], None]) -> Finding:
-    return found(name, "", kind, check, lambda error: "a device answers whatever is requested of it")
+    return found(name, "", kind, check, lambda error: "nothing that is requested, or asked, may raise")
+
+
+class DeviceConformance:
+    """Inherit it in a class of tests: each promise is then a test of its own.
+
+    ::
+
+        class TestBank(DeviceConformance):
+            kind = Bank
+
+    Attributes
+    ----------
+    kind : what is tried
+    """
+
+    kind: ClassVar[Kind]
+
+    def make_devices(self) -> Sequence[Device[Any]] | None:
+        """Return the devices that are tried, as in `check_device`; override it to try others than one made up."""
+        return None
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Make a test of every promise."""
+        if "promise" in metafunc.fixturenames:
+            metafunc.parametrize("promise", PROMISES)
+
+    def test_promise(self, promise: str) -> None:
+        """The promise is kept."""
+        broken = [str(one) for one in check_device(self.kind, self.make_devices(), [promise]) if not one.passed]
+        assert not broken, "\n".join(broken)

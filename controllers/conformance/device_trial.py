@@ -13,24 +13,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from gridferry.controllers.conformance.device_step import Given, Tried, fault_of_form, not_finite
 from gridferry.controllers.conformance.findings import values_of
+from gridferry.controllers.conformance.sample_plants import Sample, two_feeders
 from gridferry.controllers.devices import (
     Coupling,
     Device,
     Now,
     Port,
     Request,
+    Series,
     rest,
     states_of_json,
     states_to_json,
     step_all,
 )
-from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.plugins.user_code import described, one_line
-from gridferry.networks.roads.travel import Roads
 
 ANSWERED = "any finite request is answered"
 FINITE = "what comes back is finite"
@@ -73,13 +71,16 @@ class Trial:
     Attributes
     ----------
     device : the device
-    roads : between the stations of the sample site
     step_s : step length [s]
     """
 
     device: Device[Any]
-    roads: Roads
     step_s: int
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The plant at whose stations and buses the device is."""
+        return two_feeders(self.step_s)
 
     @property
     def step_h(self) -> float:
@@ -136,8 +137,9 @@ class Trial:
         return walk
 
     def _watched(self, state: Any, given: Given, device: Device[Any], watch: _Watch) -> Tried:
-        couplings = [RoadTrips(self.roads, self.step_s), watch]
-        around = {"congestion": self.roads.on_every_road(np.array([given.congestion]))[0].tolist()}
+        plant = self.sample.plant
+        roads = 0 if plant.roads is None else len(plant.roads.road_names)
+        couplings, around = [*plant.couplings, watch], {"congestion": [given.congestion] * roads}
         (returned,) = step_all([device], couplings, [state], [given.request], [given.now], around)
         result: Any = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
         after, outcome = result
@@ -176,10 +178,7 @@ class Trial:
             p_mw.append(rng.choice([rng.uniform(low, high), rng.uniform(1.5 * low, 1.5 * high), port.rest_mw]))
             q_mvar.append(rng.choice([0.0, rng.uniform(-size, size)]))
         position = [rng.randrange(-1, len(one.labels) + 1) for one in self.device.positions]
-        series = {
-            key: rng.choice([one.default, one.default, rng.random(), 0.0, 1.0])
-            for key, one in self.device.series.items()
-        }
+        series = {key: rng.choice([one.default, *_values(one, rng)]) for key, one in self.device.series.items()}
         now = Now(self.step_h, rng.random() < 0.1, series, plugged=rng.random() > 0.1)
         request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
         return Given(request=request, now=now, congestion=rng.choice([0.0, rng.uniform(0.0, 30.0)]))
@@ -197,6 +196,17 @@ def _reach(port: Port) -> tuple[float, float, float]:
         high if math.isfinite(high) else 1.0,
         size if math.isfinite(size) else 1.0,
     )
+
+
+def _values(series: Series, rng: random.Random) -> Iterator[float]:
+    """Values that a series may have: its limits, and one between them."""
+    limits = series.limits
+    low = limits.lowest if math.isfinite(limits.lowest) else series.default - 1.0
+    high = limits.highest if math.isfinite(limits.highest) else max(low, series.default) + 1.0
+    yield high
+    yield low + (1.0 - rng.random()) * (high - low)  # not the lowest, which may not be allowed
+    if not limits.above:
+        yield low
 
 
 def _with(values: tuple[Any, ...], k: int, value: Any) -> tuple[Any, ...]:

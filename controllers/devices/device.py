@@ -318,6 +318,7 @@ class Device(ABC, Generic[S]):
     version : of its states and of what it records; a run is not resumed with another one
     port_kind : what the record calls one of its ports
     Config : the class of an entry of its table; it has a field for every one of `series`
+    example : keys of an entry to try the kind with, as in a config, which the conformance suite cannot make up
     State : the class of its states
     stores : whether it stores energy; its state then has ``energy_mwh``
     series, columns : by key
@@ -330,6 +331,7 @@ class Device(ABC, Generic[S]):
     version: ClassVar[int] = 1
     port_kind: ClassVar[str]
     Config: ClassVar[type[Any]] = DeviceConfig
+    example: ClassVar[Mapping[str, Any]] = {}
     State: ClassVar[type[Any]] = Stateless
     stores: ClassVar[bool] = False
     series: ClassVar[Mapping[str, Series]] = {}

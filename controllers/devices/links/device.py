@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
 from gridferry.controllers.devices.device import (
@@ -58,6 +58,9 @@ class Link(Device[Stateless]):
     block: ClassVar[str] = "gridferry.controllers.devices.links.block:link_block"
     port_kind: ClassVar[str] = "terminal"
     Config: ClassVar[type[LinkConfig]] = LinkConfig
+    example: ClassVar[Mapping[str, Any]] = {
+        "terminals": [{"network": network, "bus": "4", "s_max_mva": 0.5} for network in ("dn1", "dn2")]
+    }
     series: ClassVar[Mapping[str, Series]] = {
         "availability": Series(
             default=1.0,

@@ -18,9 +18,9 @@ from cases import REPOSITORY
 from gridferry.controllers.conformance.device_kind import TAKEN_COLUMNS, TAKEN_TABLES
 from gridferry.controllers.conformance.device_suite import PROMISES, check_device
 from gridferry.controllers.conformance.device_trial import ANSWERED, FINITE, UNCHANGED
-from gridferry.controllers.conformance.sample_plants import three_bus, two_feeders
+from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.contract import Battery, Generator, Link, Truck
-from gridferry.controllers.devices import Act, Column, Device, Now, Outcome, Port, Request, Series
+from gridferry.controllers.devices import Act, Column, Device, Now, Outcome, Port, Request, Series, Site
 from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.controllers.devices.storage import StoreState
 from gridferry.sim.config.schema import Config as RunConfig
@@ -42,9 +42,9 @@ CLASS = "class variables are in order"
 DECLARED = "ports and positions are well declared"
 FROZEN = "devices and states are frozen dataclasses"
 BEGINS = "a run begins in a state of the kind"
+PLAN_FILE = "a schedule survives plan.csv"
 
 SAMPLES: Sequence[Device[Any]] = (
-    *three_bus().plant.devices,
     *two_feeders().plant.devices,
     CapacitorBank("C1", 2, 3, 0.3, 0.003, 5.0),
 )
@@ -273,6 +273,21 @@ def test_a_position_outside_its_labels_is_caught() -> None:
     assert "C1 stands at 4 of 4 labels" in broken(RunningOn, BANK, LABELS)[LABELS]
 
 
+class Lost(CapacitorBank):
+    """A bank that says nothing of its position on the way."""
+
+    table: ClassVar[str] = "lost"
+
+    def transit_steps(self, state: Any) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+
+def test_a_position_that_is_not_spoken_of_is_caught() -> None:
+    said = "transit_steps(BankState(on=0)) is (); return a tuple with an int for each of 1 positions"
+    assert said in broken(Lost, BANK, ANSWERED)[ANSWERED]
+
+
 class Restless(CapacitorBank):
     """A bank that switches on by itself, and injects what is requested of a port that follows."""
 
@@ -332,13 +347,14 @@ def with_class_variable(name: str, value: Any) -> type[Device[Any]]:
         ("table", "device_info", "is taken"),
         ("port_kind", "", "port_kind = ''; give a text"),
         ("version", 0, "version = 0; count from 1"),
+        ("Config", int, "derive it from gridferry.controllers.devices.DeviceConfig"),
         ("State", int, "is no frozen dataclass"),
         ("State", TupledBank.State, "Tupled has no energy_mwh"),
         ("columns", {"soc": "share"}, "columns['soc'] is a str; give a Column"),
         ("columns", {"loss_mwh": Column(unit="MWh", meaning="lost")}, '"loss_mwh" is the name of another column'),
         ("columns", {"wear": Column(unit="", meaning="worn")}, '"wear" is the name of another column'),
         ("costs", {"wear and tear": "x"}, "costs has the key 'wear and tear'; write small letters"),
-        ("series", {"availability": Series(default=float("nan"), meaning="x")}, "has the default nan"),
+        ("series", {"availability": Series(default=float("nan"), meaning="x")}, "has the default nan, outside"),
     ],
 )
 def test_class_variables_out_of_order_are_caught(name: str, value: Any, says: str) -> None:
@@ -367,6 +383,7 @@ POSITION = BANK.positions[0]
         (BANK, replace(POSITION, labels=("0", "1", "2", "2")), "position C1: labels are not unique: 0, 1, 2, 2"),
         (BANK, replace(POSITION, labels=("0", "1,5", "2", "3")), "the label '1,5' cannot be read back from plan.csv"),
         (BANK, replace(POSITION, labels=("0", "1\n", "2", "3")), "cannot be read back from plan.csv"),
+        (BANK, replace(POSITION, with_routes=True), "are not all stations, ('S1', 'S2', 'S3', 'S4'), of the site"),
         (BANK, replace(POSITION, allowed=(0, 4)), "position C1: allowed = (0, 4); they are indices into 4 labels"),
     ],
 )
@@ -395,7 +412,7 @@ def test_names_used_twice_and_a_beginning_outside_the_labels_are_caught() -> Non
     found = broken(Nameless, BANK)
     assert "positions share a name: C1, C1; make it unique" in found[DECLARED]
     assert "position C1 begins at 9; there are [0, 1, 2, 3]" in found[BEGINS]
-    assert set(found) == {DECLARED, BEGINS}, "nothing that follows can be tried"
+    assert set(found) == {DECLARED, BEGINS, PLAN_FILE}, "nothing that follows can be tried"
 
 
 def test_a_device_that_can_be_changed_is_caught() -> None:
@@ -406,6 +423,10 @@ def test_a_device_that_can_be_changed_is_caught() -> None:
         name: str
         table: ClassVar[str] = "open"
         port_kind: ClassVar[str] = "open"
+
+        @classmethod
+        def build(cls, config: Any, site: Site) -> Any:
+            return cls(config.name)
 
         def initial_state(self, now: Now) -> Any:
             return self.State()
