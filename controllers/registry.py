@@ -30,7 +30,7 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Our own controllers, as declared in pyproject.toml; a plug-in cannot take one of these names."""
 
-_LOADER = ClassLoader(Controller, "controller", "gridferry.controllers.Controller")  # type: ignore[type-abstract]
+_LOADER = ClassLoader(Controller, "controller", "gridferry.controllers.Controller")
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,11 @@ def find_controller(spec: str, base_dir: Path | None = None) -> type[Controller]
     InputError
         saying what was looked for where, and what there is.
     """
-    if ":" in spec:
+    if ":" in spec or spec.endswith(".py"):
         return _load(spec, spec, base_dir)
     plugins = _plugins()
     target = BUILT_IN.get(spec) or (plugins[spec].value if spec in plugins else None)
     if target is None:
-        if spec.endswith(".py"):
-            raise _LOADER.fault(spec, f'name the class too: "{spec}:Class"{_LOADER.classes_of_file(spec, base_dir)}')
         ways = "; or give package.module:Class or path/file.py:Class"
         raise _LOADER.fault(spec, no_such("controller", spec, [*BUILT_IN, *plugins]) + ways)
     return _load(target, spec, base_dir)

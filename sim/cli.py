@@ -153,10 +153,13 @@ def list_(
 
 @app.command()
 def check(
-    what: Annotated[str, typer.Argument(metavar="CONFIG|CONTROLLER", help="A config, or a controller as in `use`.")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG|CONTROLLER|DEVICE", help="A config, or a controller or device as in `use`."),
+    ],
     as_json: Json = False,
 ) -> None:
-    """Say all that is wrong with a config or a controller, with file, key and the likely fix."""
+    """Say all that is wrong with a config, a controller or a kind of device, with file, key and the likely fix."""
     from gridferry.sim.commands.check import check_command
 
     raise typer.Exit(check_command(what, as_json))
@@ -196,6 +199,17 @@ def new_controller(
     from gridferry.sim.commands.new import new_controller_command
 
     raise typer.Exit(new_controller_command(name, folder))
+
+
+@new_app.command("device")
+def new_device(
+    name: Annotated[str, typer.Argument(help="Name of the device, a Python identifier.")],
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")] = Path(),
+) -> None:
+    """Write a working kind of device and its test."""
+    from gridferry.sim.commands.new import new_device_command
+
+    raise typer.Exit(new_device_command(name, folder))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -25,7 +25,7 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Our own kinds by their tables; a plug-in cannot take one of these names."""
 
-_LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")  # type: ignore[type-abstract]
+_LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")
 
 
 _AFTER_ALL = "generators"
@@ -46,17 +46,21 @@ def find_kind(spec: str, base_dir: Path | None = None) -> type[Device[Any]]:
     InputError
         saying what was looked for where, and what there is, or what the class lacks.
     """
-    if ":" in spec:
+    if ":" in spec or spec.endswith(".py"):
         return _load(spec, spec, base_dir)
     if spec in BUILT_IN:
         return _load(BUILT_IN[spec], spec, base_dir)
-    plugins = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
-    if spec in plugins:
-        return _load(plugins[spec], spec, base_dir)
-    if spec.endswith(".py"):
-        raise _LOADER.fault(spec, f'name the class too: "{spec}:Class"{_LOADER.classes_of_file(spec, base_dir)}')
+    known = known_kinds()
+    if spec in known:
+        return _load(known[spec], spec, base_dir)
     ways = "; or give package.module:Class or path/file.py:Class"
-    raise _LOADER.fault(spec, no_such("kind of device", spec, [*BUILT_IN, *plugins]) + ways)
+    raise _LOADER.fault(spec, no_such("kind of device", spec, known) + ways)
+
+
+def known_kinds() -> Mapping[str, str]:
+    """Return the classes of the kinds known by name, built-in ones first."""
+    plugins = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**BUILT_IN, **{name: target for name, target in plugins.items() if name not in BUILT_IN}}
 
 
 def kinds_with(others: Iterable[type[Device[Any]]]) -> tuple[type[Device[Any]], ...]:

@@ -26,12 +26,12 @@ class ClassLoader(Generic[C]):
 
     Attributes
     ----------
-    base : what they derive from
+    base : what they derive from, one or several
     noun : what one is called in messages
     derive_from : where ``base`` is imported from, for messages
     """
 
-    base: type[C]
+    base: type[C] | tuple[type[C], ...]
     noun: str
     derive_from: str
 
@@ -51,6 +51,8 @@ class ClassLoader(Generic[C]):
         """
         place, _, class_name = target.rpartition(":")
         if not place or not class_name:
+            if spec.endswith(".py"):
+                raise self.fault(spec, f'name the class too: "{spec}:Class"{self._classes_of_file(spec, base_dir)}')
             raise self.fault(spec, "incomplete; write package.module:Class or path/file.py:Class")
         module = self._module(place, spec, base_dir)
         found = getattr(module, class_name, None)
@@ -65,7 +67,7 @@ class ClassLoader(Generic[C]):
             raise self.fault(spec, f"{class_name} is abstract; it still has to define {missing}")
         return found
 
-    def classes_of_file(self, place: str, base_dir: Path | None) -> str:
+    def _classes_of_file(self, place: str, base_dir: Path | None) -> str:
         """Say which classes a file has, as the end of a sentence; nothing where there is no such file."""
         if _existing(place, base_dir) is None:
             return ""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gridferry.controllers.devices import Device
+from gridferry.controllers.devices.registry import known_kinds
 from gridferry.controllers.registry import available
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.case import build_case
@@ -16,8 +18,8 @@ from gridferry.sim.exit_codes import DONE, NOT_SO
 
 
 def check_command(what: str, as_json: bool) -> int:
-    """Check a config or a controller and print all that is wrong."""
-    return _check_config(what, as_json) if _is_config(what) else _check_controller(what, as_json)
+    """Check a config, a controller or a kind of device and print all that is wrong."""
+    return _check_config(what, as_json) if _is_config(what) else _check_class(what, as_json)
 
 
 def _is_config(what: str) -> bool:
@@ -58,20 +60,24 @@ def _check_config(what: str, as_json: bool) -> int:
     return DONE
 
 
-def _check_controller(what: str, as_json: bool) -> int:
+def _check_class(what: str, as_json: bool) -> int:
     if not any(sign in what for sign in ":./"):
-        names = [one.name for one in available()]
+        names = [*(one.name for one in available()), *known_kinds()]
         if what not in names:
             configs = [name for name, _, _ in list_configs()]
-            message = no_such("config or controller", what, [*configs, *names])
+            message = no_such("config, controller or kind of device", what, [*configs, *names])
             raise InputError(Fault("gridferry check", what, f"{message}; or give the path of a file"))
-    # the suite, with its plants and all they need, only where a controller is checked
+    # the suites, with their plants and all they need, only where a class is checked
+    from gridferry.controllers.conformance.device_suite import check_device
+    from gridferry.controllers.conformance.plugin_class import find_class
     from gridferry.controllers.conformance.suite import check_controller
 
-    findings = check_controller(what)
+    cls = find_class(what)
+    findings = check_device(cls) if issubclass(cls, Device) else check_controller(cls)
     passed = all(one.passed for one in findings)
     if as_json:
-        print_json({"controller": what, "passed": passed, "findings": [vars(one) for one in findings]})
+        noun = "device" if issubclass(cls, Device) else "controller"
+        print_json({noun: what, "passed": passed, "findings": [vars(one) for one in findings]})
         return DONE if passed else NOT_SO
     console = Console(highlight=False, soft_wrap=True)
     for one in findings:

@@ -6,13 +6,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gridferry.controllers.conformance.scaffold import new_controller
+from gridferry.controllers.conformance.scaffold import new_controller, new_device
 from gridferry.sim.exit_codes import DONE
 
 
 def new_controller_command(name: str, folder: Path) -> int:
     """Write a plug-in controller and its test, and say how to use them."""
-    written = new_controller(name, folder)
+    return _say(new_controller(name, folder))
+
+
+def new_device_command(name: str, folder: Path) -> int:
+    """Write a kind of device and its test, and say how to use them."""
+    return _say(new_device(name, folder))
+
+
+def _say(written: list[Path]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"wrote {path}", markup=False)

@@ -213,8 +213,10 @@ def test_faults_name_the_file_or_setting_that_a_value_comes_from(gridferry, tmp_
         (("run", "three_bus", "--controller", "file:Class"), ["--controller", "controller.use", "file"]),
         (("run", "three_bus", "--controller", "replay"), ["controller.file", "missing"]),
         (("validate", "full", "three_bus"), ["full", "no such file"]),
-        (("check", "mess"), ["mess", "no such config or controller"]),
+        (("check", "mess"), ["mess", "no such config, controller or kind of device"]),
         (("new", "controller", "x", "--folder", "gone"), ["gone", "no such folder"]),
+        (("new", "device", "truck"), ["truck", "trucks, which is taken"]),
+        (("new", "device", "x", "--folder", "gone"), ["gone", "no such folder"]),
     ],
 )
 def test_bad_arguments_are_refused_and_nothing_is_written(gridferry, tmp_path, arguments, said):
