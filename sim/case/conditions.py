@@ -256,7 +256,7 @@ class _SeriesReader:
 
 
 class _Composition:
-    """Puts the series of loads and generators where they belong in a plant."""
+    """Puts the series of loads and devices where they belong in a plant."""
 
     def __init__(self, loaded: LoadedConfig, plant: Plant):
         self.loaded, self.config, self.plant = loaded, loaded.config, plant

@@ -22,12 +22,11 @@ from gridferry.controllers.plugins.user_code import described
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.config.document import Document, parse_settings, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
+from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
 from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config
 from gridferry.sim.config.loaded import LoadedConfig, Reading
 from gridferry.sim.config.repair import Repaired, repair
 from gridferry.sim.config.schema import Config
-
-_FEEDER_FILES = (".json", ".m")
 
 
 def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refusal | None = None) -> LoadedConfig:
@@ -50,7 +49,7 @@ def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refus
         with suppress(ValueError):  # the check below says what is wrong with it
             time["start"] = datetime.fromisoformat(time["start"])
     document = Document("config document")
-    _anchor(tables, base_dir.absolute())
+    anchor(tables, base_dir.absolute())
     document.lay_over(tables, document.source)
     any_code: Refusal = lambda spec, origin: None  # noqa: E731
     reading = _check(document, Path(document.source), base_dir.absolute(), [], refusal or any_code)
@@ -100,10 +99,10 @@ def _merged(
     folder = found.absolute().parent
     faults: list[Fault] = []
     for layer_path, layer in read_layers(found, _extended):
-        _anchor(layer, layer_path.absolute().parent)
+        anchor(layer, layer_path.absolute().parent)
         faults += document.lay_over(layer, str(layer_path))
     for name, layer in settings:
-        _anchor(layer, folder)
+        anchor(layer, folder)
         if "controller" not in layer:
             faults += document.lay_over(layer, name)
     if controller is not None:
@@ -134,6 +133,10 @@ def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault], 
     loaded = LoadedConfig(config, path, base_dir, complete(config), document)
     in_time = Reading(loaded, (), repaired).genuine(_time_faults(loaded))
     return Reading(loaded, (*faults, *in_time), repaired)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _validated(
@@ -192,8 +195,8 @@ def _time_faults(loaded: LoadedConfig) -> list[Fault]:
 
 def _choose_controller(document: Document, spec: str, folder: Path) -> None:
     """Replace ``[controller]``, keeping what the host needs; the same controller keeps its settings."""
-    here = _anchor_spec(spec, Path.cwd())
-    spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else _anchor_spec(spec, folder)
+    here = anchor_spec(spec, Path.cwd())
+    spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else anchor_spec(spec, folder)
     old = document.values.get("controller", {})
     if not isinstance(old, dict) or old.get("use", "idle") == spec:
         return
@@ -204,74 +207,6 @@ def _choose_controller(document: Document, spec: str, folder: Path) -> None:
     document.lay_over({"controller": {**kept, "use": spec}}, "--controller")
     if isinstance(settings, dict):
         document.lay_over({"controller": settings}, document.origin(("controllers", spec)))
-
-
-# ----------------------------------------------------------------------------------------------------------- file names
-
-
-def _anchor(layer: dict[str, Any], folder: Path) -> None:
-    """Make the file names in a layer absolute."""
-    for profile in _tables(layer.get("profiles")):
-        _anchor_key(profile, "file", folder)
-    roads = layer.get("roads")
-    if isinstance(roads, dict):
-        _anchor_key(roads, "graph", folder)
-    for network in _tables(layer.get("networks")):
-        if isinstance(network.get("feeder"), str):
-            network["feeder"] = _anchor_spec(network["feeder"], folder)
-    kinds = layer.get("devices")
-    if isinstance(kinds, dict) and "use" in kinds:
-        kinds["use"] = _anchored(kinds["use"], folder)
-    chosen, others = layer.get("controller"), layer.get("controllers")
-    if isinstance(chosen, dict) and isinstance(chosen.get("use"), str):
-        chosen["use"] = _anchor_spec(chosen["use"], folder)
-    for settings in (chosen, *_tables(others)):
-        if isinstance(settings, dict):
-            # a controller's own settings are not known here; what names a file beside the config is one
-            for key, value in settings.items():
-                if key != "use" and isinstance(value, str) and Path(value).suffix and _is_file(folder / value):
-                    _anchor_key(settings, key, folder)
-    if isinstance(others, dict):
-        layer["controllers"] = {_anchor_spec(spec, folder): settings for spec, settings in others.items()}
-
-
-def _tables(value: object) -> list[dict[str, Any]]:
-    """Tables in an array, or under the keys of a table."""
-    entries = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
-    return [one for one in entries if isinstance(one, dict)]
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:
-    if isinstance(table.get(key), str) and table[key]:
-        table[key] = str(folder / table[key])
-
-
-def _anchor_spec(spec: str, folder: Path) -> str:
-    """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules stay."""
-    if spec.endswith(_FEEDER_FILES):
-        return str(folder / spec)
-    file, colon, name = spec.rpartition(":")
-    return f"{folder / file}:{name}" if colon and file.endswith(".py") else spec
-
-
-def _anchored(specs: object, folder: Path) -> object:
-    """Make the files in a list of such, or in a patch of one, absolute."""
-    if isinstance(specs, list):
-        return [_anchored(one, folder) for one in specs]
-    if isinstance(specs, dict):
-        return {key: _anchored(one, folder) for key, one in specs.items()}
-    return _anchor_spec(specs, folder) if isinstance(specs, str) else specs
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 # -------------------------------------------------------------------------------------------------- the shipped configs
@@ -291,12 +226,12 @@ def find_config(name: str | Path) -> Path:
         naming what there is.
     """
     path = Path(name)
-    if _is_file(path) or _is_dir(path):
+    if is_file(path) or _is_dir(path):
         return path
     bare = len(path.parts) == 1
     if bare and path.suffix in ("", ".toml"):
         shipped = configs_dir() / f"{path.stem}.toml"
-        if _is_file(shipped):
+        if is_file(shipped):
             return shipped
     near = sorted(one.name for one in path.parent.glob("*.toml")) if _is_dir(path.parent) else []
     names = [*near, *(one.stem for one in sorted(configs_dir().glob("*.toml")))] if bare else near
@@ -315,10 +250,10 @@ def _is_dir(path: Path) -> bool:
 def _extended(base: str, folder: Path) -> Path:
     """File meant by ``extends``: beside the config, or one that comes with the project."""
     beside = folder / base
-    if _is_file(beside):
+    if is_file(beside):
         return beside
     shipped = configs_dir() / f"{Path(base).stem}.toml"
-    return shipped if len(Path(base).parts) == 1 and _is_file(shipped) else beside
+    return shipped if len(Path(base).parts) == 1 and is_file(shipped) else beside
 
 
 def list_configs() -> list[tuple[str, str, Path]]:
