@@ -24,7 +24,7 @@ Refusal = Callable[[str, str], str | None]
 """Says why a kind may not be used, if so, by what the config writes and the file or setting that it stands in."""
 
 RESERVED = frozenset(
-    {"bus", "line", "network", "device", "plan", "step"}
+    {"bus", "line", "network", "device", "position", "cost", "plan", "step"}
     | {"bus_info", "line_info", "device_info", "kind_info", "column_info", "checkpoint"}
 )
 """Tables of results that no kind's table can be named as."""
