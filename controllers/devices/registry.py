@@ -28,6 +28,9 @@ BUILT_IN: Mapping[str, str] = {
 _LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")
 
 
+TAKEN_COLUMNS = ("step", "time", "device", "source_mwh", "injected_mwh", "loss_mwh", "stored_change_mwh")
+"""What the results have of every device; no column and no cost of a kind can have such a name."""
+
 _AFTER_ALL = "generators"
 """In the order of kinds, those of plug-ins stand before it."""
 
@@ -93,6 +96,11 @@ def _load(target: str, spec: str, base_dir: Path | None) -> type[Device[Any]]:
         if (series.error or series.forecast == "uncertain") and not series.error.isidentifier():
             way = "an uncertain series names its error by letters, digits and _"
             raise _LOADER.fault(spec, f'{kind.__name__}.series["{key}"]: error = {series.error!r}; {way}')
+    names = [one.lower() for one in (*TAKEN_COLUMNS, *kind.columns, *kind.costs)]
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        way = "columns and costs share these names with one another or with all kinds; choose others"
+        raise _LOADER.fault(spec, f"{kind.__name__}: {', '.join(twice)}: {way}")
     return kind
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cases import REPOSITORY
-from gridferry.controllers.devices.registry import BUILT_IN, find_kind
+from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_COLUMNS, find_kind
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.input_files import input_files
 from gridferry.sim.case.loading import load_config
@@ -18,6 +18,7 @@ from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.json_schema import config_schema
 from gridferry.sim.config.kinds import RESERVED
 from gridferry.sim.config.reading import config_of_document, write_config
+from gridferry.sim.results.kind_tables import kind_columns
 from gridferry.sim.results.records import INFO_TABLES, TABLES
 
 PLUGIN = REPOSITORY / "tests" / "plugins" / "constant_load.py"
@@ -144,6 +145,7 @@ def kind_file(folder: Path, name: str, old: str, new: str) -> None:
         ('["record.py:ConstantLoad"]', ["devices.use[0]", '"plan"', "a name in the results"]),
         ('["word.py:ConstantLoad"]', ["devices.use[0]", "'constant loads'", '"constant_load"', "letters, digits"]),
         ('["lacking.py:ConstantLoad"]', ["devices.use[0]", "Config has no field for the series drawn", "add it"]),
+        ('["column.py:ConstantLoad"]', ["devices.use[0]", "ConstantLoad: loss_mwh", "choose others"]),
         ('["broken.py:ConstantLoad"]', ["devices.use[0]", "ZeroDivisionError", "broken.py, line 1"]),
     ],
 )
@@ -155,6 +157,7 @@ def test_a_kind_that_cannot_be_used_is_one_fault(folder: Path, use: str, expecte
     kind_file(folder, "record.py", table, '"plan"')
     kind_file(folder, "word.py", table, '"constant loads"')
     kind_file(folder, "lacking.py", '"drawn_mw": Series', '"drawn": Series')
+    kind_file(folder, "column.py", '"cut_mw": Column', '"Loss_MWh": Column')
     (folder / "broken.py").write_text("1 / 0\n")
     path = written(folder, f'extends = "three_bus"\n[devices]\nuse = {use}\n' + ENTRY)
     (fault,) = told(path)
@@ -164,6 +167,8 @@ def test_a_kind_that_cannot_be_used_is_one_fault(folder: Path, use: str, expecte
 
 def test_names_of_the_record_are_those_of_its_tables() -> None:
     assert {*TABLES, *INFO_TABLES, "checkpoint"} == RESERVED
+    own = find_kind("links")
+    assert set(kind_columns(own)) == {*TAKEN_COLUMNS, *own.columns, *own.costs}
 
 
 def test_a_check_that_raises_is_a_fault_with_file_and_line(folder: Path) -> None:
