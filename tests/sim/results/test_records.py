@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -82,19 +81,14 @@ def test_nothing_waits_longer_than_5_s_where_steps_last_equally_long(recorder, s
     assert len(set(kept)) <= 30 * seconds / 2.0 + 1 or seconds > 2.5  # and not every step has a transaction of its own
 
 
-@dataclass(frozen=True, eq=False)
-class WithBank(Plant):
-    """A plant that has a capacitor bank, too."""
-
-    @cached_property
-    def devices(self):
-        """The plant's own devices, then the bank."""
-        return (*super().devices, CapacitorBank("C1", 2, 3, 0.3, 0.003, 5.0))
+def with_bank() -> Plant:
+    """The three-bus plant with a capacitor bank, too."""
+    plant = build_plant(load_config("three_bus")).plant
+    return replace(plant, devices=(*plant.devices, CapacitorBank("C1", 2, 3, 0.3, 0.003, 5.0)))
 
 
 def test_a_kind_of_a_users_own_has_a_table_and_a_changed_one_is_named_with_its_versions(tmp_path, monkeypatch):
-    plain = build_plant(load_config("three_bus")).plant
-    plant = WithBank(**{one.name: getattr(plain, one.name) for one in fields(plain)})
+    plant = with_bank()
     bank = plant.devices[-1]
     outcome = {
         "ports": [{"p_mw": -0.006, "loss_mwh": 0.0015}],
@@ -127,8 +121,7 @@ def test_the_totals_of_a_users_own_kind_are_in_the_summary_and_side_by_side(tmp_
         "q_mvar": Column(unit="Mvar", meaning="injected", total="max"),
     }
     monkeypatch.setattr(CapacitorBank, "columns", columns)
-    plain = build_plant(load_config("three_bus")).plant
-    plant = WithBank(**{one.name: getattr(plain, one.name) for one in fields(plain)})
+    plant = with_bank()
     outcome = {"ports": [], "source_mwh": 0.0, "stored_change_mwh": 0.0, "money": {"switching": 10.0}}
     recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], [100.0], 96)
     for step, (switched, on, q_mvar) in enumerate([(2, 2, 0.6), (1, 3, float("nan")), (3, 0, 0.0)]):
