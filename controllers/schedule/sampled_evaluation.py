@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
-from gridferry.controllers.devices import NOWHERE, Device, Now, Request, step_all
+from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, step_all
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import Solver, ac_flow
@@ -93,14 +93,15 @@ class SampledEvaluation:
         """Have all devices do the plan under the forecast; note what those do that no sample tells of."""
         plant = self._plant
         states: Sequence[Any] = self._start
+        heard = _Heard()
         surround = surroundings(plant, first, self._forecast, self.steps)
         self._note_energy(states, 0)
         for step in range(self.steps):
             p_mw, q_mvar, position = (one[step].tolist() for one in (plan.p_mw, plan.q_mvar, plan.position))
             requests = requests_of_row(plant, states, p_mw, q_mvar, position)
             nows, around = surround[step]
-            self._asked.append([(requests[i], nows[i]) for i in self._own])
-            done = step_all(plant.devices, plant.couplings, states, requests, nows, around)
+            done = step_all(plant.devices, (*plant.couplings, heard), states, requests, nows, around)
+            self._asked.append([(requests[i], heard.nows[i]) for i in self._own])
             states = [state for state, _ in done]
             self._note_energy(states, step + 1)
             for number, (_, outcome) in enumerate(done):
@@ -122,6 +123,19 @@ class SampledEvaluation:
     def _store(self, number: int) -> int:
         """Place of a device on the axis of the stores."""
         return sum(device.stores for device in self._plant.devices[:number])
+
+
+class _Heard(Coupling):
+    """Keeps what all couplings before it said to the devices."""
+
+    nows: Sequence[Now] = ()
+
+    def grant(
+        self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
+    ) -> Sequence[Now]:
+        """Keep it."""
+        self.nows = nows
+        return nows
 
 
 def _inject(into: np.ndarray, bus: np.ndarray, power: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from gridferry.sim.case.case import Case
 from gridferry.sim.results.costs import published
 from gridferry.sim.results.kind_tables import Values, kind_values
 from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.record_tables import shared_columns
 from gridferry.sim.results.records import Recorder, StepRecord
 
 META: dict[str, Any] = {
@@ -35,6 +36,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         super().__init__(META)
         self._case: Case
         self._plan_rows: Sequence[PlanRow] = ()
+        self._shared: dict[str, list[str]] = {}
         self._recorder: Recorder
         self._progress: Callable[[LiveState], None] | None = None
         self._first_step = 0
@@ -45,6 +47,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         """Take the case, the recorder, and optionally a callback for the progress display."""
         self._case = params["case"]
         self._plan_rows = rows_of_step(self._case.plant)
+        self._shared = {kind.table: shared_columns(kind) for kind in self._case.plant.kinds}
         self._recorder = params["recorder"]
         self._progress = params.get("progress")
         self._first_step = int(params.get("first_step", 0))
@@ -156,8 +159,8 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
                     {
                         "phase": "fixed",
                         "departed": False,
+                        **{name: outcome["row"].get(name) for name in self._shared[device.table]},
                         **done,
-                        **outcome["row"],
                         "device": plant.ports[column].name,
                         "kind": device.port_kind,
                         "p_set_mw": p_set[column],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gridferry.controllers.devices import Clip
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
@@ -129,8 +130,8 @@ def judge(
         diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged ORDER BY step").fetchall()
         short = connection.execute(
             "SELECT device, step, p_set_mw, p_mw, shortfall_mwh, clipped FROM device "
-            "WHERE clipped <> '' AND (shortfall_mwh > 1e-9 OR clipped NOT IN ('energy_full', 'energy_empty')) "
-            "ORDER BY step, device"
+            "WHERE clipped <> '' AND (shortfall_mwh > 1e-9 OR clipped NOT IN (?, ?)) ORDER BY step, device",
+            [Clip.ENERGY_FULL.value, Clip.ENERGY_EMPTY.value],
         ).fetchall()
     return Verdict(done, done.violations(), [step for (step,) in diverged], [Shortfall(*row) for row in short])
 

@@ -66,6 +66,17 @@ DEVICE_COLUMNS = {
     "wear_cost": REAL,
     "clipped": TEXT,
 }
+_OF_ALL = (
+    "kind",
+    "p_set_mw",
+    "q_set_mvar",
+    "p_mw",
+    "q_mvar",
+    "loss_mwh",
+    "shortfall_mwh",
+    "energy_plan_mwh",
+    "clipped",
+)
 PLAN_COLUMNS = {"device": TEXT, "p_mw": REAL, "q_mvar": REAL, "station": TEXT}
 STEP_COLUMNS = {
     "time": TEXT,
@@ -153,6 +164,12 @@ def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
     if wrong := sorted(table for table in tables if table.lower() in taken):
         raise ValueError(f"tables of the record itself cannot be those of a kind: {', '.join(wrong)}")
     return tables
+
+
+def shared_columns(kind: Kind) -> list[str]:
+    """Columns of a kind that table ``device`` has, too: of the same name and type, and none that all kinds have."""
+    shared = {*DEVICE_COLUMNS} - {*_OF_ALL}
+    return [name for name, of in kind_columns(kind).items() if name in shared and DEVICE_COLUMNS[name] == of]
 
 
 def other_form(connection: duckdb.DuckDBPyConnection, kinds: Sequence[Kind]) -> list[str]:

@@ -19,8 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices import Act
-from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.traits import storage_of
 from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values, column_info, kind_info
 from gridferry.sim.results.record_tables import (
     BUS_COLUMNS,
@@ -242,10 +241,10 @@ def _line_info(plant: Plant, networks: Sequence[str], limits: Sequence[float]) -
 
 def _device_info(plant: Plant) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for device in plant.devices:
-        store: Storage | None = getattr(device, "storage", None)
+    for device, own in zip(plant.devices, plant.port_columns, strict=True):
+        store = storage_of(device)
         rated = {} if store is None else {key: getattr(store, key) for key in ("energy_mwh", "soc_min", "soc_max")}
         whose = {"kind": device.port_kind, "belongs_to": device.name}
-        ports = (port for port in device.ports if port.act is not Act.FOLLOWS)
+        ports = (plant.ports[column] for column in range(own.start, own.stop) if column in plant.planned)
         rows += [{"device": port.name, **whose, "s_max_mva": port.s_max_mva, **rated} for port in ports]
     return rows

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from gridferry.networks.faults import InputError
 from gridferry.sim.cli import app
+from gridferry.sim.loop.runner import run
 from gridferry.sim.study.config import PUBLISHED_COLUMNS, Study, TableConfig, load_study
 from gridferry.sim.study.day_ahead import Figures, Row, Table, run_study
 from gridferry.sim.study.published import agreements, published_figures
@@ -31,6 +32,29 @@ rows = [
     {{ label = "forecast", scenario = "II", set = {{ "controller.scenario" = "deterministic" }} }},
 ]
 """
+
+
+DRIVER = '''
+from dataclasses import replace
+
+import numpy as np
+
+from gridferry.controllers.contract import Controller, ControllerSettings, hold
+
+
+class Settings(ControllerSettings):
+    to: int = 0
+
+
+class Driver(Controller):
+    """Drives to a station and stays there."""
+
+    Settings = Settings
+
+    def plan(self, observation, forecast):
+        plan = hold(self.plant, observation, forecast.steps)
+        return replace(plan, position=np.full_like(plan.position, self.settings.to))
+'''
 
 
 def write(folder: Path, text: str, published: str = "t,I,,optimal_cost,9\nt,II,,optimal_cost,4\n") -> Path:
@@ -110,6 +134,24 @@ def test_figures_are_means_over_draws_and_gains_are_against_the_reference(tmp_pa
     assert nothing.cost_improvement == 0.0
     assert forecast.cost_improvement == pytest.approx((nothing.cost - forecast.cost) / nothing.cost)
     assert nothing.joint == 0.0
+
+
+def test_what_a_truck_drives_in_a_study_costs_what_it_costs_in_closed_loop(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    driver = f"{tmp_path / 'driver.py'}:Driver"
+    rows = ", ".join(
+        f'{{ label = "{to}", set = {{ "controller.use" = "{driver}", "controller.to" = {to} }} }}' for to in (0, 1)
+    )
+    tables = f'[[tables]]\nname = "t"\nconfig = "three_bus"\nrows = [{rows}]\n'
+    (table,) = run_study(write(tmp_path, f'name = "driving"\ndays = 3\n[errors]\nload_std = 0.05\n{tables}'))
+    stays, drives = (row.figures for row in table.rows)
+    assert stays is not None
+    assert drives is not None
+    driven = run("three_bus", controller=driver, overrides=["controller.to=1"], out=tmp_path / "run").summary["cost"]
+    assert driven["truck"] > 0
+    assert drives.cost - stays.cost == pytest.approx(driven["truck"])
+    assert drives.cost_mean - stays.cost_mean == pytest.approx(driven["truck"])
+    assert drives.joint == stays.joint
 
 
 def test_a_plan_that_cannot_exist_is_a_row_without_figures(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""One schedule under many samples, against the evaluation of each sample as a forecast of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
+from gridferry.controllers.contract import Forecast, Plan, Plant
+from gridferry.controllers.devices import Now, Request
+from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
+from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
+
+STEPS, SAMPLES = 6, 4
+
+
+def drawn_plan(plant: Plant) -> Plan:
+    """Powers up to the ratings, and trips between stations, beyond what devices can do."""
+    rng = np.random.default_rng(1)
+    rated = np.where(np.isfinite(plant.port_p_max_mw), plant.port_p_max_mw, 1.0)
+    allowed = [range(len(one.labels)) if one.allowed is None else one.allowed for one in plant.positions]
+    return Plan(
+        p_mw=rng.uniform(-1, 1, (STEPS, plant.n_port)) * rated,
+        q_mvar=rng.uniform(-0.2, 0.2, (STEPS, plant.n_port)) * rated,
+        position=np.stack([np.repeat(rng.choice(one, STEPS // 3), 3) for one in allowed], axis=1),
+    )
+
+
+@pytest.mark.parametrize("tables", [("generators",), ("generators", "batteries", "links", "trucks"), ()])
+def test_samples_come_to_what_each_comes_to_as_a_forecast(tables: tuple[str, ...]) -> None:
+    sample = two_feeders()
+    plant, seen, ahead = sample.plant, at_start(sample.plant), look_ahead(sample, 0, STEPS)
+    plan, rng = drawn_plan(plant), np.random.default_rng(2)
+    sampled = [one for one in plant.devices if one.table in tables]
+    shares = rng.uniform(0.3, 1.0, (SAMPLES, STEPS))
+    series = {
+        one.key: {key: values * shares for key, values in ahead.of(one).items() if key != "capacity"} for one in sampled
+    }
+    factor = rng.uniform(0.5, 1.1, (SAMPLES, STEPS, 1))
+    evaluation = SampledEvaluation(plant, plan, seen, ahead, [one.key for one in sampled])
+    found = evaluation.evaluate(ahead.load_p_mw * factor, ahead.load_q_mvar * factor, series)
+    for k in range(SAMPLES):
+        own = {device: {key: values[k] for key, values in of.items()} for device, of in series.items()}
+        forecast: Forecast = replace(
+            ahead,
+            load_p_mw=ahead.load_p_mw * factor[k],
+            load_q_mvar=ahead.load_q_mvar * factor[k],
+            series={device: {**of, **own.get(device, {})} for device, of in ahead.series.items()},
+        )
+        alone = evaluate_plan(plant, plan, seen, forecast)
+        np.testing.assert_allclose(found.flow.v[k], alone.flow.v[0], rtol=0, atol=1e-11)
+        np.testing.assert_allclose(found.energy_mwh[k], alone.energy_mwh[0], rtol=0, atol=1e-12)
+        assert found.costs.keys() == alone.costs.keys()
+        for name, term in alone.costs.items():
+            np.testing.assert_allclose(found.costs[name][k], term[0], rtol=0, atol=1e-9, err_msg=name)
+
+
+def test_many_steps_at_once_are_single_steps() -> None:
+    now = Now(0.25, series={})
+    for device in two_feeders().plant.devices:
+        states = [device.initial_state(now)] * 3
+        request = Request((0.1,) * len(device.ports), (0.05,) * len(device.ports), device.at(states[0]))
+        series = {key: np.array([0.0, 0.4, 1.0]) for key in device.series if key != "capacity"}
+        after, many = device.step_many(states, request, now, series)
+        for k, state in enumerate(states):
+            own = replace(now, series={key: float(values[k]) for key, values in series.items()})
+            alone, outcome = device.step(device.move(state, request, own), request, own)
+            assert after[k] == alone
+            assert many.bus[k].tolist() == [port.bus for port in outcome.ports]
+            assert many.p_mw[k].tolist() == [port.p_mw for port in outcome.ports]
+            assert many.q_mvar[k].tolist() == [port.q_mvar for port in outcome.ports]
+            assert {name: money[k] for name, money in many.money.items()} == dict(outcome.money)
