@@ -57,7 +57,7 @@ class CapacitorBank(Device[BankState]):
     Config: ClassVar[type[BankConfig]] = BankConfig
     State: ClassVar[type[BankState]] = BankState
     columns: ClassVar[Mapping[str, Column]] = {
-        "switched": Column(unit="", meaning="capacitors switched in this step", of=int)
+        "switched": Column(unit="", meaning="capacitors switched in this step", of=int, total="sum")
     }
     costs: ClassVar[Mapping[str, str]] = {"switching": "cost of every capacitor switched"}
 
