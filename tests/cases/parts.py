@@ -57,7 +57,7 @@ def with_series(
     capacity: np.ndarray | None = None,
     **plain: Any,
 ) -> Any:
-    """A forecast, or conditions, with other series, and other fields.
+    """A forecast, or conditions, with other series, and other fields; devices that it does not know have defaults.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ def with_series(
     availability : a column for each port that a plan sets; a device has that of its first
     capacity : a column for each store
     """
-    series = {device: dict(given) for device, given in forecast.series.items()}
+    steps = len(forecast.buy_price)
+    series = {device: dict(given) for device, given in series_of_devices(plant, steps, forecast.series).items()}
     if generation_mw is not None:
         for column, one in enumerate(plant.profiled):
             series[one.device.key][one.key] = generation_mw[:, column]

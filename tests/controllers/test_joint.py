@@ -127,6 +127,7 @@ def test_without_trucks_it_is_mvdc_drcc(scenario: str) -> None:
 def test_without_links_and_margins_it_is_mess_exact(seed: int) -> None:
     plant, observation, forecast = trade(seed)
     plant = with_devices(plant, links=())
+    observation = at_start(plant)
     part = controller(MessExact, plant, gap=1e-6).plan(observation, forecast)
     plan = joint((plant, observation, forecast), **EXACT)
     assert plan.solver.objective == pytest.approx(part.solver.objective, abs=3e-3)
@@ -143,12 +144,12 @@ def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
 @pytest.mark.parametrize("loss", [0.0, 0.02])
 @pytest.mark.parametrize("export_ratio", [0.5, 1.0, 1.2])
 def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio: float, loss: float) -> None:
-    plant, observation, forecast = trade(3, horizon=5, export_ratio=export_ratio, cheaper_by=90.0)
+    plant, _, forecast = trade(3, horizon=5, export_ratio=export_ratio, cheaper_by=90.0)
     battery = plant.batteries[0]
     plant = with_devices(
         plant, batteries=(replace(battery, storage=replace(battery.storage, loss_coefficient=loss)),), links=()
     )
-    case = plant, observation, forecast
+    case = plant, observation, forecast = plant, at_start(plant), forecast
     assert (forecast.buy_price < 0).any()
     assert (forecast.buy_price > 0).any()
     plan = joint(case, **EXACT)

@@ -10,7 +10,8 @@ import pytest
 from cases.carrying import carrying
 from cases.dispatch import dispatch
 from cases.joint_trade import EXACT, controller, corrected, equipped, joint, trade, within
-from cases.parts import seen_as, with_devices
+from cases.parts import seen_as, with_devices, with_series
+from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.routes.diving import Search
@@ -52,8 +53,9 @@ def test_negative_prices_leave_no_false_converter_loss_in_batteries(ratio: float
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
 def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: float) -> None:
-    plant, observation, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
-    plan = controller(MessExact, with_devices(plant, links=())).plan(observation, forecast)
+    plant, _, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
+    plant = with_devices(plant, links=())
+    plan = controller(MessExact, plant).plan(at_start(plant), forecast)
     assert plan.solver.violations == ()
     assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
 
@@ -77,7 +79,14 @@ def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
     assert evaluate([1, 0], [1, 0]) < poor - 1.0
 
 
-@pytest.mark.parametrize("name", ["congestion", "buy_price", "load_p_mw", "generation_mw", "load_q_mvar"])
+def test_a_profile_that_is_not_a_number_is_refused() -> None:
+    plant, observation, forecast = trade(0)
+    unknown = with_series(plant, forecast, generation_mw=np.full((forecast.steps, 1), np.nan))
+    with pytest.raises(ControllerError, match="p_mw.* is not finite"):
+        joint((plant, observation, unknown), **EXACT)
+
+
+@pytest.mark.parametrize("name", ["congestion", "buy_price", "load_p_mw", "load_q_mvar"])
 def test_a_forecast_that_is_not_a_number_is_refused(name: str) -> None:
     plant, observation, forecast = trade(0)
     value = getattr(forecast, name).copy()

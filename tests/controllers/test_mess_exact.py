@@ -79,16 +79,16 @@ def test_planned_voltages_and_imports_are_those_of_the_power_flow() -> None:
 def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
     """A truck with no trips left at the slack can do nothing about PV; only fictitious losses keep the upper limit."""
     sample = three_bus(step_s=3600)
-    stays = seen_as(plant, at_start(sample.plant), step=10, trips_today=np.array([3]))
+    stays = seen_as(sample.plant, at_start(sample.plant), step=10, trips_today=np.array([3]))
     ahead = look_ahead(sample, 10, 4)
-    sunny = with_series(plant, ahead, generation_mw=6.0 * ahead.generation_mw)
+    sunny = with_series(sample.plant, ahead, generation_mw=6.0 * ahead.profiled_mw(sample.plant))
     feeder = sample.plant.feeders[0]
     v, _ = solve_sweep(feeder, -sunny.net_load_mw(sample.plant), -sunny.load_q_mvar)
     limit = float(np.abs(v).max()) - 5e-4
     plant = replace(sample.plant, feeders=(feeder.with_limits(0.9, limit),))
     plan = controller(plant, on_infeasible="raise").plan(stays, sunny)
     assert plan.solver.cone_gap > 0.1
-    np.testing.assert_allclose(plan.p_mw, 0.0, atol=1e-5)
+    np.testing.assert_allclose(plan.p_mw[:, plant.planned], 0.0, atol=1e-5)
     np.testing.assert_allclose(plan.prediction.v_pu, np.abs(v), atol=1e-7)
 
 
@@ -108,7 +108,7 @@ def test_between_decisions_routes_are_kept_and_drift_is_made_up_for() -> None:
     chosen = controller(day.plant, replan_every=6)
     first = chosen.plan(at_start(day.plant), day.day)
     drifted = seen_as(
-        plant,
+        day.plant,
         at_start(day.plant),
         step=1,
         station=first.position[0],
@@ -126,18 +126,18 @@ def test_between_decisions_routes_are_kept_and_drift_is_made_up_for() -> None:
 
 def test_a_late_truck_gives_no_power_before_it_arrives() -> None:
     day = day_of("three_bus")
-    late = seen_as(plant, at_start(day.plant), station=np.array([2]), transit_steps=np.array([9]))
+    late = seen_as(day.plant, at_start(day.plant), station=np.array([2]), transit_steps=np.array([9]))
     plan = controller(day.plant).plan(late, look_ahead(day, 0, 36))
-    assert not plan.p_mw[:9].any()
+    assert not plan.p_mw[:9, day.plant.planned].any()
     assert not plan.q_mvar[:9].any()
     assert (plan.position[:9] == 2).all()
 
 
 def test_a_truck_on_the_road_beyond_the_horizon_is_no_trouble() -> None:
     day = day_of("three_bus")
-    away = seen_as(plant, at_start(day.plant), transit_steps=np.array([40]))
+    away = seen_as(day.plant, at_start(day.plant), transit_steps=np.array([40]))
     plan = controller(day.plant).plan(away, look_ahead(day, 0, 12))
-    assert not plan.p_mw.any()
+    assert not plan.p_mw[:, day.plant.planned].any()
 
 
 def test_reactive_power_alone_makes_flat_labour_due() -> None:
@@ -148,7 +148,7 @@ def test_reactive_power_alone_makes_flat_labour_due() -> None:
     plant = with_devices(day.plant, trucks=(replace(truck, cost=dear, initial_station=2),))
     forecast = look_ahead(day, 0, 12)
     plan = controller(plant).plan(at_start(plant), forecast)
-    assert not plan.p_mw.any()
+    assert not plan.p_mw[:, plant.planned].any()
     assert not plan.q_mvar.any()
     paid = controller(plant).plan(seen_as(plant, at_start(plant), used_today=np.array([1])), forecast)
     assert paid.q_mvar.any()
@@ -165,7 +165,7 @@ def test_equal_inputs_give_equal_plans() -> None:
 def test_energy_that_cannot_be_restored_by_midnight_is_missed_by_as_little_as_can_be() -> None:
     """Six steps before midnight half an hour of charging at 3.25 MW and η = 0.75 is all that can be had: 2.4375 MWh."""
     day = day_of("three_bus")
-    empty = seen_as(plant, at_start(day.plant), step=141, energy_mwh=np.array([0.2 * 6.381]))
+    empty = seen_as(day.plant, at_start(day.plant), step=141, energy_mwh=np.array([0.2 * 6.381]))
     forecast = look_ahead(day, 141, 144)
     plan = controller(day.plant).plan(empty, forecast)
     assert plan.solver.status is Status.FEASIBLE
@@ -202,7 +202,7 @@ def test_no_devices_leave_the_power_flow() -> None:
 def test_links_stay_at_zero_and_every_store_keeps_its_window() -> None:
     sample = two_feeders()
     plan = controller(sample.plant, gap=1e-2).plan(at_start(sample.plant), look_ahead(sample, 0, 48))
-    assert not plan.p_mw[:, 3:].any()
+    assert not plan.p_mw[:, sample.plant.columns(sample.plant.links[0])].any()
     for index, store in enumerate(sample.plant.storages):
         soc = plan.prediction.energy_mwh[:, index] / store.energy_mwh
         assert soc.min() >= store.soc_min - 1e-5
@@ -217,7 +217,7 @@ def battery_day(price: np.ndarray, generation: float, v_max: float) -> tuple[Pla
     plant = with_devices(sample.plant, feeders=(feeder,), batteries=(Battery("B", 0, 3, store),))
     load = sample.day.load_p_mw.copy()
     load[:, 3] -= generation
-    day = Forecast(load, sample.day.load_q_mvar, sample.day.generation_mw, price, price, sample.day.congestion)
+    day = with_series(plant, sample.day, load_p_mw=load, buy_price=price, sell_price=price)
     return plant, day
 
 

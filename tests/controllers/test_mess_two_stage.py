@@ -165,7 +165,7 @@ def test_no_plan_beats_the_bound_and_the_bound_holds_for_the_exact_problem(sampl
     day = replace(
         sample.day,
         buy_price=rng.uniform(20.0, 200.0, sample.plant.steps),
-        congestion=rng.uniform(0.0, 60.0, sample.plant.steps),
+        congestion=sample.plant.roads.on_every_road(rng.uniform(0.0, 60.0, sample.plant.steps)),
     )
     sample = replace(sample, day=read_only(day))
     seen, ahead, plan = day_ahead(sample, gap=1e-3)
@@ -210,7 +210,7 @@ def test_equal_seeds_give_equal_plans_and_other_seeds_other_swarms() -> None:
     sample = surplus_here_load_there()
     one, same, other = (day_ahead(sample, seed=seed)[2] for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.p_mw, same.p_mw)
-    np.testing.assert_array_equal(one.destination, same.destination)
+    np.testing.assert_array_equal(one.position, same.position)
     assert not np.array_equal(one.p_mw, other.p_mw)
 
 
@@ -238,7 +238,7 @@ def test_a_late_truck_goes_on_with_the_plan_and_asks_for_no_power_on_the_road() 
     """The real trip takes three times as long as forecast."""
     sample = surplus_here_load_there()
     controller = two_stage(sample.plant)
-    late = replace(sample.day, congestion=np.full(sample.plant.steps, 120.0))
+    late = replace(sample.day, congestion=np.full_like(sample.day.congestion, 120.0))
     seen, on_road = at_start(sample.plant), 0
     for step in range(sample.plant.steps):
         plan = controller.plan(seen, look_ahead(sample, step, sample.plant.horizon_steps))
@@ -268,7 +268,7 @@ def test_a_battery_emptier_than_planned_keeps_its_window_and_the_energy_due() ->
         assert plan.prediction.energy_mwh[-1, 0] >= store.soc_end_min * store.energy_mwh - 1e-9
         seen = after(plant, seen, plan, look_ahead(sample, step, 1))
     assert seen.energy_mwh[0] >= store.soc_end_min * store.energy_mwh - 1e-9
-    assert seen.cycles_today[0] <= store.cycles_max_per_day or plant.step_of_day(seen.step) == 0
+    assert seen.states[0].cycles_today <= store.cycles_max_per_day or plant.step_of_day(seen.step) == 0
 
 
 def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_says_so() -> None:
@@ -296,18 +296,18 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() ->
     """A truck that stands at the end of the line and rests lets the voltage fall; standing there, it can hold it."""
     sample = three_bus(step_s=3600)
     seen, ahead = at_start(sample.plant), look_ahead(sample, 0, 24)
-    there = np.full((1, 24, 1), 2, dtype=np.int64)
+    there, nothing = np.full((1, 24, 1), 2, dtype=np.int64), np.zeros((1, 24, sample.plant.n_port))
     relaxed = ScheduleRepair(sample.plant, seen, ahead, "store")
-    resting = relaxed.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
+    resting = relaxed.repair(there, nothing, nothing)
     lowest = evaluate(sample.plant, resting, seen, ahead).flow.v_pu[0, 2:].min()
     feeder = replace(sample.plant.feeders[0], v_min_pu=np.full(3, lowest + 2e-4))
     plant = replace(sample.plant, feeders=(feeder,))
     strict = ScheduleRepair(plant, seen, ahead, "store")
-    resting = strict.repair(there, np.zeros((1, 24, 1)), np.zeros((1, 24, 1)))
+    resting = strict.repair(there, nothing, nothing)
     held, notes = two_stage(plant)._restored(seen, ahead, strict, resting)
     assert strict.fitness(resting)[1][0] > 0
     assert strict.fitness(held)[1][0] == 0
-    np.testing.assert_array_equal(held.destination, resting.destination)
+    np.testing.assert_array_equal(held.position, resting.position)
     assert [note.kind for note in notes] == [NoteKind.POWER_PLANNED_ANEW]
 
 
@@ -338,7 +338,8 @@ def test_where_voltage_limits_bind_the_plan_keeps_them_in_ac() -> None:
     feeder = case.plant.feeders[0]
     repair = ScheduleRepair(case.plant, seen, ahead, "store")
     resting = np.repeat(seen.position[None, None], plan.steps, axis=1)
-    idle = repair.fitness(repair.repair(resting, np.zeros((1, 48, 1)), np.zeros((1, 48, 1))))
+    nothing = np.zeros((1, 48, case.plant.n_port))
+    idle = repair.fitness(repair.repair(resting, nothing, nothing))
     assert idle[1][0] > 0.01
     assert (plan.position[1:, 0] != plan.position[:-1, 0]).sum() >= 1
     assert (plan.prediction.v_pu >= feeder.v_min_pu - 1e-6).all()
