@@ -23,7 +23,8 @@ from gridferry.controllers.routes.diving import search_routes
 from gridferry.controllers.routes.fixed_routes import padded
 from gridferry.controllers.solve import InfeasibleError
 
-Positions = Int[np.ndarray, "row position"]
+Positions = Int[np.ndarray, "_ position"]
+"""of all positions, for the first steps of a horizon or more"""
 
 
 def plan_power(dispatch: Dispatch, wanted: Positions) -> Solved:

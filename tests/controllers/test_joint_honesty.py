@@ -82,7 +82,7 @@ def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
 def test_a_profile_that_is_not_a_number_is_refused() -> None:
     plant, observation, forecast = trade(0)
     unknown = with_series(plant, forecast, generation_mw=np.full((forecast.steps, 1), np.nan))
-    with pytest.raises(ControllerError, match="p_mw.* is not finite"):
+    with pytest.raises(ControllerError, match=r"p_mw.* is not finite"):
         joint((plant, observation, unknown), **EXACT)
 
 

@@ -150,7 +150,7 @@ def test_reactive_power_alone_makes_flat_labour_due() -> None:
     plan = controller(plant).plan(at_start(plant), forecast)
     assert not plan.p_mw[:, plant.planned].any()
     assert not plan.q_mvar.any()
-    paid = controller(plant).plan(seen_as(plant, at_start(plant), used_today=np.array([1])), forecast)
+    paid = controller(plant).plan(seen_as(plant, at_start(plant), used_today=[True]), forecast)
     assert paid.q_mvar.any()
 
 
