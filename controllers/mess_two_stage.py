@@ -195,11 +195,12 @@ class MessTwoStage(Controller):
             notes.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model), "first stage"))
         p, q = read.setpoints(model)
         periods = ScheduledPeriods(
-            station=_stations(model),
-            start=observation.position.astype(np.int64),
+            vehicles=tuple((self.plant.route_of.index(column), column) for column, _ in model.routes),
+            position=_positions(model),
+            start=observation.position,
             p_mw=p,
             q_mvar=q,
-            p_max_mw=self.plant.port_p_max_mw[: len(model.routes)],
+            p_max_mw=self.plant.port_p_max_mw,
             shift_max=self._settings.shift_max,
         )
         return _FirstStage(periods, bound, solved.outcome.termination, tuple(notes))
@@ -274,8 +275,8 @@ class MessTwoStage(Controller):
             return ()
         transit = self.plant.roads.transit_steps(forecast.congestion, self.plant.step_s)
         shifts = []
-        for k, begins in enumerate(periods.trips):
-            way = np.concatenate([periods.start[k : k + 1], periods.station[:, k]])
+        for (_, at), begins in zip(periods.vehicles, periods.trips, strict=True):
+            way = np.concatenate([periods.start[at : at + 1], periods.position[:, at]])
             shifts.append(-transit[begins, way[begins], way[begins + 1]])
         return tuple(shifts)
 
@@ -313,15 +314,15 @@ class MessTwoStage(Controller):
         )
 
 
-def _stations(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
+def _positions(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
     """Return where every vehicle stands in every step of a solution with instant moves, or is driving to at first."""
-    station = np.zeros((model.horizon, len(model.routes)), dtype=np.int64)
-    for index, (_, route) in enumerate(model.routes):
+    position = np.tile(model.observation.position, (model.horizon, 1))
+    for column, route in model.routes:
         network = route.network
         stands = np.array(network.stations)[np.argmax(route.parked.value, axis=1)]
         here = network.stations[network.start]
-        station[:, index] = np.where(np.arange(model.horizon) < network.arrives, here, stands)
-    return station
+        position[:, column] = np.where(np.arange(model.horizon) < network.arrives, here, stands)
+    return position
 
 
 def _refuse_nonfinite(plant: Plant, observation: Observation, forecast: Forecast) -> None:

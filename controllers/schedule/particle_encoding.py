@@ -1,8 +1,8 @@
 """The points that the published second stage searches: trips shifted in time, power tuned within scheduled periods.
 
 A period is a run of steps in which the first stage charges, or discharges, with the idle steps between them; it is
-widened by the largest shift, so that power can move along with the trip. A point has, truck after truck, the shift of
-every trip and the size of the power in every step of its periods.
+widened by the largest shift, so that power can move along with the trip. A point has, vehicle after vehicle, the shift
+of every trip and the size of the power in every step of its periods.
 """
 
 from __future__ import annotations
@@ -27,39 +27,38 @@ class ScheduledPeriods:
 
     Attributes
     ----------
-    station : where every truck is parked or driving to
-    start : where it is before
-    p_mw, q_mvar : injection of every device [MW, Mvar]
-    p_max_mw : largest power of every truck [MW]
+    vehicles : what travels: its columns of the ports and of the positions
+    position : what every position is set to
+    start : what it is before
+    p_mw, q_mvar : injection of every port [MW, Mvar]
+    p_max_mw : largest power of every port [MW]
     shift_max : steps by which a trip may be shifted either way
     """
 
-    station: Int[np.ndarray, "horizon truck"]
-    start: Int[np.ndarray, " truck"]
+    vehicles: tuple[tuple[int, int], ...]
+    position: Int[np.ndarray, "horizon position"]
+    start: Int[np.ndarray, " position"]
     p_mw: Float[np.ndarray, "horizon port"]
     q_mvar: Float[np.ndarray, "horizon port"]
-    p_max_mw: Float[np.ndarray, " truck"]
+    p_max_mw: Float[np.ndarray, " port"]
     shift_max: int
 
     @cached_property
     def trips(self) -> tuple[Int[np.ndarray, " trip"], ...]:
-        """Steps in which the trips of every truck begin."""
-        return tuple(trip_steps(self.station[:, k], int(self.start[k])) for k in range(len(self.start)))
+        """Steps in which the trips of every vehicle begin."""
+        return tuple(trip_steps(self.position[:, at], int(self.start[at])) for _, at in self.vehicles)
 
     @cached_property
-    def direction(self) -> Int[np.ndarray, "horizon truck"]:
-        """-1 in periods of charging, +1 in periods of discharging, else 0."""
-        found = np.zeros(self.station.shape, dtype=np.int64)
-        for k in range(len(self.start)):
-            found[:, k] = periods(self.p_mw[:, k], self.shift_max)
-        return found
+    def direction(self) -> tuple[Int[np.ndarray, " horizon"], ...]:
+        """Of every vehicle: -1 in periods of charging, +1 in periods of discharging, else 0."""
+        return tuple(periods(self.p_mw[:, port], self.shift_max) for port, _ in self.vehicles)
 
     @cached_property
     def _spans(self) -> tuple[tuple[slice, slice, Int[np.ndarray, " step"]], ...]:
-        """Of every truck: where its shifts and powers lie in a point, and the steps of the powers."""
+        """Of every vehicle: where its shifts and powers lie in a point, and the steps of the powers."""
         spans, at = [], 0
         for k, trips in enumerate(self.trips):
-            steps = np.flatnonzero(self.direction[:, k])
+            steps = np.flatnonzero(self.direction[k])
             spans.append((slice(at, at + len(trips)), slice(at + len(trips), at + len(trips) + len(steps)), steps))
             at += len(trips) + len(steps)
         return tuple(spans)
@@ -74,7 +73,7 @@ class ScheduledPeriods:
         """Least and largest value of every variable."""
         low, high = np.zeros(self.size), np.empty(self.size)
         for k, (shifts, powers, _) in enumerate(self._spans):
-            high[shifts], high[powers] = self.shift_max + _ROUNDS_DOWN, self.p_max_mw[k]
+            high[shifts], high[powers] = self.shift_max + _ROUNDS_DOWN, self.p_max_mw[self.vehicles[k][0]]
             low[shifts] = -high[shifts]
         return low, high
 
@@ -83,7 +82,7 @@ class ScheduledPeriods:
         x = np.zeros(self.size)
         for k, (shifts, powers, steps) in enumerate(self._spans):
             x[shifts] = 0.0 if shift is None else np.clip(shift[k], -self.shift_max, self.shift_max)
-            x[powers] = np.abs(self.p_mw[steps, k])
+            x[powers] = np.abs(self.p_mw[steps, self.vehicles[k][0]])
         return x
 
     def around(
@@ -102,22 +101,23 @@ class ScheduledPeriods:
     def schedules(
         self, x: Float[np.ndarray, "row variable"]
     ) -> tuple[
-        Int[np.ndarray, "row horizon truck"],
+        Int[np.ndarray, "row horizon position"],
         Float[np.ndarray, "row horizon port"],
         Float[np.ndarray, "row horizon port"],
     ]:
-        """Return wanted stations, P and Q of points; reactive power stays where the truck still is as scheduled."""
+        """Return wanted positions, P and Q of points; reactive power stays where a vehicle still is as scheduled."""
         rows = len(x)
-        station = np.repeat(self.station[None], rows, axis=0)
+        position = np.repeat(self.position[None], rows, axis=0)
         p, q = (np.repeat(one[None], rows, axis=0) for one in (self.p_mw, self.q_mvar))
         for k, (shifts, powers, steps) in enumerate(self._spans):
+            port, at = self.vehicles[k]
             by = np.rint(x[:, shifts]).astype(np.int64)
             for row in range(rows):
-                station[row, :, k] = moved_trips(self.station[:, k], int(self.start[k]), by[row])
-            p[:, :, k] = 0.0
-            p[:, steps, k] = self.direction[steps, k] * x[:, powers]
-            q[:, :, k] *= station[:, :, k] == self.station[:, k]
-        return station, p, q
+                position[row, :, at] = moved_trips(self.position[:, at], int(self.start[at]), by[row])
+            p[:, :, port] = 0.0
+            p[:, steps, port] = self.direction[k][steps] * x[:, powers]
+            q[:, :, port] *= position[:, :, at] == self.position[:, at]
+        return position, p, q
 
 
 def periods(p_mw: Float[np.ndarray, " horizon"], widened: int) -> Int[np.ndarray, " horizon"]:

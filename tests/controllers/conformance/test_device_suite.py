@@ -341,7 +341,7 @@ def with_class_variable(name: str, value: Any) -> type[Device[Any]]:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("table", "Bank Of C", "write small letters, digits and _, as in capacitor_banks"),
+        ("table", "Bank Of C", "write small letters, digits and _, as in heat_pumps"),
         ("table", "networks", 'table = "networks" is taken'),
         ("table", "trucks", 'table = "trucks" is taken'),
         ("table", "device_info", "is taken"),
