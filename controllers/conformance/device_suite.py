@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from gridferry.controllers.conformance.device_block import BLOCK_PROMISES
-from gridferry.controllers.conformance.device_entry import CONFIG_PROMISES, ENTRY_PROMISES, sample_devices
-from gridferry.controllers.conformance.device_kind import DEVICE_PROMISES, KIND_PROMISES, Kind
-from gridferry.controllers.conformance.device_promises import STEP_PROMISES
-from gridferry.controllers.conformance.device_trial import Trial
+from gridferry.controllers.conformance.devices.block import BLOCK_PROMISES
+from gridferry.controllers.conformance.devices.entry import CONFIG_PROMISES, ENTRY_PROMISES, sample_devices
+from gridferry.controllers.conformance.devices.kind import DEVICE_PROMISES, KIND_PROMISES, Kind
+from gridferry.controllers.conformance.devices.promises import STEP_PROMISES
+from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import Finding, found
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import find_kind

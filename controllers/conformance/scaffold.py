@@ -10,7 +10,7 @@ from string import Template
 from types import ModuleType
 
 from gridferry.controllers import contract, devices
-from gridferry.controllers.conformance.device_kind import is_taken
+from gridferry.controllers.conformance.devices.kind import is_taken
 from gridferry.networks.faults import Fault, InputError
 
 

@@ -15,9 +15,9 @@ import pytest
 from plugins.capacitor_bank import CapacitorBank
 
 from cases import REPOSITORY
-from gridferry.controllers.conformance.device_kind import TAKEN_COLUMNS, TAKEN_TABLES
 from gridferry.controllers.conformance.device_suite import PROMISES, check_device
-from gridferry.controllers.conformance.device_trial import ANSWERED, FINITE, UNCHANGED
+from gridferry.controllers.conformance.devices.kind import TAKEN_COLUMNS, TAKEN_TABLES
+from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED
 from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.contract import Battery, Generator, Link, Truck
 from gridferry.controllers.devices import Act, Column, Device, Now, Outcome, Port, Request, Series, Site
@@ -454,6 +454,12 @@ for one in check_device(Silent, [Silent("C1", 2, 3, 0.3, 0.003, 5.0)]):
 """
 
 
+WITHOUT_CVXPY = """
+import sys
+print("cvxpy" in sys.modules)
+"""
+
+
 @pytest.mark.parametrize(
     ("returned", "says"),
     [
@@ -472,6 +478,17 @@ def test_results_that_are_no_state_and_outcome_are_caught(returned: str, says: s
     )
     assert [line.partition(": C1")[0] for line in ran.stdout.splitlines()] == [f"FAILED: {ANSWERED}"]
     assert says in ran.stdout
+
+
+def test_a_kind_without_a_block_is_tried_without_cvxpy() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", NO_OUTCOME.format(returned="super().step(state, request, now)") + WITHOUT_CVXPY],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "False\n"
 
 
 def test_names_that_are_taken_are_those_of_all_tables_and_keys() -> None:

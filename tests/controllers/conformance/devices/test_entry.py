@@ -8,8 +8,13 @@ import pytest
 from plugins.capacitor_bank import BankConfig, CapacitorBank
 from pydantic import ConfigDict, Field
 
-from gridferry.controllers.conformance.device_entry import CONFIG_PROMISES, ENTRY_PROMISES, sample_devices, sample_entry
 from gridferry.controllers.conformance.device_suite import check_device
+from gridferry.controllers.conformance.devices.entry import (
+    CONFIG_PROMISES,
+    ENTRY_PROMISES,
+    sample_devices,
+    sample_entry,
+)
 from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.devices import Device, Profile, Series, Site
 from gridferry.controllers.devices.registry import BUILT_IN, find_kind

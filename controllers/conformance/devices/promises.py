@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from gridferry.controllers.conformance.device_step import Tried, is_number
-from gridferry.controllers.conformance.device_trial import ANSWERED, FINITE, UNCHANGED, Trial
+from gridferry.controllers.conformance.devices.step import Tried, is_number
+from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED, Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.devices import NOWHERE, Act, Request
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW

@@ -1,30 +1,39 @@
-"""What a kind promises of its optimisation block: what is planned by it is done in a step, at the cost that it says."""
+"""Plan for one device by its block, and compare that with what it does and costs step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from gridferry.controllers.conformance.device_step import Given
-from gridferry.controllers.conformance.device_trial import Trial
+from gridferry.controllers.conformance.devices.step import Given
+from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Outcome, step_all
 from gridferry.controllers.devices.block import Planned
+from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.limits import limits_of
+from gridferry.controllers.model.objective import ModelOptions
+from gridferry.controllers.model.plan import positions, setpoints
+from gridferry.controllers.model.solution import Dispatch, solve_model
 from gridferry.controllers.plans.first_step import requests_of_row, series_of_devices, surroundings
+from gridferry.controllers.solve import SolveOptions
 
 _HORIZON = 8
 _TOLERANCE = 1e-4
 """of planned powers [MW, Mvar] and costs [currency], of costs relative, too: solvers meet limits to that"""
 
 
-def _done_as_planned(trial: Trial) -> None:
-    """Plan for the device alone, and have it do that step by step."""
-    if not trial.device.block:
-        return
+def done_as_planned(trial: Trial) -> None:
+    """Plan for the device alone, and have it do that step by step.
+
+    Raises
+    ------
+    BrokenPromiseError
+        where it does something else, or at another cost.
+    """
     plant = replace(trial.sample.plant, devices=(trial.device,))
     start, forecast = at_start(plant), _forecast(trial, plant)
     planned = _planned(plant, start, forecast)
@@ -43,14 +52,6 @@ def _done_as_planned(trial: Trial) -> None:
 
 def _planned(plant: Plant, start: Observation, forecast: Forecast) -> Planned:
     """Plan as an optimising controller does."""
-    # cvxpy, and all that stands on it, only for kinds that have a block
-    from gridferry.controllers.model.ahead import Outlook
-    from gridferry.controllers.model.limits import limits_of
-    from gridferry.controllers.model.objective import ModelOptions
-    from gridferry.controllers.model.plan import positions, setpoints
-    from gridferry.controllers.model.solution import Dispatch, solve_model
-    from gridferry.controllers.solve import SolveOptions
-
     dispatch = Dispatch(
         outlook=Outlook(plant, start, forecast),
         limits=limits_of(plant, _HORIZON),
@@ -92,9 +93,3 @@ def _forecast(trial: Trial, plant: Plant) -> Forecast:
     """A few steps with prices that go up and down, under the device's own series at their defaults."""
     prices = np.resize([20.0, 150.0], _HORIZON)
     return replace(look_ahead(trial.sample, 0, _HORIZON), buy_price=prices, series=series_of_devices(plant, _HORIZON))
-
-
-BLOCK_PROMISES: Mapping[str, Callable[[Trial], None]] = {
-    "what its block plans is done, at the cost that it says": _done_as_planned
-}
-"""Promises of kinds that are optimised."""

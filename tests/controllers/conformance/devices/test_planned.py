@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from gridferry.controllers.conformance.device_block import BLOCK_PROMISES
 from gridferry.controllers.conformance.device_suite import check_device
+from gridferry.controllers.conformance.devices.block import BLOCK_PROMISES
 from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.batteries.block import battery_block

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.conformance.device_step import is_number
-from gridferry.controllers.conformance.device_trial import Trial
+from gridferry.controllers.conformance.devices.step import is_number
+from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
 from gridferry.controllers.devices import Act, Column, Device, DeviceConfig, Port, Position, Series
 from gridferry.controllers.devices.registry import BUILT_IN

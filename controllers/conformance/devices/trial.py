@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from gridferry.controllers.conformance.device_step import Given, Tried, fault_of_form, not_finite
+from gridferry.controllers.conformance.devices.step import Given, Tried, fault_of_form, not_finite
 from gridferry.controllers.conformance.findings import values_of
 from gridferry.controllers.conformance.sample_plants import Sample, two_feeders
 from gridferry.controllers.devices import (

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gridferry.controllers.conformance.device_step import is_number
+from gridferry.controllers.conformance.devices.site import SampleSite
+from gridferry.controllers.conformance.devices.step import is_number
 from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.conformance.sample_plants import two_feeders
-from gridferry.controllers.conformance.sample_site import SampleSite
 from gridferry.controllers.devices import Device
 
 Kind = type[Device[Any]]
