@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 from plugins.capacitor_bank import CapacitorBank
+from plugins.curtailable import Curtailable
 
 from cases import REPOSITORY
 from gridferry.controllers.conformance.device_suite import PROMISES, check_device
@@ -57,6 +58,13 @@ def test_our_kinds_and_a_users_keep_every_promise(kind: type[Device[Any]]) -> No
     findings = check_device(kind, [one for one in SAMPLES if type(one) is kind])
     assert [str(one) for one in findings if not one.passed] == []
     assert [one.name for one in findings] == list(PROMISES)
+
+
+@pytest.mark.parametrize(
+    "name", ["capacitor_bank:CapacitorBank", "constant_load:ConstantLoad", "curtailable:Curtailable"]
+)
+def test_kinds_of_users_keep_every_promise_on_an_entry_that_is_made_up(name: str) -> None:
+    assert [str(one) for one in check_device(f"plugins.{name}") if not one.passed] == []
 
 
 def broken(kind: type[Device[Any]], device: Device[Any], *promises: str) -> dict[str, str]:
@@ -319,6 +327,21 @@ class Hungry(Battery):
 
 def test_a_rest_that_costs_a_shortfall_is_caught() -> None:
     assert "correct Port.rest_mw" in broken(Hungry, BATTERY, REST)[REST]
+
+
+class Overdone(Curtailable):
+    """A generator that takes no notice of its limit."""
+
+    table: ClassVar[str] = "overdone"
+
+    def step(self, state: Any, request: Request, now: Now) -> Any:
+        """Inject what the sun gives."""
+        return super().step(state, replace(request, p_mw=(self.rating_mw,)), now)
+
+
+def test_a_limit_that_is_exceeded_is_caught() -> None:
+    said = broken(Overdone, Overdone("O", 2, 0.5), SAID)[SAID]
+    assert said.endswith("O injects 0.5 MW, more than its limit")
 
 
 class OtherDefault(Generator):
