@@ -23,7 +23,7 @@ from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.config.document import Document, parse_settings, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
 from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
-from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config
+from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config, refuse_nothing
 from gridferry.sim.config.loaded import LoadedConfig, Reading
 from gridferry.sim.config.repair import Repaired, repair
 from gridferry.sim.config.schema import Config
@@ -51,8 +51,7 @@ def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refus
     document = Document("config document")
     anchor(tables, base_dir.absolute())
     document.lay_over(tables, document.source)
-    any_code: Refusal = lambda spec, origin: None  # noqa: E731
-    reading = _check(document, Path(document.source), base_dir.absolute(), [], refusal or any_code)
+    reading = _check(document, Path(document.source), base_dir.absolute(), [], refusal or refuse_nothing)
     if reading.faults or reading.loaded is None:
         raise InputError(reading.faults)
     return reading.loaded

@@ -115,6 +115,23 @@ def test_the_schema_of_a_config_has_its_kinds(folder: Path) -> None:
     assert "constant_loads" not in config_schema()["properties"]
 
 
+def test_the_command_prints_that_schema_and_counts_such_devices(gridferry, folder: Path) -> None:
+    code, out, _ = gridferry("schema", folder / "works.toml")
+    assert code == 0
+    assert json.loads(out) == config_schema(folder / "works.toml")
+    assert gridferry("check", folder / "works.toml")[:2] == (
+        0,
+        "sound: 1 networks, 3 buses, 1 trucks, 0 batteries, 0 links, 1 constant loads, 2 generators, "
+        "144 steps of 600 s\n",
+    )
+    (folder / "constant_load.py").unlink()
+    for command in ("schema", "run"):
+        code, out, err = gridferry(command, folder / "works.toml")
+        assert (code, out) == (2, "")
+        assert "works.toml: devices.use[0] = " in err
+        assert err.count("\n") == 1
+
+
 # --------------------------------------------------------------------------------------- kinds that are not to be found
 
 
