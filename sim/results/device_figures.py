@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
 
-from gridferry.sim.results.kind_tables import TEXT, ColumnInfo, quoted, recorded_columns
+from gridferry.sim.results.kind_tables import TEXT, ColumnInfo, quoted
+
+Kinds = Mapping[str, Sequence[ColumnInfo]]
+"""Columns of the kinds of a run, by table: `gridferry.sim.results.kind_tables.recorded_columns`."""
 
 FLOOR = 1e-6
 """A relative mismatch is measured against at least this power or energy, so that an idle hour is no division by 0."""
@@ -18,7 +21,7 @@ _OF_MOVERS = ("departed", "km")
 """Columns by which the table of a kind is one of stores, or of what drives between stations."""
 
 
-def kind_figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
     """Return of every kind, by its table, how many devices it has, and what its columns come to.
 
     Returns
@@ -29,7 +32,7 @@ def kind_figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     ``cost`` : sums of the cost terms [currency]
     """
     found: dict[str, Any] = {}
-    for table, columns in recorded_columns(connection).items():
+    for table, columns in kinds.items():
         summed = [one for one in columns if one.total in ("sum", "max")]
         chosen = ["count(DISTINCT device)", *(f"{one.total}({one.sql})" for one in summed)]
         devices, *values = connection.execute(f"SELECT {', '.join(chosen)} FROM {quoted(table)}").fetchall()[0]
@@ -53,14 +56,14 @@ def device_totals(connection: duckdb.DuckDBPyConnection, table: str, columns: Se
     return [list(row) for row in rows]
 
 
-def fleet_figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def fleet_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
     """Return the figures of ``fleet`` in the summary: of all stores and all that drives, whatever their kinds."""
     found: dict[str, Any] = {"trips": 0, "km": 0.0}
-    if movers := _joined(connection, _OF_MOVERS):
+    if movers := _joined(kinds, _OF_MOVERS):
         found["trips"], found["km"] = connection.execute(
             f"SELECT count(*) FILTER (departed), coalesce(sum(km), 0) FROM {movers}"
         ).fetchall()[0]
-    if stores := _joined(connection, _OF_STORES):
+    if stores := _joined(kinds, _OF_STORES):
         found |= _store_figures(connection, stores)
     found["shortfall_mwh"], found["clipped_steps"] = connection.execute(
         "SELECT coalesce(sum(shortfall_mwh), 0), count(*) FILTER (clipped <> '') FROM device"
@@ -105,10 +108,10 @@ def stored_mwh(connection: duckdb.DuckDBPyConnection) -> float | None:
     return math.fsum(changes) if changes else None
 
 
-def device_mismatch(connection: duckdb.DuckDBPyConnection) -> float:
+def device_mismatch(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> float:
     """Return the largest relative error of the balances of devices: in every step, and of stores from step to step."""
     worst = [0.0]
-    for table in recorded_columns(connection):
+    for table in kinds:
         worst += connection.execute(
             f"""
             SELECT max(abs(source_mwh - injected_mwh - loss_mwh - stored_change_mwh)
@@ -116,7 +119,7 @@ def device_mismatch(connection: duckdb.DuckDBPyConnection) -> float:
             FROM {_with_rating(table)}
             """
         ).fetchall()[0]
-    if stores := _joined(connection, _OF_STORES):
+    if stores := _joined(kinds, _OF_STORES):
         worst += connection.execute(
             f"""
             SELECT max(abs(after.energy_start_mwh - before.energy_mwh) / before.rated_mwh)
@@ -138,9 +141,9 @@ def _last_sql(column: ColumnInfo) -> str:
     return f"arg_max({quoted(column.name) if column.of == TEXT else column.sql}, step)"
 
 
-def _joined(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:
+def _joined(kinds: Kinds, columns: Sequence[str]) -> str:
     """Rows of all kinds that have these columns, as a table in SQL; empty where none has."""
-    having = [table for table, own in recorded_columns(connection).items() if {*columns} <= {one.name for one in own}]
+    having = [table for table, own in kinds.items() if {*columns} <= {one.name for one in own}]
     chosen = ", ".join(["kind", "step", "device", "rated_mwh", *columns])
     joined = " UNION ALL ".join(f"SELECT {chosen} FROM {_with_rating(table)}" for table in having)
     return f"({joined})" if joined else ""

@@ -142,19 +142,21 @@ class ColumnInfo:
 
 def recorded_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[ColumnInfo]]:
     """Return what a database says of the columns of its kinds, by table; nothing if it does not say all of it."""
-    known = connection.execute(
-        "SELECT 1 FROM duckdb_columns() WHERE table_name = 'column_info' AND column_name = 'cost'"
+    there = connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
     ).fetchall()
-    found: dict[str, list[ColumnInfo]] = {table: [] for table in recorded_kinds(connection)} if known else {}
-    for table, of_table in found.items():
-        rows = connection.execute(
-            'SELECT "column", data_type, unit, meaning, total, money, cost FROM column_info '
-            'JOIN duckdb_columns() ON table_name = "table" AND column_name = "column" '
-            'WHERE "table" = ? ORDER BY column_index',
-            [table],
-        ).fetchall()
-        of_table += [ColumnInfo(*row) for row in rows]
-    return found
+    if ("column_info", "cost") not in {(table, column) for table, column, _ in there}:
+        return {}
+    rows = connection.execute('SELECT "table", "column", unit, meaning, total, money, cost FROM column_info').fetchall()
+    said = {(table, column): rest for table, column, *rest in rows}
+    return {
+        kind: [
+            ColumnInfo(column, of, *said[table, column])
+            for table, column, of in there
+            if (table, column) in said and table == kind
+        ]
+        for kind in recorded_kinds(connection)
+    }
 
 
 def quoted(name: str) -> str:

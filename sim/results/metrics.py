@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from gridferry.sim.results.costs import SOLVED, cost_figures
-from gridferry.sim.results.device_figures import FLOOR, device_mismatch, fleet_figures, kind_figures
+from gridferry.sim.results.device_figures import FLOOR, Kinds, device_mismatch, fleet_figures, kind_figures
 from gridferry.sim.results.kind_tables import quoted, recorded_columns
 
 
@@ -92,15 +92,16 @@ def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int
 
 def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
     """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
+    kinds = recorded_columns(connection)
     return {
         "cost": cost_figures(connection, facts.step_h),
         "grid": _grid(connection, facts),
         "plan_vs_ac": _plan_vs_ac(connection),
         "dispatch": _dispatch(connection),
-        "fleet": _known(**fleet_figures(connection)),
-        "kinds": kind_figures(connection),
+        "fleet": _known(**fleet_figures(connection, kinds)),
+        "kinds": kind_figures(connection, kinds),
         "solver": _solver(connection),
-        "balance_error_rel_max": _balance(connection, facts),
+        "balance_error_rel_max": _balance(connection, facts, kinds),
     }
 
 
@@ -261,11 +262,9 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     )
 
 
-def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> float:
+def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts, kinds: Kinds) -> float:
     """Largest relative mismatch of any balance: each grid's, each device's, all devices against buses."""
-    devices = " UNION ALL ".join(
-        f"SELECT step, injected_mwh FROM {quoted(table)}" for table in recorded_columns(connection)
-    )
+    devices = " UNION ALL ".join(f"SELECT step, injected_mwh FROM {quoted(table)}" for table in kinds)
     queries = [
         "SELECT max(balance_error_rel) FROM network WHERE converged",
         f"""
@@ -278,4 +277,4 @@ def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> float:
         """,
     ]
     found = [_one(connection, query)[0] for query in queries]
-    return max([device_mismatch(connection), *(value for value in found if value is not None)])
+    return max([device_mismatch(connection, kinds), *(value for value in found if value is not None)])

@@ -155,6 +155,8 @@ INFO_TABLES: dict[str, dict[str, str]] = {
         "soc_max": REAL,
     },
 }
+_LATER = ("cost", "position", "kind_info", "column_info")
+"""Tables that records of earlier versions do not have."""
 
 
 def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
@@ -201,9 +203,13 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 def all_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Names of the tables that a record has: of all runs, of its kinds of devices, and what does not change."""
+    """Names of the tables of a record: of all runs, of its kinds of devices, and what does not change.
+
+    Records of earlier versions lack some.
+    """
     there = _columns(connection)
-    return [name for name in dict.fromkeys([*TABLES, *recorded_kinds(connection), *INFO_TABLES]) if name in there]
+    names = dict.fromkeys([*TABLES, *recorded_kinds(connection), *INFO_TABLES])
+    return [name for name in names if name in there or name not in _LATER]
 
 
 def views(connection: duckdb.DuckDBPyConnection) -> list[str]:

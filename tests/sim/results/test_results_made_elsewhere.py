@@ -63,12 +63,12 @@ def test_a_table_that_a_foreign_record_calls_a_kinds_own_is_neither_a_view_nor_a
         results.execute("ALTER VIEW bus_info RENAME TO leak")
         results.execute("CREATE TABLE bus_info (network VARCHAR, bus VARCHAR, v_min_pu DOUBLE, v_max_pu DOUBLE)")
         results.execute('CREATE TABLE "../../outside" (a INTEGER)')
-        results.execute("INSERT INTO kind_info VALUES ('x', '../../outside', 1)")
+        results.execute("INSERT INTO kind_info VALUES ('x', '../../outside', 1, false)")
     assert gridferry("export", "out")[0] == 0
     assert not (tmp_path.parent / "outside.csv").exists()
     assert not list(tmp_path.glob("**/outside.csv"))
     with duckdb.connect("out/results.duckdb") as results:
-        results.execute("INSERT INTO kind_info VALUES ('x', 'leak', 1)")
+        results.execute("INSERT INTO kind_info VALUES ('x', 'leak', 1, false)")
     code, _, err = gridferry("export", "out")
     assert (code, err) == (2, "out/results.duckdb: leak: a view where a run has a table; give another run directory\n")
 
