@@ -18,8 +18,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from gridferry.controllers.devices.days import by_day
-
 
 @dataclass(frozen=True, eq=False)
 class Arcs:
@@ -61,6 +59,11 @@ def travel_arcs(transit: Int[np.ndarray, "departure station station"], stations:
 def instant(arcs: Arcs) -> Arcs:
     """Return the same trips with zero transit time: the step of departure is already worked at the far end."""
     return replace(arcs, arrival=arcs.departure)
+
+
+def by_day(day: Int[np.ndarray, " step"]) -> Float[np.ndarray, "day step"]:
+    """Matrix that sums steps into days."""
+    return (day[None, :] == np.arange(day.max(initial=0) + 1)[:, None]).astype(float)
 
 
 def trips_left(max_per_day: int, day: Int[np.ndarray, " horizon"], trips_today: int) -> Int[np.ndarray, " day"]:

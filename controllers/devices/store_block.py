@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.devices import tolerances
 from gridferry.controllers.devices.block import Ahead, Exclusive, Losses, SoftLimit
-from gridferry.controllers.devices.days import by_day
+from gridferry.controllers.devices.routing import by_day
 from gridferry.controllers.devices.storage import Storage
 
 

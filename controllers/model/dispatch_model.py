@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.devices import Coupling, Device, rest
+from gridferry.controllers.devices import Act, Coupling, Device, rest
 from gridferry.controllers.devices.block import Ahead, Block, Exclusive, Likely, Losses, Planned, SoftLimit
 from gridferry.controllers.devices.routing import Route
 from gridferry.controllers.model.ahead import Outlook
@@ -63,13 +63,22 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def resting(device: Device[Any], ahead: Ahead) -> Block:
-    """Return the block of a device that rests: ports at rest, positions as they are."""
+    """Return the block of a device that rests: ports at rest, positions as they are.
+
+    A port that follows a series injects that; one that the series limits no more than that.
+    """
     request = rest(device, ahead.state)
     p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
+    injected = p_mw.copy()
+    for key, series in device.series.items():
+        if series.port is not None:
+            limited = device.ports[series.port].act is Act.LIMIT
+            given = ahead.series[key]
+            injected[:, series.port] = np.minimum(given, p_mw[:, series.port]) if limited else given
     position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
     planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position)
-    at = [(k, port.buses[0]) for k, port in enumerate(device.ports) if port.rest_mw != 0.0]
-    return Block(p={key: cp.Constant(p_mw[:, key[0]]) for key in at}, plan=lambda: planned)
+    at = [(k, port.buses[0]) for k, port in enumerate(device.ports) if injected[:, k].any()]
+    return Block(p={(k, bus): cp.Constant(injected[:, k]) for k, bus in at}, plan=lambda: planned)
 
 
 @dataclass(eq=False)
@@ -83,7 +92,7 @@ class DispatchModel:
     networks : by name
     resting : devices that are not planned
     constraints : by name
-    costs : by name of the cost term (horizon,) [currency]
+    costs : by name of the cost term, as an evaluation has them (horizon,) [currency]
     soft : limits that may be violated where no plan keeps all limits, by name
     exclusive : powers that exclude each other, by name
     routes : with the column of each on the axis of all positions
@@ -156,7 +165,7 @@ class DispatchModel:
     def add_network(self, name: str, network: NetworkBlock) -> None:
         """Add a network."""
         self.networks[name] = network
-        self._add(name, network.constraints, {"grid": network.cost}, network.soft)
+        self._add(name, network.constraints, {"energy": network.cost}, network.soft)
         base = self.plant.feeders[len(self.networks) - 1].base_mva
         largest = base * network.largest.losses
         self.losses.append(Losses(mw=network.losses_mw, largest_mw=largest, fictitious_mw=lambda: 0.0))

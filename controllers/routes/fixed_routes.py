@@ -17,15 +17,15 @@ def route_values(model: DispatchModel, wanted: Int[np.ndarray, "horizon position
     return values
 
 
-def transit_after(model: DispatchModel) -> Int[np.ndarray, " route"]:
-    """Return how long each vehicle will still be on the road at the start of the next step, by a solved model."""
-    left = [max(route.network.arrives - 1, 0) for _, route in model.routes]
-    for number, (_, route) in enumerate(model.routes):
+def transit_after(model: DispatchModel) -> Int[np.ndarray, " position"]:
+    """Return after how many steps each position will be reached at the start of the next step, by a solved model."""
+    left = np.maximum(model.observation.transit_steps - 1, 0)
+    for column, route in model.routes:
         arcs = route.network.arcs
         leaves = np.flatnonzero((route.departs.value > 0.5) & (arcs.departure == 0))
         if len(leaves):
-            left[number] = int(arcs.arrival[leaves[0]]) - 1
-    return np.array(left, dtype=np.int64)
+            left[column] = int(arcs.arrival[leaves[0]]) - 1
+    return left
 
 
 def padded(wanted: Int[np.ndarray, "row position"], horizon: int) -> Int[np.ndarray, "horizon position"]:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
 
 from gridferry.controllers.devices import (
     Act,
@@ -24,6 +26,9 @@ from gridferry.controllers.devices import (
     Request,
     Site,
 )
+
+if TYPE_CHECKING:
+    from gridferry.controllers.devices.block import Ahead, Block
 
 
 class BankConfig(DeviceConfig):
@@ -53,6 +58,7 @@ class CapacitorBank(Device[BankState]):
     """Equal capacitors at one bus; each loses the same, and every switching costs."""
 
     table: ClassVar[str] = "capacitor_banks"
+    block: ClassVar[str] = f"{__name__}:bank_block"
     port_kind: ClassVar[str] = "capacitor_bank"
     Config: ClassVar[type[BankConfig]] = BankConfig
     State: ClassVar[type[BankState]] = BankState
@@ -113,3 +119,37 @@ class CapacitorBank(Device[BankState]):
         return BankState(on), Outcome(
             (port,), money={"switching": self.cost_per_switching * switched}, row={"switched": switched}
         )
+
+
+def bank_block(bank: CapacitorBank, ahead: Ahead) -> Block:
+    """Choose one step of the bank for every step of the horizon; only who optimises imports cvxpy."""
+    import cvxpy as cp
+
+    from gridferry.controllers.devices.block import Block, Planned
+
+    every = np.arange(bank.capacitors + 1)
+    chosen, switched = cp.Variable((ahead.horizon, len(every))), cp.Variable(ahead.horizon)
+    on = chosen @ every
+    before = cp.hstack([np.array([ahead.state.on]), on[:-1]])
+
+    def plan() -> Planned:
+        position = np.argmax(chosen.value, axis=1)
+        switchings = np.abs(np.diff(position, prepend=ahead.state.on))
+        return Planned(
+            p_mw=-bank.loss_each_mw * position[:, None],
+            q_mvar=bank.q_each_mvar * position[:, None],
+            position=position[:, None],
+            costs={"switching": bank.cost_per_switching * switchings},
+        )
+
+    return Block(
+        p={(0, bank.bus): -bank.loss_each_mw * on},
+        q={(0, bank.bus): bank.q_each_mvar * on},
+        constraints={
+            "one of the steps": [chosen >= 0, cp.sum(chosen, axis=1) == 1],
+            "switchings": [switched >= on - before, switched >= before - on],
+        },
+        costs={"switching": bank.cost_per_switching * switched},
+        binaries=(chosen,),
+        plan=plan,
+    )

@@ -167,7 +167,7 @@ def test_buying_and_selling_or_charging_and_discharging_at_once_never_pays(
         return
     g = np.stack([one.import_mw.value for one in built.networks.values()], axis=1)
     paid = np.where(g > 0, g, ratio * g).sum(axis=1) * price
-    np.testing.assert_allclose(built.costs["grid"].value, paid, atol=1e-4)
+    np.testing.assert_allclose(built.costs["energy"].value, paid, atol=1e-4)
     slope = np.minimum(price, ratio * price)
     assert len(built.exclusive) == sum(device.stores for device in plant.devices)
     for one in built.exclusive.values():
