@@ -16,28 +16,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
-from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.device import Device
-from gridferry.controllers.devices.generators.device import Generator
-from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.station import Station
 from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.trucks.config import Labour, Mileage
-from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
 from gridferry.controllers.plant import Plant
 
 __all__ = [
     "AcFeedback",
-    "Battery",
     "Controller",
     "ControllerError",
     "ControllerSettings",
     "Forecast",
-    "Generator",
-    "Labour",
-    "Link",
-    "Mileage",
     "Note",
     "NoteKind",
     "Observation",
@@ -48,10 +38,7 @@ __all__ = [
     "Station",
     "Status",
     "Storage",
-    "Terminal",
     "Termination",
-    "Truck",
-    "TruckCost",
     "hold",
 ]
 

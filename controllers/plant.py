@@ -16,14 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.devices.device import Act, Coupling, Device, Port, Position
-from gridferry.controllers.devices.generators.device import Generator
-from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.station import Station
-from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.travel import Roads
@@ -227,36 +222,6 @@ class Plant:
     def station_bus(self) -> Int[np.ndarray, " station"]:
         """Bus of each station."""
         return immutable(np.array([s.bus for s in self.stations], dtype=np.int64))
-
-    @cached_property
-    def trucks(self) -> tuple[Truck, ...]:
-        """The trucks."""
-        return tuple(one for one in self.devices if isinstance(one, Truck))
-
-    @cached_property
-    def batteries(self) -> tuple[Battery, ...]:
-        """The batteries."""
-        return tuple(one for one in self.devices if isinstance(one, Battery))
-
-    @cached_property
-    def links(self) -> tuple[Link, ...]:
-        """The links."""
-        return tuple(one for one in self.devices if isinstance(one, Link))
-
-    @cached_property
-    def generators(self) -> tuple[Generator, ...]:
-        """The generators."""
-        return tuple(one for one in self.devices if isinstance(one, Generator))
-
-    @cached_property
-    def terminals(self) -> tuple[Terminal, ...]:
-        """Terminals of all links, link after link."""
-        return tuple(terminal for link in self.links for terminal in link.terminals)
-
-    @cached_property
-    def storages(self) -> tuple[Storage, ...]:
-        """Stores of the storage axis: trucks, then batteries."""
-        return tuple(truck.storage for truck in self.trucks) + tuple(battery.storage for battery in self.batteries)
 
 
 def _slices(lengths: Iterable[int]) -> tuple[slice, ...]:

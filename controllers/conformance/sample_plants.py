@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import Any, TypeVar
 
 import numpy as np
 
-from gridferry.controllers.contract import (
-    Battery,
-    Forecast,
-    Generator,
-    Labour,
-    Link,
-    Mileage,
-    Observation,
-    Plant,
-    Station,
-    Storage,
-    Terminal,
-    Truck,
-    TruckCost,
-)
+from gridferry.controllers.conformance.devices.site import SampleSite
+from gridferry.controllers.contract import Forecast, Observation, Plant, Station
 from gridferry.controllers.devices import Device, Now
+from gridferry.controllers.devices.registry import BUILT_IN, find_kind
 from gridferry.controllers.plans.first_step import observed, series_of_devices
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.read_only import own_copy
@@ -72,15 +62,10 @@ def three_bus(step_s: int = 600) -> Sample:
         v_max_pu=1.05,
     )
     km = np.array([[0.0, 16.87, 19.92], [16.87, 0.0, 16.83], [19.92, 16.83, 0.0]])
-    storage = Storage(6.381, 3.25, 3.25, 0.75, 0.75, 0.0, 0.2, 0.8, 0.5, 0.5, 1.0, 15.0)
     plant = Plant(
         feeders=(feeder,),
         stations=tuple(Station(f"S{bus + 1}", 0, bus) for bus in range(3)),
-        devices=(
-            Truck("T1", storage, (0, 1, 2), 0, 3, TruckCost(0.4, 10.0, Mileage.LEG, Labour.TRAVEL, 8.0)),
-            Generator("pv", "pv", 0, 1, 128.0),
-            Generator("wind", "wind", 0, 2, 128.0),
-        ),
+        devices=(),
         roads=DistanceMatrix(("S1", "S2", "S3"), km, speed_km_h=40.0, install_min=5.0),
         step_s=step_s,
         steps=86400 // step_s,
@@ -89,6 +74,7 @@ def three_bus(step_s: int = 600) -> Sample:
         export_price_ratio=1.0,
         currency="USD",
     )
+    plant = _with_devices(plant, "three_bus")
     return Sample("three buses, one truck", plant, _day(plant))
 
 
@@ -97,21 +83,7 @@ def two_feeders(step_s: int = 900) -> Sample:
     plant = Plant(
         feeders=(_line("dn1"), _line("dn2")),
         stations=(Station("S1", 0, 0), Station("S2", 0, 3), Station("S3", 1, 4), Station("S4", 1, 6)),
-        devices=(
-            Truck(
-                "T1",
-                Storage(2.0, 0.8, 0.9, 0.92, 0.93, 0.01, 0.1, 0.9, 0.5, 0.5, 1.5, 5.0),
-                (0, 1, 3),
-                1,
-                4,
-                TruckCost(0.3, 8.0, Mileage.LEG, Labour.TRAVEL, 8.0),
-            ),
-            Battery("B1", 0, 2, Storage(1.0, 0.5, 0.5, 1.0, 1.0, 0.02, 0.1, 0.9, 0.5, 0.5, float("inf"), 0.0)),
-            Battery("B2", 1, 6, Storage(1.5, 0.4, 0.5, 0.95, 0.95, 0.0, 0.0, 1.0, 0.4, None, 2.0, 3.0)),
-            Link("L1", (Terminal("L1-1", 0, 3, 0.5, 0.02), Terminal("L1-2", 1, 6, 0.5, 0.02)), 0),
-            Generator("pv1", "pv", 0, 3, 0.0),
-            Generator("wind2", "wind", 1, 6, 0.0),
-        ),
+        devices=(),
         roads=DistanceMatrix(
             ("S1", "S2", "S3", "S4"),
             np.array([[0.0, 3.0, 9.0, 12.0], [3.0, 0.0, 8.0, 10.0], [9.0, 8.0, 0.0, 4.0], [12.0, 10.0, 4.0, 0.0]]),
@@ -125,6 +97,7 @@ def two_feeders(step_s: int = 900) -> Sample:
         export_price_ratio=0.8,
         currency="USD",
     )
+    plant = _with_devices(plant, "two_feeders")
     return Sample("two feeders, link, batteries, truck", plant, _day(plant))
 
 
@@ -143,6 +116,20 @@ def no_devices() -> Sample:
         currency="USD",
     )
     return Sample("no devices", plant, _day(plant))
+
+
+def _with_devices(plant: Plant, name: str) -> Plant:
+    """Return the plant with the devices that ``sample_devices.toml`` has for it."""
+    text = resources.files(__package__).joinpath("sample_devices.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)[name]
+    site = SampleSite(plant)
+    devices = [
+        kind.build(kind.Config.model_validate(entry), site)
+        for kind in map(find_kind, BUILT_IN)
+        for entry in tables.get(kind.table, ())
+    ]
+    assert not site.faults, site.faults
+    return replace(plant, devices=tuple(devices))
 
 
 def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:

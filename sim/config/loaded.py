@@ -33,7 +33,7 @@ class LoadedConfig:
     merged: Document = field(repr=False)
 
     def fault(self, loc: Loc, message: str) -> Fault:
-        """Word a fault at a place of the config, such as ``("trucks", 0, "station")``."""
+        """Word a fault at a place of the config, such as ``("networks", 0, "feeder")``."""
         return self.merged.fault(loc, message)
 
 

@@ -14,18 +14,10 @@ import numpy as np
 
 from cases.parts import forecast_of, plant_of
 from gridferry.controllers.conformance.sample_plants import at_start, read_only
-from gridferry.controllers.contract import (
-    Forecast,
-    Generator,
-    Labour,
-    Mileage,
-    Observation,
-    Plant,
-    Station,
-    Storage,
-    Truck,
-    TruckCost,
-)
+from gridferry.controllers.contract import Forecast, Observation, Plant, Station, Storage
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gridferry.controllers.contract import Battery, Link, Station, Storage, Truck
+from gridferry.controllers.contract import Station, Storage
 from gridferry.controllers.devices import Device, Injection, Now, Outcome, Request, Stateless, step_all
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.links.device import Link
 from gridferry.controllers.devices.storage import StoreState
-from gridferry.controllers.devices.trucks.device import TruckState
+from gridferry.controllers.devices.trucks.device import Truck, TruckState
 
 STATIONS = tuple(Station(f"S{k}", 0, k) for k in range(8))
 

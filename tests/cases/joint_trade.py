@@ -10,18 +10,9 @@ import numpy as np
 from cases.carrying import carrying
 from cases.parts import last_steps, seen_as, with_devices, with_series
 from gridferry.controllers.conformance.sample_plants import at_start, read_only
-from gridferry.controllers.contract import (
-    AcFeedback,
-    Battery,
-    Controller,
-    Forecast,
-    Link,
-    Observation,
-    Plan,
-    Plant,
-    Storage,
-    Terminal,
-)
+from gridferry.controllers.contract import AcFeedback, Controller, Forecast, Observation, Plan, Plant, Storage
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.joint import Joint
 from gridferry.controllers.settings import read_settings
 

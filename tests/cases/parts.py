@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices import Storage, storage_of
 from gridferry.controllers.plans.first_step import observed, series_of_devices
 
 TABLES = ("trucks", "batteries", "links", "generators")
@@ -103,3 +104,8 @@ def seen_as(plant: Plant, observation: Observation, **changes: Any) -> Observati
 
 
 STATE_FIELDS = ("energy_mwh", "cycles_today", "capacity", "station", "transit_steps", "trips_today", "used_today")
+
+
+def storages(plant: Plant) -> list[Storage]:
+    """Limits of all stores, in the order of the plant."""
+    return [one for one in map(storage_of, plant.devices) if one is not None]

@@ -6,19 +6,11 @@ import numpy as np
 
 from cases.parts import forecast_of, plant_of
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import (
-    Battery,
-    Forecast,
-    Generator,
-    Labour,
-    Mileage,
-    Observation,
-    Plant,
-    Station,
-    Storage,
-    Truck,
-    TruckCost,
-)
+from gridferry.controllers.contract import Forecast, Observation, Plant, Station, Storage
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.networks.feeder import plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cases.dispatch import dispatch_model
 from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
-from cases.parts import seen_as, with_devices
+from cases.parts import of_kind, seen_as, storages, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import (
@@ -73,9 +73,9 @@ def test_a_truck_is_sent_where_its_energy_is_worth_most() -> None:
 def test_savings_are_counted_from_a_horizon_in_which_trucks_on_the_road_drive_on() -> None:
     """Two steps to go, at 8 an hour."""
     plant, observation, forecast = trade(0)
-    truck = plant.trucks[0]
+    truck = of_kind(plant, "trucks")[0]
     paid = replace(truck, cost=replace(truck.cost, labour_per_h=8.0))
-    plant = with_devices(plant, trucks=(paid, *plant.trucks[1:]))
+    plant = with_devices(plant, trucks=(paid, *of_kind(plant, "trucks")[1:]))
     driving = seen_as(plant, observation, transit_steps=np.array([2]))
     parked, on_the_road = (joint((plant, seen, forecast), **EXACT).solver for seen in (observation, driving))
     assert on_the_road.reference - parked.reference == pytest.approx(2 * plant.step_h * 8.0)
@@ -145,7 +145,7 @@ def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
 @pytest.mark.parametrize("export_ratio", [0.5, 1.0, 1.2])
 def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio: float, loss: float) -> None:
     plant, _, forecast = trade(3, horizon=5, export_ratio=export_ratio, cheaper_by=90.0)
-    battery = plant.batteries[0]
+    battery = of_kind(plant, "batteries")[0]
     plant = with_devices(
         plant, batteries=(replace(battery, storage=replace(battery.storage, loss_coefficient=loss)),), links=()
     )
@@ -166,7 +166,7 @@ def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio
     if told:
         assert plan.solver.status is Status.FEASIBLE
         return
-    for index, store in enumerate(plant.storages):
+    for index, store in enumerate(storages(plant)):
         p, q = plan.p_mw[:, index], plan.q_mvar[:, index]
         gain = np.where(p < 0, -store.eta_charge * p, -p / store.eta_discharge)
         energy = observation.energy_mwh[index] + np.cumsum(gain - store.loss_coefficient * np.hypot(p, q))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cases.parts import seen_as, with_devices, with_series
+from cases.parts import of_kind, seen_as, storages, with_devices, with_series
 from gridferry.controllers.conformance.dry_run import rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -17,7 +17,9 @@ from gridferry.controllers.conformance.sample_plants import (
     three_bus,
     two_feeders,
 )
-from gridferry.controllers.contract import Battery, Forecast, Labour, NoteKind, Observation, Plant, Status, Storage
+from gridferry.controllers.contract import Forecast, NoteKind, Observation, Plant, Status, Storage
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.trucks.config import Labour
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
 from gridferry.controllers.solve import InfeasibleError, Method
 from gridferry.networks.power_flow import solve_sweep
@@ -143,7 +145,7 @@ def test_a_truck_on_the_road_beyond_the_horizon_is_no_trouble() -> None:
 def test_reactive_power_alone_makes_flat_labour_due() -> None:
     """Voltage support lowers losses by far less than the labour of a day costs: an idle truck gives none."""
     day = day_of("three_bus")
-    truck = day.plant.trucks[0]
+    truck = of_kind(day.plant, "trucks")[0]
     dear = replace(truck.cost, labour=Labour.FLAT_IF_USED, labour_per_h=1e4)
     plant = with_devices(day.plant, trucks=(replace(truck, cost=dear, initial_station=2),))
     forecast = look_ahead(day, 0, 12)
@@ -202,8 +204,8 @@ def test_no_devices_leave_the_power_flow() -> None:
 def test_links_stay_at_zero_and_every_store_keeps_its_window() -> None:
     sample = two_feeders()
     plan = controller(sample.plant, gap=1e-2).plan(at_start(sample.plant), look_ahead(sample, 0, 48))
-    assert not plan.p_mw[:, sample.plant.columns(sample.plant.links[0])].any()
-    for index, store in enumerate(sample.plant.storages):
+    assert not plan.p_mw[:, sample.plant.columns(of_kind(sample.plant, "links")[0])].any()
+    for index, store in enumerate(storages(sample.plant)):
         soc = plan.prediction.energy_mwh[:, index] / store.energy_mwh
         assert soc.min() >= store.soc_min - 1e-5
         assert soc.max() <= store.soc_max + 1e-5
@@ -246,8 +248,12 @@ def test_an_upper_voltage_limit_that_only_false_losses_could_keep_is_reported_as
 def lossy_hour(start_mwh: float, price: float) -> tuple[MessExact, Observation, Forecast]:
     """One hour with a battery that loses a tenth in its converter and holds more than it has to."""
     plant, day = battery_day(np.full(24, price), 0.0, 1.1)
-    store = replace(plant.batteries[0].storage, loss_coefficient=0.1, soc_end_min=0.1, cycles_max_per_day=0.5)
-    plant = with_devices(plant, batteries=(replace(plant.batteries[0], storage=store),), steps=1, horizon_steps=1)
+    store = replace(
+        of_kind(plant, "batteries")[0].storage, loss_coefficient=0.1, soc_end_min=0.1, cycles_max_per_day=0.5
+    )
+    plant = with_devices(
+        plant, batteries=(replace(of_kind(plant, "batteries")[0], storage=store),), steps=1, horizon_steps=1
+    )
     used_up = seen_as(plant, at_start(plant), energy_mwh=np.array([start_mwh]), cycles_today=np.array([0.5]))
     return controller(plant), used_up, look_ahead(Sample("hour", plant, day), 0, 1)
 

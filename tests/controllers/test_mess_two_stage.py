@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cases.dispatch import dispatch_model
-from cases.parts import forecast_of, plant_of, seen_as, with_devices
+from cases.parts import forecast_of, of_kind, plant_of, seen_as, storages, with_devices
 from gridferry.controllers.conformance.dry_run import after, rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -22,18 +22,16 @@ from gridferry.controllers.conformance.suite import check_controller
 from gridferry.controllers.contract import (
     ControllerError,
     Forecast,
-    Generator,
-    Labour,
-    Mileage,
     NoteKind,
     Observation,
     Plan,
     Plant,
     Station,
     Storage,
-    Truck,
-    TruckCost,
 )
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.controllers.mess_two_stage import MessTwoStage, MessTwoStageSettings
 from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.repair import ScheduleRepair
@@ -113,7 +111,7 @@ def transits(sample: Sample, plan: Plan) -> np.ndarray:
     plant = sample.plant
     tau = plant.roads.transit_steps(sample.day.congestion, plant.step_s)
     moving = np.zeros(plan.position.shape, dtype=bool)
-    for index, truck in enumerate(plant.trucks):
+    for index, truck in enumerate(of_kind(plant, "trucks")):
         here = truck.initial_station
         for step, target in enumerate(plan.position[:, index]):
             if target != here:
@@ -185,9 +183,9 @@ def test_a_plan_keeps_every_limit_of_the_stores_with_delays(sample: Sample) -> N
     plant = sample.plant
     seen, _, plan = day_ahead(sample)
     moving = transits(sample, plan)
-    assert (plan.p_mw[:, : len(plant.trucks)][moving] == 0).all()
+    assert (plan.p_mw[:, : len(of_kind(plant, "trucks"))][moving] == 0).all()
     day = (plant.first_step_of_day + np.arange(plan.steps)) // plant.steps_in_24_h
-    for index, store in enumerate(plant.storages):
+    for index, store in enumerate(storages(plant)):
         charge, discharge = np.maximum(-plan.p_mw[:, index], 0), np.maximum(plan.p_mw[:, index], 0)
         into, out = store.eta_charge * charge, discharge / store.eta_discharge
         lost = store.loss_coefficient * np.hypot(plan.p_mw[:, index], plan.q_mvar[:, index])
@@ -201,7 +199,7 @@ def test_a_plan_keeps_every_limit_of_the_stores_with_delays(sample: Sample) -> N
         cycles = plant.step_h / (2 * store.energy_mwh) * np.bincount(day - day[0], into + out)
         assert cycles.max() <= store.cycles_max_per_day + 1e-9
         assert np.hypot(plan.p_mw[:, index], plan.q_mvar[:, index]).max() <= store.s_max_mva
-    for index, truck in enumerate(plant.trucks):
+    for index, truck in enumerate(of_kind(plant, "trucks")):
         departs = np.diff(plan.position[:, index], prepend=truck.initial_station) != 0
         assert np.bincount(day - day[0], departs).max() <= truck.trips_max_per_day
 
@@ -257,7 +255,7 @@ def test_a_late_truck_goes_on_with_the_plan_and_asks_for_no_power_on_the_road() 
 def test_a_battery_emptier_than_planned_keeps_its_window_and_the_energy_due() -> None:
     sample = three_bus(step_s=1800)
     plant, controller = sample.plant, two_stage(sample.plant, iterations=3)
-    store = plant.storages[0]
+    store = storages(plant)[0]
     seen = at_start(plant)
     for step in range(plant.steps):
         if step == plant.steps // 2:
@@ -275,8 +273,8 @@ def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_sa
     """A battery that starts empty and cannot be filled in the three steps left: it charges all it can."""
     sample = three_bus(step_s=1800)
     plant, last = sample.plant, sample.plant.steps - 3
-    store = replace(plant.trucks[0].storage, p_max_mw=0.1)
-    plant = with_devices(plant, trucks=(replace(plant.trucks[0], storage=store),))
+    store = replace(of_kind(plant, "trucks")[0].storage, p_max_mw=0.1)
+    plant = with_devices(plant, trucks=(replace(of_kind(plant, "trucks")[0], storage=store),))
     empty = read_only(seen_as(plant, at_start(plant), step=last, energy_mwh=np.array([0.2 * 6.381])))
     plan = two_stage(plant).plan(empty, look_ahead(sample, last, 3))
     np.testing.assert_allclose(plan.p_mw[:, 0], -0.1)

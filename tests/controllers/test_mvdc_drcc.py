@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cases.dispatch import dispatch_model
-from cases.parts import seen_as, with_devices
+from cases.parts import of_kind, seen_as, storages, with_devices
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
@@ -161,8 +161,10 @@ def test_margins_wider_than_the_band_are_an_error_too() -> None:
 def test_a_battery_that_cannot_be_full_again_is_named() -> None:
     plant, observation, forecast = strained(v_min=0.9, steps=1)
     empty = read_only(seen_as(plant, observation, energy_mwh=np.array([0.1, 0.0])))
-    store = replace(plant.batteries[0].storage, soc_end_min=0.9)
-    full = with_devices(plant, batteries=(replace(plant.batteries[0], storage=store), plant.batteries[1]))
+    store = replace(of_kind(plant, "batteries")[0].storage, soc_end_min=0.9)
+    full = with_devices(
+        plant, batteries=(replace(of_kind(plant, "batteries")[0], storage=store), of_kind(plant, "batteries")[1])
+    )
     with pytest.raises(InfeasibleError, match="battery B1 misses the energy"):
         controller(full, scenario="deterministic").plan(empty, forecast)
 
@@ -202,14 +204,14 @@ def test_batteries_lose_what_they_lose_where_dumping_pays_less_later_than_chargi
     plant, observation, forecast = strained(v_min=0.9)
     lossy = [
         replace(one, storage=replace(one.storage, loss_coefficient=0.02, eta_charge=1.0, eta_discharge=1.0))
-        for one in plant.batteries
+        for one in of_kind(plant, "batteries")
     ]
     plant = with_devices(plant, batteries=tuple(lossy))
     price = -np.where(np.arange(forecast.steps) % 4 == 3, 5.0, 60.0)
     plan = planned((plant, observation, replace(forecast, buy_price=price)), scenario="deterministic")
     assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
     assert plan.prediction is not None
-    for index, store in enumerate(plant.storages):
+    for index, store in enumerate(storages(plant)):
         p, q = plan.p_mw[:, index], plan.q_mvar[:, index]
         energy = observation.energy_mwh[index] - plant.step_h * np.cumsum(p + 0.02 * np.hypot(p, q))
         assert energy.max() <= store.soc_max * store.energy_mwh + 1e-5

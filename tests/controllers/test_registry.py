@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cases import REPOSITORY
-from cases.parts import seen_as
+from cases.parts import of_kind, seen_as
 from gridferry.controllers import registry
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus
 from gridferry.controllers.contract import Controller, ControllerError
@@ -163,9 +163,9 @@ def test_a_controller_is_built_with_its_checked_settings(folder: Path) -> None:
 def test_a_controller_is_built_with_a_plant_of_its_own(folder: Path) -> None:
     plant = three_bus().plant
     built = make_controller("plugins/mine.py:Mine", plant, {"share": 0.5}, "case.toml", base_dir=folder)
-    object.__setattr__(built.plant.trucks[0].storage, "p_max_mw", 99.0)
+    object.__setattr__(of_kind(built.plant, "trucks")[0].storage, "p_max_mw", 99.0)
     object.__setattr__(built.plant, "roads", None)
-    assert plant.trucks[0].storage.p_max_mw == 3.25
+    assert of_kind(plant, "trucks")[0].storage.p_max_mw == 3.25
     assert plant.roads is not None
 
 

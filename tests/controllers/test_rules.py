@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cases import REPOSITORY
-from cases.parts import forecast_of, seen_as, with_devices
+from cases.parts import forecast_of, of_kind, seen_as, storages, with_devices
 from gridferry.controllers.conformance.dry_run import rehearse
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -49,7 +49,7 @@ def with_prices(sample: Sample, prices: list[float] | np.ndarray) -> Sample:
 
 
 def with_store(plant: Plant, store: Storage, trips: int = 3) -> Plant:
-    return with_devices(plant, trucks=(replace(plant.trucks[0], storage=store, trips_max_per_day=trips),))
+    return with_devices(plant, trucks=(replace(of_kind(plant, "trucks")[0], storage=store, trips_max_per_day=trips),))
 
 
 @st.composite
@@ -145,11 +145,11 @@ def test_no_limit_of_a_truck_is_ever_broken_by_what_the_rules_ask(
 def test_no_limit_of_a_battery_is_broken_and_links_rest(hourly: np.ndarray) -> None:
     sample = with_prices(two_feeders(), np.repeat(hourly, 4))
     plant = sample.plant
-    energy = np.array([s.energy_mwh * s.soc_initial for s in plant.storages])
+    energy = np.array([s.energy_mwh * s.soc_initial for s in storages(plant)])
     for moment in rehearse(sample, Rules(plant, Rules.Settings()), plant.steps):
         p = moment.plan.p_mw[0]
         assert not p[3:].any()
-        for index, store in enumerate(plant.storages):
+        for index, store in enumerate(storages(plant)):
             stored, drawn = store.eta_charge * max(-p[index], 0.0), max(p[index], 0.0) / store.eta_discharge
             energy[index] += 0.25 * (stored - drawn - store.loss_coefficient * abs(p[index]))
             assert store.soc_min - 1e-9 <= energy[index] / store.energy_mwh <= store.soc_max + 1e-9
@@ -181,7 +181,7 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
     """A battery on prices 0 … 95: the quartiles are 23.75 and 71.25; half full and free at the end of the day."""
     sample = with_prices(two_feeders(), np.r_[np.arange(72.0) + 24, np.arange(48.0) + 24])
     rising = np.arange(96.0)
-    store = seen_as(plant, sample.plant.storages[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
+    store = seen_as(plant, storages(sample.plant)[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
     plant = with_devices(
         sample.plant,
         trucks=(),
@@ -190,7 +190,7 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
         links=(),
         first_step_of_day=0,
         steps=96,
-        batteries=(replace(sample.plant.batteries[0], storage=store),),
+        batteries=(replace(of_kind(sample.plant, "batteries")[0], storage=store),),
     )
     day = {name: values[:96] for name, values in vars(sample.day).items() if values is not None}
     sample = Sample("", plant, replace(sample.day, **{**day, "buy_price": rising}))

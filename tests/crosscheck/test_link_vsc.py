@@ -13,8 +13,8 @@ import pandapower as pp
 import pytest
 
 from cases.device_steps import Setpoint, step_link
-from gridferry.controllers.contract import Link, Terminal
 from gridferry.controllers.devices import Now
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.networks.admittance import bus_injections
 from gridferry.networks.catalog import load_network
 from gridferry.networks.feeder import Feeder

@@ -20,10 +20,13 @@ from gridferry.controllers.conformance.device_suite import PROMISES, check_devic
 from gridferry.controllers.conformance.devices.kind import TAKEN_COLUMNS, TAKEN_TABLES
 from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED
 from gridferry.controllers.conformance.sample_plants import two_feeders
-from gridferry.controllers.contract import Battery, Generator, Link, Truck
 from gridferry.controllers.devices import Act, Column, Device, Now, Outcome, Port, Request, Series, Site
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.links.device import Link
 from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.controllers.devices.storage import StoreState
+from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.sim.config.schema import Config as RunConfig
 from gridferry.sim.results.kind_tables import kind_columns
 from gridferry.sim.results.records import INFO_TABLES, TABLES

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ConfigDict
 
+from cases.parts import of_kind
 from gridferry.controllers.conformance.sample_plants import samples
 from gridferry.controllers.conformance.suite import assert_conforms, check_controller
 from gridferry.controllers.contract import (
@@ -233,7 +234,7 @@ class Choosy(Controller):
 
     def __init__(self, plant: Plant, settings: Settings):
         super().__init__(plant, settings)
-        if settings.refuse_all or not plant.trucks:
+        if settings.refuse_all or not of_kind(plant, "trucks"):
             raise ControllerError("no truck")
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:

@@ -15,17 +15,7 @@ from hypothesis import strategies as st
 
 from cases import REPOSITORY
 from cases.device_steps import STATIONS
-from gridferry.controllers.contract import (
-    Battery,
-    Generator,
-    Labour,
-    Link,
-    Mileage,
-    Storage,
-    Terminal,
-    Truck,
-    TruckCost,
-)
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import (
     NOWHERE,
     Act,
@@ -39,8 +29,13 @@ from gridferry.controllers.devices import (
     states_to_json,
     step_all,
 )
+from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.couplings import RoadTrips
+from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.registry import BUILT_IN, find_kind
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.networks.faults import InputError
 from gridferry.networks.roads.travel import DistanceMatrix, matrix_from_rows
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cases.device_steps import Setpoint, step_link
-from gridferry.controllers.contract import Link, Terminal
 from gridferry.controllers.devices import Clip, Now
+from gridferry.controllers.devices.links.device import Link, Terminal
 
 HOUR = Now(step_h=1.0)
 

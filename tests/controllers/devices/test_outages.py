@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.device_steps import STATIONS, Setpoint, step_link, step_store, step_truck
-from gridferry.controllers.contract import Labour, Link, Mileage, Storage, Terminal, Truck, TruckCost
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import Clip, Now, Travel
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.storage import StoreState, initial_store
-from gridferry.controllers.devices.trucks.device import Phase
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Phase, Truck, TruckCost
 
 STORE = Storage(
     energy_mwh=4.0,

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from cases.device_steps import STATIONS, Done, Setpoint, step_truck
-from gridferry.controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import NOWHERE, Clip, Now, Travel
 from gridferry.controllers.devices.couplings import travel_under
-from gridferry.controllers.devices.trucks.device import Phase, TruckState
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Phase, Truck, TruckCost, TruckState
 from gridferry.networks.roads.travel import DistanceMatrix, Rounding
 
 STORAGE = Storage(4.0, 2.0, 2.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, None, float("inf"), 0.0)

@@ -17,8 +17,9 @@ from cases.dispatch import EXACT, Case, dispatch, dispatch_model
 from cases.joint_trade import controller, trade, within
 from cases.parts import forecast_of, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, no_devices, two_feeders
-from gridferry.controllers.contract import Battery, NoteKind, Plant, Status
+from gridferry.controllers.contract import NoteKind, Plant, Status
 from gridferry.controllers.devices import Coupling
+from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.block import Block
 from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.joint import Joint

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
 from cases.dispatch import dispatch_model
-from cases.parts import seen_as, with_series
+from cases.parts import of_kind, seen_as, storages, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.model.dispatch_model import DispatchModel
@@ -42,8 +42,8 @@ def measured(case: Case, transit: list[int], soc: list[float]) -> Case:
     plant, observation, forecast = case
     energy = observation.energy_mwh.copy()
     for index, share in enumerate(soc[: len(energy)]):
-        energy[index] = share * plant.storages[index].energy_mwh
-    road = np.array(transit[: len(plant.trucks)], dtype=np.int64)
+        energy[index] = share * storages(plant)[index].energy_mwh
+    road = np.array(transit[: len(of_kind(plant, "trucks"))], dtype=np.int64)
     return plant, seen_as(plant, observation, transit_steps=road, energy_mwh=energy), forecast
 
 
@@ -105,7 +105,7 @@ def test_what_a_truck_on_the_road_carries_can_be_had_where_and_when_it_arrives(a
     assert optimum(case, by_station=True) == pytest.approx(6 * IDLE - brings, abs=0.1)
     model = built(case, by_station=True)
     assert Problem(model.model).relax().objective == pytest.approx(6 * IDLE - brings, abs=0.1)
-    (truck,) = plant.trucks
+    (truck,) = of_kind(plant, "trucks")
     at_a, at_b = (np.maximum(one.value, 0.0) for one in model.blocks[truck.key].p.values())
     assert np.abs(at_a).max() < 1e-5
     assert np.abs(at_b[:arrives]).max(initial=0.0) < 1e-5

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cases.device_steps import Setpoint, step_link
-from gridferry.controllers.contract import Link, Terminal
 from gridferry.controllers.devices import Now
 from gridferry.controllers.devices.links.block import converter_loss, link_power, loss_slack_mw
+from gridferry.controllers.devices.links.device import Link, Terminal
 
 
 def link(*ratings: float, loss: float = 0.03, balancing: int = 0) -> Link:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.dispatch import dispatch_model
-from cases.parts import with_devices
+from cases.parts import of_kind, storages, with_devices
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant, Storage
 from gridferry.controllers.model import plan as read
@@ -62,7 +62,7 @@ def test_no_route_found_by_brute_force_is_cheaper(seed: int) -> None:
     """Every sequence of wanted stations is driven as the roads allow and its power optimised with the route fixed."""
     plant, observation, forecast = case = instance(seed, trucks=1, horizon=5)
     if len(plant.stations) == 3:
-        truck = replace(plant.trucks[0], stations=(0, plant.trucks[0].initial_station or 1))
+        truck = replace(of_kind(plant, "trucks")[0], stations=(0, of_kind(plant, "trucks")[0].initial_station or 1))
         case = (plant := with_devices(plant, trucks=(truck,)), observation, forecast)
     try:
         _, cost, _ = solved(case)
@@ -106,11 +106,11 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
     energy = np.stack(
         [
             observation.energy_mwh[k] + np.append(0.0, np.cumsum(plant.step_h * gain_mw(store, p[:, k], q[:, k])))
-            for k, store in enumerate(plant.storages)
+            for k, store in enumerate(storages(plant))
         ],
         axis=1,
     )
-    for k, truck in enumerate(plant.trucks):
+    for k, truck in enumerate(of_kind(plant, "trucks")):
         here, free_at, begun = truck.initial_station, 0, {}
         for t in range(6):
             if t >= free_at and target[t, k] != here:
@@ -127,7 +127,7 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
         )
         for day in range(days[-1] + 1):
             assert cycled[days == day].sum() <= truck.storage.cycles_max_per_day + 1e-6
-    for index, store in enumerate(plant.storages):
+    for index, store in enumerate(storages(plant)):
         assert np.hypot(p[:, index], q[:, index]).max() <= store.s_max_mva
         assert np.abs(p[:, index]).max() <= store.p_max_mw
         assert energy[1:, index].min() >= store.soc_min * store.energy_mwh - 1e-5

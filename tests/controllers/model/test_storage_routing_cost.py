@@ -6,9 +6,11 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from gridferry.controllers.contract import Labour, Mileage, Storage, TruckCost
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import routing
 from gridferry.controllers.devices import store_block as stores
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import TruckCost
 from gridferry.controllers.devices.trucks.driving import charged_km, driving_cost
 from gridferry.controllers.model.energy_cost import energy_cost
 from gridferry.controllers.schedule.settlement import settled_mw

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cases.parts import seen_as, with_series
+from cases.parts import of_kind, seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import ControllerError, Plan
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate, evaluate_plan, evaluate_rest
@@ -19,7 +19,7 @@ def drawn(sample: Sample, samples: int, steps: int) -> Schedules:
     """Schedules of powers up to the ratings and stations at random, beyond what stores and roads allow."""
     rng, plant = np.random.default_rng(3), sample.plant
     shape = (samples, steps, plant.n_port)
-    places = np.array(plant.trucks[0].stations)
+    places = np.array(of_kind(plant, "trucks")[0].stations)
     return Schedules(
         p_mw=rng.uniform(-1, 1, shape) * np.nan_to_num(plant.port_p_max_mw, posinf=0.0),
         q_mvar=rng.uniform(-0.3, 0.3, shape) * np.nan_to_num(plant.port_s_max_mva, posinf=0.0),

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from cases.device_steps import STATIONS, Setpoint, step_store, step_truck
 from cases.dispatch import dispatch_model
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus, two_feeders
-from gridferry.controllers.contract import Labour, Mileage, Storage, Truck, TruckCost
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import NOWHERE, Now, Travel
 from gridferry.controllers.devices import storage as battery
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.controllers.model import plan as reading
 from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.ac_evaluation import evaluate, evaluate_rest

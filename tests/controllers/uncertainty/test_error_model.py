@@ -12,7 +12,8 @@ from scipy import stats
 
 from cases import REPOSITORY
 from cases.parts import plant_of
-from gridferry.controllers.contract import Generator, Plant
+from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.uncertainty.error_map import ErrorMap, Grouping, error_map
 from gridferry.controllers.uncertainty.error_model import EmpiricalErrors, ErrorModel, MarginalErrors, Purpose
 from gridferry.controllers.uncertainty.error_records import read_day_to_day_errors, read_errors

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridferry.controllers.contract import Battery, Link, Plant, Storage, Terminal
+from gridferry.controllers.contract import Plant, Storage
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.networks.feeder import plain_feeder
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.case.forecasts import Forecaster

@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import kstest, truncnorm
 
-from gridferry.controllers.contract import Forecast, Generator, Plant
+from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.devices.generators.device import Generator
 from gridferry.networks.feeder import plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases.parts import of_kind
 from gridferry.networks.faults import InputError
 from gridferry.networks.roads.travel import DistanceMatrix, Rounding
 from gridferry.sim.case.loading import load_config
@@ -27,20 +28,24 @@ def test_devices_of_two_feeders_stand_on_one_axis_of_buses() -> None:
     # buses are named 1 to 33 in each feeder, so bus n of dn1 is n - 1 and of dn2 33 + n - 1
     names = [plant.ports[one].name for one in plant.planned]
     assert names == ["T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2"]
-    assert [(one.network, one.bus) for one in plant.batteries] == [(0, 32), (1, 33 + 17)]
-    assert [(one.network, one.bus) for one in plant.terminals] == [(0, 17), (1, 33 + 32)]
+    assert [(one.network, one.bus) for one in of_kind(plant, "batteries")] == [(0, 32), (1, 33 + 17)]
+    ends = [one for link in of_kind(plant, "links") for one in link.terminals]
+    assert [(one.network, one.bus) for one in ends] == [
+        (0, 17),
+        (1, 33 + 32),
+    ]
     assert plant.station_bus.tolist() == [32, 17, 33 + 32]
     assert [one.bus for one in plant.profiled] == [7, 9, 23, 27, 32, 33 + 10, 33 + 21, 33 + 28]
-    assert plant.trucks[0].initial_station == 1
-    assert plant.trucks[0].stations == (0, 1, 2)
-    assert plant.links[0].balancing == 0
+    assert of_kind(plant, "trucks")[0].initial_station == 1
+    assert of_kind(plant, "trucks")[0].stations == (0, 1, 2)
+    assert of_kind(plant, "links")[0].balancing == 0
     assert len(assembly.networks) == 2
     assert all(one.feeder is feeder for one, feeder in zip(assembly.networks, plant.feeders, strict=True))
 
 
 def test_three_bus_plant_holds_the_published_figures() -> None:
     plant = assemble("three_bus").plant
-    truck = plant.trucks[0]
+    truck = of_kind(plant, "trucks")[0]
     assert (plant.step_s, plant.steps, plant.horizon_steps, plant.first_step_of_day) == (600, 144, 144, 0)
     assert (truck.storage.energy_mwh, truck.storage.p_max_mw, truck.storage.s_max_mva) == (6.381, 3.25, 3.25)
     assert truck.storage.soc_end_min == truck.storage.soc_initial == 0.5
@@ -53,14 +58,14 @@ def test_three_bus_plant_holds_the_published_figures() -> None:
 
 
 def test_missing_limits_mean_none() -> None:
-    storage = assemble("two_feeders", "batteries.0.soc_end=free").plant.batteries[0].storage
+    storage = of_kind(assemble("two_feeders", "batteries.0.soc_end=free").plant, "batteries")[0].storage
     assert storage.soc_end_min is None
     assert math.isinf(storage.cycles_max_per_day)
     assert storage.s_max_mva == storage.p_max_mw
 
 
 def test_end_of_day_floor_can_be_a_number() -> None:
-    assert assemble("two_feeders", "batteries.0.soc_end=0.7").plant.batteries[0].storage.soc_end_min == 0.7
+    assert of_kind(assemble("two_feeders", "batteries.0.soc_end=0.7").plant, "batteries")[0].storage.soc_end_min == 0.7
 
 
 def test_run_may_begin_within_the_day() -> None:
@@ -91,17 +96,17 @@ def test_slack_voltage_reaches_the_network_that_the_ac_grid_is_built_from() -> N
 
 def test_bus_may_be_given_as_a_number_or_as_text() -> None:
     by_text, by_number = assemble("two_feeders"), assemble("two_feeders", "batteries.0.bus=33")
-    assert by_text.plant.batteries == by_number.plant.batteries
+    assert of_kind(by_text.plant, "batteries") == of_kind(by_number.plant, "batteries")
 
 
 def test_terminal_names_can_be_chosen_and_the_balancing_one_is_counted_from_one() -> None:
-    link = assemble("two_feeders", "links.0.terminals.1.name=far", "links.0.balancing=2").plant.links[0]
+    link = of_kind(assemble("two_feeders", "links.0.terminals.1.name=far", "links.0.balancing=2").plant, "links")[0]
     assert [one.name for one in link.terminals] == ["mvdc1-1", "far"]
     assert link.terminals[link.balancing].name == "far"
 
 
 def test_truck_may_be_kept_to_some_stations() -> None:
-    truck = assemble("two_feeders", "trucks.T1.stations=['dn2-south', 'dn1-east']").plant.trucks[0]
+    truck = of_kind(assemble("two_feeders", "trucks.T1.stations=['dn2-south', 'dn1-east']").plant, "trucks")[0]
     assert truck.stations == (1, 2)
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from cases import REPOSITORY
 from gridferry import sim
-from gridferry.controllers.contract import Generator, Plant
+from gridferry.controllers.contract import Plant
+from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.registry import kinds_with
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder, plain_feeder

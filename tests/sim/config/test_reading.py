@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gridferry.controllers.contract import Labour, Mileage
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.json_schema import config_schema

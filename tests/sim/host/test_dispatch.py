@@ -13,18 +13,17 @@ import pytest
 from cases.parts import forecast_of, seen_as
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, three_bus
 from gridferry.controllers.contract import (
-    Battery,
     Controller,
     ControllerError,
     ControllerSettings,
     Forecast,
-    Link,
     Observation,
     Plan,
     Plant,
     Storage,
-    Terminal,
 )
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.networks.feeder import plain_feeder
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.host import ControllerHost, ControllerStoppedError, Dispatch, Fallback

@@ -12,7 +12,9 @@ import pytest
 
 from cases.parts import forecast_of, plant_of
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import Battery, Forecast, Generator, Plan, Plant, Storage, hold
+from gridferry.controllers.contract import Forecast, Plan, Plant, Storage, hold
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.uncertainty.error_map import ErrorMap, error_map
 from gridferry.controllers.uncertainty.error_model import MarginalErrors, Purpose
 from gridferry.controllers.uncertainty.marginals import TruncatedNormal
