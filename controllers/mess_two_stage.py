@@ -175,7 +175,7 @@ class MessTwoStage(Controller):
         return self._read(repair, schedule, observation, forecast, outcome, observation.step)
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
-        """Decide stations and power as if a move took no time; miss limits only where nothing else is left.
+        """Decide stations and power as if a move took no time; violate limits only where nothing else is left.
 
         Whoever drives can be matched by one who moves at once and rests at the far end meanwhile, at the same cost. So
         the bound of this problem holds for every schedule with delays.
@@ -217,20 +217,20 @@ class MessTwoStage(Controller):
 
         Earlier by the trip's own duration, so that the truck arrives when it was to move, and by as much as is allowed.
         """
-        wish = self._settings
+        settings = self._settings
         begin = periods.point()
-        if periods.size == 0 or wish.iterations == 0:
+        if periods.size == 0 or settings.iterations == 0:
             return begin
-        rng = np.random.default_rng([wish.seed, observation.step])
-        earliest = tuple(np.full_like(trips, -wish.shift_max) for trips in periods.trips)
-        known = [begin, periods.point(self._earlier(forecast, periods)), periods.point(earliest)][: wish.particles]
-        starts = np.concatenate([known, periods.around(begin, wish.particles - len(known), rng)])
+        rng = np.random.default_rng([settings.seed, observation.step])
+        earliest = tuple(np.full_like(trips, -settings.shift_max) for trips in periods.trips)
+        known = [begin, periods.point(self._earlier(forecast, periods)), periods.point(earliest)][: settings.particles]
+        starts = np.concatenate([known, periods.around(begin, settings.particles - len(known), rng)])
         options = SwarmOptions(
-            iterations=wish.iterations,
-            inertia_first=wish.inertia_first,
-            inertia_last=wish.inertia_last,
-            cognitive=wish.cognitive,
-            social=wish.social,
+            iterations=settings.iterations,
+            inertia_first=settings.inertia_first,
+            inertia_last=settings.inertia_last,
+            cognitive=settings.cognitive,
+            social=settings.social,
             seed=int(rng.integers(2**32)),
         )
         return swarm(lambda x: repair.fitness(repair.repair(*periods.schedules(x))), *periods.box, starts, options)
@@ -293,9 +293,9 @@ class MessTwoStage(Controller):
     ) -> Plan:
         """Turn a schedule into a plan, and evaluate that."""
         found = evaluate(self.plant, given, observation, forecast)
-        _, miss = repair.fitness(given)
+        _, violation = repair.fitness(given)
         objective = float(found.cost.sum())
-        violated = (Note(NoteKind.VIOLATED_TOTAL, float(miss[0])),) if miss[0] > 0 else ()
+        violated = (Note(NoteKind.VIOLATED_TOTAL, float(violation[0])),) if violation[0] > 0 else ()
         bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN
         return Plan(
             p_mw=given.p_mw[0],

@@ -91,9 +91,8 @@ class MvdcDrcc(Controller):
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         super().__init__(plant, settings)
-        wish = cast(MvdcDrccSettings, settings)
-        self._settings = wish
-        self.margins = MarginMaker(plant, wish)
+        self._settings = cast(MvdcDrccSettings, settings)
+        self.margins = MarginMaker(plant, self._settings)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the plan of least cost for the horizon.

@@ -105,13 +105,13 @@ class Exclusive:
     ----------
     first, second : the powers, not negative (horizon,) [MW]
     largest : neither can be larger [MW]
-    wasteful : steps of a solution that has both and could not do without; elsewhere their difference alone does
+    simultaneous : steps of a solution that has both and could not do without; elsewhere their difference alone does
     """
 
     first: cp.Expression
     second: cp.Expression
     largest: float
-    wasteful: Callable[[], Bool[np.ndarray, " horizon"]]
+    simultaneous: Callable[[], Bool[np.ndarray, " horizon"]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

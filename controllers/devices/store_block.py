@@ -117,9 +117,9 @@ def stored_energy(
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
     share = np.ones(horizon) if holds is None else holds
     keeps = np.ones(horizon) if holds is None else kept_share(holds, held_before)
-    held = energy_start_mwh * np.cumprod(keeps)
-    low = np.minimum(store.soc_min * store.energy_mwh * share, held)
-    high = np.maximum(store.soc_max * store.energy_mwh * share, held)
+    resting = energy_start_mwh * np.cumprod(keeps)
+    low = np.minimum(store.soc_min * store.energy_mwh * share, resting)
+    high = np.maximum(store.soc_max * store.energy_mwh * share, resting)
     constraints: list[cp.Constraint] = [energy[0] == energy_start_mwh, energy[1:] >= low, energy[1:] <= high]
     loss: cp.Expression = cp.Constant(np.zeros(horizon))
     if store.loss_coefficient > 0:
@@ -187,7 +187,7 @@ class Store:
         power = self.power
         return {
             "charging": Exclusive(
-                first=power.charge, second=power.discharge, largest=self.store.p_max_mw, wasteful=self._wasteful
+                first=power.charge, second=power.discharge, largest=self.store.p_max_mw, simultaneous=self._simultaneous
             )
         }
 
@@ -214,7 +214,7 @@ class Store:
         """Wear of an injection [currency]."""
         return self.ahead.step_h * self.store.cost_per_mwh_charged * np.maximum(-p_mw, 0.0)
 
-    def _wasteful(self) -> Bool[np.ndarray, " horizon"]:
+    def _simultaneous(self) -> Bool[np.ndarray, " horizon"]:
         """Steps in which it charges and discharges at once and could not do without: netted, it would overflow.
 
         Elsewhere netting gives the same injection, loses less and costs no more, so that nothing needs forbidding.

@@ -227,9 +227,9 @@ class DispatchModel:
         found = objective(self.outlook, self.options, cost, self.losses, self.soft)
         self.constraints |= found.constraints
         self.bound_correction = found.bound_correction
-        follows = {one for network in self.networks.values() for one in network.follows}
+        recourse = {one for network in self.networks.values() for one in network.recourse}
         every = [one for part in self.constraints.values() for one in part]
-        self.model = Model(found.total, every, self.binaries, tuple(follows))
+        self.model = Model(found.total, every, self.binaries, tuple(recourse))
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:
         """Let a binary choose between two powers in some steps."""

@@ -47,7 +47,7 @@ class NetworkBlock:
     soft : its limits, by name
     currents : those that are of ratings
     binaries, likely : where import and export exclude each other
-    follows : variables that follow from the injections
+    recourse : variables that follow from the injections
     """
 
     flow: distflow.BranchFlow
@@ -60,7 +60,7 @@ class NetworkBlock:
     currents: list[distflow.CurrentSlack]
     binaries: list[cp.Variable]
     likely: list[Likely]
-    follows: set[cp.Variable]
+    recourse: set[cp.Variable]
 
 
 def network_block(
@@ -119,5 +119,5 @@ def network_block(
         currents=currents,
         binaries=energy.binaries,
         likely=energy.likely,
-        follows={one for part in (*flow.constraints, *energy.constraints) for one in part.variables()} - decided,
+        recourse={one for part in (*flow.constraints, *energy.constraints) for one in part.variables()} - decided,
     )

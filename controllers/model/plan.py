@@ -43,9 +43,9 @@ def cost_of_plan(model: DispatchModel) -> Float[np.ndarray, " horizon"]:
     return np.asarray(np.sum(terms, axis=0))
 
 
-def wasteful(model: DispatchModel) -> dict[str, Bool[np.ndarray, " horizon"]]:
+def simultaneous(model: DispatchModel) -> dict[str, Bool[np.ndarray, " horizon"]]:
     """Steps in which powers that exclude each other are both there, and one could not do without; none is left out."""
-    found = {name: one.wasteful() for name, one in model.exclusive.items()}
+    found = {name: one.simultaneous() for name, one in model.exclusive.items()}
     return {name: steps for name, steps in found.items() if steps.any()}
 
 

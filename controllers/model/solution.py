@@ -15,7 +15,7 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
 from gridferry.controllers.model.limits import Limits
 from gridferry.controllers.model.objective import ModelOptions, tightening_prices
-from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, wasteful
+from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, simultaneous
 from gridferry.controllers.model.violations import Violation, allowed_beside, violations
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, Values
 
@@ -76,7 +76,7 @@ class Solved:
     notes : what else is to be known, limits that had to be violated among it
     kept_limits : no limit was widened
     routes_given : the routes were given, and the bound is for them
-    wasteful : a store charges and discharges at once and, netted, would hold more than it can
+    simultaneous : a store charges and discharges at once and, netted, would hold more than it can
     """
 
     model: DispatchModel
@@ -84,7 +84,7 @@ class Solved:
     notes: tuple[Note, ...] = ()
     kept_limits: bool = True
     routes_given: bool = False
-    wasteful: bool = False
+    simultaneous: bool = False
 
     @property
     def tight(self) -> bool:
@@ -121,21 +121,21 @@ def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch:
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     if not model.likely:
-        return problem.solve(dispatch.in_time(), held=fixed)
+        return problem.solve(dispatch.in_time(), fixed=fixed)
     solver = replace(dispatch.solver, gap_of_saving=min(dispatch.solver.gap_of_saving, _TIGHT))
     dispatch = replace(dispatch, solver=solver)
     relaxed = problem.relax(fixed, dispatch.in_time().time_limit_s)
     likely = {**fixed, **{binaries: read() for binaries, read in model.likely}}
     try:
-        found = problem.solve(dispatch.in_time(), held=likely)
+        found = problem.solve(dispatch.in_time(), fixed=likely)
     except (InfeasibleError, SolverTroubleError):
-        return problem.solve(dispatch.in_time(), held=fixed)
+        return problem.solve(dispatch.in_time(), fixed=fixed)
     found = replace(found, bound=min(relaxed.bound, found.objective))
     if found.objective - found.bound <= solver.tolerance(found.objective):
         return found
     point = problem.point
     try:
-        return problem.solve(dispatch.in_time(), starts=[likely], held=fixed)
+        return problem.solve(dispatch.in_time(), starts=[likely], fixed=fixed)
     except (InfeasibleError, SolverTroubleError):
         problem.show(point)
         return found
@@ -157,23 +157,23 @@ def solve_dispatch(dispatch: Dispatch, solver: Solver = solve_power) -> Solved:
         except (InfeasibleError, SolverTroubleError):
             if solved is None:
                 raise
-            # the plan found is one, though a wasteful one
+            # the plan found is one, though one with simultaneous charging
             return solved
         seconds += outcome.seconds
         paid = float(cost_of_plan(model).sum())
         bound = float("nan") if dispatch.options.soft else min(outcome.bound - model.bound_correction, paid)
         outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
-        waste, known = wasteful(model), dispatch.options.exclusive
+        both, known = simultaneous(model), dispatch.options.exclusive
         solved = Solved(
             model,
             outcome,
             routes_given=dispatch.outlook.fixed is not None and bool(model.routes),
-            wasteful=bool(waste),
+            simultaneous=bool(both),
         )
-        waste = {name: steps | known[name] if name in known else steps for name, steps in waste.items()}
-        if all(name in known and not (steps & ~known[name]).any() for name, steps in waste.items()) or dispatch.late:
+        both = {name: steps | known[name] if name in known else steps for name, steps in both.items()}
+        if all(name in known and not (steps & ~known[name]).any() for name, steps in both.items()) or dispatch.late:
             return solved
-        dispatch = replace(dispatch, options=replace(dispatch.options, exclusive={**known, **waste}))
+        dispatch = replace(dispatch, options=replace(dispatch.options, exclusive={**known, **both}))
 
 
 def tightened(dispatch: Dispatch, first: Solved) -> Solved:

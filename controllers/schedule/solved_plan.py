@@ -30,7 +30,7 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
     objective = float(read.cost_of_plan(model).sum())
     bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
     faults = []
-    if solved.wasteful:
+    if solved.simultaneous:
         faults.append(Note(NoteKind.SIMULTANEOUS_CHARGING))
     if read.fictitious_branch_mw(model) > tolerances.BRANCH_LOSS_MW:
         faults.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model)))

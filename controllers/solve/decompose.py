@@ -1,7 +1,7 @@
 """Take what follows from the decisions out of a problem, block by block: generalised Benders decomposition.
 
 Once trucks and powers are decided, the flow of every network in every step is a small cone program of its own. Its
-least cost is a convex function of the decisions, and the multipliers of a solve give a plane below it:
+least cost is a convex function of the decisions, and the multipliers of a solve give a cut below it:
 
     θ(x) = min { c'u : b - B u - A x in K } ≥ y'A x - y'b     for every y in K* with c + B'y = 0
 """
@@ -20,7 +20,7 @@ from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
 from gridferry.controllers.solve.form import ConicForm
 
 _RESIDUE = 1e-6
-"""a ray whose product with a block's own columns is larger, relative to its own size, makes no plane"""
+"""a ray whose product with a block's own columns is larger, relative to its own size, makes no cut"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +78,15 @@ class Decomposition:
             cone_sizes=form.cone_sizes[cone_kept],
         )
 
-    def follow(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
+    def recourse(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
         """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""
         answer = solve_conic(self._blocks, decisions)
         return answer if answer.y is None else replace(answer, y=self._in_whole(answer.y))
 
-    def follow_nearby(self, decisions: Float[np.ndarray, " column"], price: float) -> ConicAnswer:
+    def recourse_nearby(self, decisions: Float[np.ndarray, " column"], price: float) -> ConicAnswer:
         """Solve the blocks where they may move the decisions, at a price for every unit moved.
 
-        Where the decisions are impossible this gives planes for all blocks at once, as steep as the price.
+        Where the decisions are impossible this gives cuts for all blocks at once, as steep as the price.
         """
         blocks = self._blocks
         touched = np.zeros(blocks.n, dtype=bool)
@@ -114,7 +114,7 @@ class Decomposition:
         own = np.concatenate([answer.y[:n_linear], answer.y[n_linear + 2 * len(moved) :]])
         return replace(answer, x=answer.x[: blocks.n], y=self._in_whole(own))
 
-    def steepness(self, y: Float[np.ndarray, " row"]) -> float:
+    def lipschitz_bound(self, y: Float[np.ndarray, " row"]) -> float:
         """Return the largest change of the blocks' cost per unit of a decision, under given multipliers."""
         slope = self.form.a[:, self.kept].T @ _of_blocks(self, y)
         return float(np.abs(slope).max(initial=0.0))
@@ -143,7 +143,7 @@ class Decomposition:
         fixed[self.kept] = point[: len(self.kept)]
         return fixed
 
-    def cost_planes(
+    def cost_cuts(
         self, y: Float[np.ndarray, " row"], x: Float[np.ndarray, " column"]
     ) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
         """Return rows ``G z ≤ g`` below the cost of each block, from the multipliers ``y`` of a solve at ``x``."""
@@ -156,7 +156,7 @@ class Decomposition:
         rows = sp.csr_array(sp.hstack([weights[:, self.kept], -sp.eye_array(self.n_block)]))
         return rows, by_block @ form.b - rest
 
-    def ray_planes(self, ray: Float[np.ndarray, " row"]) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
+    def ray_cuts(self, ray: Float[np.ndarray, " row"]) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
         """Return rows ``G z ≤ g`` that a certificate of infeasibility gives: one per block, or one in all.
 
         A ray that also weighs rows of the decisions holds only as a whole.
@@ -184,10 +184,10 @@ def _of_blocks(parts: Decomposition, y: Float[np.ndarray, " row"]) -> Float[np.n
     return np.where(parts.block_of_row >= 0, y, 0.0)
 
 
-def decompose(form: ConicForm, follows: Bool[np.ndarray, " column"]) -> Decomposition:
+def decompose(form: ConicForm, recourse: Bool[np.ndarray, " column"]) -> Decomposition:
     """Find the independent blocks of the columns that follow from the decisions; integers are always decisions."""
-    follows = follows & ~form.integer
-    own = np.flatnonzero(follows)
+    recourse = recourse & ~form.integer
+    own = np.flatnonzero(recourse)
     block_of_column = np.full(form.n, -1, dtype=np.int64)
     block_of_row = np.full(len(form.b), -1, dtype=np.int64)
     n_block = 0
@@ -205,4 +205,4 @@ def decompose(form: ConicForm, follows: Bool[np.ndarray, " column"]) -> Decompos
         number = np.full(label.max() + 1, -1, dtype=np.int64)
         number[names] = np.arange(n_block)
         block_of_row = number[label[unit]]
-    return Decomposition(form, np.flatnonzero(~follows), block_of_column, block_of_row, n_block)
+    return Decomposition(form, np.flatnonzero(~recourse), block_of_column, block_of_row, n_block)

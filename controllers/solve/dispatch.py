@@ -22,23 +22,23 @@ def solve_form(
     form: ConicForm,
     options: SolveOptions,
     starts: Sequence[Float[np.ndarray, " column"]] = (),
-    follows: Bool[np.ndarray, " column"] | None = None,
-    held: Float[np.ndarray, " column"] | None = None,
+    recourse: Bool[np.ndarray, " column"] | None = None,
+    fixed: Float[np.ndarray, " column"] | None = None,
 ) -> Answer:
-    """Minimise a problem given as matrices; ``starts`` and ``held`` are NaN where they say nothing.
+    """Minimise a problem given as matrices; ``starts`` and ``fixed`` are NaN where they say nothing.
 
     Parameters
     ----------
     starts : integers of plans that are likely good, the best first
-    follows : columns that follow from the others, for outer approximation
-    held : values that columns must keep
+    recourse : columns that follow from the others, for outer approximation
+    fixed : values that columns must keep
 
     Raises
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     began = time.perf_counter()
-    small = presolve(form, held)
+    small = presolve(form, fixed)
     if not small.form.integer.any():
         found = solve_conic(small.form, time_limit_s=options.time_limit_s)
         if found.x is None:
@@ -55,7 +55,9 @@ def solve_form(
     if options.method is Method.SCIP:
         answer = solve_scip(small.form, options, begin)
     else:
-        answer = solve_outer_approximation(small.form, options, begin, None if follows is None else follows[small.free])
+        answer = solve_outer_approximation(
+            small.form, options, begin, None if recourse is None else recourse[small.free]
+        )
     return replace(answer, x=small.back(answer.x), seconds=time.perf_counter() - began)
 
 

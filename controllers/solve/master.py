@@ -1,4 +1,4 @@
-"""The linear side of outer approximation: the decisions in HiGHS, with planes added as they come."""
+"""The linear side of outer approximation: the decisions in HiGHS, with cuts added as they come."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Master:
             self._highs.addRows(rows.shape[0], below, limit, rows.nnz, rows.indptr[:-1], rows.indices, rows.data)
 
     def add_tangents(self, x: Float[np.ndarray, " column"], least_violation: float = -np.inf) -> None:
-        """Add the planes that touch the cones at ``x``."""
+        """Add the cuts that touch the cones at ``x``."""
         self.add(*self._cuts.at(x, least_violation))
 
     def forbid(self, x: Float[np.ndarray, " column"]) -> None:

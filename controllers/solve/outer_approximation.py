@@ -1,8 +1,8 @@
 """Mixed-integer conic problems by outer approximation: HiGHS for the integers, Clarabel for the cones.
 
-Planes that touch the cones, and planes below the cost of what follows from the decisions (`decompose`), make a
+Cuts that touch the cones, and cuts below the cost of what follows from the decisions (`decompose`), make a
 mixed-integer linear problem whose optimum is never above the true one: HiGHS's dual bound of it is the bound. Its
-integers, fixed, leave a cone program whose optimum is a plan. Both points give new planes, until bound and plan meet.
+integers, fixed, leave a cone program whose optimum is a plan. Both points give new cuts, until bound and plan meet.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gridferry.controllers.solve.master import Master
 from gridferry.controllers.solve.options import Answer, SolveOptions
 
 _LEAST_VIOLATION = 1e-9
-"""cones violated by less at a point of HiGHS get no plane there"""
-_STEEP = 10.0
+"""cones violated by less at a point of HiGHS get no cut there"""
+_MOVED = 10.0
 """impossible decisions may be moved at this many times the steepest cost seen"""
 _ROUNDS_WITHOUT_GAIN = 20
 """rounds without a better bound or plan after which accuracy is exhausted"""
 
 
 class _Search:
-    """The best plan so far, the assignments already tried, and the planes they gave."""
+    """The best plan so far, the assignments already tried, and the cuts they gave."""
 
     def __init__(self, parts: Decomposition):
         self.parts, self.form = parts, parts.form
@@ -38,30 +38,30 @@ class _Search:
         self._tried: set[bytes] = set()
         self.x: Float[np.ndarray, " column"] | None = None
         self.objective = np.inf
-        self.steepness = 0.0
+        self.lipschitz_bound = 0.0
 
-    def learn(self, answer: ConicAnswer) -> None:
-        """Add the planes of a solve."""
+    def add_cuts(self, answer: ConicAnswer) -> None:
+        """Add the cuts of a solve."""
         if answer.x is not None and answer.y is not None:
-            self.steepness = max(self.steepness, self.parts.steepness(answer.y))
+            self.lipschitz_bound = max(self.lipschitz_bound, self.parts.lipschitz_bound(answer.y))
             self.master.add_tangents(self.parts.decisions(answer.x))
-            self.master.add(*self.parts.cost_planes(answer.y, answer.x))
+            self.master.add(*self.parts.cost_cuts(answer.y, answer.x))
         elif answer.y is not None:
-            self.master.add(*self.parts.ray_planes(answer.y))
+            self.master.add(*self.parts.ray_cuts(answer.y))
 
-    def learn_blocks(self, decisions: Float[np.ndarray, " column"]) -> None:
-        """Add the planes below the blocks' cost at given decisions."""
+    def add_block_cuts(self, decisions: Float[np.ndarray, " column"]) -> None:
+        """Add the cuts below the blocks' cost at given decisions."""
         try:
-            answer = self.parts.follow(decisions)
+            answer = self.parts.recourse(decisions)
             if answer.x is None:
                 if answer.y is not None:
-                    self.master.add(*self.parts.ray_planes(answer.y))
-                answer = self.parts.follow_nearby(decisions, _STEEP * max(self.steepness, 1e-6))
+                    self.master.add(*self.parts.ray_cuts(answer.y))
+                answer = self.parts.recourse_nearby(decisions, _MOVED * max(self.lipschitz_bound, 1e-6))
         except (SolverTroubleError, UnboundedError):
-            # a plane the fewer; no statement rests on it. The root had a bound: only rounding says there is none
+            # a cut the fewer; no statement rests on it. The root had a bound: only rounding says there is none
             return
         if answer.x is not None and answer.y is not None:
-            self.master.add(*self.parts.cost_planes(answer.y, answer.x))
+            self.master.add(*self.parts.cost_cuts(answer.y, answer.x))
 
     def try_integers(self, x: Float[np.ndarray, " column"]) -> None:
         """Fix the integers of ``x``, solve what is left, keep it where better."""
@@ -77,7 +77,7 @@ class _Search:
         except (SolverTroubleError, UnboundedError):
             # nothing is known of this assignment: it stays open, and the bound stays valid
             return
-        self.learn(answer)
+        self.add_cuts(answer)
         if answer.x is None:
             # the certificate cuts the assignment off up to its accuracy, this does so surely
             self.master.forbid(self.parts.decisions(fixed))
@@ -88,14 +88,14 @@ class _Search:
         """Ask what follows from the master's own decisions."""
         self.master.add_tangents(point, _LEAST_VIOLATION)
         if self.parts.n_block:
-            self.learn_blocks(self.parts.fix(point))
+            self.add_block_cuts(self.parts.fix(point))
 
 
 def solve_outer_approximation(
     form: ConicForm,
     options: SolveOptions,
     starts: Sequence[Float[np.ndarray, " column"]] = (),
-    follows: Bool[np.ndarray, " column"] | None = None,
+    recourse: Bool[np.ndarray, " column"] | None = None,
 ) -> Answer:
     """Minimise to the gap asked for; ``starts`` suggest the integers of first plans.
 
@@ -107,8 +107,8 @@ def solve_outer_approximation(
     root = solve_conic(form, time_limit_s=options.time_limit_s)
     if root.x is None:
         raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
-    search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if follows is None else follows))
-    search.learn(root)
+    search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if recourse is None else recourse))
+    search.add_cuts(root)
     for start in starts:
         search.try_integers(start)
     bound, ended, idle = root.bound, Termination.UNKNOWN, 0

@@ -38,15 +38,15 @@ class Presolved:
         return whole
 
 
-def presolve(form: ConicForm, held: Float[np.ndarray, " column"] | None = None) -> Presolved:
-    """Substitute the pinned columns, and those held at a value, NaN where they are not.
+def presolve(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> Presolved:
+    """Substitute the pinned columns, and those fixed at a value, NaN where they are not.
 
     Raises
     ------
     InfeasibleError
         where rows with a single column contradict each other.
     """
-    small = reduce_form(form, held)
+    small = reduce_form(form, fixed)
     pinned = small.value[form.integer]
     if small.conflict or np.any(np.abs(pinned - np.round(pinned)) > _WHOLE):
         raise InfeasibleError("limits contradict each other: no point satisfies the constraints")

@@ -1,4 +1,4 @@
-"""A model compiled once: relaxed, solved, or solved with some of its variables held."""
+"""A model compiled once: relaxed, solved, or solved with some of its variables fixed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Model:
     ----------
     cost, constraints : the model; limits of variables are constraints, not attributes
     binaries : variables that must be 0 or 1, declared continuous
-    follows : continuous variables that follow from the others in many small independent problems (the flows of every
+    recourse : continuous variables that follow from the others in many small independent problems (the flows of every
         step): outer approximation then decides without them. A hint; the answer does not depend on it.
     """
 
     cost: cp.Expression
     constraints: Sequence[cp.Constraint]
     binaries: Sequence[cp.Variable] = field(default=())
-    follows: Sequence[cp.Variable] = field(default=())
+    recourse: Sequence[cp.Variable] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -53,37 +53,37 @@ class Problem:
     def __init__(self, model: Model):
         self._form = conic_form(model.cost, model.constraints, model.binaries)
         self._variables = list({one for part in (model.cost, *model.constraints) for one in part.variables()})
-        self._follows = np.zeros(self._form.n, dtype=bool)
+        self._recourse = np.zeros(self._form.n, dtype=bool)
         self._point: Float[np.ndarray, " column"] | None = None
-        for one in model.follows:
+        for one in model.recourse:
             if one.id in self._form.columns:
-                self._follows[self._form.columns[one.id]] = True
+                self._recourse[self._form.columns[one.id]] = True
 
     def solve(
-        self, options: SolveOptions | None = None, starts: Sequence[Values] = (), held: Values | None = None
+        self, options: SolveOptions | None = None, starts: Sequence[Values] = (), fixed: Values | None = None
     ) -> SolverOutcome:
         """Minimise, and set the values of the model's variables; see `solve`.
 
         Parameters
         ----------
-        held : values that some variables must keep; the bound is then for these
+        fixed : values of some variables; the bound is then for these
         """
         options = options or SolveOptions()
         form = self._form
         suggested = [write_in(form, dict(start)) for start in starts]
-        fixed = write_in(form, dict(held)) if held else None
-        answer = solve_form(form, options, suggested, self._follows, fixed)
+        columns = write_in(form, dict(fixed)) if fixed else None
+        answer = solve_form(form, options, suggested, self._recourse, columns)
         self.show(answer.x)
         return answer.outcome(options)
 
-    def relax(self, held: Values | None = None, time_limit_s: float = np.inf) -> Relaxed:
+    def relax(self, fixed: Values | None = None, time_limit_s: float = np.inf) -> Relaxed:
         """Minimise with integrality left aside, and set the values of the model's variables.
 
         Raises
         ------
         InfeasibleError, UnboundedError, SolverTroubleError
         """
-        small = presolve(self._form, write_in(self._form, dict(held)) if held else None)
+        small = presolve(self._form, write_in(self._form, dict(fixed)) if fixed else None)
         found = solve_conic(small.form, time_limit_s=time_limit_s)
         if found.x is None:
             raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")

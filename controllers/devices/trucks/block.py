@@ -22,10 +22,10 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
     moves = network
     if ahead.zero_transit_time:
         moves = TimeSpaceNetwork(**{**vars(network), "arcs": instant(network.arcs)})
-    way = route(moves, None if ahead.fixed is None else ahead.fixed[:, 0])
+    taken = route(moves, None if ahead.fixed is None else ahead.fixed[:, 0])
     available = ahead.series["availability"]
     at = [
-        storage_power(truck.storage, ahead.horizon, way.parked[:, place], available)
+        storage_power(truck.storage, ahead.horizon, taken.parked[:, place], available)
         for place in range(len(network.stations))
     ]
     total = reduce(_sum, at)
@@ -36,13 +36,13 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         truck.cost,
         network,
         _charged(truck, network, ahead),
-        way.departs,
+        taken.departs,
         shares,
         step_h=ahead.step_h,
         used_today=bool(ahead.state.used_today),
     )
     constraints = {
-        "route": way.constraints,
+        "route": taken.constraints,
         "power": [one for power in at for one in power.constraints],
         "labour": driving.constraints,
         **store.constraints,
@@ -50,16 +50,16 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
     tightened = ahead.energy_by_station and ahead.fixed is None and len(at) > 1
     if tightened and np.all(ahead.series["capacity"] == 1.0):
         start = float(ahead.state.energy_mwh)
-        constraints["energy_by_station"] = energy_by_station(truck.storage, ahead.step_h, start, way, at)
+        constraints["energy_by_station"] = energy_by_station(truck.storage, ahead.step_h, start, taken, at)
 
     def plan() -> Planned:
-        present = np.round(way.parked.value)
+        present = np.round(taken.parked.value)
         p_mw = sum(power.p.value * present[:, place] for place, power in enumerate(at))
         q_mvar = sum(power.q.value * present[:, place] for place, power in enumerate(at))
         return Planned(
             p_mw=p_mw[:, None],
             q_mvar=q_mvar[:, None],
-            position=way.stations[:, None],
+            position=taken.stations[:, None],
             costs={"wear": store.wear_of(p_mw), "fuel": driving.fuel.value, "labour": driving.labour.value},
         )
 
@@ -69,11 +69,11 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         q={(0, bus): sum(power.q for power, there in zip(at, buses, strict=True) if there == bus) for bus in buses},
         constraints=constraints,
         costs={"wear": store.wear, "fuel": driving.fuel, "labour": driving.labour},
-        binaries=(*way.binaries, *driving.used),
+        binaries=(*taken.binaries, *driving.used),
         permits=driving.used,
         # a day on which a truck is used a little is a day of use
         likely=tuple((used, partial(_in_use, used)) for used in driving.used),
-        routes=(way,),
+        routes=(taken,),
         soft=store.soft,
         exclusive=store.exclusive,
         losses=store.losses,

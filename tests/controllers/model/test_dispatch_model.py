@@ -189,7 +189,7 @@ def test_positions_decided_before_are_the_same_as_binaries_that_are_held() -> No
     wanted = np.array([[0], [0], [1], [1], [1], [0]])
     free = dispatch_model(case, options=ModelOptions())
     ((column, route),) = free.routes
-    held = Problem(free.model).solve(EXACT, held=route.values(wanted[:, column]))
+    held = Problem(free.model).solve(EXACT, fixed=route.values(wanted[:, column]))
     fixed = solve_dispatch(dispatch(case, options=ModelOptions()).on_positions(wanted))
     assert fixed.outcome.objective == pytest.approx(held.objective, abs=1e-4)
     np.testing.assert_array_equal(read.positions(fixed.model), read.positions(free))

@@ -26,7 +26,7 @@ def solved(
 ) -> tuple[DispatchModel, float, float]:
     """The model, its optimal cost and its bound."""
     built = dispatch_model(case)
-    model = built.model if hint else replace(built.model, follows=())
+    model = built.model if hint else replace(built.model, recourse=())
     outcome = solve(model, SolveOptions(method=method, gap=GAP, gap_abs=1e-5))
     assert outcome.bound <= outcome.objective
     # SCIP's bound is for cones violated within its tolerance, the cost for cones that hold

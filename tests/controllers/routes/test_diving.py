@@ -180,7 +180,7 @@ def test_a_hint_is_tried_and_never_made_worse() -> None:
     case = carrying(horizon=4, trip=5.0)
     built = dispatch_model(case)
     hint = np.array([[0], [1], [1], [1]])
-    alone = Problem(built.model).solve(EXACT, held=route_values(built, hint))
+    alone = Problem(built.model).solve(EXACT, fixed=route_values(built, hint))
     easy = dispatch(case, SolveOptions(gap=1.0, gap_abs=1e6))
     for tries in ([hint], [hint, hint]):
         assert searched(easy, *tries)[0].objective <= alone.objective + 1e-6

@@ -70,10 +70,10 @@ def test_holding_variables_is_the_same_as_constraining_them(seed: int, chosen: l
         expected = solve(constrained, options).objective
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
-            Problem(model).solve(options, held={opens: value})
+            Problem(model).solve(options, fixed={opens: value})
         return
     problem = Problem(model)
-    outcome = problem.solve(options, held={opens: value})
+    outcome = problem.solve(options, fixed={opens: value})
     assert outcome.objective == pytest.approx(expected, abs=1e-5)
     assert outcome.bound <= expected + 1e-5
     np.testing.assert_allclose(opens.value[said], value[said], atol=1e-12)
@@ -89,7 +89,7 @@ def test_holding_variables_is_the_same_as_constraining_them(seed: int, chosen: l
 def test_continuous_variables_may_be_held_too() -> None:
     model, _, serves = facility(1)
     quarter = np.array([0.4, 0.4, 0.4, 0.5, 0.0, 0.0])
-    outcome = Problem(model).solve(EXACT, held={serves: quarter})
+    outcome = Problem(model).solve(EXACT, fixed={serves: quarter})
     np.testing.assert_array_equal(serves.value, quarter)
     expected = solve(replace(model, constraints=[*model.constraints, serves == quarter]), EXACT).objective
     assert outcome.objective == pytest.approx(expected, abs=1e-5)
@@ -99,7 +99,7 @@ def test_what_is_held_against_the_constraints_is_infeasible() -> None:
     model, opens, _ = facility(2)
     for work in (Problem(model).solve, Problem(model).relax):
         with pytest.raises(InfeasibleError):
-            work(held={opens: np.zeros(ITEMS)})
+            work(fixed={opens: np.zeros(ITEMS)})
 
 
 @settings(max_examples=5)
@@ -131,7 +131,7 @@ def test_no_plan_within_the_time_limit_is_trouble(held: bool) -> None:
     fixed = {way.parked: stays, way.departs: np.zeros(way.departs.shape)} if held else None
     problem = Problem(built.model)
     with pytest.raises(SolverTroubleError, match="allow more time"):
-        problem.solve(SolveOptions(time_limit_s=1e-6), held=fixed)
+        problem.solve(SolveOptions(time_limit_s=1e-6), fixed=fixed)
     with pytest.raises(SolverTroubleError, match="allow more time"):
         problem.relax(fixed, time_limit_s=1e-6)
     # and the problem is as good as new
@@ -162,7 +162,7 @@ def test_without_a_reference_nothing_is_saved() -> None:
 @given(seed=st.integers(0, 10**6), share=st.sampled_from([0.02, 0.2, 1.0]))
 def test_a_solve_stops_within_the_share_of_the_saving(seed: int, share: float) -> None:
     model, opens, _ = facility(seed)
-    everything = Problem(model).solve(EXACT, held={opens: np.ones(ITEMS)}).objective
+    everything = Problem(model).solve(EXACT, fixed={opens: np.ones(ITEMS)}).objective
     asked = SolveOptions(gap=0.0, gap_abs=1e-6, gap_of_saving=share, reference=everything)
     outcome = Problem(model).solve(asked, starts=[{opens: np.ones(ITEMS)}])
     best = solve(model, EXACT).objective
