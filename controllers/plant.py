@@ -205,7 +205,7 @@ class Plant:
             ProfiledPort(device, key, own.start + series.port, device.ports[series.port].buses[0])
             for device, own in zip(self.devices, self.port_columns, strict=True)
             for key, series in device.series.items()
-            if series.port is not None
+            if series.port is not None and device.ports[series.port].act is Act.FOLLOWS
         )
 
     @cached_property

@@ -13,14 +13,15 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.devices import Act, Coupling, Device, rest
-from gridferry.controllers.devices.block import Ahead, Block, Exclusive, Likely, Losses, Planned, SoftLimit
+from gridferry.controllers.devices import Coupling, Device
+from gridferry.controllers.devices.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit
 from gridferry.controllers.devices.routing import Route
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.energy_cost import marginal_price
 from gridferry.controllers.model.limits import Limits
 from gridferry.controllers.model.networks import Injections, NetworkBlock, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
+from gridferry.controllers.model.resting import resting
 from gridferry.controllers.solve import Model
 
 
@@ -60,25 +61,6 @@ def coupling_block(coupling: Coupling, blocks: Mapping[str, Block]) -> Block:
 def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
-
-
-def resting(device: Device[Any], ahead: Ahead) -> Block:
-    """Return the block of a device that rests: ports at rest, positions as they are.
-
-    A port that follows a series injects that; one that the series limits no more than that.
-    """
-    request = rest(device, ahead.state)
-    p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
-    injected = p_mw.copy()
-    for key, series in device.series.items():
-        if series.port is not None:
-            limited = device.ports[series.port].act is Act.LIMIT
-            given = ahead.series[key]
-            injected[:, series.port] = np.minimum(given, p_mw[:, series.port]) if limited else given
-    position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
-    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position)
-    at = [(k, port.buses[0]) for k, port in enumerate(device.ports) if injected[:, k].any()]
-    return Block(p={(k, bus): cp.Constant(injected[:, k]) for k, bus in at}, plan=lambda: planned)
 
 
 @dataclass(eq=False)

@@ -16,9 +16,15 @@ from cases import REPOSITORY
 from cases.dispatch import EXACT, Case, dispatch, dispatch_model
 from cases.joint_trade import controller, trade, within
 from cases.parts import forecast_of, with_devices
-from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, no_devices, two_feeders
-from gridferry.controllers.contract import NoteKind, Plant, Status
-from gridferry.controllers.devices import Coupling
+from gridferry.controllers.conformance.sample_plants import (
+    at_start,
+    look_ahead,
+    no_devices,
+    two_feeders,
+    with_state,
+)
+from gridferry.controllers.contract import NoteKind, Plant, Status, hold
+from gridferry.controllers.devices import Coupling, Device
 from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.block import Block
 from gridferry.controllers.devices.registry import find_kind
@@ -229,3 +235,27 @@ def test_links_and_batteries_together_cost_the_same_whoever_plans_them() -> None
     part = controller(MvdcDrcc, plant, scenario="deterministic").plan(observation, forecast)
     whole = controller(Joint, plant, scenario="deterministic", gap_abs=1e-6).plan(observation, forecast)
     assert whole.solver.objective == pytest.approx(part.solver.objective, rel=1e-6)
+
+
+def test_what_devices_without_a_block_do_at_rest_is_in_the_balance_of_the_plan_and_in_its_cost() -> None:
+    plugins = REPOSITORY / "tests" / "plugins"
+    roof = find_kind(f"{plugins / 'curtailable.py'}:Curtailable")(name="roof", bus=3, rating_mw=0.4)  # type: ignore[call-arg]
+    bank_kind = find_kind(f"{plugins / 'capacitor_bank.py'}:CapacitorBank")
+    bank = bank_kind(name="C", bus=2, capacitors=3, q_each_mvar=0.1, loss_each_mw=0.01, cost_per_switching=1.0)  # type: ignore[call-arg]
+    plant, _, plain = evening()
+    plant = replace(plant, devices=(*plant.devices, roof, bank))
+    forecast = replace(plain, series={**plain.series, roof.key: {"p_mw": np.array([0.1, 0.6, 0.2])}, bank.key: {}})
+    observation = replace(with_state(plant, at_start(plant), bank, on=2), step=8)
+
+    def still(device: Device) -> bool:
+        return stands_still(device) and device is not bank
+
+    model = dispatch_model((plant, observation, forecast), options=ModelOptions(plans=still))
+    solve(model.model, SolveOptions(gap=1e-6))
+    assert {one.name for one in model.resting} == {"T1", "roof", "C"}
+    p_mw, q_mvar = read.setpoints(model)
+    plan = replace(hold(plant, observation, 3), p_mw=p_mw, q_mvar=q_mvar)
+    found = evaluate_plan(plant, plan, observation, forecast)
+    for number, network in enumerate(model.networks.values()):
+        np.testing.assert_allclose(network.import_mw.value, found.flow.import_mw[0, :, number], atol=1e-5)
+    assert sum(one.value.sum() for one in model.costs.values()) == pytest.approx(found.cost.sum(), rel=1e-5)
