@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -36,26 +35,6 @@ from gridferry.controllers.model.solution import minimise_violation, solve_dispa
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.solve import Problem, SolveOptions, solve
-
-PACKAGES = ("model", "routes", "solve", "uncertainty")
-POLICIES = ("joint", "mess_exact", "mess_two_stage", "mvdc_drcc")
-KINDS = {"Truck", "Battery", "Link", "Generator", "Terminal"}
-OF_KINDS = {"trucks", "batteries", "links", "generators", "terminals", "storages"}
-
-
-def test_nothing_that_optimises_knows_a_kind_of_device() -> None:
-    root = REPOSITORY / "controllers"
-    files = [*(root / f"{name}.py" for name in POLICIES), *(f for one in PACKAGES for f in (root / one).glob("*.py"))]
-    known: list[str] = []
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = {node.id} if isinstance(node, ast.Name) else set()
-            names |= {node.attr} if isinstance(node, ast.Attribute) else set()
-            names |= {one.name for one in node.names} if isinstance(node, ast.ImportFrom) else set()
-            generator_of_numpy = isinstance(node, ast.Attribute) and ast.unparse(node) == "np.random.Generator"
-            known += [f"{file.name}: {name}" for name in names & (KINDS | OF_KINDS) if not generator_of_numpy]
-    assert known == []
-
 
 # ---------------------------------------------------------------------------------------------------------------- kinds
 
