@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report_defect(error: BaseException) -> None:
     """Say in one line what exception nobody expected, and where its traceback is."""
-    from gridferry.sim.results.defects import keep_traceback, said_of
+    from gridferry.sim.loop.defects import keep_traceback, said_of
 
     # of a run it is in its directory already
     kept = getattr(error, "traceback", None)

@@ -11,10 +11,10 @@ from rich.console import Console
 from gridferry.sim.commands.output import print_json, print_table
 from gridferry.sim.commands.run import report_failure, report_interrupt
 from gridferry.sim.exit_codes import DONE, NOT_SO
+from gridferry.sim.loop.defects import keep_traceback
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.validation import Verdict, judge, replaying
-from gridferry.sim.results.defects import keep_traceback
 from gridferry.sim.results.display import live_progress, run_table
 
 _SHOWN = 20

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.loop.defects import TRACEBACK
 from gridferry.sim.loop.manifest import is_ours
-from gridferry.sim.results.defects import TRACEBACK
 from gridferry.sim.results.export import export_names
 from gridferry.sim.results.run_directory import (
     CONFIG,

@@ -20,6 +20,7 @@ from gridferry.sim.case.input_files import config_files, input_files
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
+from gridferry.sim.loop.defects import keep_traceback, said_of
 from gridferry.sim.loop.manifest import made_from
 from gridferry.sim.loop.regret import regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
@@ -27,7 +28,6 @@ from gridferry.sim.loop.run_output import clear, new_directory, refuse_unusable
 from gridferry.sim.loop.run_signals import Interrupt, ending_signals
 from gridferry.sim.loop.world import SimulationFailedError, simulate
 from gridferry.sim.results.costs import operating_cost
-from gridferry.sim.results.defects import keep_traceback, said_of
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts, summarise
 from gridferry.sim.results.record_tables import CLOSED

@@ -12,9 +12,9 @@ from gridferry.networks.faults import InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.loop.defects import keep_traceback, said_of
 from gridferry.sim.loop.manifest import changes
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
-from gridferry.sim.results.defects import keep_traceback, said_of
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts
 from gridferry.sim.results.record_tables import other_form
