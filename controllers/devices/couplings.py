@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from gridferry.controllers.devices.device import Coupling, Device, Now, Request,
 from gridferry.networks.roads.travel import Roads
 
 
-def travel_under(roads: Roads, congestion: Sequence[float], step_s: int) -> Travel:
+@lru_cache(maxsize=1024)
+def travel_under(roads: Roads, congestion: tuple[float, ...], step_s: int) -> Travel:
     """Return the trips that begin under the congestion of each road, in the unit of `Roads.congestion_unit`."""
     now = np.array([congestion], dtype=np.float64)
     trips = roads.trips(now)
@@ -43,16 +45,28 @@ class RoadTrips(Coupling):
         around: Mapping[str, Sequence[float]],
     ) -> Sequence[Now]:
         """Give the trips of this step to those whose position with routes is to change."""
+        changing = [
+            request.position != device.at(state)
+            for device, state, request in zip(devices, states, requests, strict=True)
+        ]
+        return self.inform_many(devices, changing, nows, around)
+
+    def inform_many(
+        self,
+        devices: Sequence[Device[Any]],
+        changing: Sequence[bool],
+        nows: Sequence[Now],
+        around: Mapping[str, Sequence[float]],
+    ) -> Sequence[Now]:
+        """Give the trips of this step to those whose position with routes is to change in any sample."""
         leaving = [
-            i
-            for i, (device, state, request) in enumerate(zip(devices, states, requests, strict=True))
-            if request.position != device.at(state) and any(one.with_routes for one in device.positions)
+            i for i, device in enumerate(devices) if changing[i] and any(one.with_routes for one in device.positions)
         ]
         if not leaving:
             return nows
         if "congestion" not in around:
             raise ValueError(f"{devices[leaving[0]].name}: a trip needs the congestion of the roads; connect it")
-        travel = travel_under(self.roads, around["congestion"], self.step_s)
+        travel = travel_under(self.roads, tuple(around["congestion"]), self.step_s)
         told = list(nows)
         for i in leaving:
             told[i] = replace(told[i], trips=travel)

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from gridferry.controllers.devices.config_parts import DeviceConfig
 from gridferry.controllers.devices.site import Site
@@ -275,30 +275,57 @@ class Outcome:
         return sum(one.loss_mwh for one in self.ports)
 
 
+States = Mapping[str, np.ndarray]
+"""States of one device, many at once: ``(sample,)`` of every field, see `states_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests of one device, many at once.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection of each port (sample, port) [MW, Mvar]
+    position : of each position, an index into its labels (sample, position)
+    """
+
+    p_mw: np.ndarray
+    q_mvar: np.ndarray
+    position: np.ndarray
+
+
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What a device did in a step, many times.
 
     Attributes
     ----------
-    bus : of each port, on the axis of all buses; `NOWHERE` on the road
-    p_mw, q_mvar : injection [MW, Mvar]
-    money : by name of the cost term [currency]
+    bus : of each port, on the axis of all buses; `NOWHERE` on the road (sample, port)
+    p_mw, q_mvar : injection (sample, port) [MW, Mvar]
+    position : where its positions stand after the step, or are on the way to (sample, position)
+    stored_mwh : what is stored after the step (sample,) [MWh]
+    money : by name of the cost term (sample,) [currency]
     """
 
-    bus: Int[np.ndarray, "sample port"]
-    p_mw: Float[np.ndarray, "sample port"]
-    q_mvar: Float[np.ndarray, "sample port"]
-    money: Mapping[str, Float[np.ndarray, " sample"]] = field(default_factory=dict)
+    bus: np.ndarray
+    p_mw: np.ndarray
+    q_mvar: np.ndarray
+    position: np.ndarray
+    stored_mwh: np.ndarray
+    money: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], costs: Iterable[str]) -> Outcomes:
-        """Gather single outcomes with these cost terms."""
+    def of(cls, device: Device[Any], done: Sequence[tuple[Any, Outcome]]) -> Outcomes:
+        """Gather the states and outcomes of single steps."""
+        ports = [outcome.ports for _, outcome in done]
+        costs = dict.fromkeys(name for _, outcome in done for name in outcome.money)
         return cls(
-            bus=np.array([[port.bus for port in one.ports] for one in outcomes], dtype=np.int64),
-            p_mw=np.array([[port.p_mw for port in one.ports] for one in outcomes], dtype=np.float64),
-            q_mvar=np.array([[port.q_mvar for port in one.ports] for one in outcomes], dtype=np.float64),
-            money={name: np.array([one.money.get(name, 0.0) for one in outcomes], dtype=np.float64) for name in costs},
+            bus=np.array([[port.bus for port in one] for one in ports], dtype=np.int64),
+            p_mw=np.array([[port.p_mw for port in one] for one in ports], dtype=np.float64),
+            q_mvar=np.array([[port.q_mvar for port in one] for one in ports], dtype=np.float64),
+            position=np.array([device.at(state) for state, _ in done], dtype=np.int64),
+            stored_mwh=np.array([device.stored_mwh(state) for state, _ in done], dtype=np.float64),
+            money={name: np.array([one.money.get(name, 0.0) for _, one in done]) for name in costs},
         )
 
 
@@ -406,17 +433,19 @@ class Device(ABC, Generic[S]):
         return 0.0
 
     def step_many(
-        self, states: Sequence[S], request: Request, now: Now, series: Mapping[str, Float[np.ndarray, " sample"]]
-    ) -> tuple[Sequence[S], Outcomes]:
-        """Do one request from many states, each with its own values of some series; the states after it, and outcomes.
+        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
+    ) -> tuple[States, Outcomes]:
+        """Do a step many times, each from a state and with a request of its own; the states after it, and outcomes.
 
-        It steps one by one. A kind may answer with arrays; `step` says what is right.
+        It steps one by one. A kind may answer with arrays, new ones; `step` says what is right.
+
+        Parameters
+        ----------
+        now : what surrounds all; it has the trips for whichever of them departs
+        series : values that differ between them (sample,), in the place of those of ``now``
         """
-        done: list[tuple[S, Outcome]] = []
-        for sample, state in enumerate(states):
-            own = {name: float(values[sample]) for name, values in series.items()}
-            done += step_all((self,), (), (state,), (request,), (replace(now, series={**now.series, **own}),))
-        return [state for state, _ in done], Outcomes.of([outcome for _, outcome in done], self.costs)
+        done = step_each(self, np.arange(len(requests.p_mw)), states, requests, now, series)
+        return states_of(self, [state for state, _ in done]), Outcomes.of(self, done)
 
 
 class Coupling:
@@ -440,6 +469,28 @@ class Coupling:
     ) -> Sequence[Now]:
         """Say what devices need to know before they move; ``around`` is what surrounds all of them, by key."""
         return nows
+
+    def inform_many(
+        self,
+        devices: Sequence[Device[Any]],
+        changing: Sequence[bool],
+        nows: Sequence[Now],
+        around: Mapping[str, Sequence[float]],
+    ) -> Sequence[Now]:
+        """Say once what `inform` says in each of many samples; without it, they are stepped one by one.
+
+        Parameters
+        ----------
+        changing : whether a position of the device is to change in any of them
+        """
+        return nows
+
+    @property
+    def says_the_same(self) -> bool:
+        """Whether it says the same in all samples of a step."""
+        kind = type(self)
+        informs = kind.inform is not Coupling.inform and kind.inform_many is Coupling.inform_many
+        return kind.grant is Coupling.grant and not informs
 
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
@@ -497,6 +548,46 @@ def _refuse(device: Device[Any], request: Request) -> None:
             f"{device.name}: {len(p_mw)} P, {len(q_mvar)} Q and {len(request.position)} positions requested "
             f"of {ports} ports and {positions} positions"
         )
+
+
+# ----------------------------------------------------------------------------------------------------------------- many
+
+
+def states_of(device: Device[Any], states: Sequence[Any]) -> States:
+    """Gather single states; fields that are not plain numbers of one type become arrays of objects."""
+    return {name: _array([getattr(state, name) for state in states]) for name in device.state_fields}
+
+
+def _array(values: list[Any]) -> np.ndarray:
+    kinds = set(map(type, values))
+    if len(kinds) == 1 and kinds <= {float, int, bool}:
+        return np.array(values)
+    objects = np.empty(len(values), dtype=object)
+    for sample, value in enumerate(values):
+        objects[sample] = value
+    return objects
+
+
+def step_each(
+    device: Device[S],
+    samples: Int[np.ndarray, " some"],
+    states: States,
+    requests: Requests,
+    now: Now,
+    series: Mapping[str, np.ndarray],
+) -> list[tuple[S, Outcome]]:
+    """Do the steps of some samples one by one; see `Device.step_many`."""
+    names = device.state_fields
+    rows = zip(*(states[name][samples].tolist() for name in names), strict=True) if names else [()] * len(samples)
+    asked = (one[samples].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position))
+    done: list[tuple[S, Outcome]] = []
+    for sample, row, p_mw, q_mvar, position in zip(samples.tolist(), rows, *asked, strict=True):
+        state = device.State(**dict(zip(names, row, strict=True)))
+        request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
+        own = {key: float(values[sample]) for key, values in series.items()}
+        its_now = replace(now, series={**now.series, **own}) if own else now
+        done += step_all((device,), (), (state,), (request,), (its_now,))
+    return done
 
 
 # --------------------------------------------------------------------------------------------------------------- states

@@ -28,7 +28,8 @@ from dataclasses import dataclass, replace
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
 from gridferry.controllers.devices.device import SHARE, Column, Now, Port, Series
 
-_ROUNDING = 16 * sys.float_info.epsilon
+ROUNDING = 16 * sys.float_info.epsilon
+"""by which a step on a bound may be beyond it, as a share of the values that it is computed from"""
 
 AVAILABILITY = Series(
     default=1.0, meaning="share of the rating in service: 0 none, 1 all", limits=SHARE, forecast="as_measured"
@@ -280,15 +281,21 @@ def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -
 
 
 def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
-    """Least and largest energy at the end of a step [MWh]; as states of charge they are not beyond the limits."""
-    held = state.capacity * storage.energy_mwh
+    """Least and largest energy at the end of a step [MWh]."""
+    low, high = window(storage, state.capacity)
+    return min(low, state.energy_mwh), max(high, state.energy_mwh)
+
+
+def window(storage: Storage, capacity: float) -> tuple[float, float]:
+    """Least and largest energy of a store with a share of its strings [MWh]; as states of charge within the limits."""
+    held = capacity * storage.energy_mwh
     low, high = storage.soc_min * held, storage.soc_max * held
     # a product divided by its factor can come out one bit further than it went in
     if held > 0 and low / held < storage.soc_min:
         low = math.nextafter(low, math.inf)
     if held > 0 and high / held > storage.soc_max:
         high = math.nextafter(high, 0.0)
-    return min(low, state.energy_mwh), max(high, state.energy_mwh)
+    return low, high
 
 
 def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: float) -> bool:
@@ -296,7 +303,7 @@ def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: flo
     gain = -storage.eta_charge * p if p < 0 else -p / storage.eta_discharge
     energy = state.energy_mwh + step_h * (gain - storage.loss_coefficient * math.hypot(p, q))
     low, high = _window(storage, state)
-    slack = _ROUNDING * (high + step_h * storage.s_max_mva)
+    slack = ROUNDING * (high + step_h * storage.s_max_mva)
     return low - slack <= energy <= high + slack
 
 

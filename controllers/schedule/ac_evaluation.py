@@ -6,7 +6,7 @@ that come true, what is predicted of the first step is what the record will say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
-from gridferry.controllers.devices import Outcome, step_all
-from gridferry.controllers.plans.first_step import requests_of_row, surroundings
+from gridferry.controllers.devices import NOTHING, Now, Outcome, Requests, states_of, step_all
+from gridferry.controllers.plans.first_step import Around, requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
 
@@ -95,9 +95,27 @@ def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forec
     steps = schedules.p_mw.shape[1]
     done = _Done.empty(plant, len(schedules.p_mw), steps)
     around = surroundings(plant, observation.step, forecast, steps)
+    finite = np.isfinite(schedules.p_mw).all() and np.isfinite(schedules.q_mvar).all()
+    if len(schedules.p_mw) > 1 and finite and all(one.says_the_same for one in plant.couplings):
+        _step_together(plant, schedules, observation.states, around, done)
+    else:
+        _step_alone(plant, schedules, observation.states, around, done)
+    known = _known(plant, forecast, steps)
+    done.p_mw[:, ~known] = np.nan
+    for number, device in enumerate(plant.stores):
+        done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
+    flow = ac_flow(plant, *_net_injections(plant, forecast, done))
+    costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
+    return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+
+
+def _step_alone(
+    plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
+) -> None:
+    """Have the devices do schedule after schedule, and note what they did."""
     for sample in range(len(schedules.p_mw)):
         rows = zip(*(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.position)), strict=True)
-        states: list[Any] = list(observation.states)
+        states: list[Any] = list(start)
         done.note_energy(plant, states, sample, 0)
         for step, row in enumerate(rows):
             nows, values = around[step]
@@ -106,13 +124,38 @@ def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forec
             states = [state for state, _ in outcomes]
             done.note([outcome for _, outcome in outcomes], sample, step)
             done.note_energy(plant, states, sample, step + 1)
-    known = _known(plant, forecast, steps)
-    done.p_mw[:, ~known] = np.nan
-    for number, device in enumerate(plant.stores):
-        done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
-    flow = ac_flow(plant, *_net_injections(plant, forecast, done))
-    costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
-    return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+
+
+def _step_together(
+    plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
+) -> None:
+    """Have the devices do all schedules step by step, and note what they did."""
+    devices, samples = plant.devices, len(schedules.p_mw)
+    states = [states_of(device, [state] * samples) for device, state in zip(devices, start, strict=True)]
+    at = [np.array(device.at(state), dtype=np.int64) for device, state in zip(devices, start, strict=True)]
+    p_mw, q_mvar, position = schedules.p_mw, schedules.q_mvar, schedules.position
+    done.note_energy(plant, start, slice(None), 0)
+    for step, (nows, values) in enumerate(around):
+        requests = [
+            Requests(p_mw[:, step, ports], q_mvar[:, step, ports], position[:, step, positions])
+            for ports, positions in zip(plant.port_columns, plant.positions_of, strict=True)
+        ]
+        changing = [bool((one.position != where).any()) for one, where in zip(requests, at, strict=True)]
+        told: Sequence[Now] = nows
+        for coupling in plant.couplings:
+            told = coupling.inform_many(devices, changing, told, values)
+        store = 0
+        for number, device in enumerate(devices):
+            states[number], outcomes = device.step_many(states[number], requests[number], told[number], NOTHING)
+            at[number] = outcomes.position
+            ports = plant.port_columns[number]
+            done.p_mw[:, step, ports], done.q_mvar[:, step, ports] = outcomes.p_mw, outcomes.q_mvar
+            done.bus[:, step, ports] = outcomes.bus
+            for name, money in outcomes.money.items():
+                done.cost(name)[:, step] += money
+            if device.stores:
+                done.energy_mwh[:, step + 1, store] = outcomes.stored_mwh
+                store += 1
 
 
 def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
@@ -166,12 +209,16 @@ class _Done:
         self.bus[sample, step] = [port.bus for port in ports]
         for outcome in outcomes:
             for name, money in outcome.money.items():
-                term = self.costs.get(name)
-                if term is None:
-                    term = self.costs[name] = np.zeros(self.p_mw.shape[:2])
-                term[sample, step] += money
+                self.cost(name)[sample, step] += money
 
-    def note_energy(self, plant: Plant, states: list[Any], sample: int, step: int) -> None:
+    def cost(self, name: str) -> np.ndarray:
+        """Return a cost term."""
+        term = self.costs.get(name)
+        if term is None:
+            term = self.costs[name] = np.zeros(self.p_mw.shape[:2])
+        return term
+
+    def note_energy(self, plant: Plant, states: Sequence[Any], sample: int | slice, step: int) -> None:
         """Note what is stored at the start of a step."""
         self.energy_mwh[sample, step] = [
             device.stored_mwh(state) for device, state in zip(plant.devices, states, strict=True) if device.stores

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
-from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, step_all
+from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, Requests, states_of, step_all
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import Solver, ac_flow
@@ -73,18 +73,18 @@ class SampledEvaluation:
         energy = np.repeat(self._energy_mwh[None], samples, axis=0)
         for number in self._own:
             device = self._plant.devices[number]
-            states: Sequence[Any] = [self._start[number]] * samples
+            states = states_of(device, [self._start[number]] * samples)
             own = series[device.key]
             for step, asked in enumerate(self._asked):
                 request, now = asked[self._own.index(number)]
                 values = {name: one[:, step] for name, one in own.items()}
-                states, done = device.step_many(states, request, now, values)
+                states, done = device.step_many(states, _repeated(request, samples), now, values)
                 _inject(p[:, step], done.bus, done.p_mw)
                 _inject(q[:, step], done.bus, done.q_mvar)
                 for name, money in done.money.items():
                     costs.setdefault(name, np.zeros((samples, self.steps)))[:, step] += money
                 if device.stores:
-                    energy[:, step + 1, self._store(number)] = [device.stored_mwh(state) for state in states]
+                    energy[:, step + 1, self._store(number)] = done.stored_mwh
         flow = ac_flow(self._plant, p, q, solvers=self._solvers)
         settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
@@ -136,6 +136,12 @@ class _Heard(Coupling):
         """Keep it."""
         self.nows = nows
         return nows
+
+
+def _repeated(request: Request, samples: int) -> Requests:
+    """Return the same request for all samples."""
+    p_mw, q_mvar = (np.tile(one, (samples, 1)) for one in (request.p_mw, request.q_mvar))
+    return Requests(p_mw, q_mvar, np.tile(np.array(request.position, dtype=np.int64), (samples, 1)))
 
 
 def _inject(into: np.ndarray, bus: np.ndarray, power: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from gridferry.controllers.conformance.devices.many import many_at_once
 from gridferry.controllers.conformance.devices.step import Tried, is_number
 from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED, Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError
@@ -214,5 +215,6 @@ STEP_PROMISES: Mapping[str, Callable[[Trial], None]] = {
     "money is of the terms in costs": _money,
     "a row has the columns, in their types": _row,
     "a series that is missing counts as its default": _defaults,
+    "many at once are what each is alone": many_at_once,
 }
 """Promises on every step."""

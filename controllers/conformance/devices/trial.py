@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from gridferry.controllers.conformance.devices.step import Given, Tried, fault_of_form, not_finite
 from gridferry.controllers.conformance.findings import values_of
@@ -20,10 +22,14 @@ from gridferry.controllers.devices import (
     Coupling,
     Device,
     Now,
+    Outcomes,
     Port,
     Request,
+    Requests,
     Series,
+    States,
     rest,
+    states_of,
     states_of_json,
     states_to_json,
     step_all,
@@ -99,6 +105,23 @@ class Trial:
     def do(self, state: Any, given: Given, device: Device[Any] | None = None) -> Tried:
         """Have the device do a step, or another one in its place."""
         return self._watched(state, given, device or self.device, _Watch())
+
+    def do_many(
+        self, steps: Sequence[Tried], now: Now, congestion: float, series: Mapping[str, np.ndarray]
+    ) -> tuple[States, Outcomes]:
+        """Have the device do steps at once, each from its state and with its request; see `Device.step_many`."""
+        device, plant = self.device, self.sample.plant
+        asked = [one.request for one in steps]
+        requests = Requests(
+            np.array([one.p_mw for one in asked], dtype=np.float64),
+            np.array([one.q_mvar for one in asked], dtype=np.float64),
+            np.array([one.position for one in asked], dtype=np.int64),
+        )
+        roads = 0 if plant.roads is None else len(plant.roads.road_names)
+        nows: Sequence[Now] = [now]
+        for coupling in plant.couplings:
+            nows = coupling.inform_many([device], [True], nows, {"congestion": [congestion] * roads})
+        return device.step_many(states_of(device, [one.before for one in steps]), requests, nows[0], series)
 
     def restored(self, state: Any) -> Any:
         """Return a state as it comes back from a checkpoint."""

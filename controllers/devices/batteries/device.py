@@ -7,8 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+
 from gridferry.controllers.devices.batteries.config import BatteryConfig
-from gridferry.controllers.devices.device import Column, Device, Injection, Now, Outcome, Port, Request, Series
+from gridferry.controllers.devices.device import (
+    Column,
+    Device,
+    Injection,
+    Now,
+    Outcome,
+    Outcomes,
+    Port,
+    Request,
+    Requests,
+    Series,
+    States,
+)
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.storage import (
     STORE_COLUMNS,
@@ -20,6 +34,7 @@ from gridferry.controllers.devices.storage import (
     step_store,
     store_row,
 )
+from gridferry.controllers.devices.store_many import step_stores, with_rest_alone
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,22 @@ class Battery(Device[StoreState]):
         port = Injection(self.bus, done.p_mw, done.q_mvar, done.shortfall_mwh, done.loss_mwh, done.clips)
         row = store_row(self.storage, state, after, done, now)
         return after, Outcome((port,), money={"wear": done.wear_cost}, row=row)
+
+    def step_many(
+        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
+    ) -> tuple[States, Outcomes]:
+        """Charge or discharge many times."""
+        p, q = requests.p_mw, requests.q_mvar
+        done = step_stores(self.storage, states, p[:, 0], q[:, 0], now, series)
+        outcomes = Outcomes(
+            bus=np.full(p.shape, self.bus),
+            p_mw=p,
+            q_mvar=q,
+            position=requests.position,
+            stored_mwh=done.states["energy_mwh"],
+            money={"wear": done.wear_cost},
+        )
+        return with_rest_alone(self, done.within, (states, requests, now, series), (done.states, outcomes))
 
     def stored_mwh(self, state: StoreState) -> float:
         """Energy in it [MWh]."""

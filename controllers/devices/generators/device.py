@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from gridferry.controllers.devices.device import (
     Act,
@@ -20,8 +19,10 @@ from gridferry.controllers.devices.device import (
     Outcomes,
     Port,
     Request,
+    Requests,
     Series,
     Stateless,
+    States,
 )
 from gridferry.controllers.devices.generators.config import GeneratorConfig
 from gridferry.controllers.devices.site import Site
@@ -84,14 +85,16 @@ class Generator(Device[Stateless]):
         )
 
     def step_many(
-        self,
-        states: Sequence[Stateless],
-        request: Request,
-        now: Now,
-        series: Mapping[str, Float[np.ndarray, " sample"]],
-    ) -> tuple[Sequence[Stateless], Outcomes]:
+        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
+    ) -> tuple[States, Outcomes]:
         """Inject many outputs."""
-        p_mw = series.get("p_mw", np.full(len(states), now.series.get("p_mw", 0.0)))
-        feed_in = self.feed_in_tariff * now.step_h * p_mw
-        bus = np.full((len(states), 1), self.bus)
-        return states, Outcomes(bus, p_mw[:, None], np.zeros((len(states), 1)), {"feed_in": feed_in})
+        samples = len(requests.p_mw)
+        p_mw = series.get("p_mw", np.full(samples, now.series.get("p_mw", 0.0)))
+        return states, Outcomes(
+            bus=np.full((samples, 1), self.bus),
+            p_mw=p_mw[:, None],
+            q_mvar=np.zeros((samples, 1)),
+            position=requests.position,
+            stored_mwh=np.zeros(samples),
+            money={"feed_in": self.feed_in_tariff * (now.step_h * p_mw)},
+        )

@@ -14,6 +14,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+from jaxtyping import Int
+
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
 from gridferry.controllers.devices.device import (
     NOWHERE,
@@ -22,10 +25,13 @@ from gridferry.controllers.devices.device import (
     Injection,
     Now,
     Outcome,
+    Outcomes,
     Port,
     Position,
     Request,
+    Requests,
     Series,
+    States,
     Travel,
 )
 from gridferry.controllers.devices.site import Site
@@ -41,6 +47,7 @@ from gridferry.controllers.devices.storage import (
     step_store,
     store_row,
 )
+from gridferry.controllers.devices.store_many import step_stores, with_rest_alone
 from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
 
 
@@ -257,6 +264,47 @@ class Truck(Device[TruckState]):
         row["km"] = km
         row["truck_cost"] = fuel + labour
         return after, Outcome((port,), money=money, row=row)
+
+    def step_many(
+        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
+    ) -> tuple[States, Outcomes]:
+        """Drive, install or work many times; those that are to depart do so one by one."""
+        station, transit, used = states["station"], states["transit_steps"], states["used_today"]
+        moving = transit > 0
+        p, q = requests.p_mw[:, 0], requests.q_mvar[:, 0]
+        if not now.plugged:
+            p, q = np.zeros(len(p)), np.zeros(len(q))
+        elif moving.any():
+            p, q = np.where(moving, 0.0, p), np.where(moving, 0.0, q)
+        done = step_stores(self.storage, states, p, q, now, series)
+        works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
+        after = {
+            **done.states,
+            "station": station,
+            "transit_steps": np.maximum(transit - 1, 0),
+            "driving_steps": np.maximum(states["driving_steps"] - 1, 0),
+            "trips_today": np.zeros_like(states["trips_today"]) if now.ends_day else states["trips_today"],
+            "used_today": np.zeros_like(used) if now.ends_day else used | works,
+            "departed_from": states["departed_from"],
+        }
+        if self.cost.labour is Labour.TRAVEL:
+            labour = self.cost.labour_per_h * now.step_h * moving
+        else:
+            labour = self.cost.labour_per_h * self.cost.flat_hours * (works & ~used)
+        outcomes = Outcomes(
+            bus=np.where(moving, NOWHERE, self._bus[station])[:, None],
+            p_mw=p[:, None],
+            q_mvar=q[:, None],
+            position=station[:, None],
+            stored_mwh=done.states["energy_mwh"],
+            money={"wear": done.wear_cost, "fuel": np.zeros(len(p)), "labour": labour},
+        )
+        together = done.within & (requests.position[:, 0] == station) & (states["departed_from"] < 0)
+        return with_rest_alone(self, together, (states, requests, now, series), (after, outcomes))
+
+    @cached_property
+    def _bus(self) -> Int[np.ndarray, " station"]:
+        return np.array([one.bus for one in self.all_stations], dtype=np.int64)
 
     def _refusal(self, state: TruckState, to: int) -> Clip | None:
         """Why it does not go where it is asked to; ``None`` where it does, or is there or on the way."""

@@ -9,7 +9,6 @@ import pytest
 
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
 from gridferry.controllers.contract import Forecast, Plan, Plant
-from gridferry.controllers.devices import Now, Request
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
 
@@ -55,20 +54,3 @@ def test_samples_come_to_what_each_comes_to_as_a_forecast(tables: tuple[str, ...
         assert found.costs.keys() == alone.costs.keys()
         for name, term in alone.costs.items():
             np.testing.assert_allclose(found.costs[name][k], term[0], rtol=0, atol=1e-9, err_msg=name)
-
-
-def test_many_steps_at_once_are_single_steps() -> None:
-    now = Now(0.25, series={})
-    for device in two_feeders().plant.devices:
-        states = [device.initial_state(now)] * 3
-        request = Request((0.1,) * len(device.ports), (0.05,) * len(device.ports), device.at(states[0]))
-        series = {key: np.array([0.0, 0.4, 1.0]) for key in device.series if key != "capacity"}
-        after, many = device.step_many(states, request, now, series)
-        for k, state in enumerate(states):
-            own = replace(now, series={key: float(values[k]) for key, values in series.items()})
-            alone, outcome = device.step(device.move(state, request, own), request, own)
-            assert after[k] == alone
-            assert many.bus[k].tolist() == [port.bus for port in outcome.ports]
-            assert many.p_mw[k].tolist() == [port.p_mw for port in outcome.ports]
-            assert many.q_mvar[k].tolist() == [port.q_mvar for port in outcome.ports]
-            assert {name: money[k] for name, money in many.money.items()} == dict(outcome.money)
