@@ -193,6 +193,7 @@ class MessTwoStage(Controller):
         model = solved.model
         if read.fictitious_branch_mw(model) > tolerances.BRANCH_LOSS_MW:
             notes.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model), "first stage"))
+        notes += read.resting_notes(model)
         p, q = read.setpoints(model)
         periods = ScheduledPeriods(
             vehicles=tuple((self.plant.route_of.index(column), column) for column, _ in model.routes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.devices import tolerances
 from gridferry.controllers.devices.block import Planned
 from gridferry.controllers.model import distflow
@@ -41,6 +42,11 @@ def cost_of_plan(model: DispatchModel) -> Float[np.ndarray, " horizon"]:
     couplings = [block for block in model.blocks.values() if block.plan is None]
     terms += [cost.value for block in couplings for cost in block.costs.values()]
     return np.asarray(np.sum(terms, axis=0))
+
+
+def resting_notes(model: DispatchModel) -> tuple[Note, ...]:
+    """Say which devices are not planned."""
+    return tuple(Note(NoteKind.RESTS, place=device.name) for device in model.resting)
 
 
 def simultaneous(model: DispatchModel) -> dict[str, Bool[np.ndarray, " horizon"]]:

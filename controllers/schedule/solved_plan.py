@@ -37,7 +37,6 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
     if (loss := read.fictitious_converter_mw(model)) > tolerances.CONVERTER_LOSS_MW:
         faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
     within = bool(objective - bound <= dispatch.solver.tolerance(objective)) and solved.kept_limits and not faults
-    resting = tuple(Note(NoteKind.RESTS, place=device.name) for device in model.resting)
     plan = Plan(
         p_mw=p,
         q_mvar=q,
@@ -45,7 +44,7 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
         solver=SolverOutcome(
             status=Status.OPTIMAL if within else Status.FEASIBLE,
             termination=outcome.termination,
-            notes=(*notes, *solved.notes, *faults, *resting),
+            notes=(*notes, *solved.notes, *faults, *read.resting_notes(model)),
             objective=objective,
             bound=bound,
             gap=(objective - bound) / max(abs(objective), 1e-12),
