@@ -17,7 +17,6 @@ def resting(device: Device[Any], ahead: Ahead) -> Block:
     request = rest(device, ahead.state)
     p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
     position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
-    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position)
     p, q, costs = _Steps(ahead.horizon), _Steps(ahead.horizon), _Steps(ahead.horizon)
     state = ahead.state
     for step in range(ahead.horizon):
@@ -30,6 +29,7 @@ def resting(device: Device[Any], ahead: Ahead) -> Block:
                 q.add((port, done.bus), step, done.q_mvar)
         for term, money in outcome.money.items():
             costs.add(term, step, money)
+    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position, costs=costs.values)
     return Block(p=p.constants(), q=q.constants(), costs=costs.constants(), plan=lambda: planned)
 
 
@@ -37,13 +37,13 @@ class _Steps:
     """Values by key and step, as far as there are others than zero."""
 
     def __init__(self, horizon: int):
-        self._values: dict[Any, np.ndarray] = defaultdict(lambda: np.zeros(horizon))
+        self.values: dict[Any, np.ndarray] = defaultdict(lambda: np.zeros(horizon))
 
     def add(self, key: Any, step: int, value: float) -> None:
         """Set a value."""
         if value:
-            self._values[key][step] = value
+            self.values[key][step] = value
 
     def constants(self) -> dict[Any, cp.Expression]:
         """Return them as constants."""
-        return {key: cp.Constant(values) for key, values in self._values.items()}
+        return {key: cp.Constant(values) for key, values in self.values.items()}

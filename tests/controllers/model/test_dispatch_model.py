@@ -238,3 +238,4 @@ def test_what_devices_without_a_block_do_at_rest_is_in_the_balance_of_the_plan_a
     for number, network in enumerate(model.networks.values()):
         np.testing.assert_allclose(network.import_mw.value, found.flow.import_mw[0, :, number], atol=1e-5)
     assert sum(one.value.sum() for one in model.costs.values()) == pytest.approx(found.cost.sum(), rel=1e-5)
+    assert read.cost_of_plan(model).sum() == pytest.approx(found.cost.sum(), rel=1e-5)
