@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.station import Station
-from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.stores.storage import Storage
 from gridferry.controllers.outcome import Note, NoteKind, SolverOutcome, Status, Termination
 from gridferry.controllers.plant import Plant
 

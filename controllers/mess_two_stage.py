@@ -24,7 +24,7 @@ from gridferry.controllers.contract import (
     Status,
     Termination,
 )
-from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.devices.couplings import RoadTrips
-from gridferry.controllers.devices.device import Act, Coupling, Device, Port, Position
+from gridferry.controllers.devices.device import Coupling, Device
+from gridferry.controllers.devices.ports import Act, Port, Position
 from gridferry.controllers.devices.station import Station
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.read_only import immutable

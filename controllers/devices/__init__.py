@@ -16,38 +16,24 @@ from gridferry.controllers.devices.config_parts import (
     Positive,
     Profile,
 )
-from gridferry.controllers.devices.device import (
-    ANY,
-    MAGNITUDE,
-    NOTHING,
+from gridferry.controllers.devices.device import NOTHING, Coupling, Device, rest, states_of, step_all
+from gridferry.controllers.devices.ports import ANY, MAGNITUDE, SHARE, Act, Column, Limits, Port, Position, Series
+from gridferry.controllers.devices.site import Site
+from gridferry.controllers.devices.states import states_of_json, states_to_json
+from gridferry.controllers.devices.station import Station
+from gridferry.controllers.devices.steps import (
     NOWHERE,
-    SHARE,
-    Act,
-    Column,
-    Coupling,
-    Device,
     Injection,
-    Limits,
     Now,
     Outcome,
     Outcomes,
-    Port,
-    Position,
     Request,
     Requests,
-    Series,
     Stateless,
     States,
     Travel,
-    rest,
-    states_of,
-    states_of_json,
-    states_to_json,
-    step_all,
 )
-from gridferry.controllers.devices.site import Site
-from gridferry.controllers.devices.station import Station
-from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.stores.storage import Storage
 from gridferry.controllers.devices.traits import storage_of, travels
 
 __all__ = [

@@ -18,320 +18,23 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
+from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.devices.config_parts import DeviceConfig
+from gridferry.controllers.devices.ports import Column, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
+from gridferry.controllers.devices.steps import Now, Outcome, Outcomes, Request, Requests, Stateless, States
 
 S = TypeVar("S")
 """A kind's state: a frozen dataclass of JSON values."""
 
 NOTHING: Mapping[str, Any] = {}
-NOWHERE = -1
-"""The bus of a port that is connected to none."""
-
-
-class Act(StrEnum):
-    """What P of a port means to the device; Q is a setpoint unless the port follows."""
-
-    SETPOINT = "setpoint"
-    """injected as requested; what is missing is a shortfall"""
-    LIMIT = "limit"
-    """at most this is injected; less is no shortfall"""
-    FOLLOWS = "follows"
-    """given by a profile or a position, whatever is requested: a generator that is not curtailed, a capacitor bank"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """Where a device injects: a column of `Plan.p_mw` and `Plan.q_mvar`.
-
-    Attributes
-    ----------
-    name : as in plan.csv and in the record
-    buses : where it may inject, on the axis of all buses; one for what stands still
-    p_min_mw, p_max_mw : range of its injection [MW]
-    s_max_mva : rating [MVA]
-    act : what P means
-    rest_mw : "do nothing" [MW]
-    """
-
-    name: str
-    buses: tuple[int, ...]
-    p_min_mw: float
-    p_max_mw: float
-    s_max_mva: float
-    act: Act = Act.SETPOINT
-    rest_mw: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Position:
-    """An integer that a device can be set to: a station, a step, a tap.
-
-    Attributes
-    ----------
-    name : as in plan.csv and in the record
-    labels : what the positions are called, in plan.csv and in the record
-    allowed : those that may be requested, as indices into the labels; all where not given
-    with_routes : changing it is a trip between the stations of the plant, which takes time
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    allowed: tuple[int, ...] | None = None
-    with_routes: bool = False
-
-    @property
-    def choices(self) -> tuple[int, ...]:
-        """Those that may be requested."""
-        return tuple(range(len(self.labels))) if self.allowed is None else self.allowed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Values that a series may have, and the words for one outside.
-
-    Attributes
-    ----------
-    lowest, highest : ends of the range
-    above : the lowest itself is not allowed
-    meaning : what the value is, which is why it has limits, such as "it is a magnitude"
-    way : how to correct one outside
-    """
-
-    lowest: float = -math.inf
-    highest: float = math.inf
-    above: bool = False
-    meaning: str = ""
-    way: str = "correct it or give another scale"
-
-    @property
-    def outside(self) -> str:
-        """What a value outside is."""
-        if self.highest == math.inf:
-            if self.above:
-                return f"not above {self.lowest:g}"
-            return "negative" if self.lowest == 0 else f"below {self.lowest:g}"
-        if self.lowest == -math.inf:
-            return f"above {self.highest:g}"
-        return f"outside {'(' if self.above else '['}{self.lowest:g}, {self.highest:g}]"
-
-
-ANY = Limits()
-MAGNITUDE = Limits(lowest=0.0, meaning="it is a magnitude", way="correct it or give a negative scale")
-SHARE = Limits(
-    lowest=0.0,
-    highest=1.0,
-    meaning="it is the share of the rating that is in service",
-    way="correct it or give a scale (0.01 for percent)",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """A value that surrounds a device from step to step: a key of `Device.Config` that takes a number or a profile.
-
-    Attributes
-    ----------
-    default : what holds where none is given, or what is given is not finite
-    meaning : what it is, with its unit
-    limits : values that it may have
-    forecast : ``uncertain``: with drawn errors where the config says so; ``as_measured``: what was measured in the last
-        step is taken to persist, unless forecasts are perfect; ``known``: as it will be, under any forecast
-    error : an uncertain one: the table ``[forecast.errors.<error>]``; several may name the same
-    port : the port whose P it is, if it is one's
-    """
-
-    default: float
-    meaning: str
-    limits: Limits = MAGNITUDE
-    forecast: Literal["uncertain", "as_measured", "known"] = "known"
-    error: str = ""
-    port: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A value that a kind records in every step, beside those that all have.
-
-    Attributes
-    ----------
-    unit : of the value; empty for texts, counts, shares and money
-    meaning : what it is
-    of : type of the value; it may be missing, whatever its type
-    total : how the summary has it: the sum or the largest over all steps, the last value, or not at all
-    money : it is an amount in the currency of the run; amounts that cost something are terms of `Device.costs`
-    """
-
-    unit: str
-    meaning: str
-    of: type[float] | type[int] | type[str] | type[bool] = float
-    total: Literal["", "sum", "max", "last"] = ""
-    money: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Row 0 of a plan, one device's share.
-
-    Attributes
-    ----------
-    p_mw, q_mvar : injection of each port [MW, Mvar]
-    position : of each position, an index into its labels
-    """
-
-    p_mw: tuple[float, ...] = ()
-    q_mvar: tuple[float, ...] = ()
-    position: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Travel:
-    """Trips between all stations for departures in this step, ``[from][to]``.
-
-    Attributes
-    ----------
-    steps : actual steps in transit, at least one between two stations
-    minutes : travel time with congestion and installation [min]
-    km : distance driven [km]
-    install_min : installation, the last part of every trip [min]
-    """
-
-    steps: tuple[tuple[int, ...], ...]
-    minutes: tuple[tuple[float, ...], ...]
-    km: tuple[tuple[float, ...], ...]
-    install_min: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What surrounds a device in a step: what is true in a simulation, what is forecast in a check.
-
-    Attributes
-    ----------
-    step_h : step length Δ [h]
-    ends_day : the step is the last of a local day; the state after it begins a new day's counts
-    series : values of `Device.series`; defaults hold for those that are missing
-    trips : trips that begin now, as the coupling of the roads gives them to who wants to depart
-    plugged : whether it may use the station where it is, as couplings grant
-    """
-
-    step_h: float
-    ends_day: bool = False
-    series: Mapping[str, float] = field(default_factory=dict)
-    trips: Travel | None = None
-    plugged: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """What one port did in a step.
-
-    Attributes
-    ----------
-    bus : where, on the axis of all buses; `NOWHERE` on the road
-    p_mw, q_mvar : injection [MW, Mvar]
-    shortfall_mwh : ``Δ |P requested - P done|`` of a setpoint [MWh]
-    loss_mwh : lost behind the port, negative for a published efficiency above 1 [MWh]
-    clips : why it differs from what was requested, by more than a watt
-    """
-
-    bus: int
-    p_mw: float = 0.0
-    q_mvar: float = 0.0
-    shortfall_mwh: float = 0.0
-    loss_mwh: float = 0.0
-    clips: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a device did in a step.
-
-    Attributes
-    ----------
-    ports : of each port
-    source_mwh : sun, wind, fuel; negative for what a load consumes [MWh]
-    money : by name of the cost term, as in `Device.costs` [currency]
-    row : values of `Device.columns`
-    """
-
-    ports: tuple[Injection, ...]
-    source_mwh: float = 0.0
-    money: Mapping[str, float] = field(default_factory=dict)
-    row: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)
-
-    @property
-    def loss_mwh(self) -> float:
-        """Lost behind all ports [MWh]."""
-        return sum(one.loss_mwh for one in self.ports)
-
-
-States = Mapping[str, np.ndarray]
-"""States of one device, many at once: ``(sample,)`` of every field, see `states_of`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requests:
-    """Requests of one device, many at once.
-
-    Attributes
-    ----------
-    p_mw, q_mvar : injection of each port (sample, port) [MW, Mvar]
-    position : of each position, an index into its labels (sample, position)
-    """
-
-    p_mw: np.ndarray
-    q_mvar: np.ndarray
-    position: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What a device did in a step, many times.
-
-    Attributes
-    ----------
-    bus : of each port, on the axis of all buses; `NOWHERE` on the road (sample, port)
-    p_mw, q_mvar : injection (sample, port) [MW, Mvar]
-    position : where its positions stand after the step, or are on the way to (sample, position)
-    stored_mwh : what is stored after the step (sample,) [MWh]
-    money : by name of the cost term (sample,) [currency]
-    """
-
-    bus: np.ndarray
-    p_mw: np.ndarray
-    q_mvar: np.ndarray
-    position: np.ndarray
-    stored_mwh: np.ndarray
-    money: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, device: Device[Any], done: Sequence[tuple[Any, Outcome]]) -> Outcomes:
-        """Gather the states and outcomes of single steps."""
-        ports = [outcome.ports for _, outcome in done]
-        costs = dict.fromkeys(name for _, outcome in done for name in outcome.money)
-        return cls(
-            bus=np.array([[port.bus for port in one] for one in ports], dtype=np.int64),
-            p_mw=np.array([[port.p_mw for port in one] for one in ports], dtype=np.float64),
-            q_mvar=np.array([[port.q_mvar for port in one] for one in ports], dtype=np.float64),
-            position=np.array([device.at(state) for state, _ in done], dtype=np.int64),
-            stored_mwh=np.array([device.stored_mwh(state) for state, _ in done], dtype=np.float64),
-            money={name: np.array([one.money.get(name, 0.0) for _, one in done]) for name in costs},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Stateless:
-    """The state of a device that has none."""
 
 
 class Device(ABC, Generic[S]):
@@ -340,8 +43,8 @@ class Device(ABC, Generic[S]):
     Attributes
     ----------
     table : the kind's table in the config, ``[[table]]``, and its table of results
-    block : how it is optimised, as ``package.module:function``: see `gridferry.controllers.devices.block.Block`; a kind
-        that names none rests where an optimiser plans
+    block : how it is optimised, as ``package.module:function``, which gives a
+        `gridferry.controllers.devices.planning.block.Block`; a kind that names none rests where an optimiser plans
     version : of its states and of what it records; a run is not resumed with another one
     port_kind : what the record calls one of its ports
     Config : the class of an entry of its table; it has a field for every one of `series`
@@ -445,7 +148,7 @@ class Device(ABC, Generic[S]):
         series : values that differ between them (sample,), in the place of those of ``now``
         """
         done = step_each(self, np.arange(len(requests.p_mw)), states, requests, now, series)
-        return states_of(self, [state for state, _ in done]), Outcomes.of(self, done)
+        return states_of(self, [state for state, _ in done]), outcomes_of(self, done)
 
 
 class Coupling:
@@ -454,7 +157,7 @@ class Coupling:
     Attributes
     ----------
     block : what it adds to an optimisation, as ``package.module:function``: a function of the coupling, and of the
-        blocks of all devices by `Device.key`, gives a `gridferry.controllers.devices.block.Block`
+        blocks of all devices by `Device.key`, gives a `gridferry.controllers.devices.planning.block.Block`
     """
 
     block: ClassVar[str] = ""
@@ -568,6 +271,20 @@ def _array(values: list[Any]) -> np.ndarray:
     return objects
 
 
+def outcomes_of(device: Device[Any], done: Sequence[tuple[Any, Outcome]]) -> Outcomes:
+    """Gather the states and outcomes of single steps."""
+    ports = [outcome.ports for _, outcome in done]
+    costs = dict.fromkeys(name for _, outcome in done for name in outcome.money)
+    return Outcomes(
+        bus=np.array([[port.bus for port in one] for one in ports], dtype=np.int64),
+        p_mw=np.array([[port.p_mw for port in one] for one in ports], dtype=np.float64),
+        q_mvar=np.array([[port.q_mvar for port in one] for one in ports], dtype=np.float64),
+        position=np.array([device.at(state) for state, _ in done], dtype=np.int64),
+        stored_mwh=np.array([device.stored_mwh(state) for state, _ in done], dtype=np.float64),
+        money={name: np.array([one.money.get(name, 0.0) for _, one in done]) for name in costs},
+    )
+
+
 def step_each(
     device: Device[S],
     samples: Int[np.ndarray, " some"],
@@ -588,31 +305,3 @@ def step_each(
         its_now = replace(now, series={**now.series, **own}) if own else now
         done += step_all((device,), (), (state,), (request,), (its_now,))
     return done
-
-
-# --------------------------------------------------------------------------------------------------------------- states
-
-
-def states_to_json(devices: Sequence[Device[Any]], states: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Return the states of all devices, by `Device.key`."""
-    return {
-        device.key: {name: getattr(state, name) for name in device.state_fields}
-        for device, state in zip(devices, states, strict=True)
-    }
-
-
-def states_of_json(devices: Sequence[Device[Any]], given: Mapping[str, Any]) -> list[Any]:
-    """Return the states that `states_to_json` wrote, in the order of the devices.
-
-    Raises
-    ------
-    ValueError
-        saying which device has no state in it, or one of another form.
-    """
-    other = sorted(set(given) ^ {device.key for device in devices})
-    if other:
-        raise ValueError(f"states and devices are not the same: {', '.join(other)}")
-    wrong = [device.key for device in devices if set(given[device.key]) != set(device.state_fields)]
-    if wrong:
-        raise ValueError(f"states of another form: {', '.join(wrong)}")
-    return [device.State(**given[device.key]) for device in devices]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from gridferry.controllers.devices.device import Device
-from gridferry.controllers.devices.storage import Storage, StoreState
+from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.devices.block import Ahead, TripsAhead
+from gridferry.controllers.devices.planning.block import Ahead, TripsAhead
 
 SocAtHorizon = Literal["store", "free"] | float
 """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Coupling, Device
-from gridferry.controllers.devices.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit
-from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.devices.planning.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit
+from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.energy_cost import marginal_price
 from gridferry.controllers.model.limits import Limits

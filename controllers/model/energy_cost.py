@@ -8,7 +8,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.devices.block import Likely
+from gridferry.controllers.devices.planning.block import Likely
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices.block import Likely, SoftLimit
+from gridferry.controllers.devices.planning.block import Likely, SoftLimit
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.energy_cost import energy_cost
 from gridferry.controllers.model.flow_bounds import LargestFlow, largest_flow

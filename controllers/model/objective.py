@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.devices import Act, Device
-from gridferry.controllers.devices.block import Losses, SoftLimit
+from gridferry.controllers.devices.planning.block import Losses, SoftLimit
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.energy_cost import marginal_price
 from gridferry.controllers.model.flow_bounds import lowered_per_mw

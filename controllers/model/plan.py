@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Note, NoteKind
-from gridferry.controllers.devices import tolerances
-from gridferry.controllers.devices.block import Planned
+from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 

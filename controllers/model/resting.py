@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 
 from gridferry.controllers.devices import NOWHERE, Device, Now, rest, step_all
-from gridferry.controllers.devices.block import Ahead, Block, Planned
+from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
 
 
 def resting(device: Device[Any], ahead: Ahead) -> Block:

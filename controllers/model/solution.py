@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.contract import Note, NoteKind, SolverOutcome
-from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
 from gridferry.controllers.model.limits import Limits

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import Note, NoteKind
-from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.limits import Limits

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import SolverOutcome, Termination
-from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.solution import Dispatch, solve_fixed
 from gridferry.controllers.routes.fixed_routes import route_values

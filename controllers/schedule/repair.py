@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant, hold
-from gridferry.controllers.devices.routing import trips_left
+from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.schedule import itinerary

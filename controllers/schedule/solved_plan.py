@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status
-from gridferry.controllers.devices import tolerances
+from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan

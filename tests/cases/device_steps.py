@@ -10,7 +10,7 @@ from gridferry.controllers.contract import Station, Storage
 from gridferry.controllers.devices import Device, Injection, Now, Outcome, Request, Stateless, step_all
 from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.links.device import Link
-from gridferry.controllers.devices.storage import StoreState
+from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.device import Truck, TruckState
 
 STATIONS = tuple(Station(f"S{k}", 0, k) for k in range(8))

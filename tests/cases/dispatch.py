@@ -9,7 +9,7 @@ import numpy as np
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Device
-from gridferry.controllers.devices.block import Ahead
+from gridferry.controllers.devices.planning.block import Ahead
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.limits import Limits, limits_of

@@ -28,7 +28,7 @@ from gridferry.controllers.devices import (
 )
 
 if TYPE_CHECKING:
-    from gridferry.controllers.devices.block import Ahead, Block
+    from gridferry.controllers.devices.planning.block import Ahead, Block
 
 
 class BankConfig(DeviceConfig):
@@ -125,7 +125,7 @@ def bank_block(bank: CapacitorBank, ahead: Ahead) -> Block:
     """Choose one step of the bank for every step of the horizon; only who optimises imports cvxpy."""
     import cvxpy as cp
 
-    from gridferry.controllers.devices.block import Block, Planned
+    from gridferry.controllers.devices.planning.block import Block, Planned
 
     every = np.arange(bank.capacitors + 1)
     chosen, switched = cp.Variable((ahead.horizon, len(every))), cp.Variable(ahead.horizon)

@@ -12,7 +12,7 @@ from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Outcome, step_all
-from gridferry.controllers.devices.block import Planned
+from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.limits import limits_of
 from gridferry.controllers.model.objective import ModelOptions

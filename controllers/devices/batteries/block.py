@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gridferry.controllers.devices.batteries.device import Battery
-from gridferry.controllers.devices.block import Ahead, Block, Planned
-from gridferry.controllers.devices.store_block import storage_power, store_of
+from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
+from gridferry.controllers.devices.stores.block import storage_power, store_of
 
 
 def battery_block(battery: Battery, ahead: Ahead) -> Block:

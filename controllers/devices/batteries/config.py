@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gridferry.controllers.devices.config_parts import BusName
-from gridferry.controllers.devices.store_config import StoreConfig
+from gridferry.controllers.devices.stores.config import StoreConfig
 
 
 class BatteryConfig(StoreConfig):

@@ -10,31 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from gridferry.controllers.devices.batteries.config import BatteryConfig
-from gridferry.controllers.devices.device import (
-    Column,
-    Device,
-    Injection,
-    Now,
-    Outcome,
-    Outcomes,
-    Port,
-    Request,
-    Requests,
-    Series,
-    States,
-)
+from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.ports import Column, Port, Series
 from gridferry.controllers.devices.site import Site
-from gridferry.controllers.devices.storage import (
-    STORE_COLUMNS,
-    STORE_COSTS,
-    STORE_SERIES,
-    Storage,
-    StoreState,
-    initial_store,
-    step_store,
-    store_row,
-)
-from gridferry.controllers.devices.store_many import step_stores, with_rest_alone
+from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests, States
+from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
+from gridferry.controllers.devices.stores.step import initial_store, step_store, store_row
+from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 
-from gridferry.controllers.devices.block import Ahead, Block, Planned
 from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
 
 
 def generator_block(generator: Generator, ahead: Ahead) -> Block:

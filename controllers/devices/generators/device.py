@@ -10,22 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridferry.controllers.devices.device import (
-    Act,
-    Device,
-    Injection,
-    Now,
-    Outcome,
-    Outcomes,
-    Port,
-    Request,
-    Requests,
-    Series,
-    Stateless,
-    States,
-)
+from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.generators.config import GeneratorConfig
+from gridferry.controllers.devices.ports import Act, Port, Series
 from gridferry.controllers.devices.site import Site
+from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests, Stateless, States
 
 
 @dataclass(frozen=True)

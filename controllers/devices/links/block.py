@@ -13,8 +13,8 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.devices.block import Ahead, Block, Losses, Planned
 from gridferry.controllers.devices.links.device import Link
+from gridferry.controllers.devices.planning.block import Ahead, Block, Losses, Planned
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,20 +17,11 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
-from gridferry.controllers.devices.device import (
-    SHARE,
-    Column,
-    Device,
-    Injection,
-    Now,
-    Outcome,
-    Port,
-    Request,
-    Series,
-    Stateless,
-)
+from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.links.config import LinkConfig
+from gridferry.controllers.devices.ports import SHARE, Column, Port, Series
 from gridferry.controllers.devices.site import Site
+from gridferry.controllers.devices.steps import Injection, Now, Outcome, Request, Stateless
 
 _BISECTIONS = 100
 _ROUNDING = 1e-14

@@ -7,10 +7,10 @@ from functools import partial, reduce
 import cvxpy as cp
 import numpy as np
 
-from gridferry.controllers.devices import tolerances
-from gridferry.controllers.devices.block import Ahead, Block, Planned
-from gridferry.controllers.devices.routing import TimeSpaceNetwork, instant, route, travel_arcs, trips_left
-from gridferry.controllers.devices.store_block import StoragePower, storage_power, store_of
+from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
+from gridferry.controllers.devices.planning.routing import TimeSpaceNetwork, instant, route, travel_arcs, trips_left
+from gridferry.controllers.devices.stores.block import StoragePower, storage_power, store_of
 from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.controllers.devices.trucks.driving import charged_km, driving_cost
 from gridferry.controllers.devices.trucks.energy_by_station import energy_by_station

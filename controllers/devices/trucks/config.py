@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gridferry.controllers.devices.config_parts import Choice, NonNegative
-from gridferry.controllers.devices.store_config import StoreConfig
+from gridferry.controllers.devices.stores.config import StoreConfig
 
 
 class Mileage(StrEnum):

@@ -18,36 +18,24 @@ import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
-from gridferry.controllers.devices.device import (
+from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.ports import Column, Port, Position, Series
+from gridferry.controllers.devices.site import Site
+from gridferry.controllers.devices.station import Station
+from gridferry.controllers.devices.steps import (
     NOWHERE,
-    Column,
-    Device,
     Injection,
     Now,
     Outcome,
     Outcomes,
-    Port,
-    Position,
     Request,
     Requests,
-    Series,
     States,
     Travel,
 )
-from gridferry.controllers.devices.site import Site
-from gridferry.controllers.devices.station import Station
-from gridferry.controllers.devices.storage import (
-    STORE_COLUMNS,
-    STORE_COSTS,
-    STORE_SERIES,
-    Storage,
-    StoreState,
-    idle_store,
-    initial_store,
-    step_store,
-    store_row,
-)
-from gridferry.controllers.devices.store_many import step_stores, with_rest_alone
+from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
+from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
+from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
 
 

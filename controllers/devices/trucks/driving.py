@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.devices.routing import TimeSpaceNetwork, by_day
+from gridferry.controllers.devices.planning.routing import TimeSpaceNetwork, by_day
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.controllers.devices.trucks.device import TruckCost
 

@@ -18,9 +18,9 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from gridferry.controllers.devices.routing import Route
-from gridferry.controllers.devices.storage import Storage
-from gridferry.controllers.devices.store_block import StoragePower
+from gridferry.controllers.devices.planning.routing import Route
+from gridferry.controllers.devices.stores.block import StoragePower
+from gridferry.controllers.devices.stores.storage import Storage
 
 
 def energy_by_station(

@@ -25,7 +25,7 @@ from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.links.device import Link
 from gridferry.controllers.devices.registry import BUILT_IN
-from gridferry.controllers.devices.storage import StoreState
+from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.sim.config.schema import Config as RunConfig
 from gridferry.sim.results.kind_tables import kind_columns
@@ -471,6 +471,7 @@ from gridferry.controllers.conformance.device_suite import check_device
 class Silent(CapacitorBank):
     "Gives no outcome."
     table = "silent"
+    block = ""
     def step(self, state, request, now):
         return {returned}
 

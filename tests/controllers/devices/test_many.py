@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.device_steps import STATIONS
-from gridferry.controllers.contract import Battery, Labour, Link, Mileage, Storage, Terminal, Truck, TruckCost
+from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import (
     Device,
     Injection,
@@ -27,8 +27,11 @@ from gridferry.controllers.devices import (
     states_of,
     step_all,
 )
-from gridferry.controllers.devices.storage import StoreState
-from gridferry.controllers.devices.trucks.device import TruckState
+from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.stores.storage import StoreState
+from gridferry.controllers.devices.trucks.config import Labour, Mileage
+from gridferry.controllers.devices.trucks.device import Truck, TruckCost, TruckState
 
 STORE = Storage(4.0, 2.0, 2.5, 0.9, 0.8, 0.02, 0.25, 0.75, 0.5, None, 1.0, 3.0)
 PLAIN = Storage(4.0, 2.0, 1.5, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, None, float("inf"), 0.0)

@@ -13,7 +13,8 @@ from cases.device_steps import STATIONS, Setpoint, step_link, step_store, step_t
 from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import Clip, Now, Travel
 from gridferry.controllers.devices.links.device import Link, Terminal
-from gridferry.controllers.devices.storage import StoreState, initial_store
+from gridferry.controllers.devices.stores.step import initial_store
+from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.controllers.devices.trucks.device import Phase, Truck, TruckCost
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cases.device_steps import Setpoint, step_store
 from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import Clip, Now
-from gridferry.controllers.devices.storage import StoreState
+from gridferry.controllers.devices.stores.storage import StoreState
 
 PLAIN = Storage(
     energy_mwh=4.0,

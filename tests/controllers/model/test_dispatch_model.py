@@ -25,7 +25,7 @@ from gridferry.controllers.conformance.sample_plants import (
 from gridferry.controllers.contract import NoteKind, Plant, Status, hold
 from gridferry.controllers.devices import Coupling, Device
 from gridferry.controllers.devices.batteries.device import Battery
-from gridferry.controllers.devices.block import Block
+from gridferry.controllers.devices.planning.block import Block
 from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.joint import Joint
 from gridferry.controllers.mess_exact import MessExact

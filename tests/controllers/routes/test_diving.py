@@ -15,7 +15,7 @@ from cases.dispatch import EXACT, Case, dispatch, dispatch_model
 from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import SolverOutcome, Termination
-from gridferry.controllers.devices import routing
+from gridferry.controllers.devices.planning import routing
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.solution import Dispatch

@@ -15,7 +15,7 @@ from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.batteries.block import battery_block
 from gridferry.controllers.devices.batteries.device import Battery
-from gridferry.controllers.devices.block import Ahead, Block, Planned
+from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
 
 (PROMISE,) = BLOCK_PROMISES
 DEVICES = two_feeders().plant.devices

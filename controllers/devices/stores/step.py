@@ -22,111 +22,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
-from gridferry.controllers.devices.device import SHARE, Column, Now, Port, Series
+from gridferry.controllers.devices.steps import Now
+from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 ROUNDING = 16 * sys.float_info.epsilon
 """by which a step on a bound may be beyond it, as a share of the values that it is computed from"""
-
-AVAILABILITY = Series(
-    default=1.0, meaning="share of the rating in service: 0 none, 1 all", limits=SHARE, forecast="as_measured"
-)
-STORE_SERIES: Mapping[str, Series] = {
-    "availability": AVAILABILITY,
-    "capacity": Series(
-        default=1.0,
-        meaning="share of the rated energy that can be held, above 0",
-        limits=replace(
-            SHARE,
-            above=True,
-            meaning="it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)",
-        ),
-        forecast="as_measured",
-    ),
-}
-STORE_COLUMNS: Mapping[str, Column] = {
-    "energy_start_mwh": Column(unit="MWh", meaning="energy at the start of the step"),
-    "energy_mwh": Column(unit="MWh", meaning="energy at its end", total="last"),
-    "soc": Column(unit="", meaning="energy at its end, of the rated energy", total="last"),
-    "availability": Column(unit="", meaning="share of the rating in service"),
-    "capacity": Column(unit="", meaning="share of the rated energy that can be held"),
-    "charged_mwh": Column(unit="MWh", meaning="drawn from the grid", total="sum"),
-    "discharged_mwh": Column(unit="MWh", meaning="given to the grid", total="sum"),
-    "cycles_today": Column(
-        unit="", meaning="cycles of the local day that the step belongs to, this step included", total="max"
-    ),
-    "wear_cost": Column(unit="", meaning="cost of the energy charged", money=True),
-}
-STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged"}
-
-
-@dataclass(frozen=True)
-class Storage:
-    """What limits a battery, on a truck or not [A, eqs. 37-41; B, §2.2].
-
-    ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
-
-    Attributes
-    ----------
-    energy_mwh : rated energy [MWh]
-    p_max_mw : largest charging and discharging power, at the grid's side [MW]
-    s_max_mva : converter rating, ``P² + Q² ≤ S²`` [MVA]
-    eta_charge, eta_discharge : efficiencies η_ch, η_dh
-    loss_coefficient : converter loss A [MW per MVA], drawn from the store
-    soc_min, soc_max : window of the state of charge
-    soc_initial : state of charge at the start of the run
-    soc_end_min : least state of charge at the end of every day; ``None`` where it is free
-    cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
-    cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
-    """
-
-    energy_mwh: float
-    p_max_mw: float
-    s_max_mva: float
-    eta_charge: float
-    eta_discharge: float
-    loss_coefficient: float
-    soc_min: float
-    soc_max: float
-    soc_initial: float
-    soc_end_min: float | None
-    cycles_max_per_day: float
-    cost_per_mwh_charged: float
-
-    def port(self, name: str, buses: tuple[int, ...]) -> Port:
-        """Return the port of a device with this store."""
-        return Port(name=name, buses=buses, p_min_mw=-self.p_max_mw, p_max_mw=self.p_max_mw, s_max_mva=self.s_max_mva)
-
-    def due(self, day_ends: Iterable[int], horizon: int, soc_at_end: float | None) -> dict[int, float]:
-        """Return the least state of charge by the steps of a horizon at whose start it is due.
-
-        Parameters
-        ----------
-        day_ends : steps at whose start what is due at the end of a day is due
-        soc_at_end : due at the end of a horizon that ends inside a day; ``None``: nothing
-        """
-        due: dict[int, float | None] = dict.fromkeys(day_ends, self.soc_end_min)
-        due.setdefault(horizon, soc_at_end)
-        return {at: soc for at, soc in due.items() if soc is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class StoreState:
-    """A store at the start of a step.
-
-    Attributes
-    ----------
-    energy_mwh : stored energy [MWh]
-    cycles_today : cycles since local midnight, of the rated energy
-    capacity : share of the rated energy that it could hold in the step before
-    """
-
-    energy_mwh: float
-    cycles_today: float = 0.0
-    capacity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gridferry.controllers.devices.config_parts import (
     Profile,
     inconsistent,
 )
-from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.stores.storage import Storage
 
 
 class StoreConfig(DeviceConfig):

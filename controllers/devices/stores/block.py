@@ -13,10 +13,10 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.devices import tolerances
-from gridferry.controllers.devices.block import Ahead, Exclusive, Losses, SoftLimit
-from gridferry.controllers.devices.routing import by_day
-from gridferry.controllers.devices.storage import Storage
+from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers.devices.planning.block import Ahead, Exclusive, Losses, SoftLimit
+from gridferry.controllers.devices.planning.routing import by_day
+from gridferry.controllers.devices.stores.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Many stores in one step: arrays for those whose request is within every limit, `step` one by one for the rest.
 
-What limits leave of a request beyond them is said once, in `gridferry.controllers.devices.storage`.
+What limits leave of a request beyond them is said once, in `gridferry.controllers.devices.stores.step`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from gridferry.controllers.devices.device import Device, Now, Outcomes, Requests, States, step_each
-from gridferry.controllers.devices.storage import ROUNDING, Storage, window
+from gridferry.controllers.devices.device import Device, outcomes_of, step_each
+from gridferry.controllers.devices.steps import Now, Outcomes, Requests, States
+from gridferry.controllers.devices.stores.step import ROUNDING, window
+from gridferry.controllers.devices.stores.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class StoreSteps:
     Attributes
     ----------
     within : where the request is, and no strings drop out or come back; elsewhere the others mean nothing
-    states : the fields of `gridferry.controllers.devices.storage.StoreState` after the step
+    states : the fields of `gridferry.controllers.devices.stores.storage.StoreState` after the step
     wear_cost : cost of the energy charged [currency]
     """
 
@@ -97,7 +99,7 @@ def with_rest_alone(
     states = {name: values.copy() for name, values in states.items()}
     for name, values in states.items():
         values[samples] = [getattr(state, name) for state, _ in alone]
-    own = Outcomes.of(device, alone)
+    own = outcomes_of(device, alone)
     merged = {
         name: _merged(getattr(outcomes, name), samples, getattr(own, name))
         for name in ("bus", "p_mw", "q_mvar", "position", "stored_mwh")

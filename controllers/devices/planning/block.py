@@ -15,7 +15,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.devices.routing import Route
+from gridferry.controllers.devices.planning.routing import Route
 
 Powers = Mapping[tuple[int, int], cp.Expression]
 """by (port, bus): number of the port of the device, and bus on the axis of all buses"""

@@ -1,0 +1,148 @@
+"""What a kind says of its devices: ports, positions, series that surround them, columns that they record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Act(StrEnum):
+    """What P of a port means to the device; Q is a setpoint unless the port follows."""
+
+    SETPOINT = "setpoint"
+    """injected as requested; what is missing is a shortfall"""
+    LIMIT = "limit"
+    """at most this is injected; less is no shortfall"""
+    FOLLOWS = "follows"
+    """given by a profile or a position, whatever is requested: a generator that is not curtailed, a capacitor bank"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """Where a device injects: a column of `Plan.p_mw` and `Plan.q_mvar`.
+
+    Attributes
+    ----------
+    name : as in plan.csv and in the record
+    buses : where it may inject, on the axis of all buses; one for what stands still
+    p_min_mw, p_max_mw : range of its injection [MW]
+    s_max_mva : rating [MVA]
+    act : what P means
+    rest_mw : "do nothing" [MW]
+    """
+
+    name: str
+    buses: tuple[int, ...]
+    p_min_mw: float
+    p_max_mw: float
+    s_max_mva: float
+    act: Act = Act.SETPOINT
+    rest_mw: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """An integer that a device can be set to: a station, a step, a tap.
+
+    Attributes
+    ----------
+    name : as in plan.csv and in the record
+    labels : what the positions are called, in plan.csv and in the record
+    allowed : those that may be requested, as indices into the labels; all where not given
+    with_routes : changing it is a trip between the stations of the plant, which takes time
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    allowed: tuple[int, ...] | None = None
+    with_routes: bool = False
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Those that may be requested."""
+        return tuple(range(len(self.labels))) if self.allowed is None else self.allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Values that a series may have, and the words for one outside.
+
+    Attributes
+    ----------
+    lowest, highest : ends of the range
+    above : the lowest itself is not allowed
+    meaning : what the value is, which is why it has limits, such as "it is a magnitude"
+    way : how to correct one outside
+    """
+
+    lowest: float = -math.inf
+    highest: float = math.inf
+    above: bool = False
+    meaning: str = ""
+    way: str = "correct it or give another scale"
+
+    @property
+    def outside(self) -> str:
+        """What a value outside is."""
+        if self.highest == math.inf:
+            if self.above:
+                return f"not above {self.lowest:g}"
+            return "negative" if self.lowest == 0 else f"below {self.lowest:g}"
+        if self.lowest == -math.inf:
+            return f"above {self.highest:g}"
+        return f"outside {'(' if self.above else '['}{self.lowest:g}, {self.highest:g}]"
+
+
+ANY = Limits()
+MAGNITUDE = Limits(lowest=0.0, meaning="it is a magnitude", way="correct it or give a negative scale")
+SHARE = Limits(
+    lowest=0.0,
+    highest=1.0,
+    meaning="it is the share of the rating that is in service",
+    way="correct it or give a scale (0.01 for percent)",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A value that surrounds a device from step to step: a key of `Device.Config` that takes a number or a profile.
+
+    Attributes
+    ----------
+    default : what holds where none is given, or what is given is not finite
+    meaning : what it is, with its unit
+    limits : values that it may have
+    forecast : ``uncertain``: with drawn errors where the config says so; ``as_measured``: what was measured in the last
+        step is taken to persist, unless forecasts are perfect; ``known``: as it will be, under any forecast
+    error : an uncertain one: the table ``[forecast.errors.<error>]``; several may name the same
+    port : the port whose P it is, if it is one's
+    """
+
+    default: float
+    meaning: str
+    limits: Limits = MAGNITUDE
+    forecast: Literal["uncertain", "as_measured", "known"] = "known"
+    error: str = ""
+    port: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A value that a kind records in every step, beside those that all have.
+
+    Attributes
+    ----------
+    unit : of the value; empty for texts, counts, shares and money
+    meaning : what it is
+    of : type of the value; it may be missing, whatever its type
+    total : how the summary has it: the sum or the largest over all steps, the last value, or not at all
+    money : it is an amount in the currency of the run; amounts that cost something are terms of `Device.costs`
+    """
+
+    unit: str
+    meaning: str
+    of: type[float] | type[int] | type[str] | type[bool] = float
+    total: Literal["", "sum", "max", "last"] = ""
+    money: bool = False

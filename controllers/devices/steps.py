@@ -1,0 +1,153 @@
+"""One step of a device: what is requested, what surrounds it, what it did; for one, and for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+NOWHERE = -1
+"""The bus of a port that is connected to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Row 0 of a plan, one device's share.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection of each port [MW, Mvar]
+    position : of each position, an index into its labels
+    """
+
+    p_mw: tuple[float, ...] = ()
+    q_mvar: tuple[float, ...] = ()
+    position: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """Trips between all stations for departures in this step, ``[from][to]``.
+
+    Attributes
+    ----------
+    steps : actual steps in transit, at least one between two stations
+    minutes : travel time with congestion and installation [min]
+    km : distance driven [km]
+    install_min : installation, the last part of every trip [min]
+    """
+
+    steps: tuple[tuple[int, ...], ...]
+    minutes: tuple[tuple[float, ...], ...]
+    km: tuple[tuple[float, ...], ...]
+    install_min: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What surrounds a device in a step: what is true in a simulation, what is forecast in a check.
+
+    Attributes
+    ----------
+    step_h : step length Δ [h]
+    ends_day : the step is the last of a local day; the state after it begins a new day's counts
+    series : values of `Device.series`; defaults hold for those that are missing
+    trips : trips that begin now, as the coupling of the roads gives them to who wants to depart
+    plugged : whether it may use the station where it is, as couplings grant
+    """
+
+    step_h: float
+    ends_day: bool = False
+    series: Mapping[str, float] = field(default_factory=dict)
+    trips: Travel | None = None
+    plugged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What one port did in a step.
+
+    Attributes
+    ----------
+    bus : where, on the axis of all buses; `NOWHERE` on the road
+    p_mw, q_mvar : injection [MW, Mvar]
+    shortfall_mwh : ``Δ |P requested - P done|`` of a setpoint [MWh]
+    loss_mwh : lost behind the port, negative for a published efficiency above 1 [MWh]
+    clips : why it differs from what was requested, by more than a watt
+    """
+
+    bus: int
+    p_mw: float = 0.0
+    q_mvar: float = 0.0
+    shortfall_mwh: float = 0.0
+    loss_mwh: float = 0.0
+    clips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a device did in a step.
+
+    Attributes
+    ----------
+    ports : of each port
+    source_mwh : sun, wind, fuel; negative for what a load consumes [MWh]
+    money : by name of the cost term, as in `Device.costs` [currency]
+    row : values of `Device.columns`
+    """
+
+    ports: tuple[Injection, ...]
+    source_mwh: float = 0.0
+    money: Mapping[str, float] = field(default_factory=dict)
+    row: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)
+
+    @property
+    def loss_mwh(self) -> float:
+        """Lost behind all ports [MWh]."""
+        return sum(one.loss_mwh for one in self.ports)
+
+
+States = Mapping[str, np.ndarray]
+"""States of one device, many at once: ``(sample,)`` of every field, see `states_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests of one device, many at once.
+
+    Attributes
+    ----------
+    p_mw, q_mvar : injection of each port (sample, port) [MW, Mvar]
+    position : of each position, an index into its labels (sample, position)
+    """
+
+    p_mw: np.ndarray
+    q_mvar: np.ndarray
+    position: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a device did in a step, many times.
+
+    Attributes
+    ----------
+    bus : of each port, on the axis of all buses; `NOWHERE` on the road (sample, port)
+    p_mw, q_mvar : injection (sample, port) [MW, Mvar]
+    position : where its positions stand after the step, or are on the way to (sample, position)
+    stored_mwh : what is stored after the step (sample,) [MWh]
+    money : by name of the cost term (sample,) [currency]
+    """
+
+    bus: np.ndarray
+    p_mw: np.ndarray
+    q_mvar: np.ndarray
+    position: np.ndarray
+    stored_mwh: np.ndarray
+    money: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stateless:
+    """The state of a device that has none."""
