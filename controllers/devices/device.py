@@ -69,6 +69,11 @@ class Device(ABC, Generic[S]):
     costs: ClassVar[Mapping[str, str]] = {}
     name: str
 
+    def __init_subclass__(cls) -> None:
+        # arrays of a kind that it derives from would not do what its own step does
+        if {"step", "move"} & set(vars(cls)) and "step_many" not in vars(cls):
+            cls.step_many = Device.step_many  # type: ignore[method-assign]
+
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
         """Return a device that knows the stations of its plant, if it can be at them."""
         return self

@@ -197,6 +197,18 @@ def test_states_that_are_no_numbers_come_back_as_they_went_in() -> None:
     assert before == {"asked": [(), (1.0,), (1.0,)], "word": [None, "some", None]}
 
 
+class Halved(Battery):
+    """A battery that does half of what is requested."""
+
+    def step(self, state: StoreState, request: Request, now: Now) -> tuple[StoreState, Outcome]:
+        """Do half of it."""
+        return super().step(state, Request((0.5 * request.p_mw[0],), request.q_mvar), now)
+
+
+def test_a_kind_with_a_step_of_its_own_does_not_take_the_arrays_of_the_kind_it_derives_from() -> None:
+    assert_alike(Halved("H", 0, 2, STORE), [StoreState(2.0)] * 2, [Request((0.4,), (0.1,))] * 2, Now(0.5), {})
+
+
 def test_a_request_that_is_not_finite_is_refused_among_many() -> None:
     states, asked = [StoreState(2.0)] * 2, [Request((0.1,), (0.0,)), Request((float("nan"),), (0.0,))]
     with pytest.raises(ValueError, match="P = nan MW"):

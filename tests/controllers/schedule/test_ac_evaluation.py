@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from cases.parts import of_kind, seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import ControllerError, Plan
+from gridferry.controllers.devices import Coupling, Device, Now, Request
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate, evaluate_plan, evaluate_rest
 from gridferry.controllers.schedule.settlement import settled_mw
 from gridferry.networks.admittance import bus_injections
+from gridferry.networks.read_only import own_copy
 
 
 def drawn(sample: Sample, samples: int, steps: int) -> Schedules:
@@ -123,3 +127,29 @@ def test_what_is_out_of_service_gives_nothing_and_what_is_not_known_has_no_flow(
     rest = evaluate_rest(plant, seen, ahead)
     np.testing.assert_array_equal(found.flow.import_mw[0, 0], rest.flow.import_mw[0, 0])
     np.testing.assert_array_equal(np.isnan(found.flow.import_mw[0, 1]), [False, True])
+
+
+class NoPlace(Coupling):
+    """A truck that is more than half full gets no place."""
+
+    def grant(
+        self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
+    ) -> Sequence[Now]:
+        """Unplug it."""
+        return [
+            replace(now, plugged=device.table != "trucks" or state.energy_mwh <= 1.0)
+            for device, state, now in zip(devices, moved, nows, strict=True)
+        ]
+
+
+def test_what_couplings_grant_is_granted_to_each_of_many_schedules() -> None:
+    sample = two_feeders()
+    plant, seen, ahead = own_copy(sample.plant), at_start(sample.plant), look_ahead(sample, 0, 9)
+    vars(plant)["couplings"] = (*sample.plant.couplings, NoPlace())
+    many = drawn(sample, 3, 9)
+    together = evaluate(plant, many, seen, ahead)
+    free = evaluate(sample.plant, many, seen, ahead)
+    for k in range(3):
+        alone = evaluate_plan(plant, Plan(many.p_mw[k], many.q_mvar[k], many.position[k]), seen, ahead)
+        np.testing.assert_allclose(together.energy_mwh[k], alone.energy_mwh[0], rtol=0, atol=1e-12)
+    assert not np.array_equal(together.energy_mwh, free.energy_mwh)
