@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -299,14 +299,33 @@ def step_each(
     series: Mapping[str, np.ndarray],
 ) -> list[tuple[S, Outcome]]:
     """Do the steps of some samples one by one; see `Device.step_many`."""
-    names = device.state_fields
-    rows = zip(*(states[name][samples].tolist() for name in names), strict=True) if names else [()] * len(samples)
-    asked = (one[samples].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position))
     done: list[tuple[S, Outcome]] = []
-    for sample, row, p_mw, q_mvar, position in zip(samples.tolist(), rows, *asked, strict=True):
-        state = device.State(**dict(zip(names, row, strict=True)))
-        request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
+    for sample, state, request in _singles(device, samples, states, requests):
         own = {key: float(values[sample]) for key, values in series.items()}
         its_now = replace(now, series={**now.series, **own}) if own else now
         done += step_all((device,), (), (state,), (request,), (its_now,))
     return done
+
+
+def move_each(
+    device: Device[Any], samples: Int[np.ndarray, " some"], states: States, requests: Requests, now: Now
+) -> States:
+    """Do the first half of the steps of some samples one by one, as `Device.move` does it."""
+    moved = {name: values.copy() for name, values in states.items()}
+    for sample, state, request in _singles(device, samples, states, requests):
+        after = device.move(state, request, now)
+        for name, values in moved.items():
+            values[sample] = getattr(after, name)
+    return moved
+
+
+def _singles(
+    device: Device[S], samples: Int[np.ndarray, " some"], states: States, requests: Requests
+) -> Iterator[tuple[int, S, Request]]:
+    """Samples by their numbers, with the state and the request of each."""
+    names = device.state_fields
+    rows = zip(*(states[name][samples].tolist() for name in names), strict=True) if names else [()] * len(samples)
+    asked = (one[samples].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position))
+    for sample, row, p_mw, q_mvar, position in zip(samples.tolist(), rows, *asked, strict=True):
+        state = device.State(**dict(zip(names, row, strict=True)))
+        yield sample, state, Request(tuple(p_mw), tuple(q_mvar), tuple(position))

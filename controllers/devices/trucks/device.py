@@ -32,6 +32,7 @@ from gridferry.controllers.devices.steps import (
     Requests,
     States,
     Travel,
+    move_each,
 )
 from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
 from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
@@ -238,7 +239,7 @@ class Truck(Device[TruckState]):
             done.loss_mwh,
             done.clips if refused is None else (refused, *done.clips),
         )
-        km, fuel = self._fuel(state, now)
+        km, fuel = self._fuel(state.departed_from, state.station, now)
         labour = self._labour(state, moving, works, now.step_h)
         money = {"wear": done.wear_cost, "fuel": fuel, "labour": labour}
         row = store_row(self.storage, state, after, done, now)
@@ -256,7 +257,10 @@ class Truck(Device[TruckState]):
     def step_many(
         self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
     ) -> tuple[States, Outcomes]:
-        """Drive, install or work many times; those that are to depart do so one by one."""
+        """Drive, install or work many times; those that are to depart do that one by one."""
+        before, leaving = states, np.flatnonzero(requests.position[:, 0] != states["station"])
+        if len(leaving):
+            states = move_each(self, leaving, states, requests, now)
         station, transit, used = states["station"], states["transit_steps"], states["used_today"]
         moving = transit > 0
         p, q = requests.p_mw[:, 0], requests.q_mvar[:, 0]
@@ -273,8 +277,11 @@ class Truck(Device[TruckState]):
             "driving_steps": np.maximum(states["driving_steps"] - 1, 0),
             "trips_today": np.zeros_like(states["trips_today"]) if now.ends_day else states["trips_today"],
             "used_today": np.zeros_like(used) if now.ends_day else used | works,
-            "departed_from": states["departed_from"],
+            "departed_from": np.full(len(p), -1),
         }
+        fuel = np.zeros(len(p))
+        for sample in np.flatnonzero(states["departed_from"] >= 0).tolist():
+            _, fuel[sample] = self._fuel(int(states["departed_from"][sample]), int(station[sample]), now)
         if self.cost.labour is Labour.TRAVEL:
             labour = self.cost.labour_per_h * now.step_h * moving
         else:
@@ -285,10 +292,9 @@ class Truck(Device[TruckState]):
             q_mvar=q[:, None],
             position=station[:, None],
             stored_mwh=done.states["energy_mwh"],
-            money={"wear": done.wear_cost, "fuel": np.zeros(len(p)), "labour": labour},
+            money={"wear": done.wear_cost, "fuel": fuel, "labour": labour},
         )
-        together = done.within & (requests.position[:, 0] == station) & (states["departed_from"] < 0)
-        return with_rest_alone(self, together, (states, requests, now, series), (after, outcomes))
+        return with_rest_alone(self, done.within, (before, requests, now, series), (after, outcomes))
 
     @cached_property
     def _bus(self) -> Int[np.ndarray, " station"]:
@@ -311,12 +317,12 @@ class Truck(Device[TruckState]):
             raise ValueError(f"{self.name}: a trip needs the travel times of the step")
         return now.trips
 
-    def _fuel(self, state: TruckState, now: Now) -> tuple[float, float]:
-        """Kilometres of the trip begun, and what they cost [km, currency]."""
-        if state.departed_from < 0:
+    def _fuel(self, departed_from: int, to: int, now: Now) -> tuple[float, float]:
+        """Kilometres of the trip begun, none where there is none, and what they cost [km, currency]."""
+        if departed_from < 0:
             return 0.0, 0.0
         km = self._travel(now).km
-        own = km[state.departed_from][state.station]
+        own = km[departed_from][to]
         charged = own
         if self.cost.mileage is Mileage.LONGEST_LEG:
             charged = max(km[i][j] for i in self.stations for j in self.stations)
