@@ -185,7 +185,7 @@ def test_batteries_keep_to_the_window_of_the_strings_left(planned) -> None:
     holds = np.ones((6, 3))
     holds[2:, 2] = 0.5
     plan = planned(equipped(case, capacity=holds))
-    store, energy = case[0].storages[2], float(case[1].energy_mwh[2])
+    store, energy = case[0].stores[2].storage, float(case[1].energy_mwh[2])
     for step in range(6):
         p = plan.p_mw[step, 2]
         energy = energy * (0.5 if step == 2 else 1.0) + max(-0.95 * p, 0.0) - max(p, 0.0) / 0.95

@@ -34,7 +34,7 @@ def test_half_the_capacity_is_half_the_window(device: int) -> None:
     holds[3:, device] = 0.5
     case = equipped(trade(0), capacity=holds)
     plan = joint(case, **EXACT)
-    store, p, q = case[0].storages[device], plan.p_mw[:, device], plan.q_mvar[:, device]
+    store, p, q = case[0].stores[device].storage, plan.p_mw[:, device], plan.q_mvar[:, device]
     gain = np.where(p < 0, -store.eta_charge * p, -p / store.eta_discharge) - store.loss_coefficient * np.hypot(p, q)
     energy = case[1].energy_mwh[device]
     for step in range(6):
