@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
-from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.device import Device, move_each
 from gridferry.controllers.devices.ports import Column, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
@@ -32,7 +32,6 @@ from gridferry.controllers.devices.steps import (
     Requests,
     States,
     Travel,
-    move_each,
 )
 from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
 from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
