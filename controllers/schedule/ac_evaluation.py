@@ -152,7 +152,9 @@ def _step_together(
             done.p_mw[:, step, ports], done.q_mvar[:, step, ports] = outcomes.p_mw, outcomes.q_mvar
             done.bus[:, step, ports] = outcomes.bus
             for name, money in outcomes.money.items():
-                done.cost(name)[:, step] += money
+                if name not in done.costs:
+                    done.costs[name] = np.zeros(done.p_mw.shape[:2])
+                done.costs[name][:, step] += money
             if device.stores:
                 done.energy_mwh[:, step + 1, store] = outcomes.stored_mwh
                 store += 1
@@ -209,14 +211,9 @@ class _Done:
         self.bus[sample, step] = [port.bus for port in ports]
         for outcome in outcomes:
             for name, money in outcome.money.items():
-                self.cost(name)[sample, step] += money
-
-    def cost(self, name: str) -> np.ndarray:
-        """Return a cost term."""
-        term = self.costs.get(name)
-        if term is None:
-            term = self.costs[name] = np.zeros(self.p_mw.shape[:2])
-        return term
+                if name not in self.costs:
+                    self.costs[name] = np.zeros(self.p_mw.shape[:2])
+                self.costs[name][sample, step] += money
 
     def note_energy(self, plant: Plant, states: Sequence[Any], sample: int | slice, step: int) -> None:
         """Note what is stored at the start of a step."""
