@@ -122,9 +122,30 @@ def test_a_long_series_is_searched_once_per_state_of_the_roads(tmp_path: Path, m
     volumes = np.tile([0.0, 800.0, 1200.0], 4000)
     steps = roads.transit_steps(roads.on_every_road(volumes), 300)
     assert steps.shape == (12000, 2, 2)
-    assert sorted(searched) == [0.0, 800.0, 1200.0]
+    assert sorted(map(set, searched), key=min) == [{0.0}, {800.0}, {1200.0}]
     np.testing.assert_array_equal(steps[3:6], roads.transit_steps(roads.on_every_road(volumes[:3]), 300))
     assert len(searched) == 3
+
+
+def test_traffic_on_one_road_slows_that_road_alone(tmp_path: Path) -> None:
+    roads = graph(SLOW, tmp_path)
+    free = roads.trips(np.zeros((1, len(roads.road_names))))
+    jammed = np.zeros((len(roads.road_names), len(roads.road_names)))
+    np.fill_diagonal(jammed, 1e5)
+    slower = roads.trips(jammed).minutes - free.minutes
+    assert (slower >= 0.0).all()
+    # a road slows the trips whose fastest path it was on, as far as no other path is as good
+    all_jammed = roads.trips(np.full((1, len(roads.road_names)), 1e5)).minutes - free.minutes
+    assert (slower <= all_jammed + 1e-9).all()
+    assert slower.any()
+    assert not (slower > 0.0).all(axis=(1, 2)).any()
+
+
+def test_the_delay_of_one_trip_of_a_matrix_is_added_to_that_trip_alone() -> None:
+    matrix = DistanceMatrix(("A", "B", "C"), np.array([[0.0, 4.0, 8.0], [4.0, 0.0, 6.0], [8.0, 6.0, 0.0]]), 60.0, 5.0)
+    assert matrix.road_names == ("A-B", "A-C", "B-A", "B-C", "C-A", "C-B")
+    trips = matrix.trips(np.array([[0.0, 7.0, 0.0, 0.0, 0.0, 0.0]])).minutes[0]
+    assert trips.tolist() == [[5.0, 9.0, 20.0], [9.0, 5.0, 11.0], [13.0, 11.0, 5.0]]
 
 
 @pytest.mark.parametrize(
