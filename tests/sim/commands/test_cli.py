@@ -183,14 +183,17 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "kept"), [("SIGINT", 26), ("SIGKILL", 21)])
+@pytest.mark.parametrize(("sent", "kept"), [("SIGINT", range(26, 27)), ("SIGKILL", range(21, 26))])
 def test_run_that_is_stopped_keeps_its_results_and_resumes_to_the_same(gridferry, uninterrupted, tmp_path, sent, kept):
     folder, options, whole = uninterrupted
     (folder / sent).touch()
     stopped = command("run", *options, "--json", cwd=tmp_path)
     (directory,) = (tmp_path / "runs").iterdir()
     with open_results(directory) as results:
-        assert results.execute("SELECT count(*), max(step) FROM step").fetchone() == (kept, kept - 1)
+        steps, last = results.execute("SELECT count(*), max(step) FROM step").fetchone()
+    # a killed run has what was written last, every 7 steps at least, and earlier where they take long
+    assert steps in kept
+    assert last == steps - 1
     if sent == "SIGINT":
         assert stopped.returncode == 3
         assert "--resume" in stopped.stderr

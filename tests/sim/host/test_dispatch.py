@@ -312,8 +312,10 @@ def test_a_previous_plan_that_is_cut_is_predicted_anew() -> None:
     plant = line(v_min_pu=0.9)
     made = decide(Deaf, plant).plan.prediction
     assert made is not None
-    rows = {name: np.repeat(values, 2, axis=0) for name, values in vars(made).items() if name != "energy_mwh"}
-    promised = replace(made, **rows, energy_mwh=np.array([[7.0], [5.0], [3.0]]))
+    plain = {name: values for name, values in vars(made).items() if name not in ("energy_mwh", "costs")}
+    rows = {name: np.repeat(values, 2, axis=0) for name, values in plain.items()}
+    costs = {name: np.repeat(values, 2, axis=0) for name, values in made.costs.items()}
+    promised = replace(made, **rows, costs=costs, energy_mwh=np.array([[7.0], [5.0], [3.0]]))
     previous = replace(powers(plant, 0.0, 2.0), prediction=promised)
     for energy_mwh, left_mwh in ((5.0, 3.0), (2.0, 1.0)):
         dispatch = decide(Failing, plant, previous_plan=previous, energy_mwh=np.array([energy_mwh]))
