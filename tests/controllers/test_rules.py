@@ -23,6 +23,7 @@ from gridferry.controllers.conformance.sample_plants import (
     two_feeders,
 )
 from gridferry.controllers.contract import ControllerError, Observation, Plant, Storage
+from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.rules import Rules
 from gridferry.networks.roads.travel import DistanceMatrix
 
@@ -31,8 +32,9 @@ def published_day() -> Sample:
     """The three-bus case with the profiles of its config."""
     day = pd.read_csv(REPOSITORY / "configs" / "data" / "three_bus_profiles.csv")
     none = np.zeros(len(day))
+    sample = three_bus()
     forecast = forecast_of(
-        plant,
+        sample.plant,
         load_p_mw=np.stack([none, day["p_load_bus2_mw"], day["p_load_bus3_mw"]], axis=1),
         load_q_mvar=np.stack([none, day["q_load_bus2_mvar"], day["q_load_bus3_mvar"]], axis=1),
         generation_mw=day[["p_pv_mw", "p_wind_mw"]].to_numpy(),
@@ -40,7 +42,7 @@ def published_day() -> Sample:
         sell_price=day["sell_price_usd_per_mwh"].to_numpy(),
         congestion=day["traffic_delay_min"].to_numpy(),
     )
-    return replace(three_bus(), day=forecast)
+    return replace(sample, day=forecast)
 
 
 def with_prices(sample: Sample, prices: list[float] | np.ndarray) -> Sample:
@@ -181,7 +183,7 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
     """A battery on prices 0 … 95: the quartiles are 23.75 and 71.25; half full and free at the end of the day."""
     sample = with_prices(two_feeders(), np.r_[np.arange(72.0) + 24, np.arange(48.0) + 24])
     rising = np.arange(96.0)
-    store = seen_as(plant, storages(sample.plant)[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
+    store = replace(storages(sample.plant)[1], energy_mwh=1000.0, soc_end_min=None, loss_coefficient=0.0)
     plant = with_devices(
         sample.plant,
         trucks=(),
@@ -192,8 +194,9 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
         steps=96,
         batteries=(replace(of_kind(sample.plant, "batteries")[0], storage=store),),
     )
-    day = {name: values[:96] for name, values in vars(sample.day).items() if values is not None}
-    sample = Sample("", plant, replace(sample.day, **{**day, "buy_price": rising}))
+    day = first_steps(sample.day, 96)
+    none = np.zeros((96, 0))
+    sample = Sample("", plant, replace(day, buy_price=rising, congestion=none))
     asked = [m.plan.p_mw[0, 0] for m in rehearse(sample, Rules(plant, Rules.Settings()), 96)]
     assert asked == pytest.approx([-0.4] * 24 + [0.0] * 48 + [0.4] * 24)
     moderate = Rules(plant, Rules.Settings(moderate=True))
@@ -259,7 +262,7 @@ def test_what_is_not_finite_is_a_controller_error(what: str) -> None:
     elif what == "load":
         forecast = replace(forecast, load_p_mw=np.full((144, 3), np.nan))
     else:
-        observation = seen_as(plant, observation, energy_mwh=np.array([np.nan]))
+        observation = seen_as(sample.plant, observation, energy_mwh=np.array([np.nan]))
     with pytest.raises(ControllerError, match="not finite"):
         Rules(sample.plant, Rules.Settings()).plan(observation, forecast)
 
