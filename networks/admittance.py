@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.feeder import Feeder
@@ -125,6 +125,13 @@ def bus_injections(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Comp
 
 def supplied_mw(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Float[np.ndarray, "*batch"]:
     """Active power that the slack bus injects at voltages ``v`` [pu], with the supply from above [MW]."""
-    at_slack = admittance(feeder).bus[feeder.slack].tocoo()
-    current = v[..., at_slack.col] @ at_slack.data
+    buses, admittances = _at_slack(feeder)
+    current = v[..., buses] @ admittances
     return feeder.base_mva * (v[..., feeder.slack] * current.conj()).real
+
+
+@lru_cache(maxsize=64)
+def _at_slack(feeder: Feeder) -> tuple[Int[np.ndarray, " near"], Complex[np.ndarray, " near"]]:
+    """Buses that the current of the slack bus depends on, and the admittances to them [pu]."""
+    row = admittance(feeder).bus[feeder.slack].tocoo()
+    return row.col, row.data
