@@ -83,6 +83,10 @@ class Limits:
     meaning: str = ""
     way: str = "correct it or give another scale"
 
+    def holds(self, value: float) -> bool:
+        """Whether a value is within."""
+        return (value > self.lowest if self.above else value >= self.lowest) and value <= self.highest
+
     @property
     def outside(self) -> str:
         """What a value outside is."""

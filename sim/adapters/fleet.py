@@ -187,16 +187,26 @@ class FleetSimulator(mosaik_api_v3.Simulator):
 
 
 def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapping[str, float]]:
-    """Return what surrounds each device; refuses unknown devices and keys, and values that are no numbers."""
+    """Return what surrounds each device.
+
+    Raises
+    ------
+    ValueError
+        for devices and keys that there are not, and for values that are no numbers or outside the limits of a series.
+    """
     known = {device.key: device.series for device in plant.devices}
-    wrong = [
-        f"{device}.{key} = {value!r}"
-        for device, values in given.items()
-        for key, value in values.items()
-        if key not in known.get(device, {}) or not isinstance(value, (int, float)) or not math.isfinite(value)
-    ]
+    wrong: list[str] = []
+    for device, values in given.items():
+        for key, value in values.items():
+            series = known.get(device, {}).get(key)
+            if series is None:
+                wrong.append(f"{device}.{key}: no such series")
+            elif not isinstance(value, (int, float)) or not math.isfinite(value):
+                wrong.append(f"{device}.{key} = {value!r} is no number")
+            elif not series.limits.holds(value):
+                wrong.append(f"{device}.{key} = {value:g} is {series.limits.outside}")
     if wrong:
-        raise ValueError(f"series of no device of the case, or no numbers: {', '.join(wrong)}")
+        raise ValueError(f"series of the devices: {'; '.join(wrong)}")
     return [given.get(device.key, NOTHING) for device in plant.devices]
 
 

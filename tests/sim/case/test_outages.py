@@ -229,6 +229,9 @@ def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path
         ("batteries.bess9", "availability", 1.0),
         ("batteries.bess1", "speed", 1.0),
         ("links.mvdc1", "availability", float("nan")),
+        ("links.mvdc1", "availability", 1.5),
+        ("batteries.bess1", "capacity", 0.0),
+        ("generators.dn1-pv1", "p_mw", -0.1),
     ):
         with pytest.raises(ValueError, match=f"{device}.{key}"):
             fleet.step(1800, {made["eid"]: around | {"series": {"X-0": {device: {key: wrong}}}}}, 0)
