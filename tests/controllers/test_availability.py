@@ -16,9 +16,9 @@ from cases.parts import seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, read_only, two_feeders
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, Storage
 from gridferry.controllers.devices import Stateless
-from gridferry.controllers.devices import store_block as stores
 from gridferry.controllers.devices.links.block import link_power
 from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.devices.stores import block as stores
 from gridferry.controllers.mess_exact import MessExact, MessExactSettings
 from gridferry.controllers.model.dispatch_model import block_of
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings

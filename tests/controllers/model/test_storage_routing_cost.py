@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gridferry.controllers.contract import Storage
-from gridferry.controllers.devices import store_block as stores
 from gridferry.controllers.devices.planning import routing
+from gridferry.controllers.devices.stores import block as stores
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.controllers.devices.trucks.device import TruckCost
 from gridferry.controllers.devices.trucks.driving import charged_km, driving_cost

@@ -14,7 +14,7 @@ from cases.dispatch import dispatch_model
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices import NOWHERE, Now, Travel
-from gridferry.controllers.devices import storage as battery
+from gridferry.controllers.devices.stores import storage as battery
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 from gridferry.controllers.model import plan as reading
