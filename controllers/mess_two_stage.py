@@ -41,7 +41,6 @@ from gridferry.controllers.model.solution import (
     within_violation,
 )
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
@@ -152,7 +151,7 @@ class MessTwoStage(Controller):
             previous.q_mvar[None, 1 : left + 1],
         )
         outcome = SolverOutcome(termination=Termination.CONTINUED, notes=(Note(NoteKind.CONTINUES, float(planned_at)),))
-        return self._read(repair, rest, observation, ahead, outcome, planned_at)
+        return self._read(repair, rest, outcome, planned_at)
 
     # --------------------------------------------------------------------------------------------------- planning
 
@@ -172,7 +171,7 @@ class MessTwoStage(Controller):
             termination=first.termination,
             notes=notes,
         )
-        return self._read(repair, schedule, observation, forecast, outcome, observation.step)
+        return self._read(repair, schedule, outcome, observation.step)
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
         """Decide stations and power as if a move took no time; violate limits only where nothing else is left.
@@ -287,14 +286,12 @@ class MessTwoStage(Controller):
         self,
         repair: ScheduleRepair,
         given: RepairedSchedules,
-        observation: Observation,
-        forecast: Forecast,
         outcome: SolverOutcome,
         planned_at: int,
     ) -> Plan:
         """Turn a schedule into a plan, and evaluate that."""
-        found = evaluate(self.plant, given, observation, forecast)
-        _, violation = repair.fitness(given)
+        found = repair.evaluate(given)
+        violation = repair.violation(given, found)
         objective = float(found.cost.sum())
         violated = (Note(NoteKind.VIOLATED_TOTAL, float(violation[0])),) if violation[0] > 0 else ()
         bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN

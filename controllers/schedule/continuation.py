@@ -8,7 +8,6 @@ from typing import Any
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Termination
 from gridferry.controllers.model.ahead import SocAtHorizon
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.schedule.ac_evaluation import evaluate
 from gridferry.controllers.schedule.repair import ScheduleRepair
 
 
@@ -35,10 +34,9 @@ def continued(
     left = min(previous.steps - 1, forecast.steps)
     ahead = first_steps(forecast, left)
     rows = slice(1, left + 1)
-    rest = ScheduleRepair(plant, observation, ahead, soc_at_horizon).repair(
-        previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows]
-    )
-    found = evaluate(plant, rest, observation, ahead)
+    repair = ScheduleRepair(plant, observation, ahead, soc_at_horizon)
+    rest = repair.repair(previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
+    found = repair.evaluate(rest)
     return Plan(
         p_mw=rest.p_mw[0],
         q_mvar=rest.q_mvar[0],

@@ -16,10 +16,10 @@ from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.schedule import itinerary
-from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate
+from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
 from gridferry.controllers.schedule.ac_flow import AcFlow
 from gridferry.controllers.schedule.itinerary import Itinerary
-from gridferry.controllers.schedule.storage_limits import StoreState, keep_limits
+from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
 
 _V_TOLERANCE_PU = 5e-7
 """a voltage outside its limits by less is inside: solvers and AC flows agree to less than this [pu]"""
@@ -66,7 +66,7 @@ class ScheduleRepair:
         self._stores = [
             (
                 number,
-                StoreState(
+                StoreAhead(
                     store,
                     float(observation.states[number].energy_mwh),
                     float(observation.states[number].cycles_today),
@@ -130,11 +130,19 @@ class ScheduleRepair:
         Cost is infinite where a power flow has no solution. Violations are summed over the steps, the largest voltage
         and the largest relative current of each [pu]; of energy due, as a share of the rated energy.
         """
-        rated = min((state.store.energy_mwh for _, state in self._stores), default=1.0)
-        violation = np.where(given.short_mwh > 1e-9 * rated, given.short_mwh / rated, 0.0)
-        found = evaluate(self._plant, given, self._observation, self._forecast)
+        found = self.evaluate(given)
         cost = np.where(found.flow.converged.all(axis=-1), found.cost, np.inf).sum(axis=1)
-        return cost, violation + limit_violation(found.flow, self._v_margin_pu).sum(axis=1)
+        return cost, self.violation(given, found)
+
+    def evaluate(self, given: RepairedSchedules) -> Evaluation:
+        """Evaluate schedules from the measured state under the forecast."""
+        return evaluate(self._plant, given, self._observation, self._forecast)
+
+    def violation(self, given: RepairedSchedules, found: Evaluation) -> Float[np.ndarray, " sample"]:
+        """Return the violation of limits of the grid and of energy due by evaluated schedules; see `fitness`."""
+        rated = min((state.store.energy_mwh for _, state in self._stores), default=1.0)
+        short = np.where(given.short_mwh > 1e-9 * rated, given.short_mwh / rated, 0.0)
+        return short + limit_violation(found.flow, self._v_margin_pu).sum(axis=1)
 
 
 def limit_violation(flow: AcFlow, v_margin_pu: float = 0.0) -> Float[np.ndarray, "sample horizon"]:

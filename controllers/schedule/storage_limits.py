@@ -22,7 +22,7 @@ _MANY_CYCLES = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class StoreState:
+class StoreAhead:
     """A store at the start of the horizon, and what is due of it.
 
     Attributes
@@ -56,7 +56,7 @@ class Kept:
 
 
 def keep_limits(
-    state: StoreState,
+    state: StoreAhead,
     p_mw: Float[np.ndarray, "row horizon"],
     q_mvar: Float[np.ndarray, "row horizon"],
     present: Bool[np.ndarray, "row horizon"],
@@ -147,7 +147,7 @@ def _budget(store: Storage, cycles: float) -> float:
 
 
 def _needed(
-    state: StoreState, present: Bool[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
+    state: StoreAhead, present: Bool[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
 ) -> Float[np.ndarray, "row horizon+1"]:
     """Least energy at the start of every step from which what is due can still be charged; -inf where all can."""
     store, horizon = state.store, len(day)

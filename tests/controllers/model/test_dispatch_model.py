@@ -34,7 +34,7 @@ from gridferry.controllers.model.objective import ModelOptions, stands_still, st
 from gridferry.controllers.model.solution import minimise_violation, solve_dispatch, solve_power
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
-from gridferry.controllers.solve import Problem, SolveOptions, solve
+from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, solve
 
 # ---------------------------------------------------------------------------------------------------------------- kinds
 
@@ -190,7 +190,7 @@ def lowest_largest_violation(case: Case) -> float:
         stays = dispatch(case, options=ModelOptions(), limits=moved).on_positions(np.zeros((6, 1), dtype=np.int64))
         try:
             solve_dispatch(stays)
-        except Exception:
+        except (InfeasibleError, SolverTroubleError):
             outside = middle
         else:
             inside = middle

@@ -22,7 +22,7 @@ from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.ac_evaluation import evaluate, evaluate_rest
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods, periods
 from gridferry.controllers.schedule.repair import ScheduleRepair
-from gridferry.controllers.schedule.storage_limits import StoreState, keep_limits
+from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
 from gridferry.controllers.solve import SolveOptions, solve
 
@@ -56,7 +56,7 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
     due = {12: 0.5 * store.energy_mwh, horizon: 0.6 * store.energy_mwh}
     p, q = rng.normal(0.0, 1.5, (2, 3, horizon))
     present = rng.random((3, horizon)) < 0.8
-    kept = keep_limits(StoreState(store, start, cycles, due), p, q, present, day, STEP_H)
+    kept = keep_limits(StoreAhead(store, start, cycles, due), p, q, present, day, STEP_H)
     for row in range(3):
         state = battery.StoreState(start, cycles)
         for step in range(horizon):
@@ -69,7 +69,7 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
         assert (kept.q_mvar[row, ~present[row]] == 0).all()
         missed = max(least - kept.energy_mwh[row, at] for at, least in due.items())
         assert kept.short_mwh[row] == pytest.approx(max(missed, 0.0), abs=1e-12)
-    again = keep_limits(StoreState(store, start, cycles, due), kept.p_mw, kept.q_mvar, present, day, STEP_H)
+    again = keep_limits(StoreAhead(store, start, cycles, due), kept.p_mw, kept.q_mvar, present, day, STEP_H)
     np.testing.assert_allclose(again.p_mw, kept.p_mw, atol=1e-9)
 
 
@@ -82,7 +82,7 @@ def test_energy_due_is_missed_only_where_charging_all_day_would_miss_it(seed: in
     due = float(rng.uniform(0.3, 0.9)) * store.energy_mwh
     present = rng.random((4, horizon)) < 0.4
     kept = keep_limits(
-        StoreState(store, start, cycles, {horizon: due}),
+        StoreAhead(store, start, cycles, {horizon: due}),
         rng.normal(0.0, 1.5, (4, horizon)),
         np.zeros((4, horizon)),
         present,
