@@ -6,7 +6,7 @@ that come true, what is predicted of the first step is what the record will say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
-from gridferry.controllers.devices import NOTHING, Now, Outcome, Requests, states_of, step_all
+from gridferry.controllers.devices import NOTHING, Act, Now, Outcome, Requests, Stateless, rest, states_of, step_all
 from gridferry.controllers.plans.first_step import Around, requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
@@ -87,26 +87,59 @@ class Evaluation:
                 )
 
 
-def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
-    """Have the devices do schedules from what is observed under what is forecast, and solve AC for all steps.
+class ScheduleEvaluator:
+    """Has the devices do schedules from what is observed under what is forecast, and solves AC for all steps.
 
     What is not known of what surrounds a device makes its power and its energy, and with them the flow, NaN.
+
+    Parameters
+    ----------
+    steps : most steps of a schedule; as far as the forecast looks ahead where not given
     """
-    steps = schedules.p_mw.shape[1]
-    done = _Done.empty(plant, len(schedules.p_mw), steps)
-    around = surroundings(plant, observation.step, forecast, steps)
-    finite = np.isfinite(schedules.p_mw).all() and np.isfinite(schedules.q_mvar).all()
-    if len(schedules.p_mw) > 1 and finite and all(one.says_the_same for one in plant.couplings):
-        _step_together(plant, schedules, observation.states, around, done)
-    else:
-        _step_alone(plant, schedules, observation.states, around, done)
-    known = _known(plant, forecast, steps)
-    done.p_mw[:, ~known] = np.nan
-    for number, device in enumerate(plant.stores):
-        done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
-    flow = ac_flow(plant, *_net_injections(plant, forecast, done))
-    costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
-    return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+
+    def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, steps: int | None = None):
+        self._plant, self._states, self._forecast = plant, observation.states, forecast
+        self._around = surroundings(plant, observation.step, forecast, forecast.steps if steps is None else steps)
+        self._together = all(one.says_the_same for one in plant.couplings)
+
+    @cached_property
+    def _whatever_requested(self) -> dict[int, list[Outcome]]:
+        """Outcomes of every step of the devices that only follow a profile, by their number."""
+        return {
+            number: [
+                step_all([device], [], [state], [rest(device, state)], [nows[number]])[0][1] for nows, _ in self._around
+            ]
+            for number, (device, state) in enumerate(zip(self._plant.devices, self._states, strict=True))
+            if device.State is Stateless
+            and not device.stores
+            and not device.positions
+            and all(port.act is Act.FOLLOWS for port in device.ports)
+        }
+
+    def evaluate(self, schedules: Schedules) -> Evaluation:
+        """Evaluate schedules."""
+        plant, forecast, steps = self._plant, self._forecast, schedules.p_mw.shape[1]
+        done = _Done.empty(plant, len(schedules.p_mw), steps)
+        around = self._around[:steps]
+        finite = np.isfinite(schedules.p_mw).all() and np.isfinite(schedules.q_mvar).all()
+        if len(schedules.p_mw) > 1 and finite and self._together:
+            for number, outcomes in self._whatever_requested.items():
+                done.note_for_all(plant.port_columns[number], outcomes[:steps])
+            _step_together(plant, schedules, self._states, around, done, set(self._whatever_requested))
+        else:
+            _step_alone(plant, schedules, self._states, around, done)
+        known = _known(plant, forecast, steps)
+        done.p_mw[:, ~known] = np.nan
+        for number, device in enumerate(plant.stores):
+            done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
+        flow = ac_flow(plant, *_net_injections(plant, forecast, done))
+        costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
+        return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+
+
+def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
+    """Evaluate schedules once; see `ScheduleEvaluator`."""
+    return ScheduleEvaluator(plant, observation, forecast, schedules.p_mw.shape[1]).evaluate(schedules)
 
 
 def _step_alone(
@@ -127,9 +160,14 @@ def _step_alone(
 
 
 def _step_together(
-    plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
+    plant: Plant,
+    schedules: Schedules,
+    start: Sequence[Any],
+    around: list[tuple[list[Now], Around]],
+    done: _Done,
+    noted: Set[int],
 ) -> None:
-    """Have the devices do all schedules step by step, and note what they did."""
+    """Have the devices do all schedules step by step, and note what they did; that of some is noted already."""
     devices, samples = plant.devices, len(schedules.p_mw)
     states = [states_of(device, [state] * samples) for device, state in zip(devices, start, strict=True)]
     at = [np.array(device.at(state), dtype=np.int64) for device, state in zip(devices, start, strict=True)]
@@ -146,6 +184,8 @@ def _step_together(
             told = coupling.inform_many(devices, changing, told, values)
         store = 0
         for number, device in enumerate(devices):
+            if number in noted:
+                continue
             states[number], outcomes = device.step_many(states[number], requests[number], told[number], NOTHING)
             at[number] = outcomes.position
             ports = plant.port_columns[number]
@@ -214,6 +254,15 @@ class _Done:
                 if name not in self.costs:
                     self.costs[name] = np.zeros(self.p_mw.shape[:2])
                 self.costs[name][sample, step] += money
+
+    def note_for_all(self, ports: slice, outcomes: Sequence[Outcome]) -> None:
+        """Note what a device did in every step, the same in all samples."""
+        self.p_mw[:, :, ports] = [[port.p_mw for port in one.ports] for one in outcomes]
+        self.q_mvar[:, :, ports] = [[port.q_mvar for port in one.ports] for one in outcomes]
+        self.bus[:, :, ports] = [[port.bus for port in one.ports] for one in outcomes]
+        for name in dict.fromkeys(name for one in outcomes for name in one.money):
+            term = self.costs.setdefault(name, np.zeros(self.p_mw.shape[:2]))
+            term += [one.money.get(name, 0.0) for one in outcomes]
 
     def note_energy(self, plant: Plant, states: Sequence[Any], sample: int | slice, step: int) -> None:
         """Note what is stored at the start of a step."""

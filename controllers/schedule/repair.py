@@ -16,7 +16,7 @@ from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.schedule import itinerary
-from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
+from gridferry.controllers.schedule.ac_evaluation import Evaluation, ScheduleEvaluator, Schedules
 from gridferry.controllers.schedule.ac_flow import AcFlow
 from gridferry.controllers.schedule.itinerary import Itinerary
 from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
@@ -59,7 +59,7 @@ class ScheduleRepair:
         soc_at_horizon: SocAtHorizon,
         v_margin_pu: float = 0.0,
     ):
-        self._plant, self._observation, self._forecast = plant, observation, forecast
+        self._plant, self._observation = plant, observation
         self._v_margin_pu = v_margin_pu
         self.day = plant.days_from(observation.step, forecast.steps)
         ends, soc_at_end = day_ends(plant, observation.step, forecast.steps, soc_at_horizon)
@@ -76,6 +76,7 @@ class ScheduleRepair:
             for number, device in enumerate(plant.devices)
             if (store := storage_of(device)) is not None
         ]
+        self._evaluator = ScheduleEvaluator(plant, observation, forecast)
         if plant.roads is not None:
             self._transit = plant.roads.transit_steps(forecast.congestion, plant.step_s)
 
@@ -136,7 +137,7 @@ class ScheduleRepair:
 
     def evaluate(self, given: RepairedSchedules) -> Evaluation:
         """Evaluate schedules from the measured state under the forecast."""
-        return evaluate(self._plant, given, self._observation, self._forecast)
+        return self._evaluator.evaluate(given)
 
     def violation(self, given: RepairedSchedules, found: Evaluation) -> Float[np.ndarray, " sample"]:
         """Return the violation of limits of the grid and of energy due by evaluated schedules; see `fitness`."""
