@@ -7,14 +7,12 @@ profiles → controller → fleet → grid → recorder          within a step
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import mosaik
-from loguru import logger
 from mosaik_api_v3.connection import RemoteException
 
 from gridferry.networks.catalog import CATALOGUE
@@ -24,6 +22,13 @@ from gridferry.sim.adapters.grid import GRID_RESULTS
 from gridferry.sim.case.case import Case
 from gridferry.sim.config.schema import NetworkConfig, SimulatorConfig
 from gridferry.sim.host.host import ControllerStoppedError
+from gridferry.sim.loop.connections import (
+    close_connections,
+    end_tasks,
+    remote_errors,
+    starter,
+    watch_connections,
+)
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.records import Recorder
 
@@ -87,58 +92,31 @@ def simulate(
         "Controller": config.simulators.controller,
     }
     seen = _Progress(start.step, progress)
-    with _remote_errors(any(one.connect for one in remote.values())) as errors:
+    starters = {name: starter(_SIMULATORS[name], remote.get(name)) for name in _SIMULATORS}
+    with remote_errors(any(one.connect for one in remote.values())) as errors:
         try:
-            with mosaik.World(
-                {name: _where(name, remote.get(name)) for name in _SIMULATORS},
-                skip_greetings=True,
-                configure_logging=False,
-            ) as world:
-                _assemble(world, case, recorder, start, clip, seen, remote)
-                watch = world.loop.create_task(_watch_connections(world))
+            with mosaik.World(starters, skip_greetings=True, configure_logging=False) as world:
                 try:
-                    world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
+                    _assemble(world, case, recorder, start, clip, seen, remote)
+                    watch = world.loop.create_task(watch_connections(world))
+                    try:
+                        world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
+                    finally:
+                        watch.cancel()
+                        end_tasks(world)
                 finally:
-                    watch.cancel()
-                    _end_tasks(world)
-        except (Exception, asyncio.CancelledError) as error:
+                    close_connections(world, starters)
+        except (
+            Exception,
+            asyncio.CancelledError,
+            SystemExit,
+        ) as error:
+            # mosaik exits the process when a simulator hangs at its start
             raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
     if seen.steps != until_step:
         # mosaik logs the failure of a remote simulator and returns as if all were well
         said = "; ".join(errors) or "a simulator closed its connection"
         raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {said}")
-
-
-async def _watch_connections(world: mosaik.World) -> None:
-    """End the run when the connection to a remote simulator breaks; mosaik would wait for its answer forever."""
-    readers = _tasks(world, "Reader task for ")
-    if not readers:
-        return
-    ended, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
-    for reader in ended:
-        reader.exception()  # how the connection broke is of no interest, and asyncio wants it looked at
-    for runner in _tasks(world, "Runner for "):
-        runner.cancel()
-    # mosaik's shutdown would fail over a connection that is no longer there, and leave the other simulators running
-    proxies = world._async_world._proxies
-    for sid, proxy in list(proxies.items()):
-        if getattr(getattr(proxy, "_channel", None), "_receiver_task", None) in ended:
-            del proxies[sid]
-            for listener in _tasks(world, f"handle remote requests for {sid}"):
-                listener.cancel()
-
-
-def _tasks(world: mosaik.World, prefix: str) -> list[asyncio.Task[None]]:
-    """Return the tasks of the world's loop that mosaik named so."""
-    return [task for task in asyncio.all_tasks(world.loop) if task.get_name().startswith(prefix)]
-
-
-def _end_tasks(world: mosaik.World) -> None:
-    """End what a failed run left waiting; mosaik leaves the other simulators' tasks to the garbage collector."""
-    waiting = _tasks(world, "Runner for ")
-    for task in waiting:
-        task.cancel()
-    world.loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
 class _Progress:
@@ -152,12 +130,6 @@ class _Progress:
         self.steps = live.step
         if self._then is not None:
             self._then(live)
-
-
-def _where(name: str, remote: SimulatorConfig | None) -> dict[str, str]:
-    if remote is not None and remote.connect:
-        return {"connect": remote.connect}
-    return {"python": _SIMULATORS[name]}
 
 
 def _assemble(
@@ -259,7 +231,15 @@ def _of_type(entity: Any, *types: str) -> list[Any]:
 def _expected(error: BaseException) -> bool:
     """Whether an exception says that a controller, a file or a remote simulator failed, not that the code is wrong."""
     from_mosaik = type(error).__module__.partition(".")[0] in ("mosaik", "mosaik_api_v3", "asyncio")
-    known = (ControllerStoppedError, InputError, OSError, EOFError, duckdb.IOException, duckdb.OutOfMemoryException)
+    known = (
+        SystemExit,
+        ControllerStoppedError,
+        InputError,
+        OSError,
+        EOFError,
+        duckdb.IOException,
+        duckdb.OutOfMemoryException,
+    )
     return from_mosaik or isinstance(error, known)
 
 
@@ -271,19 +251,3 @@ def _reason(error: BaseException, errors: list[str]) -> str:
     else:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return "; ".join([said, *errors])
-
-
-@contextmanager
-def _remote_errors(listen: bool) -> Iterator[list[str]]:
-    """Collect what mosaik logs as errors, which is all it does about an exception in a remote simulator."""
-    errors: list[str] = []
-    if not listen:
-        yield errors
-        return
-    logger.enable("mosaik")
-    handler = logger.add(lambda message: errors.append(message.record["message"]), level="ERROR", filter="mosaik")
-    try:
-        yield errors
-    finally:
-        logger.remove(handler)
-        logger.disable("mosaik")

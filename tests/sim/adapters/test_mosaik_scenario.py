@@ -1,5 +1,6 @@
 """Our grid simulator in a plain mosaik scenario, beside others' simulators."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def remote():
         return process
 
     yield start
+    gc.collect()  # a connection that was left open is reported here, not in whatever test comes later
     for process in processes:
         process.kill()
         process.wait()
