@@ -8,6 +8,7 @@ line the iteration contracts up to the point of voltage collapse, ``|Z s| < |v|Â
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,8 @@ from gridferry.networks.feeder import Feeder
 _ROWS = 2048
 """Operating points taken together; keeps the work arrays in the cache and bounds memory."""
 
+_TINY = np.finfo(float).tiny
+
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
@@ -27,7 +30,7 @@ class _Reduced:
 
     away: np.ndarray
     no_load: np.ndarray
-    z: np.ndarray
+    z_transposed: np.ndarray
 
 
 @lru_cache(maxsize=64)
@@ -35,7 +38,7 @@ def _reduced(feeder: Feeder) -> _Reduced:
     y = admittance(feeder).bus.toarray()
     away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
     z = np.linalg.inv(y[np.ix_(away, away)])
-    return _Reduced(away=away, no_load=-z @ y[away, feeder.slack] * feeder.slack_v_pu, z=z)
+    return _Reduced(away=away, no_load=-z @ y[away, feeder.slack] * feeder.slack_v_pu, z_transposed=z.T)
 
 
 def no_load_voltages(feeder: Feeder) -> Complex[np.ndarray, " bus"]:
@@ -67,35 +70,41 @@ def solve_sweep(
     """
     reduced = _reduced(feeder)
     batch = p_inj_mw.shape[:-1]
-    v = np.full((int(np.prod(batch)), feeder.n_bus), complex(np.nan, np.nan))
+    v = np.full((math.prod(batch), feeder.n_bus), complex(np.nan, np.nan))
     s = ((p_inj_mw + 1j * q_inj_mvar) / feeder.base_mva).reshape(v.shape)
+    converged = np.zeros(len(v), dtype=bool)
     for start in range(0, len(v), _ROWS):
         rows = slice(start, start + _ROWS)
-        away, converged = _iterate(reduced, s[rows][:, reduced.away], tolerance_pu, max_passes)
-        solved = start + np.flatnonzero(converged)
-        v[np.ix_(solved, reduced.away)] = away[converged]
-        v[solved, feeder.slack] = feeder.slack_v_pu
-    return v.reshape(*batch, feeder.n_bus), np.isfinite(v[:, feeder.slack]).reshape(batch)
+        v[rows, reduced.away], converged[rows] = _iterate(reduced, s[rows, reduced.away], tolerance_pu, max_passes)
+    v[converged, feeder.slack] = feeder.slack_v_pu
+    return v.reshape(*batch, feeder.n_bus), converged.reshape(batch)
 
 
 def _iterate(
     reduced: _Reduced, s: np.ndarray, tolerance_pu: float, max_passes: int
 ) -> tuple[Complex[np.ndarray, "row away"], Bool[np.ndarray, " row"]]:
-    """Repeat the pass on the rows still moving; the error left is the step times ``ratio / (1 - ratio)``."""
-    result = np.broadcast_to(reduced.no_load, s.shape).copy()
+    """Repeat the pass on the rows still moving; the error left is the step times ``ratio / (1 - ratio)``.
+
+    Rows that do not converge are NaN.
+    """
+    result = np.full(s.shape, complex(np.nan, np.nan))
     converged = np.zeros(len(s), dtype=bool)
     active = np.flatnonzero(np.isfinite(s).all(axis=1))
-    v, s, last_step = result[active], s[active], np.zeros(active.size)
-    for _ in range(max_passes):
-        if active.size == 0:
-            break
-        with np.errstate(all="ignore"):  # rows that run away are dropped below
-            v_next = reduced.no_load + (s / v).conj() @ reduced.z.T
+    s, v, last_step = s[active], reduced.no_load, np.full(active.size, _TINY)
+    with np.errstate(all="ignore"):  # rows that run away are dropped below
+        for _ in range(max_passes):
+            if active.size == 0:
+                break
+            current = s / v
+            v_next = np.conjugate(current, out=current) @ reduced.z_transposed
+            v_next += reduced.no_load
             step = np.abs(v_next - v).max(axis=1, initial=0.0)
-            ratio = np.minimum(step / np.maximum(last_step, np.finfo(float).tiny), 0.999)
+            ratio = np.minimum(step / last_step, 0.999)
             done = step * ratio <= tolerance_pu * (1.0 - ratio)
-        result[active[done]] = v_next[done]
-        converged[active[done]] = True
-        going = ~done & np.isfinite(step)
-        active, v, s, last_step = active[going], v_next[going], s[going], step[going]
+            v, last_step = v_next, np.maximum(step, _TINY)
+            going = ~done & np.isfinite(step)
+            if not going.all():
+                result[active[done]] = v[done]
+                converged[active[done]] = True
+                active, v, s, last_step = active[going], v[going], s[going], last_step[going]
     return result, converged

@@ -75,9 +75,10 @@ class PandapowerEngine:
         return solved
 
     def _load(self, p_mw: Float[np.ndarray, " bus"], q_mvar: Float[np.ndarray, " bus"]) -> None:
+        # into the arrays below the table; assigning a column takes ten times as long
         load = self._net.load
-        load["p_mw"] = p_mw
-        load["q_mvar"] = q_mvar
+        load["p_mw"].values[:] = p_mw
+        load["q_mvar"].values[:] = q_mvar
 
     def _runpp(self, **options: object) -> bool:
         # when recycling, the options of the first solve (tolerance, iterations, voltages only) stay in force
