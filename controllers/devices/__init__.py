@@ -16,7 +16,7 @@ from gridferry.controllers.devices.config_parts import (
     Positive,
     Profile,
 )
-from gridferry.controllers.devices.device import NOTHING, Coupling, Device, rest, states_of, step_all
+from gridferry.controllers.devices.device import NOTHING, Coupling, Device, rest, step_all
 from gridferry.controllers.devices.ports import ANY, MAGNITUDE, SHARE, Act, Column, Limits, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.states import states_of_json, states_to_json
@@ -30,7 +30,6 @@ from gridferry.controllers.devices.steps import (
     Request,
     Requests,
     Stateless,
-    States,
     Travel,
 )
 from gridferry.controllers.devices.stores.storage import Storage
@@ -69,12 +68,10 @@ __all__ = [
     "Series",
     "Site",
     "Stateless",
-    "States",
     "Station",
     "Storage",
     "Travel",
     "rest",
-    "states_of",
     "states_of_json",
     "states_to_json",
     "step_all",

@@ -47,28 +47,31 @@ class RoadTrips(Coupling):
     ) -> Sequence[Now]:
         """Give the trips of this step to those whose position with routes is to change."""
         changing = [
-            request.position != device.at(state)
+            device if request.position != device.at(state) else None
             for device, state, request in zip(devices, states, requests, strict=True)
         ]
-        return self.inform_many(devices, changing, nows, around)
+        return self._told(changing, nows, around)
 
-    def inform_many(
-        self,
-        devices: Sequence[Device[Any]],
-        changing: Sequence[bool],
-        nows: Sequence[Now],
-        around: Mapping[str, Sequence[float]],
+    def inform_all(
+        self, devices: Sequence[Device[Any]], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
     ) -> Sequence[Now]:
-        """Give the trips of this step to those whose position with routes is to change in any sample."""
+        """Give the trips of this step to all that have a position with routes."""
+        return self._told(devices, nows, around)
+
+    def _told(
+        self, devices: Sequence[Device[Any] | None], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
+    ) -> Sequence[Now]:
         leaving = [
-            i for i, device in enumerate(devices) if changing[i] and any(one.with_routes for one in device.positions)
+            (number, device)
+            for number, device in enumerate(devices)
+            if device is not None and any(one.with_routes for one in device.positions)
         ]
         if not leaving:
             return nows
         if "congestion" not in around:
-            raise ValueError(f"{devices[leaving[0]].name}: a trip needs the congestion of the roads; connect it")
+            raise ValueError(f"{leaving[0][1].name}: a trip needs the congestion of the roads; connect it")
         travel = travel_under(self.roads, tuple(around["congestion"]), self.step_s)
         told = list(nows)
-        for i in leaving:
-            told[i] = replace(told[i], trips=travel)
+        for number, _ in leaving:
+            told[number] = replace(told[number], trips=travel)
         return told

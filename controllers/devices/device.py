@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -29,7 +29,7 @@ from gridferry.controllers.devices.config_parts import DeviceConfig
 from gridferry.controllers.devices.ports import Column, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
-from gridferry.controllers.devices.steps import Now, Outcome, Outcomes, Request, Requests, Stateless, States
+from gridferry.controllers.devices.steps import Now, Outcome, Outcomes, Request, Requests, Stateless
 
 S = TypeVar("S")
 """A kind's state: a frozen dataclass of JSON values."""
@@ -71,8 +71,8 @@ class Device(ABC, Generic[S]):
 
     def __init_subclass__(cls) -> None:
         # arrays of a kind that it derives from would not do what its own step does
-        if {"step", "move"} & set(vars(cls)) and "step_many" not in vars(cls):
-            cls.step_many = Device.step_many  # type: ignore[method-assign]
+        if {"step", "move"} & set(vars(cls)) and "simulate_many" not in vars(cls):
+            cls.simulate_many = Device.simulate_many  # type: ignore[method-assign]
 
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
         """Return a device that knows the stations of its plant, if it can be at them."""
@@ -140,20 +140,19 @@ class Device(ABC, Generic[S]):
         """What is stored [MWh]."""
         return 0.0
 
-    def step_many(
-        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
-    ) -> tuple[States, Outcomes]:
-        """Do a step many times, each from a state and with a request of its own; the states after it, and outcomes.
+    def simulate_many(
+        self, state: S, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
+    ) -> Outcomes:
+        """Do many schedules, each from the same state; what comes of them.
 
-        It steps one by one. A kind may answer with arrays, new ones; `step` says what is right.
+        It does one after the other. A kind may answer with arrays, new ones; `step` says what is right.
 
         Parameters
         ----------
-        now : what surrounds all; it has the trips for whichever of them departs
-        series : values that differ between them (sample,), in the place of those of ``now``
+        nows : what surrounds each step of all; they have the trips for whichever of them departs
+        series : values that differ between the schedules (sample, horizon), in the place of those of ``nows``
         """
-        done = step_each(self, np.arange(len(requests.p_mw)), states, requests, now, series)
-        return states_of(self, [state for state, _ in done]), outcomes_of(self, done)
+        return simulate_each(self, np.arange(len(requests.p_mw)), state, requests, nows, series)
 
 
 class Coupling:
@@ -178,26 +177,20 @@ class Coupling:
         """Say what devices need to know before they move; ``around`` is what surrounds all of them, by key."""
         return nows
 
-    def inform_many(
-        self,
-        devices: Sequence[Device[Any]],
-        changing: Sequence[bool],
-        nows: Sequence[Now],
-        around: Mapping[str, Sequence[float]],
+    def inform_all(
+        self, devices: Sequence[Device[Any]], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
     ) -> Sequence[Now]:
-        """Say once what `inform` says in each of many samples; without it, they are stepped one by one.
+        """Say what `inform` says to any device that changes a position, whatever the others do.
 
-        Parameters
-        ----------
-        changing : whether a position of the device is to change in any of them
+        Without it, schedules are not done many at once but one by one.
         """
         return nows
 
     @property
     def says_the_same(self) -> bool:
-        """Whether it says the same in all samples of a step."""
+        """Whether it says the same whatever is requested."""
         kind = type(self)
-        informs = kind.inform is not Coupling.inform and kind.inform_many is Coupling.inform_many
+        informs = kind.inform is not Coupling.inform and kind.inform_all is Coupling.inform_all
         return kind.grant is Coupling.grant and not informs
 
     def grant(
@@ -258,74 +251,40 @@ def _refuse(device: Device[Any], request: Request) -> None:
         )
 
 
-# ----------------------------------------------------------------------------------------------------------------- many
-
-
-def states_of(device: Device[Any], states: Sequence[Any]) -> States:
-    """Gather single states; fields that are not plain numbers of one type become arrays of objects."""
-    return {name: _array([getattr(state, name) for state in states]) for name in device.state_fields}
-
-
-def _array(values: list[Any]) -> np.ndarray:
-    kinds = set(map(type, values))
-    if len(kinds) == 1 and kinds <= {float, int, bool}:
-        return np.array(values)
-    objects = np.empty(len(values), dtype=object)
-    for sample, value in enumerate(values):
-        objects[sample] = value
-    return objects
-
-
-def outcomes_of(device: Device[Any], done: Sequence[tuple[Any, Outcome]]) -> Outcomes:
-    """Gather the states and outcomes of single steps."""
-    ports = [outcome.ports for _, outcome in done]
-    costs = dict.fromkeys(name for _, outcome in done for name in outcome.money)
-    return Outcomes(
-        bus=np.array([[port.bus for port in one] for one in ports], dtype=np.int64),
-        p_mw=np.array([[port.p_mw for port in one] for one in ports], dtype=np.float64),
-        q_mvar=np.array([[port.q_mvar for port in one] for one in ports], dtype=np.float64),
-        position=np.array([device.at(state) for state, _ in done], dtype=np.int64),
-        stored_mwh=np.array([device.stored_mwh(state) for state, _ in done], dtype=np.float64),
-        money={name: np.array([one.money.get(name, 0.0) for _, one in done]) for name in costs},
-    )
-
-
-def step_each(
+def simulate_each(
     device: Device[S],
     samples: Int[np.ndarray, " some"],
-    states: States,
+    state: S,
     requests: Requests,
-    now: Now,
+    nows: Sequence[Now],
     series: Mapping[str, np.ndarray],
-) -> list[tuple[S, Outcome]]:
-    """Do the steps of some samples one by one; see `Device.step_many`."""
-    done: list[tuple[S, Outcome]] = []
-    for sample, state, request in _singles(device, samples, states, requests):
-        own = {key: float(values[sample]) for key, values in series.items()}
-        its_now = replace(now, series={**now.series, **own}) if own else now
-        done += step_all((device,), (), (state,), (request,), (its_now,))
-    return done
+) -> Outcomes:
+    """Do some of many schedules one by one; see `Device.simulate_many`."""
+    done: list[list[Outcome]] = []
+    stored = np.empty((len(samples), len(nows)))
+    for row, sample in enumerate(samples.tolist()):
+        asked = zip(*(one[sample].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position)), strict=True)
+        own = {key: values[sample].tolist() for key, values in series.items()}
+        current, outcomes = state, []
+        for step, ((p_mw, q_mvar, position), now) in enumerate(zip(asked, nows, strict=True)):
+            if own:
+                now = replace(now, series={**now.series, **{key: values[step] for key, values in own.items()}})
+            request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
+            ((current, outcome),) = step_all((device,), (), (current,), (request,), (now,))
+            outcomes.append(outcome)
+            stored[row, step] = device.stored_mwh(current)
+        done.append(outcomes)
+    return _gathered(done, stored)
 
 
-def move_each(
-    device: Device[Any], samples: Int[np.ndarray, " some"], states: States, requests: Requests, now: Now
-) -> States:
-    """Do the first half of the steps of some samples one by one, as `Device.move` does it."""
-    moved = {name: values.copy() for name, values in states.items()}
-    for sample, state, request in _singles(device, samples, states, requests):
-        after = device.move(state, request, now)
-        for name, values in moved.items():
-            values[sample] = getattr(after, name)
-    return moved
-
-
-def _singles(
-    device: Device[S], samples: Int[np.ndarray, " some"], states: States, requests: Requests
-) -> Iterator[tuple[int, S, Request]]:
-    """Samples by their numbers, with the state and the request of each."""
-    names = device.state_fields
-    rows = zip(*(states[name][samples].tolist() for name in names), strict=True) if names else [()] * len(samples)
-    asked = (one[samples].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position))
-    for sample, row, p_mw, q_mvar, position in zip(samples.tolist(), rows, *asked, strict=True):
-        state = device.State(**dict(zip(names, row, strict=True)))
-        yield sample, state, Request(tuple(p_mw), tuple(q_mvar), tuple(position))
+def _gathered(done: Sequence[Sequence[Outcome]], stored: np.ndarray) -> Outcomes:
+    """Gather the outcomes of steps, schedule after schedule."""
+    ports = [[outcome.ports for outcome in one] for one in done]
+    costs = dict.fromkeys(name for one in done for outcome in one for name in outcome.money)
+    return Outcomes(
+        bus=np.array([[[port.bus for port in step] for step in one] for one in ports], dtype=np.int64),
+        p_mw=np.array([[[port.p_mw for port in step] for step in one] for one in ports], dtype=np.float64),
+        q_mvar=np.array([[[port.q_mvar for port in step] for step in one] for one in ports], dtype=np.float64),
+        stored_mwh=stored,
+        money={name: np.array([[step.money.get(name, 0.0) for step in one] for one in done]) for name in costs},
+    )

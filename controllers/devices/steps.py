@@ -1,4 +1,4 @@
-"""One step of a device: what is requested, what surrounds it, what it did; for one, and for many at once."""
+"""One step of a device: what is requested, what surrounds it, what it did; and many schedules at once."""
 
 from __future__ import annotations
 
@@ -108,18 +108,14 @@ class Outcome:
         return sum(one.loss_mwh for one in self.ports)
 
 
-States = Mapping[str, np.ndarray]
-"""States of one device, many at once: ``(sample,)`` of every field, see `states_of`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests of one device, many at once.
+    """Schedules of one device, many at once.
 
     Attributes
     ----------
-    p_mw, q_mvar : injection of each port (sample, port) [MW, Mvar]
-    position : of each position, an index into its labels (sample, position)
+    p_mw, q_mvar : injection of each port (sample, horizon, port) [MW, Mvar]
+    position : of each position, an index into its labels (sample, horizon, position)
     """
 
     p_mw: np.ndarray
@@ -129,21 +125,19 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a device did in a step, many times.
+    """What a device did of many schedules.
 
     Attributes
     ----------
-    bus : of each port, on the axis of all buses; `NOWHERE` on the road (sample, port)
-    p_mw, q_mvar : injection (sample, port) [MW, Mvar]
-    position : where its positions stand after the step, or are on the way to (sample, position)
-    stored_mwh : what is stored after the step (sample,) [MWh]
-    money : by name of the cost term (sample,) [currency]
+    bus : of each port, on the axis of all buses; `NOWHERE` on the road (sample, horizon, port)
+    p_mw, q_mvar : injection (sample, horizon, port) [MW, Mvar]
+    stored_mwh : what is stored after each step (sample, horizon) [MWh]
+    money : by name of the cost term (sample, horizon) [currency]
     """
 
     bus: np.ndarray
     p_mw: np.ndarray
     q_mvar: np.ndarray
-    position: np.ndarray
     stored_mwh: np.ndarray
     money: Mapping[str, np.ndarray] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ that come true, what is predicted of the first step is what the record will say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
-from gridferry.controllers.devices import NOTHING, Act, Now, Outcome, Requests, Stateless, rest, states_of, step_all
+from gridferry.controllers.devices import Act, Now, Outcome, Outcomes, Requests, Stateless, step_all
 from gridferry.controllers.plans.first_step import Around, requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
@@ -103,31 +103,37 @@ class ScheduleEvaluator:
         self._together = all(one.says_the_same for one in plant.couplings)
 
     @cached_property
-    def _whatever_requested(self) -> dict[int, list[Outcome]]:
-        """Outcomes of every step of the devices that only follow a profile, by their number."""
-        return {
-            number: [
-                step_all([device], [], [state], [rest(device, state)], [nows[number]])[0][1] for nows, _ in self._around
-            ]
-            for number, (device, state) in enumerate(zip(self._plant.devices, self._states, strict=True))
-            if device.State is Stateless
-            and not device.stores
-            and not device.positions
-            and all(port.act is Act.FOLLOWS for port in device.ports)
-        }
+    def _told(self) -> list[list[Now]]:
+        """What surrounds each device in every step, with what couplings say to any that changes a position."""
+        rows = []
+        for nows, values in self._around:
+            told: Sequence[Now] = nows
+            for coupling in self._plant.couplings:
+                told = coupling.inform_all(self._plant.devices, told, values)
+            rows.append(told)
+        return [list(one) for one in zip(*rows, strict=True)]
+
+    @cached_property
+    def _whatever_requested(self) -> dict[int, Outcomes]:
+        """Outcomes of the devices that only follow a profile, by their number; the same for all schedules."""
+        found = {}
+        for number, (device, state) in enumerate(zip(self._plant.devices, self._states, strict=True)):
+            follows = all(port.act is Act.FOLLOWS for port in device.ports)
+            if device.State is Stateless and not device.stores and not device.positions and follows:
+                rest_mw = np.tile(np.array(device.rest_mw), (1, len(self._around), 1))
+                asked = Requests(rest_mw, np.zeros_like(rest_mw), np.zeros((1, len(self._around), 0), dtype=np.int64))
+                found[number] = device.simulate_many(state, asked, self._told[number])
+        return found
 
     def evaluate(self, schedules: Schedules) -> Evaluation:
         """Evaluate schedules."""
-        plant, forecast, steps = self._plant, self._forecast, schedules.p_mw.shape[1]
-        done = _Done.empty(plant, len(schedules.p_mw), steps)
-        around = self._around[:steps]
+        plant, forecast, (samples, steps) = self._plant, self._forecast, schedules.p_mw.shape[:2]
+        done = _Done.empty(plant, samples, steps)
         finite = np.isfinite(schedules.p_mw).all() and np.isfinite(schedules.q_mvar).all()
-        if len(schedules.p_mw) > 1 and finite and self._together:
-            for number, outcomes in self._whatever_requested.items():
-                done.note_for_all(plant.port_columns[number], outcomes[:steps])
-            _step_together(plant, schedules, self._states, around, done, set(self._whatever_requested))
+        if samples * steps > 1 and finite and self._together:
+            self._simulate_together(schedules, done)
         else:
-            _step_alone(plant, schedules, self._states, around, done)
+            _simulate_alone(plant, schedules, self._states, self._around[:steps], done)
         known = _known(plant, forecast, steps)
         done.p_mw[:, ~known] = np.nan
         for number, device in enumerate(plant.stores):
@@ -136,13 +142,29 @@ class ScheduleEvaluator:
         costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
         return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 
+    def _simulate_together(self, schedules: Schedules, done: _Done) -> None:
+        """Have each device do all schedules at once, and note what it did."""
+        plant, steps = self._plant, schedules.p_mw.shape[1]
+        done.note_energy(plant, self._states, slice(None), 0)
+        store = 0
+        for number, (device, state) in enumerate(zip(plant.devices, self._states, strict=True)):
+            ports, positions = plant.port_columns[number], plant.positions_of[number]
+            outcomes = self._whatever_requested.get(number)
+            if outcomes is None:
+                own = (schedules.p_mw[:, :, ports], schedules.q_mvar[:, :, ports], schedules.position[:, :, positions])
+                outcomes = device.simulate_many(state, Requests(*own), self._told[number][:steps])
+            done.note_schedules(ports, outcomes)
+            if device.stores:
+                done.energy_mwh[:, 1:, store] = outcomes.stored_mwh[:, :steps]
+                store += 1
+
 
 def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
     """Evaluate schedules once; see `ScheduleEvaluator`."""
     return ScheduleEvaluator(plant, observation, forecast, schedules.p_mw.shape[1]).evaluate(schedules)
 
 
-def _step_alone(
+def _simulate_alone(
     plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
 ) -> None:
     """Have the devices do schedule after schedule, and note what they did."""
@@ -157,47 +179,6 @@ def _step_alone(
             states = [state for state, _ in outcomes]
             done.note([outcome for _, outcome in outcomes], sample, step)
             done.note_energy(plant, states, sample, step + 1)
-
-
-def _step_together(
-    plant: Plant,
-    schedules: Schedules,
-    start: Sequence[Any],
-    around: list[tuple[list[Now], Around]],
-    done: _Done,
-    noted: Set[int],
-) -> None:
-    """Have the devices do all schedules step by step, and note what they did; that of some is noted already."""
-    devices, samples = plant.devices, len(schedules.p_mw)
-    states = [states_of(device, [state] * samples) for device, state in zip(devices, start, strict=True)]
-    at = [np.array(device.at(state), dtype=np.int64) for device, state in zip(devices, start, strict=True)]
-    p_mw, q_mvar, position = schedules.p_mw, schedules.q_mvar, schedules.position
-    done.note_energy(plant, start, slice(None), 0)
-    for step, (nows, values) in enumerate(around):
-        requests = [
-            Requests(p_mw[:, step, ports], q_mvar[:, step, ports], position[:, step, positions])
-            for ports, positions in zip(plant.port_columns, plant.positions_of, strict=True)
-        ]
-        changing = [bool((one.position != where).any()) for one, where in zip(requests, at, strict=True)]
-        told: Sequence[Now] = nows
-        for coupling in plant.couplings:
-            told = coupling.inform_many(devices, changing, told, values)
-        store = 0
-        for number, device in enumerate(devices):
-            if number in noted:
-                continue
-            states[number], outcomes = device.step_many(states[number], requests[number], told[number], NOTHING)
-            at[number] = outcomes.position
-            ports = plant.port_columns[number]
-            done.p_mw[:, step, ports], done.q_mvar[:, step, ports] = outcomes.p_mw, outcomes.q_mvar
-            done.bus[:, step, ports] = outcomes.bus
-            for name, money in outcomes.money.items():
-                if name not in done.costs:
-                    done.costs[name] = np.zeros(done.p_mw.shape[:2])
-                done.costs[name][:, step] += money
-            if device.stores:
-                done.energy_mwh[:, step + 1, store] = outcomes.stored_mwh
-                store += 1
 
 
 def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
@@ -255,14 +236,15 @@ class _Done:
                     self.costs[name] = np.zeros(self.p_mw.shape[:2])
                 self.costs[name][sample, step] += money
 
-    def note_for_all(self, ports: slice, outcomes: Sequence[Outcome]) -> None:
-        """Note what a device did in every step, the same in all samples."""
-        self.p_mw[:, :, ports] = [[port.p_mw for port in one.ports] for one in outcomes]
-        self.q_mvar[:, :, ports] = [[port.q_mvar for port in one.ports] for one in outcomes]
-        self.bus[:, :, ports] = [[port.bus for port in one.ports] for one in outcomes]
-        for name in dict.fromkeys(name for one in outcomes for name in one.money):
-            term = self.costs.setdefault(name, np.zeros(self.p_mw.shape[:2]))
-            term += [one.money.get(name, 0.0) for one in outcomes]
+    def note_schedules(self, ports: slice, outcomes: Outcomes) -> None:
+        """Note what a device did of all schedules, or of one that stands for all."""
+        steps = self.p_mw.shape[1]
+        self.p_mw[:, :, ports], self.q_mvar[:, :, ports] = outcomes.p_mw[:, :steps], outcomes.q_mvar[:, :steps]
+        self.bus[:, :, ports] = outcomes.bus[:, :steps]
+        for name, money in outcomes.money.items():
+            if name not in self.costs:
+                self.costs[name] = np.zeros(self.p_mw.shape[:2])
+            self.costs[name] += money[:, :steps]
 
     def note_energy(self, plant: Plant, states: Sequence[Any], sample: int | slice, step: int) -> None:
         """Note what is stored at the start of a step."""

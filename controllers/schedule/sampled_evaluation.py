@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
-from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, Requests, states_of, step_all
+from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, Requests, step_all
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import Solver, ac_flow
@@ -73,18 +73,16 @@ class SampledEvaluation:
         energy = np.repeat(self._energy_mwh[None], samples, axis=0)
         for number in self._own:
             device = self._plant.devices[number]
-            states = states_of(device, [self._start[number]] * samples)
-            own = series[device.key]
-            for step, asked in enumerate(self._asked):
-                request, now = asked[self._own.index(number)]
-                values = {name: one[:, step] for name, one in own.items()}
-                states, done = device.step_many(states, _repeated(request, samples), now, values)
-                _inject(p[:, step], done.bus, done.p_mw)
-                _inject(q[:, step], done.bus, done.q_mvar)
-                for name, money in done.money.items():
-                    costs.setdefault(name, np.zeros((samples, self.steps)))[:, step] += money
-                if device.stores:
-                    energy[:, step + 1, self._store(number)] = done.stored_mwh
+            requests, nows = zip(*(asked[self._own.index(number)] for asked in self._asked), strict=True)
+            own = {key: values[:, : self.steps] for key, values in series[device.key].items()}
+            done = device.simulate_many(self._start[number], _repeated(requests, samples), nows, own)
+            _inject(p, done.bus, done.p_mw)
+            _inject(q, done.bus, done.q_mvar)
+            for name, money in done.money.items():
+                costs.setdefault(name, np.zeros((samples, self.steps)))
+                costs[name] += money
+            if device.stores:
+                energy[:, 1:, self._store(number)] = done.stored_mwh
         flow = ac_flow(self._plant, p, q, solvers=self._solvers)
         settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
@@ -138,19 +136,23 @@ class _Heard(Coupling):
         return nows
 
 
-def _repeated(request: Request, samples: int) -> Requests:
-    """Return the same request for all samples."""
-    p_mw, q_mvar = (np.tile(one, (samples, 1)) for one in (request.p_mw, request.q_mvar))
-    return Requests(p_mw, q_mvar, np.tile(np.array(request.position, dtype=np.int64), (samples, 1)))
+def _repeated(requests: Sequence[Request], samples: int) -> Requests:
+    """Return the same requests for all samples."""
+    p_mw, q_mvar = (
+        np.tile(np.array(one, dtype=np.float64), (samples, 1, 1))
+        for one in ([request.p_mw for request in requests], [request.q_mvar for request in requests])
+    )
+    position = np.array([request.position for request in requests], dtype=np.int64)
+    return Requests(p_mw, q_mvar, np.tile(position, (samples, 1, 1)))
 
 
 def _inject(into: np.ndarray, bus: np.ndarray, power: np.ndarray) -> None:
-    """Add powers ``(sample, port)`` to buses ``(sample, bus)``."""
-    for port in range(bus.shape[1]):
-        where = bus[:, port]
-        if (where == where[:1]).all():
-            if len(where) and where[0] != NOWHERE:
-                into[:, where[0]] += power[:, port]
+    """Add powers ``(sample, horizon, port)`` to buses ``(sample, horizon, bus)``."""
+    for port in range(bus.shape[2]):
+        where = bus[:, :, port]
+        if where.size and (where == where[0, 0]).all():
+            if where[0, 0] != NOWHERE:
+                into[:, :, where[0, 0]] += power[:, :, port]
         else:
-            connected = np.flatnonzero(where != NOWHERE)
-            into[connected, where[connected]] += power[connected, port]
+            sample, step = np.nonzero(where != NOWHERE)
+            into[sample, step, where[sample, step]] += power[sample, step, port]

@@ -27,9 +27,7 @@ from gridferry.controllers.devices import (
     Request,
     Requests,
     Series,
-    States,
     rest,
-    states_of,
     states_of_json,
     states_to_json,
     step_all,
@@ -107,21 +105,28 @@ class Trial:
         return self._watched(state, given, device or self.device, _Watch())
 
     def do_many(
-        self, steps: Sequence[Tried], now: Now, congestion: float, series: Mapping[str, np.ndarray]
-    ) -> tuple[States, Outcomes]:
-        """Have the device do steps at once, each from its state and with its request; see `Device.step_many`."""
+        self,
+        state: Any,
+        schedules: Sequence[Sequence[Tried]],
+        around: Sequence[Tried],
+        series: Mapping[str, np.ndarray],
+    ) -> Outcomes:
+        """Have the device do what was requested in runs of steps, all from a state; see `Device.simulate_many`."""
         device, plant = self.device, self.sample.plant
-        asked = [one.request for one in steps]
+        asked = [[one.request for one in steps] for steps in schedules]
         requests = Requests(
-            np.array([one.p_mw for one in asked], dtype=np.float64),
-            np.array([one.q_mvar for one in asked], dtype=np.float64),
-            np.array([one.position for one in asked], dtype=np.int64),
+            np.array([[one.p_mw for one in steps] for steps in asked], dtype=np.float64),
+            np.array([[one.q_mvar for one in steps] for steps in asked], dtype=np.float64),
+            np.array([[one.position for one in steps] for steps in asked], dtype=np.int64),
         )
         roads = 0 if plant.roads is None else len(plant.roads.road_names)
-        nows: Sequence[Now] = [now]
-        for coupling in plant.couplings:
-            nows = coupling.inform_many([device], [True], nows, {"congestion": [congestion] * roads})
-        return device.step_many(states_of(device, [one.before for one in steps]), requests, nows[0], series)
+        nows: list[Now] = []
+        for one in around:
+            told: Sequence[Now] = [one.now]
+            for coupling in plant.couplings:
+                told = coupling.inform_all([device], told, {"congestion": [one.congestion] * roads})
+            nows += told
+        return device.simulate_many(state, requests, nows, series)
 
     def restored(self, state: Any) -> Any:
         """Return a state as it comes back from a checkpoint."""

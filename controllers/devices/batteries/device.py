@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from gridferry.controllers.devices.batteries.config import BatteryConfig
-from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.ports import Column, Port, Series
 from gridferry.controllers.devices.site import Site
-from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests, States
-from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
+from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests
+from gridferry.controllers.devices.stores.many import simulate_store, with_rest_alone
 from gridferry.controllers.devices.stores.step import initial_store, step_store, store_row
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 
@@ -59,21 +59,14 @@ class Battery(Device[StoreState]):
         row = store_row(self.storage, state, after, done, now)
         return after, Outcome((port,), money={"wear": done.wear_cost}, row=row)
 
-    def step_many(
-        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
-    ) -> tuple[States, Outcomes]:
-        """Charge or discharge many times."""
+    def simulate_many(
+        self, state: StoreState, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
+    ) -> Outcomes:
+        """Charge and discharge as many schedules say."""
         p, q = requests.p_mw, requests.q_mvar
-        done = step_stores(self.storage, states, p[:, 0], q[:, 0], now, series)
-        outcomes = Outcomes(
-            bus=np.full(p.shape, self.bus),
-            p_mw=p,
-            q_mvar=q,
-            position=requests.position,
-            stored_mwh=done.states["energy_mwh"],
-            money={"wear": done.wear_cost},
-        )
-        return with_rest_alone(self, done.within, (states, requests, now, series), (done.states, outcomes))
+        done = simulate_store(self.storage, state, p[:, :, 0], q[:, :, 0], nows, series)
+        outcomes = Outcomes(np.full(p.shape, self.bus), p, q, done.energy_mwh, {"wear": done.wear_cost})
+        return with_rest_alone(self, done.within, (state, requests, nows, series), outcomes)
 
     def stored_mwh(self, state: StoreState) -> float:
         """Energy in it [MWh]."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.generators.config import GeneratorConfig
 from gridferry.controllers.devices.ports import Act, Port, Series
 from gridferry.controllers.devices.site import Site
-from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests, Stateless, States
+from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcomes, Request, Requests, Stateless
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,17 @@ class Generator(Device[Stateless]):
             (Injection(self.bus, p_mw),), source_mwh=produced, money={"feed_in": self.feed_in_tariff * produced}
         )
 
-    def step_many(
-        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
-    ) -> tuple[States, Outcomes]:
+    def simulate_many(
+        self, state: Stateless, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
+    ) -> Outcomes:
         """Inject many outputs."""
-        samples = len(requests.p_mw)
-        p_mw = series.get("p_mw", np.full(samples, now.series.get("p_mw", 0.0)))
-        return states, Outcomes(
-            bus=np.full((samples, 1), self.bus),
-            p_mw=p_mw[:, None],
-            q_mvar=np.zeros((samples, 1)),
-            position=requests.position,
-            stored_mwh=np.zeros(samples),
-            money={"feed_in": self.feed_in_tariff * (now.step_h * p_mw)},
+        shape = requests.p_mw.shape
+        output = np.array([now.series.get("p_mw", 0.0) for now in nows])
+        p_mw = np.array(np.broadcast_to(series.get("p_mw", output), shape[:2]), dtype=np.float64)
+        return Outcomes(
+            bus=np.full(shape, self.bus),
+            p_mw=p_mw[:, :, None],
+            q_mvar=np.zeros(shape),
+            stored_mwh=np.zeros(shape[:2]),
+            money={"feed_in": self.feed_in_tariff * (nows[0].step_h * p_mw)},
         )

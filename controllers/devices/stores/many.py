@@ -1,111 +1,130 @@
-"""Many stores in one step: arrays for those whose request is within every limit, `step` one by one for the rest.
+"""Many schedules of a store at once: arrays for those within every limit, `step` one by one for the rest.
 
 What limits leave of a request beyond them is said once, in `gridferry.controllers.devices.stores.step`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from gridferry.controllers.devices.device import Device, outcomes_of, step_each
-from gridferry.controllers.devices.steps import Now, Outcomes, Requests, States
+from gridferry.controllers.devices.device import Device, simulate_each
+from gridferry.controllers.devices.steps import Now, Outcomes, Requests
 from gridferry.controllers.devices.stores.step import ROUNDING, window
-from gridferry.controllers.devices.stores.storage import Storage
+from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 
 @dataclass(frozen=True, slots=True)
-class StoreSteps:
-    """What many stores do in a step, ``(sample,)`` each, as far as it is within all limits.
+class StoreSchedules:
+    """What a store does of many schedules, as far as they are within all limits.
 
     Attributes
     ----------
-    within : where the request is, and no strings drop out or come back; elsewhere the others mean nothing
-    states : the fields of `gridferry.controllers.devices.stores.storage.StoreState` after the step
-    wear_cost : cost of the energy charged [currency]
+    within : which are, in all steps, and without strings that drop out or come back (sample,); of the others the rest
+        means nothing
+    energy_mwh : after each step (sample, horizon) [MWh]
+    wear_cost : cost of the energy charged (sample, horizon) [currency]
     """
 
     within: np.ndarray
-    states: dict[str, np.ndarray]
+    energy_mwh: np.ndarray
     wear_cost: np.ndarray
 
 
-def step_stores(
-    storage: Storage, states: States, p: np.ndarray, q: np.ndarray, now: Now, series: Mapping[str, np.ndarray]
-) -> StoreSteps:
-    """Do requests ``(sample,)`` that are within all limits [MW, Mvar].
+def simulate_store(
+    storage: Storage, start: StoreState, p: np.ndarray, q: np.ndarray, nows: Sequence[Now], series: Mapping[str, Any]
+) -> StoreSchedules:
+    """Do requests ``(sample, horizon)`` that are within all limits [MW, Mvar].
 
     Parameters
     ----------
-    series : values that differ between the samples; all are beyond a limit where the share of the strings does
+    series : values that differ between the samples (sample, horizon)
     """
-    step_h = now.step_h
-    share = np.minimum(series.get("availability", now.series.get("availability", 1.0)), 1.0)
-    capacity = now.series.get("capacity", 1.0)
-    before = np.asarray(states["energy_mwh"], dtype=np.float64)
+    step_h = nows[0].step_h
+    share = np.minimum(_values("availability", nows, series), 1.0)
     charge, discharge = np.maximum(-p, 0.0), np.maximum(p, 0.0)
     into, out = storage.eta_charge * charge, discharge / storage.eta_discharge
-    s_max = share * storage.s_max_mva
     within = np.abs(p) <= share * min(storage.p_max_mw, storage.s_max_mva)
-    within &= states["capacity"] == capacity if "capacity" not in series else False
+    within &= _values("capacity", nows, series) == start.capacity
     gain = into - out
     if q.any():
+        s_max = share * storage.s_max_mva
         with np.errstate(over="ignore"):
             within &= q * q <= (s_max - p) * (s_max + p)
         gain -= storage.loss_coefficient * np.hypot(p, q)
     elif storage.loss_coefficient:
         gain -= storage.loss_coefficient * np.abs(p)
-    reached = before + step_h * gain
-    low, high = window(storage, capacity)
-    highest = np.maximum(before, high)
-    energy = np.minimum(np.maximum(reached, np.minimum(before, low)), highest)
-    within &= np.abs(reached - energy) <= ROUNDING * (highest + step_h * s_max)
-    used = np.asarray(states["cycles_today"], dtype=np.float64)
-    cycles = used + step_h / (2 * storage.energy_mwh) * (into + out)
+    ends = _within_window(storage, start, step_h * gain, ROUNDING * step_h * storage.s_max_mva)
     if np.isfinite(storage.cycles_max_per_day):
-        most = np.maximum(used, storage.cycles_max_per_day)
-        within &= cycles <= (1 + ROUNDING) * most
-        cycles = np.minimum(cycles, most)
-    after = {
-        "energy_mwh": energy,
-        "cycles_today": np.zeros(len(p)) if now.ends_day else cycles,
-        "capacity": np.asarray(states["capacity"], dtype=np.float64),
-    }
-    return StoreSteps(within, after, (storage.cost_per_mwh_charged * step_h) * charge)
+        used = step_h / (2 * storage.energy_mwh) * (into + out)
+        for day in days_of(nows):
+            already = start.cycles_today if day.start == 0 else 0.0
+            cycles = already + np.add.accumulate(used[:, day], axis=1)
+            within[:, day] &= cycles <= (1 + ROUNDING) * max(already, storage.cycles_max_per_day)
+    fits = within.all(axis=1) & np.isfinite(ends).all(axis=1)
+    return StoreSchedules(fits, ends, (storage.cost_per_mwh_charged * step_h) * charge)
+
+
+def days_of(nows: Sequence[Now]) -> list[slice]:
+    """Split steps into local days."""
+    ends = [step + 1 for step, now in enumerate(nows) if now.ends_day]
+    return [slice(a, b) for a, b in zip([0, *ends], [*ends, len(nows)], strict=True) if a < b]
 
 
 def with_rest_alone(
     device: Device[Any],
     together: Bool[np.ndarray, " sample"],
-    given: tuple[States, Requests, Now, Mapping[str, np.ndarray]],
-    done: tuple[dict[str, np.ndarray], Outcomes],
-) -> tuple[States, Outcomes]:
+    given: tuple[Any, Requests, Sequence[Now], Mapping[str, np.ndarray]],
+    outcomes: Outcomes,
+) -> Outcomes:
     """Keep what was done together where that is right, and do the other samples one by one.
 
     Parameters
     ----------
-    given : as `gridferry.controllers.devices.device.Device.step_many` has it
-    done : the states after the step and the outcomes, of all samples
+    given : as `gridferry.controllers.devices.device.Device.simulate_many` has it
     """
     if together.all():
-        return done
+        return outcomes
     samples = np.flatnonzero(~together)
-    alone = step_each(device, samples, *given)
-    states, outcomes = done
-    states = {name: values.copy() for name, values in states.items()}
-    for name, values in states.items():
-        values[samples] = [getattr(state, name) for state, _ in alone]
-    own = outcomes_of(device, alone)
+    own = simulate_each(device, samples, *given)
     merged = {
         name: _merged(getattr(outcomes, name), samples, getattr(own, name))
-        for name in ("bus", "p_mw", "q_mvar", "position", "stored_mwh")
+        for name in ("bus", "p_mw", "q_mvar", "stored_mwh")
     }
     money = {name: _merged(term, samples, own.money[name]) for name, term in outcomes.money.items()}
-    return states, replace(outcomes, **merged, money=money)
+    return replace(outcomes, **merged, money=money)
+
+
+def _values(key: str, nows: Sequence[Now], series: Mapping[str, Any]) -> np.ndarray:
+    """Values of a series of a store: of every sample, or one row for all."""
+    if key in series:
+        values: np.ndarray = series[key]
+        return values
+    return np.array([[now.series.get(key, 1.0) for now in nows]])
+
+
+def _within_window(storage: Storage, start: StoreState, change: np.ndarray, rounding_mwh: float) -> np.ndarray:
+    """Energy after each step (sample, horizon) [MWh]; NaN from where it would leave the window of the store.
+
+    A step on a bound that rounding puts beyond it ends on the bound, as in `step`; availability does not narrow that.
+    """
+    low, high = window(storage, start.capacity)
+    before = np.full((len(change), 1), start.energy_mwh)
+    energy = np.add.accumulate(np.concatenate([before, change], axis=1), axis=1)
+    energy = energy[:, 1:]
+    leaves = np.flatnonzero(~((low <= energy) & (energy <= high)).all(axis=1))
+    if len(leaves):
+        now = before[leaves, 0]
+        for step in range(change.shape[1]):
+            reached, highest = now + change[leaves, step], np.maximum(now, high)
+            now = np.minimum(np.maximum(reached, np.minimum(now, low)), highest)
+            now = np.where(np.abs(reached - now) <= ROUNDING * highest + rounding_mwh, now, np.nan)
+            energy[leaves, step] = now
+    return energy
 
 
 def _merged(all_of: np.ndarray, samples: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
-from gridferry.controllers.devices.device import Device, move_each
+from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.ports import Column, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.station import Station
@@ -30,10 +30,9 @@ from gridferry.controllers.devices.steps import (
     Outcomes,
     Request,
     Requests,
-    States,
     Travel,
 )
-from gridferry.controllers.devices.stores.many import step_stores, with_rest_alone
+from gridferry.controllers.devices.stores.many import days_of, simulate_store, with_rest_alone
 from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
@@ -253,47 +252,63 @@ class Truck(Device[TruckState]):
         row["truck_cost"] = fuel + labour
         return after, Outcome((port,), money=money, row=row)
 
-    def step_many(
-        self, states: States, requests: Requests, now: Now, series: Mapping[str, np.ndarray]
-    ) -> tuple[States, Outcomes]:
-        """Drive, install or work many times; those that are to depart do that one by one."""
-        before, leaving = states, np.flatnonzero(requests.position[:, 0] != states["station"])
-        if len(leaving):
-            states = move_each(self, leaving, states, requests, now)
-        station, transit, used = states["station"], states["transit_steps"], states["used_today"]
+    def simulate_many(
+        self, state: TruckState, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
+    ) -> Outcomes:
+        """Drive, install and work as many schedules say."""
+        station, transit, departed_from = self._drive(state, requests.position[:, :, 0], nows)
         moving = transit > 0
-        p, q = requests.p_mw[:, 0], requests.q_mvar[:, 0]
-        if not now.plugged:
-            p, q = np.zeros(len(p)), np.zeros(len(q))
-        elif moving.any():
-            p, q = np.where(moving, 0.0, p), np.where(moving, 0.0, q)
-        done = step_stores(self.storage, states, p, q, now, series)
-        works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
-        after = {
-            **done.states,
-            "station": station,
-            "transit_steps": np.maximum(transit - 1, 0),
-            "driving_steps": np.maximum(states["driving_steps"] - 1, 0),
-            "trips_today": np.zeros_like(states["trips_today"]) if now.ends_day else states["trips_today"],
-            "used_today": np.zeros_like(used) if now.ends_day else used | works,
-            "departed_from": np.full(len(p), -1),
-        }
-        fuel = np.zeros(len(p))
-        for sample in np.flatnonzero(states["departed_from"] >= 0).tolist():
-            _, fuel[sample] = self._fuel(int(states["departed_from"][sample]), int(station[sample]), now)
-        if self.cost.labour is Labour.TRAVEL:
-            labour = self.cost.labour_per_h * now.step_h * moving
-        else:
-            labour = self.cost.labour_per_h * self.cost.flat_hours * (works & ~used)
+        idle = moving | ~np.array([now.plugged for now in nows])
+        p, q = (np.where(idle, 0.0, one[:, :, 0]) for one in (requests.p_mw, requests.q_mvar))
+        done = simulate_store(self.storage, state, p, q, nows, series)
+        fuel = np.zeros(p.shape)
+        for sample, step in np.argwhere(departed_from >= 0).tolist():
+            _, fuel[sample, step] = self._fuel(
+                int(departed_from[sample, step]), int(station[sample, step]), nows[step]
+            )
         outcomes = Outcomes(
-            bus=np.where(moving, NOWHERE, self._bus[station])[:, None],
-            p_mw=p[:, None],
-            q_mvar=q[:, None],
-            position=station[:, None],
-            stored_mwh=done.states["energy_mwh"],
-            money={"wear": done.wear_cost, "fuel": fuel, "labour": labour},
+            bus=np.where(moving, NOWHERE, self._bus[station])[:, :, None],
+            p_mw=p[:, :, None],
+            q_mvar=q[:, :, None],
+            stored_mwh=done.energy_mwh,
+            money={"wear": done.wear_cost, "fuel": fuel, "labour": self._labour_of_many(state, moving, p, q, nows)},
         )
-        return with_rest_alone(self, done.within, (before, requests, now, series), (after, outcomes))
+        return with_rest_alone(self, done.within, (state, requests, nows, series), outcomes)
+
+    def _drive(
+        self, state: TruckState, position: np.ndarray, nows: Sequence[Now]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Stations, steps until parked and stations departed from, after `move` in each step (sample, horizon)."""
+        done = np.empty((3, *position.shape), dtype=np.int64)
+        ends = [now.ends_day for now in nows]
+        for sample, row in enumerate(position.tolist()):
+            at, left, trips, begun = state.station, state.transit_steps, state.trips_today, state.departed_from
+            stations, transit, departed = [], [], []
+            for step, to in enumerate(row):
+                if to != at:
+                    before = TruckState(0.0, station=at, transit_steps=left, trips_today=trips, departed_from=begun)
+                    moved = self.move(before, Request(position=(to,)), nows[step])
+                    at, left, trips, begun = moved.station, moved.transit_steps, moved.trips_today, moved.departed_from
+                stations.append(at)
+                transit.append(left)
+                departed.append(begun)
+                left, begun = left - 1 if left else 0, -1
+                trips = 0 if ends[step] else trips
+            done[:, sample] = stations, transit, departed
+        return done[0], done[1], done[2]
+
+    def _labour_of_many(
+        self, state: TruckState, moving: np.ndarray, p: np.ndarray, q: np.ndarray, nows: Sequence[Now]
+    ) -> np.ndarray:
+        """Labour of each step, as `_labour` has it (sample, horizon) [currency]."""
+        if self.cost.labour is Labour.TRAVEL:
+            return np.asarray(self.cost.labour_per_h * nows[0].step_h * moving)
+        works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
+        first = np.zeros_like(works)
+        for day in days_of(nows):
+            if day.start or not state.used_today:
+                first[:, day] = works[:, day] & (np.add.accumulate(works[:, day], axis=1, dtype=np.int64) == 1)
+        return np.asarray(self.cost.labour_per_h * self.cost.flat_hours * first)
 
     @cached_property
     def _bus(self) -> Int[np.ndarray, " station"]:

@@ -1,4 +1,4 @@
-"""Many steps at once are what each is alone, for every kind, to rounding."""
+"""Many schedules at once are what each is alone, for every kind, to rounding."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gridferry.controllers.devices import (
     Injection,
     Now,
     Outcome,
+    Outcomes,
     Port,
     Request,
     Requests,
     Site,
     Stateless,
     Travel,
-    states_of,
     step_all,
 )
 from gridferry.controllers.devices.batteries.device import Battery
@@ -72,82 +72,103 @@ def surrounded(availability: float, capacity: float, ends_day: bool, plugged: bo
 
 def assert_alike(
     device: Device[Any],
-    states: Sequence[Any],
-    asked: Sequence[Request],
-    now: Now,
-    series: Mapping[str, Sequence[float]],
-) -> None:
-    """Compare steps of many at once with the step of each."""
+    state: Any,
+    schedules: Sequence[Sequence[Request]],
+    nows: Sequence[Now],
+    series: Mapping[str, Sequence[Sequence[float]]],
+) -> Outcomes:
+    """Compare many schedules at once with the steps of each."""
     together = Requests(
-        np.array([one.p_mw for one in asked], dtype=np.float64),
-        np.array([one.q_mvar for one in asked], dtype=np.float64),
-        np.array([one.position for one in asked], dtype=np.int64),
+        np.array([[one.p_mw for one in steps] for steps in schedules], dtype=np.float64),
+        np.array([[one.q_mvar for one in steps] for steps in schedules], dtype=np.float64),
+        np.array([[one.position for one in steps] for steps in schedules], dtype=np.int64),
     )
-    before = states_of(device, states)
     values = {key: np.array(one, dtype=np.float64) for key, one in series.items()}
-    after, many = device.step_many(before, together, now, values)
-    np.testing.assert_equal(before, states_of(device, states), "the states given are left as they are")
+    many = device.simulate_many(state, together, nows, values)
     close = {"rtol": 1e-12, "atol": 1e-12}
-    for k, (state, request) in enumerate(zip(states, asked, strict=True)):
-        own = replace(now, series={**now.series, **{key: one[k] for key, one in series.items()}})
-        ((alone, outcome),) = step_all([device], [], [state], [request], [own])
-        for name in device.state_fields:
-            value = getattr(alone, name)
-            if isinstance(value, float):
-                np.testing.assert_allclose(after[name][k], value, err_msg=name, **close)
-            else:
-                assert after[name][k] == value, name
-                assert type(after[name].tolist()[k]) is type(value), name
-        assert many.bus[k].tolist() == [port.bus for port in outcome.ports]
-        assert many.position[k].tolist() == list(device.at(alone))
-        np.testing.assert_allclose(many.p_mw[k], [port.p_mw for port in outcome.ports], **close)
-        np.testing.assert_allclose(many.q_mvar[k], [port.q_mvar for port in outcome.ports], **close)
-        np.testing.assert_allclose(many.stored_mwh[k], device.stored_mwh(alone), **close)
-        assert set(outcome.money) <= set(many.money)
-        for name, money in many.money.items():
-            np.testing.assert_allclose(money[k], outcome.money.get(name, 0.0), err_msg=name, **close)
+    for k, steps in enumerate(schedules):
+        alone = state
+        for t, (request, now) in enumerate(zip(steps, nows, strict=True)):
+            own = replace(now, series={**now.series, **{key: one[k][t] for key, one in series.items()}})
+            ((alone, outcome),) = step_all([device], [], [alone], [request], [own])
+            assert many.bus[k, t].tolist() == [port.bus for port in outcome.ports]
+            np.testing.assert_allclose(many.p_mw[k, t], [port.p_mw for port in outcome.ports], **close)
+            np.testing.assert_allclose(many.q_mvar[k, t], [port.q_mvar for port in outcome.ports], **close)
+            np.testing.assert_allclose(many.stored_mwh[k, t], device.stored_mwh(alone), **close)
+            assert set(outcome.money) <= set(many.money)
+            for name, money in many.money.items():
+                np.testing.assert_allclose(money[k, t], outcome.money.get(name, 0.0), err_msg=name, **close)
+    return many
 
 
-@settings(max_examples=200)
-@given(
-    st.sampled_from(TRUCKS),
-    st.lists(st.tuples(truck_states, few, few, places), min_size=1, max_size=6),
-    surroundings,
-)
+def runs_of(step: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Schedules of equal length."""
+    return st.integers(1, 5).flatmap(
+        lambda steps: st.tuples(
+            st.lists(st.lists(step, min_size=steps, max_size=steps), min_size=1, max_size=4),
+            st.lists(surroundings, min_size=steps, max_size=steps),
+        )
+    )
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(TRUCKS), truck_states, runs_of(st.tuples(few, few, places)))
 def test_many_trucks_parked_or_on_the_road_within_limits_or_beyond_do_what_each_does(
-    truck: Truck, given_: list[tuple[TruckState, float, float, int]], around: tuple[float, float, bool, bool]
+    truck: Truck, state: TruckState, given_: tuple[list[list[tuple[float, float, int]]], list[Any]]
 ) -> None:
-    asked = [Request((p,), (q,), (at,)) for _, p, q, at in given_]
-    assert_alike(truck, [one[0] for one in given_], asked, surrounded(*around), {})
+    asked = [[Request((p,), (q,), (at,)) for p, q, at in steps] for steps in given_[0]]
+    assert_alike(truck, state, asked, [surrounded(*around) for around in given_[1]], {})
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(
     st.sampled_from(BATTERIES),
-    st.lists(st.tuples(store_states, few, few, shares, strings), min_size=1, max_size=6),
-    surroundings,
+    store_states,
+    runs_of(st.tuples(few, few, shares, strings)),
     st.sampled_from([(), ("availability",), ("availability", "capacity")]),
 )
 def test_many_batteries_do_what_each_does_under_series_of_all_or_of_each(
-    battery: Battery,
-    given_: list[tuple[StoreState, float, float, float, float]],
-    around: tuple[float, float, bool, bool],
-    of_each: tuple[str, ...],
+    battery: Battery, state: StoreState, given_: tuple[list[list[Any]], list[Any]], of_each: tuple[str, ...]
 ) -> None:
-    series = {"availability": [one[3] for one in given_], "capacity": [one[4] for one in given_]}
-    asked = [Request((one[1],), (one[2],)) for one in given_]
-    assert_alike(battery, [one[0] for one in given_], asked, surrounded(*around), {key: series[key] for key in of_each})
+    schedules, around = given_
+    series = {
+        "availability": [[one[2] for one in steps] for steps in schedules],
+        "capacity": [[one[3] for one in steps] for steps in schedules],
+    }
+    asked = [[Request((one[0],), (one[1],)) for one in steps] for steps in schedules]
+    nows = [surrounded(*one) for one in around]
+    assert_alike(battery, state, asked, nows, {key: series[key] for key in of_each})
+
+
+@pytest.mark.parametrize("device", [*TRUCKS, *BATTERIES])
+def test_schedules_within_all_limits_are_done_together(device: Device[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two days that charge by half of the window and discharge it again; the first ends in the middle."""
+    rng = np.random.default_rng(0)
+    nows = [surrounded(1.0, 1.0, step == 3, True) for step in range(8)]
+    sizes = rng.uniform(0.1, 0.4, (3, 4))
+    schedules = [
+        [Request((p,), (0.0,), device.at(device.initial_state(nows[0]))) for p in (*-x, *x / 2)] for x in sizes
+    ]
+    state = device.initial_state(nows[0])
+    assert_alike(device, state, schedules, nows, {})
+    monkeypatch.setattr(type(device), "step", None)
+    together = Requests(
+        np.array([[one.p_mw for one in steps] for steps in schedules]),
+        np.zeros((3, 8, 1)),
+        np.array([[one.position for one in steps] for steps in schedules], dtype=np.int64),
+    )
+    device.simulate_many(state, together, nows)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(few, few, few, few, shares), min_size=1, max_size=4))
-def test_kinds_without_a_step_of_many_are_stepped_one_by_one(
+def test_kinds_without_arrays_do_schedule_after_schedule(
     given_: list[tuple[float, float, float, float, float]],
 ) -> None:
     link = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.02), Terminal("L-2", 1, 1, 1.0, 0.02)), 0)
-    asked = [Request(one[:2], one[2:4]) for one in given_]
-    series = {"availability": [one[4] for one in given_]}
-    assert_alike(link, [Stateless()] * len(given_), asked, Now(0.25), series)
+    asked = [[Request(one[:2], one[2:4])] * 2 for one in given_]
+    series = {"availability": [[one[4]] * 2 for one in given_]}
+    assert_alike(link, Stateless(), asked, [Now(0.25)] * 2, series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +210,10 @@ class Log(Device[LogState]):
         return after, Outcome((Injection(1),), money={"noting": p_mw} if p_mw else {})
 
 
-def test_states_that_are_no_numbers_come_back_as_they_went_in() -> None:
-    states = [LogState(), LogState((1.0,), "some"), LogState((1.0,))]
-    asked = [Request((p,), (0.0,)) for p in (0.5, 0.0, 0.0)]
-    assert_alike(Log(), states, asked, Now(0.5), {})
-    before = {name: one.tolist() for name, one in states_of(Log(), states).items()}
-    assert before == {"asked": [(), (1.0,), (1.0,)], "word": [None, "some", None]}
+def test_a_term_of_money_that_is_not_in_every_outcome_counts_as_zero_there() -> None:
+    schedules = [[Request((p,), (0.0,)) for p in (0.5, 0.0)], [Request((0.0,), (0.0,))] * 2]
+    many = assert_alike(Log(), LogState(), schedules, [Now(0.5)] * 2, {})
+    np.testing.assert_array_equal(many.money["noting"], [[0.5, 0.0], [0.0, 0.0]])
 
 
 class Halved(Battery):
@@ -206,10 +225,11 @@ class Halved(Battery):
 
 
 def test_a_kind_with_a_step_of_its_own_does_not_take_the_arrays_of_the_kind_it_derives_from() -> None:
-    assert_alike(Halved("H", 0, 2, STORE), [StoreState(2.0)] * 2, [Request((0.4,), (0.1,))] * 2, Now(0.5), {})
+    asked = [[Request((0.4,), (0.1,))]] * 2
+    assert_alike(Halved("H", 0, 2, STORE), StoreState(2.0), asked, [Now(0.5)], {})
 
 
 def test_a_request_that_is_not_finite_is_refused_among_many() -> None:
-    states, asked = [StoreState(2.0)] * 2, [Request((0.1,), (0.0,)), Request((float("nan"),), (0.0,))]
+    asked = [[Request((0.1,), (0.0,))], [Request((float("nan"),), (0.0,))]]
     with pytest.raises(ValueError, match="P = nan MW"):
-        assert_alike(BATTERIES[0], states, asked, Now(0.5), {})
+        assert_alike(BATTERIES[0], StoreState(2.0), asked, [Now(0.5)], {})
