@@ -31,8 +31,8 @@ from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.solve import solve
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.controllers.uncertainty.error_model import ErrorModel, Purpose
-from gridferry.controllers.uncertainty.error_settings import plant_errors
 from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
+from gridferry.controllers.uncertainty.plant_errors import plant_errors
 from gridferry.controllers.uncertainty.sensitivities import voltage_response
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 from gridferry.sim.case.case import Case, build_case
@@ -65,7 +65,7 @@ def setting(steps: int, **options: object) -> Setting:
     plant = case.plant
     sources = controller.margins.ambiguity(0, forecast).errors
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
+    p_per, q_per = sources.injections(forecast)
     of_networks = [
         voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
         for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
@@ -190,7 +190,7 @@ def judging(days: int, loop: int) -> dict[str, float]:
     days_drawn = errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
     judged = reliability(plant, plan, at_start(plant), forecast, given.sources, days_drawn)
     p_bus, q_bus = p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
-    p_per, q_per = given.sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
+    p_per, q_per = given.sources.injections(forecast)
     alone = 0.0
     engines = [PowerGridModelEngine(feeder, threads=0) for feeder in plant.feeders]
     for chunk in errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE, chunk=85):

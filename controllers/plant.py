@@ -202,11 +202,20 @@ class Plant:
     @cached_property
     def profiled(self) -> tuple[ProfiledPort, ...]:
         """Ports whose active power is a series, in the order of the devices."""
+        return tuple(one for one in self._with_series if self.ports[one.port].act is Act.FOLLOWS)
+
+    @cached_property
+    def uncertain(self) -> tuple[ProfiledPort, ...]:
+        """Ports whose active power, or the most it can be, is a series that forecasts get wrong."""
+        return tuple(one for one in self._with_series if one.device.series[one.key].forecast == "uncertain")
+
+    @cached_property
+    def _with_series(self) -> tuple[ProfiledPort, ...]:
         return tuple(
             ProfiledPort(device, key, own.start + series.port, device.ports[series.port].buses[0])
             for device, own in zip(self.devices, self.port_columns, strict=True)
             for key, series in device.series.items()
-            if series.port is not None and device.ports[series.port].act is Act.FOLLOWS
+            if series.port is not None and device.ports[series.port].act is not Act.SETPOINT
         )
 
     @cached_property

@@ -86,6 +86,8 @@ def make_controller(
     source: str,
     key: str = "controller",
     base_dir: Path | None = None,
+    *,
+    inherited: Mapping[str, Any] | None = None,
 ) -> Controller:
     """Find a controller, check its settings and build it for a plant.
 
@@ -96,6 +98,7 @@ def make_controller(
     settings : its options as the user wrote them
     source, key : file, and the key of the controller's table in it, for the faults
     base_dir : folder that relative paths start from
+    inherited : as in `gridferry.controllers.settings.read_settings`
 
     Raises
     ------
@@ -108,7 +111,7 @@ def make_controller(
         cls = find_controller(spec, base_dir)
     except InputError as error:
         raise InputError(Fault(source, f"{key}.use", f'"{one.key}": {one.message}') for one in error.faults) from error
-    checked = read_settings(cls.Settings, settings, source, key, base_dir)
+    checked = read_settings(cls.Settings, settings, source, key, base_dir, inherited)
     try:
         with running_user_code():
             return cls(own_copy(plant), checked)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from gridferry.controllers.contract import Plant
+from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.registry import is_built_in
+from gridferry.controllers.plant import ProfiledPort
 
 
 class Grouping(StrEnum):
@@ -27,79 +31,111 @@ class Grouping(StrEnum):
     """every generator by itself; for loads the same as ``bus``"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source of errors.
+
+    Attributes
+    ----------
+    name : ``load:<network>``, ``load:<network>:<bus>``, ``<kind>:<network>``, ``<kind>:<network>:<bus>`` or
+        ``<kind>:<device>``; networks count from 1
+    quantity : key of `gridferry.controllers.uncertainty.error_settings.ErrorSettings` that says how it errs
+    stream : names of the random numbers that are its own when reality is drawn, whatever other sources there are
+    """
+
+    name: str
+    quantity: str
+    stream: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ErrorMap:
     """How errors of the sources become injections at the buses of all networks.
 
     Attributes
     ----------
-    sources : names of the sources
+    of : the sources
+    ports : ports whose power errs, `Plant.uncertain`
     load : share of each source's relative error that the load of a bus follows
-    generation : the same for each port that follows a profile
-    generation_bus : bus of each of these ports
+    generation : the same for each of these ports
     """
 
-    sources: tuple[str, ...]
+    of: tuple[Source, ...]
+    ports: tuple[ProfiledPort, ...]
     load: Float[np.ndarray, "bus source"]
-    generation: Float[np.ndarray, "profiled source"]
-    generation_bus: Int[np.ndarray, " profiled"]
+    generation: Float[np.ndarray, "port source"]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources."""
+        return tuple(one.name for one in self.of)
+
+    def output_mw(self, forecast: Forecast) -> Float[np.ndarray, "horizon port"]:
+        """Active power of the ports as forecast; of one that can be limited, what it could give [MW]."""
+        columns = [forecast.of(one.device)[one.key] for one in self.ports]
+        return np.stack(columns, axis=1) if columns else np.zeros((forecast.steps, 0))
 
     def injections(
-        self,
-        load_p_mw: Float[np.ndarray, "horizon bus"],
-        load_q_mvar: Float[np.ndarray, "horizon bus"],
-        generation_mw: Float[np.ndarray, "horizon profiled"],
+        self, forecast: Forecast
     ) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
-        """Change of the injections P [MW] and Q [Mvar] of every bus per unit of each source, at a forecast."""
-        at_bus = np.zeros((len(self.load), len(self.generation)))
-        at_bus[self.generation_bus, np.arange(len(self.generation))] = 1.0
-        p_mw = at_bus @ (generation_mw[:, :, None] * self.generation) - load_p_mw[:, :, None] * self.load
-        return p_mw, -load_q_mvar[:, :, None] * self.load
+        """Change of the injections P [MW] and Q [Mvar] of every bus per unit of each source, at a forecast.
+
+        A port that can be limited is taken to change as if it were not: with a limit it can only change less.
+        """
+        at_bus = np.zeros((len(self.load), len(self.ports)))
+        at_bus[[one.bus for one in self.ports], np.arange(len(self.ports))] = 1.0
+        p_mw = at_bus @ (self.output_mw(forecast)[:, :, None] * self.generation)
+        return p_mw - forecast.load_p_mw[:, :, None] * self.load, -forecast.load_q_mvar[:, :, None] * self.load
 
 
-def error_map(
-    plant: Plant,
-    load: Grouping = Grouping.NETWORK,
-    generation: Grouping = Grouping.NETWORK,
-    load_buses: Bool[np.ndarray, " bus"] | None = None,
-) -> ErrorMap:
-    """Group the loads of a plant and what follows a profile.
-
-    Sources are named ``load:<network>``, ``load:<network>:<bus>``, ``<kind>:<network>``, ``<kind>:<network>:<bus>`` or
-    ``<kind>:<device>``, loads first. Networks count from 1.
+def error_map(plant: Plant, load: Grouping = Grouping.NETWORK, generation: Grouping = Grouping.NETWORK) -> ErrorMap:
+    """Group the loads of a plant and what devices give by profile; loads are the first sources.
 
     Parameters
     ----------
     load, generation : what shares a source
-    load_buses : buses that carry a load; all when not given
     """
-    carries = np.ones(plant.n_bus, dtype=bool) if load_buses is None else load_buses
     bus_names = [name for feeder in plant.feeders for name in feeder.bus_names]
-    columns: dict[str, int] = {}
-    follows_load: list[tuple[int, int]] = []
-    for network, buses in enumerate(plant.bus_slices, start=1):
-        for bus in np.arange(buses.start, buses.stop)[carries[buses]]:
-            name = f"load:{network}" if load is Grouping.NETWORK else f"load:{network}:{bus_names[bus]}"
-            follows_load.append((int(bus), columns.setdefault(name, len(columns))))
-    follows_generation: list[tuple[int, int]] = []
-    for index, one in enumerate(plant.profiled):
-        network = next(k for k, buses in enumerate(plant.bus_slices, start=1) if one.bus < buses.stop)
-        where = {
-            Grouping.NETWORK: f"{network}",
-            Grouping.BUS: f"{network}:{bus_names[one.bus]}",
-            Grouping.DEVICE: one.device.name,
-        }[generation]
-        follows_generation.append((index, columns.setdefault(f"{one.device.error_group}:{where}", len(columns))))
+    feeders = [feeder.name for feeder in plant.feeders]
+    # networks may be built from the same feeder: count those of a name
+    streams = [(name, str(feeders[:k].count(name))) for k, name in enumerate(feeders)]
+    network_of = np.repeat(np.arange(len(feeders)), [feeder.n_bus for feeder in plant.feeders])
+    found: dict[str, Source] = {}
+
+    def place(bus: int, grouping: Grouping) -> tuple[str, tuple[str, ...]]:
+        """Name and stream of the network or bus that a source stands for."""
+        network = int(network_of[bus])
+        if grouping is Grouping.NETWORK:
+            return f"{network + 1}", streams[network]
+        return f"{network + 1}:{bus_names[bus]}", (*streams[network], bus_names[bus])
+
+    def source(group: str, quantity: str, where: str, stream: tuple[str, ...]) -> str:
+        name = f"{group}:{where}"
+        found.setdefault(name, Source(name=name, quantity=quantity, stream=(quantity, *stream)))
+        return name
+
+    by_bus = [source("load", "load", *place(bus, load)) for bus in range(plant.n_bus)]
+    by_port = []
+    for one in plant.uncertain:
+        device, quantity = one.device, one.device.series[one.key].error
+        if generation is not Grouping.DEVICE:
+            where, stream = place(one.bus, generation)
+            stream = (device.error_group, *stream)
+        else:
+            alone = sum(other.device is device for other in plant.uncertain) == 1
+            where = device.name if alone else f"{device.name}:{one.key}"
+            stream = series_stream(device, one.key)
+        by_port.append(source(device.error_group, quantity, where, stream))
+    columns = {name: column for column, name in enumerate(found)}
     return ErrorMap(
-        sources=tuple(columns),
-        load=_indicator(follows_load, plant.n_bus, len(columns)),
-        generation=_indicator(follows_generation, len(plant.profiled), len(columns)),
-        generation_bus=np.array([one.bus for one in plant.profiled], dtype=np.int64),
+        of=tuple(found.values()),
+        ports=plant.uncertain,
+        load=np.eye(len(found))[[columns[name] for name in by_bus]],
+        generation=np.eye(len(found))[[columns[name] for name in by_port]].reshape(-1, len(found)),
     )
 
 
-def _indicator(pairs: list[tuple[int, int]], rows: int, columns: int) -> Float[np.ndarray, "row source"]:
-    matrix = np.zeros((rows, columns))
-    for row, column in pairs:
-        matrix[row, column] = 1.0
-    return matrix
+def series_stream(device: Device[Any], key: str) -> tuple[str, ...]:
+    """Names of the random numbers of a series of a device."""
+    # names are unique in a table; ours draw as they did when there were no others
+    return (device.name,) if is_built_in(type(device)) else (device.key, key)

@@ -1,4 +1,4 @@
-"""Samples of forecast errors for training and for judging, from streams that never meet.
+"""Samples of forecast errors for planning and for what happens, from streams that never meet.
 
 A sample is a day (or horizon) of errors of all sources. Samples come in blocks of fixed size, every block with a random
 stream spawned from (seed, purpose, block number): the first 30 of 300 samples are the same as 30 alone, the size of
@@ -7,8 +7,9 @@ the chunks does not matter, and in-sample and out-of-sample draws come from diff
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import count as count_from
 
@@ -17,7 +18,8 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 from scipy.special import ndtr
 
-from gridferry.controllers.uncertainty.marginals import Marginal
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig
+from gridferry.controllers.uncertainty.marginals import Marginal, marginal_of
 
 _BLOCK = 256
 """Samples drawn from one stream."""
@@ -74,37 +76,21 @@ class ErrorModel(ABC):
 
 
 class MarginalErrors(ErrorModel):
-    """Errors with given marginals, joined by a Gaussian copula.
+    """Errors with given marginals, each an AR(1) series in time under a Gaussian copula, independent of one another.
 
-    Normals, correlated between sources and as an AR(1) series in time, are mapped by ``F⁻¹(Φ(x))`` to the marginals.
+    Normals, correlated in time, are mapped by ``F⁻¹(Φ(x))`` to the marginals.
 
     Parameters
     ----------
     marginals : distribution of each source
-    correlation_h : time over which the correlation in time falls to 1/e [h]; 0: independent steps
+    correlation_h : time over which the correlation of each source falls to 1/e [h]; 0: independent steps
     step_h : step length [h]
-    between : correlation of the normals of the sources; independent when not given
-
-    Raises
-    ------
-    ValueError
-        where ``between`` is no correlation matrix, or a time is negative.
     """
 
-    def __init__(
-        self,
-        marginals: tuple[Marginal, ...],
-        *,
-        correlation_h: float = 0.0,
-        step_h: float = 1.0,
-        between: Float[np.ndarray, "source source"] | None = None,
-    ):
-        if correlation_h < 0 or step_h <= 0:
-            raise ValueError(f"correlation_h = {correlation_h}, step_h = {step_h}: times must not be negative")
+    def __init__(self, marginals: Sequence[Marginal], correlation_h: Sequence[float] = (), step_h: float = 1.0):
         self.sources = len(marginals)
         self._marginals = marginals
-        self._keeps = float(np.exp(-step_h / correlation_h)) if correlation_h > 0 else 0.0
-        self._mixing = None if between is None else _root(between, self.sources)
+        self._keeps = [kept(one, step_h) for one in correlation_h] or [0.0] * self.sources
 
     def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Ends of the marginals' supports, the same at every step."""
@@ -115,16 +101,38 @@ class MarginalErrors(ErrorModel):
         self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
     ) -> Float[np.ndarray, "block horizon source"]:
         normal = numbers.standard_normal((_BLOCK, steps, self.sources))
-        if self._mixing is not None:
-            normal = normal @ self._mixing.T
-        if self._keeps > 0:
-            normal[:, 1:] *= np.sqrt(1.0 - self._keeps**2)
-            normal = lfilter([1.0], [1.0, -self._keeps], normal, axis=1)
-        share = ndtr(normal)
-        errors = np.empty_like(share)
-        for source, marginal in enumerate(self._marginals):
-            errors[:, :, source] = marginal.quantile(share[:, :, source])
+        errors = np.empty_like(normal)
+        for source, (marginal, keeps) in enumerate(zip(self._marginals, self._keeps, strict=True)):
+            errors[:, :, source] = marginal.quantile(ndtr(correlated(normal[:, :, source], keeps)))
         return errors
+
+
+def kept(correlation_h: float, step_h: float) -> float:
+    """Correlation of an error with that of the step before."""
+    return math.exp(-step_h / correlation_h) if correlation_h > 0 else 0.0
+
+
+def correlated(shocks: Float[np.ndarray, "*batch step"], keeps: float) -> Float[np.ndarray, "*batch step"]:
+    """Turn independent normals into a stationary AR(1) series ``x_t = keeps x_{t-1} + √(1 - keeps²) n_t``."""
+    scaled = math.sqrt(1.0 - keeps * keeps) * shocks
+    scaled[..., :1] = shocks[..., :1]
+    return lfilter([1.0], [1.0, -keeps], scaled)
+
+
+def draw_errors(
+    settings: ErrorConfig, steps: int, step_h: float, numbers: np.random.Generator, lowest: float = -1.0
+) -> Float[np.ndarray, " step"]:
+    """Draw the errors of one source over a run; a longer run begins with the shorter one.
+
+    Parameters
+    ----------
+    settings : with a normal or beta marginal
+    lowest : as in `gridferry.controllers.uncertainty.marginals.marginal_of`
+    """
+    if not settings.errs:
+        return np.zeros(steps)
+    unit = correlated(numbers.standard_normal(steps), kept(settings.correlation_h, step_h))
+    return marginal_of(settings, lowest).quantile(ndtr(unit))
 
 
 class EmpiricalErrors(ErrorModel):
@@ -168,14 +176,36 @@ class EmpiricalErrors(ErrorModel):
         rows = (first_step + np.arange(steps)) % self._days.shape[1]
         return self._days[chosen[:, None], rows[None, :]]
 
+    def draw_run(self, steps: int, first_step: int, numbers: np.random.Generator) -> Float[np.ndarray, "step source"]:
+        """Draw what happens in a run, a day after the other; a longer run begins with the shorter one."""
+        day, row = np.divmod(first_step + np.arange(steps), self._days.shape[1])
+        chosen = numbers.choice(self.pools[Purpose.OUT_OF_SAMPLE], int(day[-1]) + 1)
+        return self._days[chosen[day], row]
 
-def _root(between: Float[np.ndarray, "source source"], sources: int) -> Float[np.ndarray, "source source"]:
-    """A matrix R with ``R Rᵀ = between``; also of singular correlations, where sources move as one."""
-    fits = between.shape == (sources, sources) and np.allclose(between, between.T) and np.allclose(np.diag(between), 1)
-    values, vectors = np.linalg.eigh(between if fits else -np.eye(sources))
-    if values.min(initial=0.0) < -1e-9:
-        raise ValueError(
-            f"the correlation between the {sources} sources must be a symmetric {sources} × {sources} matrix with ones "
-            "on its diagonal and no negative eigenvalue"
-        )
-    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+class JoinedErrors(ErrorModel):
+    """Errors of some sources by one model, and of the others by another.
+
+    Parameters
+    ----------
+    parts : models, and which sources each of them draws
+    """
+
+    def __init__(self, parts: Sequence[tuple[ErrorModel, Sequence[int]]]):
+        self._parts = parts
+        self.sources = sum(model.sources for model, _ in parts)
+
+    def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
+        """Ends of the support of each source, as its model has them."""
+        return self._joined([model.support(steps, first_step) for model, _ in self._parts])
+
+    def _block(
+        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
+    ) -> Float[np.ndarray, "block horizon source"]:
+        return self._joined([model._block(numbers, purpose, steps, first_step) for model, _ in self._parts])
+
+    def _joined(self, given: Sequence[Float[np.ndarray, "row horizon _"]]) -> Float[np.ndarray, "row horizon source"]:
+        joined = np.empty((*given[0].shape[:2], self.sources))
+        for values, (_, columns) in zip(given, self._parts, strict=True):
+            joined[:, :, columns] = values
+        return joined

@@ -11,108 +11,86 @@ from jaxtyping import Float
 
 from gridferry.networks.faults import Fault, InputError, no_such
 
+_FLOOR, _LIMIT = 0.05, 1.0
+"""errors of persistence: below this share of the largest value there is none, and none is larger than this"""
 
-def read_errors(path: Path, columns: Sequence[str], steps_per_day: int) -> Float[np.ndarray, "day step source"]:
-    """Read relative errors from a CSV file, one row per step, from the first step of a day on.
+
+def read_errors(
+    path: Path, columns: Sequence[str], steps_per_day: int, rows_per_day: int | None = None
+) -> Float[np.ndarray, "day step source"]:
+    """Read relative errors from a CSV file, from the first step of a day on.
 
     Parameters
     ----------
     columns : column of each source
+    rows_per_day : rows of the file that make a day, one per step when not given; the mean of several makes a step, or
+        one holds for several steps
 
     Raises
     ------
     InputError
         for missing columns, cells that are not finite numbers or fall below -1, and rows that are no whole days.
     """
-    values = _read_columns(path, columns)
-    faults = [
-        Fault(
-            str(path),
-            f"line {row + 2}, column {columns[column]}",
-            f"{values[row, column]:.6g}: below -1, less than nothing",
-        )
-        for row, column in zip(*np.nonzero(values < -1.0), strict=True)
-    ]
-    if faults:
-        raise InputError(faults)
-    return _days(path, values, steps_per_day)
+    return _days(path, _read_columns(path, columns, -1.0, "below -1, less than nothing"), steps_per_day, rows_per_day)
 
 
 def read_day_to_day_errors(
-    path: Path,
-    columns: Sequence[str],
-    steps_per_day: int,
-    *,
-    rows_per_day: int,
-    floor: float = 0.05,
-    limit: float = 1.0,
+    path: Path, columns: Sequence[str], steps_per_day: int, rows_per_day: int | None = None
 ) -> Float[np.ndarray, "day step source"]:
     """Take every day of a profile as the forecast of the next: the errors of persistence.
 
-    The error is ``(x_d - x_{d-1}) / x_{d-1}``; it is zero where the forecast is below ``floor`` times the largest value
-    (a relative error of next to nothing means nothing), and cut at ``limit``.
+    The error is ``(x_d - x_{d-1}) / x_{d-1}``; it is zero where the forecast is below 5 % of the largest value (a
+    relative error of next to nothing means nothing), and cut at 1.
 
     Parameters
     ----------
-    columns : column of each source; values must not be negative
-    rows_per_day : rows of the file that make a day, a multiple of ``steps_per_day``; their mean makes a step
-    floor : share of the largest value below which there is no error
-    limit : largest error
+    columns, rows_per_day : as of `read_errors`; values must not be negative
 
     Raises
     ------
     InputError
-        as `read_errors`, and for negative values or rows that do not fit the steps.
+        as `read_errors`, and for negative values.
     """
-    values = _read_columns(path, columns)
-    if rows_per_day % steps_per_day:
-        raise InputError(
-            Fault(str(path), "", f"{rows_per_day} rows a day do not make {steps_per_day} equal steps; choose a divisor")
-        )
-    if (values < 0).any():
-        row, column = (int(index[0]) for index in np.nonzero(values < 0))
-        raise InputError(
-            Fault(str(path), f"line {row + 2}, column {columns[column]}", f"{values[row, column]:.6g}: negative")
-        )
-    days = _days(path, values, rows_per_day)
-    days = days.reshape(len(days), steps_per_day, rows_per_day // steps_per_day, len(columns)).mean(axis=2)
+    days = _days(path, _read_columns(path, columns, 0.0, "negative"), steps_per_day, rows_per_day)
     forecast, happened = days[:-1], days[1:]
-    counts = (forecast > 0) & (forecast >= floor * days.max(axis=(0, 1), initial=0.0))
+    counts = (forecast > 0) & (forecast >= _FLOOR * days.max(axis=(0, 1), initial=0.0))
     errors = np.divide(happened - forecast, forecast, out=np.zeros_like(forecast), where=counts)
-    return np.minimum(errors, limit)
+    return np.minimum(errors, _LIMIT)
 
 
-def _read_columns(path: Path, columns: Sequence[str]) -> Float[np.ndarray, "row source"]:
-    table = pd.read_csv(path)
-    faults = [
-        Fault(str(path), "", f'column "{name}": {no_such("column", name, map(str, table.columns))}')
-        for name in columns
-        if name not in table.columns
-    ]
-    if faults:
-        raise InputError(faults)
+def _read_columns(path: Path, columns: Sequence[str], lowest: float, below: str) -> Float[np.ndarray, "row source"]:
+    """Read columns of finite numbers that are nowhere below ``lowest``."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(Fault(str(path), "", f"cannot be read: {error}")) from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        names = list(map(str, table.columns))
+        raise InputError(Fault(str(path), "", f'column "{one}": {no_such("column", one, names)}') for one in missing)
     values = np.column_stack([pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float) for name in columns])
-    faults = [
-        Fault(
-            str(path),
-            f"line {row + 2}, column {columns[column]}",
-            f"{table[columns[column]].iloc[row]}: not a finite number",
-        )
-        for row, column in zip(*np.nonzero(~np.isfinite(values)), strict=True)
-    ]
+    wrong = ~(np.isfinite(values) & (values >= lowest))
+    faults = []
+    for row, column in zip(*np.nonzero(wrong), strict=True):
+        value, name = values[row, column], columns[column]
+        what = f"{value:.6g}: {below}" if np.isfinite(value) else f"{table[name].iloc[row]}: not a finite number"
+        faults.append(Fault(str(path), f"line {row + 2}, column {name}", what))
     if faults:
         raise InputError(faults)
     return values
 
 
 def _days(
-    path: Path, values: Float[np.ndarray, "row source"], rows_per_day: int
+    path: Path, values: Float[np.ndarray, "row source"], steps_per_day: int, rows_per_day: int | None
 ) -> Float[np.ndarray, "day step source"]:
-    days, rest = divmod(len(values), rows_per_day)
+    """Cut rows into days, and days into steps."""
+    rows = rows_per_day or steps_per_day
+    days, rest = divmod(len(values), rows)
     if rest or days == 0:
-        raise InputError(
-            Fault(
-                str(path), "", f"{len(values)} rows are no whole days of {rows_per_day}; add or take away the odd rows"
-            )
-        )
-    return values.reshape(days, rows_per_day, values.shape[1])
+        message = f"{len(values)} rows are no whole days of {rows}; add or take away the odd rows"
+        raise InputError(Fault(str(path), "", message))
+    if rows % steps_per_day and steps_per_day % rows:
+        message = f"{rows} rows a day do not make {steps_per_day} equal steps; choose a divisor or a multiple"
+        raise InputError(Fault(str(path), "", message))
+    per_row = np.repeat(values.reshape(days, rows, -1), max(steps_per_day // rows, 1), axis=1)
+    return per_row.reshape(days, steps_per_day, -1, values.shape[1]).mean(axis=2)

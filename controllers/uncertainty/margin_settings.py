@@ -10,8 +10,9 @@ from pydantic import Field
 
 from gridferry.controllers.contract import ControllerError, ControllerSettings, Forecast, Plant
 from gridferry.controllers.uncertainty.error_model import Purpose
-from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings, InheritedErrors
 from gridferry.controllers.uncertainty.margins import Margins, Norm
+from gridferry.controllers.uncertainty.plant_errors import plant_errors
 from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario, voltage_margins
 
 
@@ -32,11 +33,12 @@ class MarginSettings(ControllerSettings):
     """number of error samples at the centre of the ball"""
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of the samples"""
-    errors: ErrorSettings = ErrorSettings()
-    """sizes of the forecast errors, where the forecast brings no samples of its own"""
-    ageing_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """forecasts learn from what was just measured: an error τ ahead has ``√(1 - exp(-2 τ / ageing_h))`` of its full
-    size, as in a first-order process with that correlation time [h]; 0: its full size at once"""
+    errors: InheritedErrors = ErrorSettings()
+    """forecast errors, where the forecast brings no samples of its own: those of ``[forecast.errors]`` without bias,
+    with every key that is given here instead; loads err by 5 % and generation by 10 % where neither has any"""
+    update_decay_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """forecasts learn from what was just measured: an error τ ahead has ``√(1 - exp(-2 τ / update_decay_h))`` of its
+    full size, as in a first-order process with that correlation time [h]; 0: its full size at once"""
     secant: bool = True
     """stretch the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
 
@@ -88,10 +90,10 @@ class MarginMaker:
 
     def _size(self, horizon: int) -> Float[np.ndarray, " horizon"]:
         """Size of the errors by how far ahead they are; the last step was measured."""
-        if self._settings.ageing_h == 0:
+        if self._settings.update_decay_h == 0:
             return np.ones(horizon)
         ahead_h = self._plant.step_h * np.arange(1, horizon + 1)
-        return np.sqrt(1.0 - np.exp(-2.0 * ahead_h / self._settings.ageing_h))
+        return np.sqrt(1.0 - np.exp(-2.0 * ahead_h / self._settings.update_decay_h))
 
     def margins(
         self,

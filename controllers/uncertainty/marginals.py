@@ -1,7 +1,8 @@
-"""Distributions of the relative error of one source: zero mean, bounded support, never below -1 (nothing left)."""
+"""Distributions of the relative error of one source: zero mean, bounded support."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtr, ndtri
-from scipy.stats import truncnorm
 
-_WHOLE_NORMAL = 10.0
-"""A normal cut at this many standard deviations is whole in double precision."""
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig, MarginalName
+
+# truncations, in standard deviations of the untruncated normal, at which it is uniform to 1e-3 or complete to 1e-16
+_NARROWEST, _WIDEST = 0.05, 10.0
 
 
 class Marginal(ABC):
@@ -34,57 +36,72 @@ class Marginal(ABC):
         """Return the values below which the given shares of all errors lie."""
 
 
+def marginal_of(settings: ErrorConfig, lowest: float = -1.0) -> Marginal:
+    """Return the normal or beta distribution that a config asks for.
+
+    Parameters
+    ----------
+    lowest : no error of a normal distribution is below; what cannot change its sign ends at -1, where nothing is left
+
+    Raises
+    ------
+    ValueError
+        where there is no such beta distribution.
+    """
+    if settings.marginal is MarginalName.BETA and settings.relative_std > 0:
+        reach = settings.truncation * settings.relative_std
+        return ScaledBeta(settings.relative_std, *(settings.bounds or (max(-reach, -1.0), reach)))
+    return TruncatedNormal(settings.relative_std, settings.truncation, lowest)
+
+
 @dataclass(frozen=True)
 class TruncatedNormal(Marginal):
     """A normal distribution cut at ±``truncation`` · ``std``.
 
     Attributes
     ----------
-    std : standard deviation, after the cut
+    std : standard deviation, after the cut; where the cut is nearer than √3 of them, it is uniform up to there
     truncation : where it is cut, in standard deviations
-
-    Raises
-    ------
-    ValueError
-        where the cut leaves no such distribution, or lets the error fall below -1.
+    lowest : what would be lower is this
     """
 
     std: float
     truncation: float = 3.0
+    lowest: float = -1.0
 
-    def __post_init__(self) -> None:
-        given = f"std = {self.std}, truncation = {self.truncation}"
-        if not (self.std >= 0 and self.truncation >= 1.8):
-            raise ValueError(
-                f"{given}: std must not be negative, and the cut at least 1.8 standard deviations away (at 1.73 the "
-                "distribution is uniform, nearer there is none)"
-            )
-        if self.low < -1.0:
-            raise ValueError(f"{given}: errors reach {self.low:.3g}, below -1; cut nearer, or use a beta distribution")
+    @property
+    def high(self) -> float:
+        """Upper end of the support; beyond ten standard deviations nothing is left to cut."""
+        return self.std * min(self.truncation, _WIDEST)
 
     @property
     def low(self) -> float:
         """Lower end of the support."""
-        return -self.high
-
-    @property
-    def high(self) -> float:
-        """Upper end of the support."""
-        return self.std * self.truncation
+        return max(-self.high, self.lowest)
 
     @cached_property
     def _cut(self) -> float:
-        """Where to cut the unit normal, so that this is ``truncation`` of its standard deviations after the cut."""
-        if self.truncation >= _WHOLE_NORMAL:
-            return self.truncation
-        return float(
-            brentq(lambda cut: cut - self.truncation * truncnorm.std(-cut, cut), 0.1, _WHOLE_NORMAL + 1.0, xtol=1e-13)
-        )
+        """Where to cut a unit normal so that, scaled to unit variance, it ends at ±``truncation``.
+
+        Solves ``bound²/a² · (1 - 2 a φ(a) / (2 Φ(a) - 1)) = 1`` for a; 0, the uniform limit, where bound ≤ √3.
+        """
+        bound = min(self.truncation, _WIDEST)
+
+        def excess(a: float) -> float:
+            density = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
+            return (bound / a) ** 2 * (1.0 - 2.0 * a * density / math.erf(a / math.sqrt(2.0))) - 1.0
+
+        if bound == _WIDEST:
+            return bound
+        return 0.0 if excess(_NARROWEST) <= 0.0 else float(brentq(excess, _NARROWEST, bound, xtol=1e-12))
 
     def quantile(self, share: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
         """Return the values below which the given shares of all errors lie."""
-        below = ndtr(-self._cut)
-        values = ndtri(below + share * (1.0 - 2.0 * below)) * (self.high / self._cut)
+        if self._cut == 0.0:
+            values = self.high * (2.0 * share - 1.0)
+        else:
+            below = ndtr(-self._cut)
+            values = ndtri(below + share * (1.0 - 2.0 * below)) * (self.high / self._cut)
         return np.clip(values, self.low, self.high)
 
 
@@ -95,7 +112,7 @@ class ScaledBeta(Marginal):
     Attributes
     ----------
     std : standard deviation
-    lowest, highest : ends of the support, on either side of zero
+    low, high : ends of the support, on either side of zero
 
     Raises
     ------
@@ -104,32 +121,22 @@ class ScaledBeta(Marginal):
     """
 
     std: float
-    lowest: float = -1.0
-    highest: float = 1.0
+    low: float = -1.0
+    high: float = 1.0
 
     def __post_init__(self) -> None:
-        if not -1.0 <= self.lowest < 0.0 < self.highest:
-            raise ValueError(f"support [{self.lowest}, {self.highest}]: must begin in [-1, 0) and end above 0")
-        if not 0.0 < self.std < np.sqrt(-self.lowest * self.highest):
+        if not -1.0 <= self.low < 0.0 < self.high:
+            raise ValueError(f"bounds = [{self.low}, {self.high}]: must begin in [-1, 0) and end above 0")
+        if not 0.0 < self.std < math.sqrt(-self.low * self.high):
             raise ValueError(
-                f"std = {self.std}: must lie between 0 and {np.sqrt(-self.lowest * self.highest):.4g}, the most that a "
-                f"mean of zero allows on [{self.lowest}, {self.highest}]"
+                f"relative_std = {self.std}: must lie between 0 and {math.sqrt(-self.low * self.high):.4g}, the most "
+                f"that a mean of zero allows on [{self.low}, {self.high}]; lower it, or widen truncation or bounds"
             )
-
-    @property
-    def low(self) -> float:
-        """Lower end of the support."""
-        return self.lowest
-
-    @property
-    def high(self) -> float:
-        """Upper end of the support."""
-        return self.highest
 
     def quantile(self, share: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
         """Return the values below which the given shares of all errors lie."""
-        width = self.highest - self.lowest
-        mean = -self.lowest / width
+        width = self.high - self.low
+        mean = -self.low / width
         concentration = mean * (1.0 - mean) * (width / self.std) ** 2 - 1.0
         values = betaincinv(mean * concentration, (1.0 - mean) * concentration, share)
-        return np.clip(self.lowest + width * values, self.lowest, self.highest)
+        return np.clip(self.low + width * values, self.low, self.high)

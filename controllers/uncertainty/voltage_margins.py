@@ -126,7 +126,7 @@ def sensitivities(
 ) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
     """Change of every plain voltage per unit of each error, for the upper and for the lower limit [pu]."""
     v = operating_point(plant, p_mw, q_mvar)
-    p_per, q_per = ambiguity.errors.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
+    p_per, q_per = ambiguity.errors.injections(forecast)
     tangent = np.zeros_like(p_per)
     for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
         tangent[:, buses] = voltage_response(feeder, v[:, buses], p_per[:, buses], q_per[:, buses]).v_pu

@@ -91,6 +91,8 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
     else:
         try:
             _controller(loaded, plant)
+            if not faults:
+                case_without_controller(loaded)
         except InputError as error:
             faults += error.faults
     return list(dict.fromkeys(faults))
@@ -106,8 +108,11 @@ def case_without_controller(loaded: LoadedConfig) -> Case:
 
 def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
     chosen = loaded.config.controller
+    options, source = chosen.settings(), str(loaded.path)
     try:
-        return make_controller(chosen.use, plant, chosen.settings(), str(loaded.path), base_dir=loaded.base_dir)
+        return make_controller(
+            chosen.use, plant, options, source, base_dir=loaded.base_dir, inherited=_inherited(loaded)
+        )
     except InputError as error:
         raise InputError(_at_origin(loaded, one) for one in error.faults) from error
     except ControllerError as error:
@@ -122,10 +127,16 @@ def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
     except InputError as error:
         return [loaded.fault(("controller", "use"), one.message) for one in error.faults]
     try:
-        read_settings(cls.Settings, chosen.settings(), str(loaded.path), "controller", loaded.base_dir)
+        options, source = chosen.settings(), str(loaded.path)
+        read_settings(cls.Settings, options, source, "controller", loaded.base_dir, _inherited(loaded))
     except InputError as error:
         return [_at_origin(loaded, one) for one in error.faults]
     return []
+
+
+def _inherited(loaded: LoadedConfig) -> dict[str, Any]:
+    """What the controller's settings default to beyond its table."""
+    return {"errors": loaded.config.forecast.errors}
 
 
 def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:

@@ -44,12 +44,12 @@ class Forecaster:
         self._kind = kind
         self.realised = conditions
         self._known = conditions
-        self._ageing_h = settings.ageing_h if kind is ForecastKind.ERRORS else 0.0
+        self._decay_h = settings.update_decay_h if kind is ForecastKind.ERRORS else 0.0
         if settings.kind is ForecastKind.ERRORS:
             # with what draws them (scipy.signal alone takes half a second), only where there are errors
             from gridferry.sim.case.forecast_errors import with_errors
 
-            erring = with_errors(plant, conditions, settings, seed)
+            erring = with_errors(plant, conditions, settings.errors, seed)
             if settings.errors_on == "realised":
                 self.realised = erring
             else:
@@ -75,22 +75,22 @@ class Forecaster:
         forecast = _rows(plant, self._known, coming, rows, measured)
         if not self._arrives[step]:
             return _nothing_of(forecast)
-        if self._ageing_h == 0.0 or step == 0:
+        if self._decay_h == 0.0 or step == 0:
             return forecast
-        return corrected(plant, forecast, self._known, self.realised, step, self._ageing_h)
+        return corrected(plant, forecast, self._known, self.realised, step, self._decay_h)
 
 
 def corrected(
-    plant: Plant, forecast: Forecast, known: Conditions, realised: Conditions, step: int, ageing_h: float
+    plant: Plant, forecast: Forecast, known: Conditions, realised: Conditions, step: int, decay_h: float
 ) -> Forecast:
     """Mix what was measured in the last step into a day-ahead forecast.
 
     The ratio of measured to forecast load of each network, uncertain series of each device and traffic in step
-    ``step - 1`` is taken to persist, and to fade as ``exp(-age / ageing_h)``. A quantity forecast near zero tells
+    ``step - 1`` is taken to persist, and to fade as ``exp(-age / decay_h)``. A quantity forecast near zero tells
     nothing (night, for PV), and no ratio beyond a factor of two is believed.
     """
     last = step - 1
-    fading = np.exp(-np.arange(1, forecast.steps + 1) * plant.step_h / ageing_h)
+    fading = np.exp(-np.arange(1, forecast.steps + 1) * plant.step_h / decay_h)
 
     def factor(
         measured: Float[np.ndarray, " series"], expected: Float[np.ndarray, " series"], typical: float

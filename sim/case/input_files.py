@@ -32,6 +32,8 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
     files = {base / profile.file for profile in config.profiles.values()}
     if config.roads is not None and config.roads.graph:
         files.add(base / config.roads.graph)
+    if config.forecast.errors.file is not None:
+        files.add(base / config.forecast.errors.file)
     for network in config.networks:
         place, colon, _ = network.feeder.rpartition(":")
         if network.feeder.endswith(_FEEDER_FILES):

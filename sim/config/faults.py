@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gridferry.controllers.devices.config_parts import ProfileColumn
-from gridferry.networks.faults import Fault, no_such
+from gridferry.controllers.settings import no_such_key
+from gridferry.networks.faults import Fault
 from gridferry.sim.config.document import Document, Loc, key_text, nearest
 from gridferry.sim.config.schema import Config
 
@@ -92,7 +93,7 @@ def _word(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> 
         return [document.fault((*loc, key), message) for key, message in context["found"].items()]
     if kind == "extra_forbidden":
         known = _keys_at(loc[:-1], model)
-        return [document.fault(loc, no_such("key", loc[-1], known))]
+        return [document.fault(loc, no_such_key(loc[-1], known))]
     return [document.fault(loc, _plain(loc, details, document, model) + _meaning(loc, model))]
 
 

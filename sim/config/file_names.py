@@ -22,6 +22,9 @@ def anchor(layer: dict[str, Any], folder: Path) -> None:
     if isinstance(kinds, dict) and "use" in kinds:
         kinds["use"] = _anchored(kinds["use"], folder)
     chosen, others = layer.get("controller"), layer.get("controllers")
+    for holder in _tables([layer.get("forecast"), chosen, *_tables(others)]):
+        for errors in _tables([holder.get("errors")]):
+            _anchor_key(errors, "file", folder)
     if isinstance(chosen, dict) and isinstance(chosen.get("use"), str):
         chosen["use"] = anchor_spec(chosen["use"], folder)
     for settings in (chosen, *_tables(others)):

@@ -15,9 +15,10 @@ from pydantic import Field, create_model
 
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import find_kind, is_built_in, kinds_with
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.config.document import Document, Loc
-from gridferry.sim.config.schema import Config, ErrorConfig, ForecastConfig, ForecastErrors
+from gridferry.sim.config.schema import Config, ForecastConfig
 
 Kind = type[Device[Any]]
 Refusal = Callable[[str, str], str | None]
@@ -101,9 +102,9 @@ def _taken_by(kind: Kind, others: list[Kind]) -> str | None:
 def config_model(kinds: tuple[Kind, ...]) -> type[Config]:
     """Return the model of a config that has the tables of these kinds, and the tables of their forecast errors."""
     named = dict.fromkeys(series.error for kind in kinds for series in kind.series.values() if series.error)
-    size: Any = (ErrorConfig, ErrorConfig())
-    sizes = {name: size for name in named if name not in ForecastErrors.model_fields}
-    errors = create_model("ForecastErrors", __base__=ForecastErrors, __module__=__name__, **sizes)
+    quantity: Any = (ErrorConfig, ErrorConfig())
+    quantities = {name: quantity for name in named if name not in ErrorSettings.model_fields}
+    errors = create_model("ErrorSettings", __base__=ErrorSettings, __module__=__name__, **quantities)
     forecast = create_model(
         "ForecastConfig",
         __base__=ForecastConfig,

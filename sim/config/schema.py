@@ -25,6 +25,7 @@ from gridferry.controllers.devices.config_parts import (
     Profile,
     inconsistent,
 )
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.roads.travel import Rounding
 
 
@@ -156,33 +157,6 @@ class RoadsConfig(Part):
         return self
 
 
-class ErrorConfig(Part):
-    """Relative forecast error of one quantity: ``forecast = value · bias · (1 + e)``, e normal, correlated in time."""
-
-    relative_std: NonNegative = 0.0
-    """standard deviation of e"""
-    correlation_h: NonNegative = 0.0
-    """time over which the correlation of e falls to 1/e [h]; 0: independent steps"""
-    truncation: Positive = 3.0
-    """e is kept within this many standard deviations"""
-    bias: Positive = 1.0
-    """systematic factor"""
-
-
-class ForecastErrors(Part):
-    """Forecast errors by quantity; one draw per network for loads, for the price, for the roads, and per device."""
-
-    load: ErrorConfig = ErrorConfig()
-    generation: ErrorConfig = ErrorConfig()
-    price: ErrorConfig = ErrorConfig()
-    congestion: ErrorConfig = ErrorConfig()
-
-    def of(self, name: str) -> ErrorConfig:
-        """Return the error of a name, also of one that a kind of device brought (`Series.error`)."""
-        found: ErrorConfig = getattr(self, name)
-        return found
-
-
 class ForecastKind(StrEnum):
     """How forecasts are made."""
 
@@ -198,9 +172,9 @@ class ForecastConfig(Part):
     """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
     errors_on: Literal["forecast", "realised"] = "forecast"
     """whether the profile is what happens and the forecast errs, or the profile is forecast and reality errs"""
-    errors: ForecastErrors = ForecastErrors()
-    """sizes of the errors"""
-    ageing_h: NonNegative = 0.0
+    errors: ErrorSettings = ErrorSettings()
+    """how forecasts err; the model that controllers go by, too, unless they are given ``errors`` of their own"""
+    update_decay_h: NonNegative = 0.0
     """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
     [h]; 0: forecasts do not learn from what is measured"""
     outage: Profile = 0.0

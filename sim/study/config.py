@@ -79,7 +79,8 @@ class StudyConfig(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of the days that plans are judged by; they are never those a plan was made with"""
     errors: ErrorSettings | None = None
-    """forecast errors of those days; the controller's own ``errors`` when not given"""
+    """forecast errors of those days, laid over the config's ``forecast.errors`` without bias; the controller's
+    ``errors`` when not given, or those of the config"""
     tables: Annotated[list[TableConfig], Field(min_length=1)]
 
     # numbers may be written without a decimal point

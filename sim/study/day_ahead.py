@@ -14,7 +14,8 @@ import numpy as np
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Controller, ControllerError
 from gridferry.controllers.uncertainty.error_model import Purpose
-from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings, assumed_by_controllers
+from gridferry.controllers.uncertainty.plant_errors import plant_errors
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
@@ -32,7 +33,7 @@ class Job:
     config : config file
     settings : overrides, as ``--set`` takes them
     days, seed : sampled days that judge it, and their seed
-    errors : forecast errors of those days; the controller's own when ``None``
+    errors : forecast errors of those days; the controller's when ``None``, or those of the config
     threads : threads of the AC engine, as `gridferry.sim.study.monte_carlo.reliability` takes them
     """
 
@@ -144,7 +145,7 @@ def evaluate(job: Job) -> Figures | str:
     if plan.steps != forecast.steps:
         message = f"plans {plan.steps} of {forecast.steps} steps; a study needs a plan of the whole day"
         raise InputError(Fault(str(job.config), "controller.use", message))
-    sources, model = plant_errors(case.plant, _errors(job, controller))
+    sources, model = plant_errors(case.plant, _errors(job, controller, case.loaded.config.forecast.errors))
     calm = np.zeros((1, forecast.steps, len(sources.sources)))
     at_forecast = reliability(case.plant, plan, seen, forecast, sources, [calm])
     first = case.plant.step_of_day(0)
@@ -163,12 +164,19 @@ def evaluate(job: Job) -> Figures | str:
     )
 
 
-def _errors(job: Job, controller: Controller) -> ErrorSettings:
-    errors = getattr(controller.settings, "errors", None) if job.errors is None else job.errors
-    if not isinstance(errors, ErrorSettings):
-        message = "the controller has no forecast errors of its own to be judged by; add [errors] to the study"
-        raise InputError(Fault(str(job.config), "controller.use", message))
-    return errors
+def _errors(job: Job, controller: Controller, of_config: ErrorSettings) -> ErrorSettings:
+    if job.errors is not None:
+        try:
+            return job.errors.over(assumed_by_controllers(of_config))
+        except ValueError as error:
+            raise InputError(Fault("study", "errors", str(error))) from error
+    own = getattr(controller.settings, "errors", None)
+    if isinstance(own, ErrorSettings):
+        return own
+    if not of_config.errs:
+        message = "there are no forecast errors to evaluate the plan by; add [errors] to the study, or to [forecast]"
+        raise InputError(Fault(str(job.config), "forecast.errors", message))
+    return of_config
 
 
 def _refuse_bad_variants(study: Study) -> None:

@@ -110,8 +110,8 @@ def reliability(
     _check(plant, plan, forecast, error_map)
     engines = [PowerGridModelEngine(feeder, threads=threads) for feeder in plant.feeders]
     solvers = [lambda p, q, engine=engine: engine.solve_batch(p, q)[0] for engine in engines]
-    outputs = forecast.profiled_mw(plant)
-    sampled = [one.device.key for one in plant.profiled]
+    outputs = error_map.output_mw(forecast)
+    sampled = [one.device.key for one in error_map.ports]
     evaluation = SampledEvaluation(plant, plan, observation, forecast, sampled, solvers)
     v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
     v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders]) + v_tolerance_pu
@@ -122,7 +122,7 @@ def reliability(
         drawn = 1.0 + chunk @ error_map.load.T
         output = 1.0 + chunk @ error_map.generation.T
         series: dict[str, dict[str, np.ndarray]] = {}
-        for column, one in enumerate(plant.profiled):
+        for column, one in enumerate(error_map.ports):
             series.setdefault(one.device.key, {})[one.key] = outputs[:, column] * output[:, :, column]
         found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
         flow = found.flow
@@ -214,9 +214,9 @@ def _portions(
 def _check(plant: Plant, plan: Plan, forecast: Forecast, error_map: ErrorMap) -> None:
     if plan.steps != forecast.steps:
         raise ValueError(f"the plan has {plan.steps} steps and the forecast {forecast.steps}; they must have the same")
-    sources, ports = len(error_map.sources), len(plant.profiled)
+    sources, ports = len(error_map.sources), len(error_map.ports)
     if (error_map.load.shape, error_map.generation.shape) != ((plant.n_bus, sources), (ports, sources)):
         raise ValueError(
             f"the error map has shapes {error_map.load.shape}, {error_map.generation.shape}, which do not fit the "
-            f"plant's {plant.n_bus} buses and {ports} ports with a profile"
+            f"plant's {plant.n_bus} buses and {ports} ports that err"
         )

@@ -23,8 +23,9 @@ from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.settings import read_settings
 from gridferry.controllers.solve import InfeasibleError, Model, solve
 from gridferry.controllers.uncertainty.error_model import Purpose
-from gridferry.controllers.uncertainty.error_settings import ErrorSettings, plant_errors
+from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
+from gridferry.controllers.uncertainty.plant_errors import plant_errors
 from gridferry.controllers.uncertainty.sensitivities import voltage_response
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 from gridferry.networks.faults import InputError
@@ -115,7 +116,7 @@ def test_voltages_at_the_plan_keep_the_margins_of_the_plan_itself(scenario: str)
 def test_a_robust_plan_holds_in_ac_at_the_worst_errors_of_the_box() -> None:
     plant, _, forecast = given = strained()
     sources, _ = plant_errors(plant, ErrorSettings(**ERRORS))
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
+    p_per, q_per = sources.injections(forecast)
     worst = np.where([name.startswith("load") for name in sources.sources], 0.24, -0.6)
     lowest = {}
     for secant in (True, False):
@@ -254,7 +255,7 @@ def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bo
     samples = model.draw(n, 4, seed=3, purpose=Purpose.IN_SAMPLE)
     box = model.support(4)
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
-    p_per, q_per = sources.injections(forecast.load_p_mw, forecast.load_q_mvar, forecast.profiled_mw(plant))
+    p_per, q_per = sources.injections(forecast)
     a = np.concatenate(
         [
             voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
@@ -306,7 +307,7 @@ def test_errors_come_from_a_file_with_a_column_for_every_source(tmp_path: Path) 
     rows = np.tile(np.linspace(-0.1, 0.1, 24)[:, None], (4, 4))
     file = tmp_path / "errors.csv"
     np.savetxt(file, rows, delimiter=",", header="a,b,c,d", comments="")
-    errors = {"file": file, "columns": ["a", "b", "c", "d"]}
+    errors = {"file": str(file), "columns": ["a", "b", "c", "d"]}
     serving = controller(plant, errors=errors)
     assert serving.margins.ambiguity(6, forecast).samples[0, 0] == pytest.approx(rows[plant.step_of_day(6)])
     assert serving.plan(observation, forecast).solver.status is Status.OPTIMAL

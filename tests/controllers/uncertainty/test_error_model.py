@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cases import REPOSITORY
-from cases.parts import plant_of
+from cases.parts import forecast_of, plant_of
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.uncertainty.error_map import ErrorMap, Grouping, error_map
-from gridferry.controllers.uncertainty.error_model import EmpiricalErrors, ErrorModel, MarginalErrors, Purpose
+from gridferry.controllers.uncertainty.error_model import (
+    EmpiricalErrors,
+    ErrorModel,
+    JoinedErrors,
+    MarginalErrors,
+    Purpose,
+)
 from gridferry.controllers.uncertainty.error_records import read_day_to_day_errors, read_errors
 from gridferry.controllers.uncertainty.marginals import ScaledBeta, TruncatedNormal
 from gridferry.networks.faults import InputError
@@ -67,8 +73,18 @@ LOAD_Q = 0.5 * LOAD_P
 GENERATION = np.array([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 1.0]])
 
 
-def realised(mapping: ErrorMap, errors: np.ndarray) -> np.ndarray:
-    p, q = mapping.injections(LOAD_P, LOAD_Q, GENERATION)
+def realised(mapping: ErrorMap, errors: np.ndarray, plant: Plant) -> np.ndarray:
+    none = np.zeros(2)
+    forecast = forecast_of(
+        plant,
+        load_p_mw=LOAD_P,
+        load_q_mvar=LOAD_Q,
+        generation_mw=GENERATION,
+        buy_price=none,
+        sell_price=none,
+        congestion=none,
+    )
+    p, q = mapping.injections(forecast)
     return np.einsum("hbs,hs->hb", p + 1j * q, errors)
 
 
@@ -82,22 +98,22 @@ def test_network_groups_move_all_loads_and_all_pv_of_a_network_together(plant: P
             expected[step, bus] -= (LOAD_P + 1j * LOAD_Q)[step, bus] * (0.1 if bus < 3 else -0.2)
         expected[step, 2] += 0.3 * (GENERATION[step, 0] + GENERATION[step, 1])
         expected[step, 4] += 0.4 * GENERATION[step, 2] - 0.5 * GENERATION[step, 3]
-    np.testing.assert_allclose(realised(mapping, errors), expected, atol=1e-15)
+    np.testing.assert_allclose(realised(mapping, errors, plant), expected, atol=1e-15)
 
 
 @pytest.mark.parametrize("load", list(Grouping))
 @pytest.mark.parametrize("generation", list(Grouping))
 def test_one_common_error_is_the_same_under_every_grouping(plant: Plant, load: Grouping, generation: Grouping) -> None:
     mapping = error_map(plant, load, generation)
-    common = realised(mapping, np.full((2, len(mapping.sources)), 0.1))
+    common = realised(mapping, np.full((2, len(mapping.sources)), 0.1), plant)
     coarse = error_map(plant)
-    np.testing.assert_allclose(common, realised(coarse, np.full((2, 5), 0.1)), atol=1e-15)
+    np.testing.assert_allclose(common, realised(coarse, np.full((2, 5), 0.1), plant), atol=1e-15)
 
 
 def test_finer_groups_have_sources_of_their_own(plant: Plant) -> None:
-    carries = np.array([False, True, True, True, True])
-    by_bus = error_map(plant, Grouping.BUS, Grouping.BUS, load_buses=carries)
-    assert by_bus.sources == ("load:1:a1", "load:1:a2", "load:2:b0", "load:2:b1", "pv:1:a2", "pv:2:b1", "wind:2:b1")
+    by_bus = error_map(plant, Grouping.BUS, Grouping.BUS)
+    loads = ("load:1:a0", "load:1:a1", "load:1:a2", "load:2:b0", "load:2:b1")
+    assert by_bus.sources == (*loads, "pv:1:a2", "pv:2:b1", "wind:2:b1")
     by_device = error_map(plant, Grouping.NETWORK, Grouping.DEVICE)
     assert by_device.sources == ("load:1", "load:2", "pv:pv1", "pv:pv2", "pv:pv3", "wind:mill")
 
@@ -124,11 +140,8 @@ def test_scaled_beta_has_zero_mean_and_its_standard_deviation() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TruncatedNormal(0.4, 3.0), "below -1"),
-        (lambda: TruncatedNormal(0.1, 1.7), "at least 1.8 standard deviations"),
         (lambda: ScaledBeta(0.8, -1.0, 0.5), "must lie between 0 and 0.7071"),
         (lambda: ScaledBeta(0.1, -1.5, 0.5), "must begin in"),
-        (lambda: MarginalErrors((TruncatedNormal(0.1),), between=np.full((1, 1), 2.0)), "ones on its diagonal"),
         (lambda: EmpiricalErrors(np.zeros((1, 2, 3))), "two at least"),
     ],
 )
@@ -138,17 +151,25 @@ def test_distributions_that_cannot_be_are_refused(make: object, message: str) ->
 
 
 def correlated_model() -> MarginalErrors:
-    between = np.array([[1.0, 0.6], [0.6, 1.0]])
-    return MarginalErrors(
-        (TruncatedNormal(0.05), ScaledBeta(0.2, -1.0, 1.0)), correlation_h=2.0, step_h=0.5, between=between
-    )
+    return MarginalErrors((TruncatedNormal(0.05), ScaledBeta(0.2, -1.0, 1.0)), correlation_h=(2.0, 0.0), step_h=0.5)
 
 
 def empirical_model() -> EmpiricalErrors:
     return EmpiricalErrors(np.random.default_rng(0).uniform(-0.2, 0.3, (40, 6, 2)))
 
 
-@pytest.mark.parametrize("model", [correlated_model(), empirical_model()], ids=["marginals", "days"])
+def joined_model() -> JoinedErrors:
+    """The second source normal, the first one as observed."""
+    days = EmpiricalErrors(np.random.default_rng(1).uniform(-0.4, 0.4, (40, 6, 1)))
+    return JoinedErrors([(MarginalErrors((TruncatedNormal(0.1),)), [1]), (days, [0])])
+
+
+MODELS = pytest.mark.parametrize(
+    "model", [correlated_model(), empirical_model(), joined_model()], ids=["marginals", "days", "both"]
+)
+
+
+@MODELS
 def test_in_sample_and_out_of_sample_sets_never_share_a_draw(model: ErrorModel) -> None:
     known = model.draw(400, 6, seed=7, purpose=Purpose.IN_SAMPLE)
     judge = model.draw(2000, 6, seed=7, purpose=Purpose.OUT_OF_SAMPLE)
@@ -156,7 +177,7 @@ def test_in_sample_and_out_of_sample_sets_never_share_a_draw(model: ErrorModel) 
     assert abs(np.corrcoef(known.ravel(), judge[:400].ravel())[0, 1]) < 0.1
 
 
-@pytest.mark.parametrize("model", [correlated_model(), empirical_model()], ids=["marginals", "days"])
+@MODELS
 def test_samples_do_not_depend_on_how_they_are_fetched(model: ErrorModel) -> None:
     whole = model.draw(600, 5, seed=3, purpose=Purpose.OUT_OF_SAMPLE)
     for chunk in (1, 7, 256, 300, 1000):
@@ -171,7 +192,7 @@ def test_samples_do_not_depend_on_how_they_are_fetched(model: ErrorModel) -> Non
 @given(seed=st.integers(0, 2**40), steps=st.integers(1, 8), first=st.integers(0, 8))
 @settings(max_examples=15, deadline=None)
 def test_samples_stay_in_their_support(seed: int, steps: int, first: int) -> None:
-    for model in (correlated_model(), empirical_model()):
+    for model in (correlated_model(), empirical_model(), joined_model()):
         drawn = model.draw(50, steps, seed=seed, purpose=Purpose.IN_SAMPLE, first_step=first)
         low, high = model.support(steps, first)
         assert np.all(drawn >= low)
@@ -186,8 +207,8 @@ def test_samples_follow_their_marginals_and_correlations() -> None:
     np.testing.assert_allclose(drawn.std(axis=0), [[0.05, 0.2]] * 6, rtol=0.03)
     in_time = np.corrcoef(drawn[:, 2, 0], drawn[:, 4, 0])[0, 1]
     assert in_time == pytest.approx(np.exp(-0.5), abs=0.02)
-    between = np.corrcoef(drawn[:, 2, 0], drawn[:, 2, 1])[0, 1]
-    assert between == pytest.approx(0.6, abs=0.02)
+    assert np.corrcoef(drawn[:, 2, 1], drawn[:, 4, 1])[0, 1] == pytest.approx(0.0, abs=0.02)
+    assert np.corrcoef(drawn[:, 2, 0], drawn[:, 2, 1])[0, 1] == pytest.approx(0.0, abs=0.02)
 
 
 def test_days_begin_where_the_horizon_begins() -> None:
@@ -207,11 +228,17 @@ def test_recorded_errors_are_cut_into_days(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r'"lod": no such column.*did you mean "load"'):
         read_errors(file, ["lod"], 3)
     file.write_text("load\n0.1\nx\n-2\n")
-    with pytest.raises(InputError, match="line 3, column load: x: not a finite number"):
+    with pytest.raises(InputError, match=r"line 3, column load: x: not a finite number\n.*line 4, .*: -2: below -1"):
         read_errors(file, ["load"], 3)
-    file.write_text("load\n0.1\n0\n-2\n")
-    with pytest.raises(InputError, match="line 4, column load: -2: below -1"):
-        read_errors(file, ["load"], 3)
+
+
+def test_rows_of_a_file_are_averaged_or_repeated_to_steps(tmp_path: Path) -> None:
+    file = tmp_path / "errors.csv"
+    file.write_text("load\n0.1\n0.3\n-0.2\n0.0\n")
+    assert read_errors(file, ["load"], 2, 4).ravel().tolist() == pytest.approx([0.2, -0.1])
+    assert read_errors(file, ["load"], 4, 2).tolist() == [[[0.1]] * 2 + [[0.3]] * 2, [[-0.2]] * 2 + [[0.0]] * 2]
+    with pytest.raises(InputError, match="4 rows a day do not make 3 equal steps"):
+        read_errors(file, ["load"], 3, 4)
 
 
 def test_day_to_day_errors_are_those_of_persistence(tmp_path: Path) -> None:
@@ -220,8 +247,9 @@ def test_day_to_day_errors_are_those_of_persistence(tmp_path: Path) -> None:
     file.write_text("pv\n" + "\n".join(["9", "11", "0.1", "0.1", "12", "12", "5", "5", "3", "3", "20", "20"]) + "\n")
     errors = read_day_to_day_errors(file, ["pv"], 2, rows_per_day=4)
     np.testing.assert_allclose(errors[:, :, 0], [[0.2, 0.0], [-0.75, 1.0]])
-    with pytest.raises(InputError, match="4 rows a day do not make 3 equal steps"):
-        read_day_to_day_errors(file, ["pv"], 3, rows_per_day=4)
+    file.write_text("pv\n3\n-1\n")
+    with pytest.raises(InputError, match="line 3, column pv: -1: negative"):
+        read_day_to_day_errors(file, ["pv"], 2)
 
 
 def test_a_real_year_gives_errors_in_their_support() -> None:
@@ -232,3 +260,15 @@ def test_a_real_year_gives_errors_in_their_support() -> None:
     low, high = model.support(24)
     assert np.all((low >= -1) & (high <= 1))
     assert 0.02 < days[:, :, 0].std() < 0.15 < days[:, 12, 1].std()
+
+
+def test_a_run_takes_observed_days_one_after_the_other_from_those_that_are_not_planned_with() -> None:
+    days = np.arange(8.0)[:, None, None] + 0.1 * np.arange(6.0)[None, :, None]
+    model = EmpiricalErrors(days)
+    drawn = model.draw_run(20, 4, np.random.default_rng(3))[:, 0]
+    rows = (4 + np.arange(20)) % 6
+    day = np.round(drawn - 0.1 * rows).astype(int)
+    np.testing.assert_allclose(drawn, day + 0.1 * rows)
+    assert [len(set(day[part])) for part in (slice(0, 2), slice(2, 8), slice(8, 14), slice(14, 20))] == [1] * 4
+    assert set(day) <= set(model.pools[Purpose.OUT_OF_SAMPLE])
+    np.testing.assert_array_equal(model.draw_run(7, 4, np.random.default_rng(3))[:, 0], drawn[:7])

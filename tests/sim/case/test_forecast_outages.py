@@ -11,14 +11,15 @@ import pytest
 from gridferry.controllers.contract import Plant, Storage
 from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.links.device import Link, Terminal
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
 from gridferry.networks.feeder import plain_feeder
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.case.forecasts import Forecaster
-from gridferry.sim.config.schema import ErrorConfig, ForecastConfig, ForecastErrors, ForecastKind
+from gridferry.sim.config.schema import ForecastConfig, ForecastKind
 
 STEPS, HORIZON = 10, 4
 LOAD = ErrorConfig(relative_std=0.2)
-ERRORS = ForecastErrors(load=LOAD, generation=LOAD, price=LOAD, congestion=LOAD)
+ERRORS = ErrorSettings(load=LOAD, generation=LOAD, price=LOAD, congestion=LOAD)
 PLAIN = ("load_p_mw", "load_q_mvar", "buy_price", "sell_price", "congestion")
 
 
@@ -70,11 +71,11 @@ def test_planned_outages_are_known_under_a_perfect_forecast(plant: Plant, real: 
 
 
 @pytest.mark.parametrize("kind", [ForecastKind.PERSISTENCE, ForecastKind.ERRORS])
-@pytest.mark.parametrize("ageing_h", [0.0, 3.0])
+@pytest.mark.parametrize("update_decay_h", [0.0, 3.0])
 def test_faults_come_as_a_surprise_and_are_taken_to_stay(
-    plant: Plant, real: Conditions, kind: ForecastKind, ageing_h: float
+    plant: Plant, real: Conditions, kind: ForecastKind, update_decay_h: float
 ) -> None:
-    forecaster = Forecaster(plant, real, settings(kind, ageing_h=ageing_h), 0)
+    forecaster = Forecaster(plant, real, settings(kind, update_decay_h=update_decay_h), 0)
     for step, measured in ((0, 0), (1, 0), (5, 4), (9, 8)):
         got = forecaster.at(step)
         rows = min(HORIZON, STEPS - step)
@@ -85,9 +86,9 @@ def test_faults_come_as_a_surprise_and_are_taken_to_stay(
 
 
 @pytest.mark.parametrize("kind", list(ForecastKind))
-@pytest.mark.parametrize("ageing_h", [0.0, 3.0])
+@pytest.mark.parametrize("update_decay_h", [0.0, 3.0])
 def test_a_forecast_that_does_not_arrive_holds_no_number(
-    plant: Plant, real: Conditions, kind: ForecastKind, ageing_h: float
+    plant: Plant, real: Conditions, kind: ForecastKind, update_decay_h: float
 ) -> None:
     outage = np.zeros(STEPS)
     outage[5] = 0.1

@@ -11,12 +11,14 @@ from scipy.stats import kstest, truncnorm
 
 from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices.generators.device import Generator
+from gridferry.controllers.uncertainty.error_model import draw_errors
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
 from gridferry.networks.feeder import plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions
-from gridferry.sim.case.forecast_errors import draw_errors, stream
+from gridferry.sim.case.forecast_errors import stream
 from gridferry.sim.case.forecasts import Forecaster, corrected, measured_rows
-from gridferry.sim.config.schema import ErrorConfig, ForecastConfig, ForecastErrors, ForecastKind
+from gridferry.sim.config.schema import ForecastConfig, ForecastKind
 
 PERFECT = ForecastConfig()
 PERSISTENCE = ForecastConfig(kind=ForecastKind.PERSISTENCE)
@@ -62,7 +64,7 @@ def produced(of: Plant, given: Conditions | Forecast) -> np.ndarray:
 
 
 def erring(on: Literal["forecast", "realised"] = "forecast", **sizes: ErrorConfig) -> ForecastConfig:
-    return ForecastConfig(kind=ForecastKind.ERRORS, errors_on=on, errors=ForecastErrors(**sizes))
+    return ForecastConfig(kind=ForecastKind.ERRORS, errors_on=on, errors=ErrorSettings(**sizes))
 
 
 LOAD = ErrorConfig(relative_std=0.1, correlation_h=12.0)
@@ -258,7 +260,7 @@ def test_a_forecast_learns_from_the_error_just_measured():
         sell_price=known.sell_price[3:],
         congestion=known.congestion[3:],
     )
-    aged = corrected(case, day_ahead, known, real, 3, ageing_h=2.0)
+    aged = corrected(case, day_ahead, known, real, 3, decay_h=2.0)
     fading = np.exp(-np.arange(1, steps - 2) * case.step_h / 2.0)
     np.testing.assert_allclose(aged.load_p_mw[:, 0], 1.1 * (1 + fading * (1 / 1.1 - 1)), rtol=1e-12)
     np.testing.assert_allclose(aged.congestion, np.outer(5.0 * (1 + fading), [1.0, 1.0]), rtol=1e-12)

@@ -111,7 +111,7 @@ def test_the_schema_of_a_config_has_its_kinds(folder: Path) -> None:
     properties = schema["$defs"]["ConstantLoadConfig"]["properties"]
     assert properties["rating_mw"]["description"] == "the most it draws [MW]"
     assert schema["properties"]["constant_loads"]["description"] == "loads that draw a profile, at most their rating"
-    assert "works" in schema["$defs"]["ForecastErrors"]["properties"]
+    assert "works" in schema["$defs"]["ErrorSettings"]["properties"]
     assert "constant_loads" not in config_schema()["properties"]
 
 
