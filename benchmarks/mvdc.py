@@ -67,7 +67,7 @@ def setting(steps: int, **options: object) -> Setting:
     v = operating_point(plant, -forecast.net_load_mw(plant), -forecast.load_q_mvar)
     p_per, q_per = sources.injections(forecast)
     of_networks = [
-        voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
+        2.0 * np.abs(v[:, at, None]) * voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at])
         for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
     ]
     assert isinstance(controller.settings, MvdcDrccSettings)

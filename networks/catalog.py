@@ -10,7 +10,7 @@ from pathlib import Path
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
-from gridferry.networks.published import TieSwitch, published_feeder, published_ties, three_bus
+from gridferry.networks.published import published_feeder, three_bus
 from gridferry.networks.readers.sources import (
     SpecError,
     network_of_function,
@@ -31,17 +31,15 @@ class CatalogueEntry:
     description : one line about it
     source : where its figures were published
     build : makes the feeder
-    ties : lists its open tie switches
     """
 
     description: str
     source: str
     build: Callable[[], Feeder]
-    ties: Callable[[], tuple[TieSwitch, ...]]
 
 
 def _published(name: str, description: str, source: str) -> CatalogueEntry:
-    return CatalogueEntry(description, source, partial(published_feeder, name), partial(published_ties, name))
+    return CatalogueEntry(description, source, partial(published_feeder, name))
 
 
 _DAS_1995 = "D. Das, D. P. Kothari, A. Kalam, Int. J. Electr. Power Energy Syst. 17(5), 1995"
@@ -51,7 +49,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         "mobile-storage case, 16 kV, 3 buses in a row, 3.5 MW",
         "public reproduction of H. H. Abdeltawab, Y. A.-R. I. Mohamed, IEEE Trans. Ind. Electron. 64(9), 2017",
         three_bus,
-        tuple,
     ),
     "ieee33": _published(
         "ieee33",
@@ -75,13 +72,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     ),
 }
 """The feeders that come with the package, by name."""
-
-
-def tie_switches(name: str) -> tuple[TieSwitch, ...]:
-    """Open tie switches of a catalogue feeder; raises `InputError` for an unknown name."""
-    if name not in CATALOGUE:
-        raise InputError(Fault("catalogue", name, no_such("network", name, CATALOGUE)))
-    return CATALOGUE[name].ties()
 
 
 def load_network(spec: str, base_dir: Path, source: str | None = None, key: str = "") -> Network:

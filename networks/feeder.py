@@ -104,21 +104,6 @@ class Feeder:
         except KeyError:
             raise KeyError(no_such("bus", name, self.bus_names)) from None
 
-    @cached_property
-    def is_plain(self) -> bool:
-        """Whether the feeder has lines only: no shunts, no charging, no off-nominal taps."""
-        shunts = (
-            self.g_shunt_pu,
-            self.b_shunt_pu,
-            self.g_parent_pu,
-            self.b_parent_pu,
-            self.g_child_pu,
-            self.b_child_pu,
-        )
-        return not any(np.any(one) for one in shunts) and bool(
-            np.all(self.tap_parent == 1.0) and np.all(self.tap_child == 1.0)
-        )
-
     def with_limits(self, v_min_pu: float | None, v_max_pu: float | None) -> Feeder:
         """Return the feeder with other voltage limits at every bus [pu]; ``None`` keeps the source's."""
         return replace(

@@ -5,7 +5,6 @@ Where the figures come from is told in ``networks/data/SOURCES.md``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +18,11 @@ _BASE_MVA = 10.0
 """Power base of the published feeders [MVA]; no result in physical units depends on it."""
 
 
-@dataclass(frozen=True)
-class TieSwitch:
-    """A normally open switch with the line behind it, left out of the feeder.
-
-    Attributes
-    ----------
-    from_bus, to_bus : names of the buses it would join
-    r_ohm, x_ohm : series impedance [ohm]
-    """
-
-    from_bus: str
-    to_bus: str
-    r_ohm: float
-    x_ohm: float
-
-
 def published_feeder(name: str) -> Feeder:
     """Build a feeder from ``<name>_buses.csv`` and ``<name>_branches.csv``; its tie switches are open."""
     facts = pd.read_csv(DATA / "feeders.csv").set_index("name").to_dict("index")[name]
     buses = pd.read_csv(DATA / f"{name}_buses.csv")
-    branches = _branches(name, in_service=1)
+    branches = pd.read_csv(DATA / f"{name}_branches.csv").query("in_service == 1")
     position = {bus: index for index, bus in enumerate(buses["bus"])}
     return plain_feeder(
         name,
@@ -54,14 +37,6 @@ def published_feeder(name: str) -> Feeder:
         x_ohm=branches["x_ohm"].to_numpy(dtype=float),
         slack=position[int(facts["slack_bus"])],
         slack_v_pu=float(facts["slack_vm_pu"]),
-    )
-
-
-def published_ties(name: str) -> tuple[TieSwitch, ...]:
-    """Tie switches of a feeder that has a branch file, in the order of the file."""
-    return tuple(
-        TieSwitch(str(row["from_bus"]), str(row["to_bus"]), float(row["r_ohm"]), float(row["x_ohm"]))
-        for row in _branches(name, in_service=0).to_dict("records")
     )
 
 
@@ -91,8 +66,3 @@ def three_bus() -> Feeder:
         v_min_pu=float(value["v_min"]),
         v_max_pu=float(value["v_max"]),
     )
-
-
-def _branches(name: str, in_service: int) -> pd.DataFrame:
-    table = pd.read_csv(DATA / f"{name}_branches.csv")
-    return table[table["in_service"] == in_service]

@@ -22,15 +22,12 @@ class Moment:
     plan: Plan
 
 
-def rehearse(sample: Sample, controller: Controller, steps: int, horizon: int | None = None) -> Iterator[Moment]:
-    """Yield the first ``steps`` steps of the sample's run, row 0 of each plan having acted on the next.
-
-    ``horizon`` is how far forecasts look, ``plant.horizon_steps`` when not given; at the end of the run they shrink.
-    """
+def rehearse(sample: Sample, controller: Controller, steps: int) -> Iterator[Moment]:
+    """Yield the first ``steps`` steps of the sample's run, row 0 of each plan having acted on the next."""
     plant = sample.plant
     observation = at_start(plant)
     for step in range(min(steps, plant.steps)):
-        forecast = look_ahead(sample, step, horizon or plant.horizon_steps)
+        forecast = look_ahead(sample, step, plant.horizon_steps)
         plan = controller.plan(observation, forecast)
         yield Moment(observation, forecast, plan)
         observation = after(plant, observation, plan, forecast)

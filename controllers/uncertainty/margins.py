@@ -70,41 +70,6 @@ class Margins:
     lower: Float[np.ndarray, "horizon bus"]
 
 
-def deterministic_margins(sensitivity: Float[np.ndarray, "horizon bus source"]) -> Margins:
-    """No margin: the forecast is taken for granted (scenario II)."""
-    none = np.zeros(sensitivity.shape[:2])
-    return Margins(upper=none, lower=none.copy())
-
-
-def robust_margins(
-    sensitivity: Float[np.ndarray, "horizon bus source"], support: Float[np.ndarray, "2 horizon source"]
-) -> Margins:
-    """Margins against every error in the support box (scenario III)."""
-    return Margins(
-        upper=np.maximum(robust_margin(sensitivity, support), 0.0),
-        lower=np.maximum(robust_margin(-sensitivity, support), 0.0),
-    )
-
-
-def wasserstein_margins(
-    sensitivity: Float[np.ndarray, "horizon bus source"],
-    samples: Float[np.ndarray, "sample horizon source"],
-    *,
-    confidence: float,
-    radius: float,
-    norm: Norm = Norm.ONE,
-    support: Float[np.ndarray, "2 horizon source"] | None = None,
-) -> Margins:
-    """Margins that keep every single bound with the confidence, whatever distribution in the ball (scenario IV).
-
-    Parameters and errors as in `wasserstein_margin`.
-    """
-    sides = np.concatenate([sensitivity, -sensitivity], axis=1)
-    both = wasserstein_margin(sides, samples, confidence=confidence, radius=radius, norm=norm, support=support)
-    upper, lower = np.split(np.maximum(both, 0.0), 2, axis=1)
-    return Margins(upper=upper, lower=lower)
-
-
 def robust_margin(
     a: Float[np.ndarray, "horizon row source"], support: Float[np.ndarray, "2 horizon source"]
 ) -> Float[np.ndarray, "horizon row"]:

@@ -11,8 +11,6 @@ this is the LinDistFlow model, its resistances and reactances summed along share
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Complex, Float
@@ -20,21 +18,6 @@ from scipy.sparse.linalg import splu
 
 from gridferry.networks.admittance import admittance
 from gridferry.networks.feeder import Feeder
-from gridferry.networks.power_flow import no_load_voltages
-
-
-@dataclass(frozen=True, eq=False)
-class VoltageSensitivity:
-    """Change of the bus voltages per unit of each source; zero at the slack.
-
-    Attributes
-    ----------
-    v_pu : of the plain voltage [pu per unit of the source]
-    v_sq : of the squared voltage [pu² per unit of the source]
-    """
-
-    v_pu: Float[np.ndarray, "horizon bus source"]
-    v_sq: Float[np.ndarray, "horizon bus source"]
 
 
 def voltage_response(
@@ -42,8 +25,10 @@ def voltage_response(
     v: Complex[np.ndarray, "horizon bus"],
     p_mw: Float[np.ndarray, "horizon bus source"],
     q_mvar: Float[np.ndarray, "horizon bus source"],
-) -> VoltageSensitivity:
-    """First-order response of all voltages to sources that each inject at several buses.
+) -> Float[np.ndarray, "horizon bus source"]:
+    """Change of all bus voltages per unit of each source, to first order; zero at the slack [pu].
+
+    A source may inject at several buses.
 
     Parameters
     ----------
@@ -59,9 +44,9 @@ def voltage_response(
         raise ValueError(f"{feeder.name}: no finite operating point at steps {_first_bad(v)}; sensitivities need one")
     away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
     horizon, n, sources = len(v), away.size, p_mw.shape[2]
-    v_sq = np.zeros((horizon, feeder.n_bus, sources))
-    if v_sq.size == 0 or n == 0:
-        return VoltageSensitivity(v_pu=v_sq.copy(), v_sq=v_sq)
+    response = np.zeros((horizon, feeder.n_bus, sources))
+    if response.size == 0 or n == 0:
+        return response
     try:
         factors = splu(_jacobian(feeder, v, away))
     except RuntimeError as error:
@@ -69,35 +54,8 @@ def voltage_response(
     change = np.concatenate([p_mw[:, away], -q_mvar[:, away]], axis=1) / feeder.base_mva
     dv = factors.solve(change.reshape(horizon * 2 * n, sources)).reshape(horizon, 2, n, sources)
     v_away = v[:, away, None]
-    v_sq[:, away] = 2.0 * (v_away.real * dv[:, 0] + v_away.imag * dv[:, 1])
-    return VoltageSensitivity(v_pu=v_sq / (2.0 * np.abs(v))[:, :, None], v_sq=v_sq)
-
-
-def voltage_sensitivities(
-    feeder: Feeder, v: Complex[np.ndarray, "horizon bus"]
-) -> tuple[VoltageSensitivity, VoltageSensitivity]:
-    """Response of every bus to every bus: to active power [per MW] and to reactive power [per Mvar].
-
-    The last axis counts the buses that inject. Arguments and errors as in `voltage_response`.
-    """
-    horizon, n = len(v), feeder.n_bus
-    unit, zero = np.eye(n), np.zeros((n, n))
-    p = np.broadcast_to(np.concatenate([unit, zero], axis=1), (horizon, n, 2 * n))
-    q = np.broadcast_to(np.concatenate([zero, unit], axis=1), (horizon, n, 2 * n))
-    both = voltage_response(feeder, v, p, q)
-    to_p = VoltageSensitivity(v_pu=both.v_pu[..., :n], v_sq=both.v_sq[..., :n])
-    return to_p, VoltageSensitivity(v_pu=both.v_pu[..., n:], v_sq=both.v_sq[..., n:])
-
-
-def lindistflow_response(
-    feeder: Feeder, p_mw: Float[np.ndarray, "horizon bus source"], q_mvar: Float[np.ndarray, "horizon bus source"]
-) -> VoltageSensitivity:
-    """Response of the feeder without load: for plain lines ``dv² = 2 (R dP + X dQ)``, the LinDistFlow matrices.
-
-    Arguments and errors as in `voltage_response`.
-    """
-    v = np.broadcast_to(no_load_voltages(feeder), p_mw.shape[:2])
-    return voltage_response(feeder, v, p_mw, q_mvar)
+    response[:, away] = (v_away.real * dv[:, 0] + v_away.imag * dv[:, 1]) / np.abs(v_away)
+    return response
 
 
 def _jacobian(feeder: Feeder, v: Complex[np.ndarray, "horizon bus"], away: np.ndarray) -> sp.csc_matrix:

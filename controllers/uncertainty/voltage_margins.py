@@ -129,7 +129,7 @@ def sensitivities(
     p_per, q_per = ambiguity.errors.injections(forecast)
     tangent = np.zeros_like(p_per)
     for feeder, buses in zip(plant.feeders, plant.bus_slices, strict=True):
-        tangent[:, buses] = voltage_response(feeder, v[:, buses], p_per[:, buses], q_per[:, buses]).v_pu
+        tangent[:, buses] = voltage_response(feeder, v[:, buses], p_per[:, buses], q_per[:, buses])
     if not ambiguity.secant:
         return tangent, tangent.copy()
     v_pu = np.abs(v)

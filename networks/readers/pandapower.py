@@ -165,7 +165,7 @@ class _Reader:
         names = self._branch_names()
         ends = branch[:, [F_BUS, T_BUS]].astype(np.int64)
         wanted = [row for row in rows if branch[row, BR_STATUS] > 0]
-        self._check_branches(wanted, branch, names)
+        self._check_branches(wanted, branch)
         # open ends are numbered after the buses
         number = self.bus_of_row.copy()
         open_ends = np.flatnonzero(number < 0)
@@ -212,7 +212,7 @@ class _Reader:
                 own[row] = "" if name is None or pd.isna(name) else str(name).strip()
         return own if all(own.values()) and len(set(own.values())) == len(own) else plain
 
-    def _check_branches(self, rows: Iterable[int], branch: Float[np.ndarray, "branch column"], names: Any) -> None:
+    def _check_branches(self, rows: Iterable[int], branch: Float[np.ndarray, "branch column"]) -> None:
         key = {
             row: element(self.net, table, index)
             for table in self.lookup

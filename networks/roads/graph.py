@@ -104,7 +104,6 @@ def load_road_graph(
     speed_km_h: float | None,
     install_min: float,
     rounding: Rounding,
-    source: str | None = None,
 ) -> RoadGraph:
     """Read a road graph and place the stations on it.
 
@@ -115,7 +114,6 @@ def load_road_graph(
     speed_km_h : free-flow speed, for rows without minutes, and for the distance of rows without kilometres [km/h]
     install_min : time to connect after arrival [min]
     rounding : how minutes become steps
-    source : name of the file in faults; the path when not given
 
     Raises
     ------
@@ -123,7 +121,7 @@ def load_road_graph(
         with every fault: columns missing, values that are no numbers or negative (with the row), nodes that are not
         in the graph, stations that cannot be reached from another.
     """
-    source = str(path) if source is None else source
+    source = str(path)
     roads = read_roads(path, speed_km_h, source)
     graph = graph_at(roads, [0.0] * len(roads))
     faults = [

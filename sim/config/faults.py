@@ -94,10 +94,10 @@ def _word(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> 
     if kind == "extra_forbidden":
         known = _keys_at(loc[:-1], model)
         return [document.fault(loc, no_such_key(loc[-1], known))]
-    return [document.fault(loc, _plain(loc, details, document, model) + _meaning(loc, model))]
+    return [document.fault(loc, _plain(loc, details, model) + _meaning(loc, model))]
 
 
-def _plain(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> str:
+def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
     kind, context = details["type"], details.get("ctx", {})
     match kind:
         case "missing":

@@ -107,7 +107,7 @@ def load_loop_study(name: str | Path) -> LoopStudy:
             one = load_config(case, overrides(row.set), row.controller, config.seed)
             steps = build_case(one).plant.steps
         except InputError as error:
-            faults += [_at_row(path, number, row, fault) for fault in error.faults]
+            faults += [_at_row(path, number, fault) for fault in error.faults]
             continue
         loaded.append(one)
         if config.steps is not None and config.steps > steps:
@@ -143,7 +143,7 @@ def _row_faults(path: Path, config: LoopStudyConfig) -> list[Fault]:
     return faults
 
 
-def _at_row(path: Path, number: int, row: LoopRowConfig, fault: Fault) -> Fault:
+def _at_row(path: Path, number: int, fault: Fault) -> Fault:
     """Name a fault's place in the study where it comes from there."""
     if fault.source.startswith("--set"):
         return Fault(str(path), f"rows[{number}].set: {fault.key}", fault.message)

@@ -45,7 +45,7 @@ class Job:
     threads: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """What came of a variant; means where it was drawn more than once.
 
@@ -55,6 +55,8 @@ class Figures:
     loss_kwh : losses at the forecast, in AC [kWh]
     cost_mean, loss_mean_kwh : means over the sampled days
     joint, step, worst_bus_step : reliabilities, see `gridferry.sim.study.monte_carlo.Reliability`
+    cost_mean_low, cost_mean_high, … : 95 % confidence intervals, for the days that were sampled
+    diverged : power flows of sampled days that have no solution; such days are left out of the means
     plan_seconds : time to make the plan [s]
     cost_improvement : against the table's reference, a share of its cost; NaN without one
     """
@@ -62,10 +64,17 @@ class Figures:
     cost: float
     loss_kwh: float
     cost_mean: float
+    cost_mean_low: float
+    cost_mean_high: float
     loss_mean_kwh: float
     joint: float
+    joint_low: float
+    joint_high: float
     step: float
     worst_bus_step: float
+    worst_bus_step_low: float
+    worst_bus_step_high: float
+    diverged: float
     plan_seconds: float
     cost_improvement: float = float("nan")
 
@@ -153,13 +162,20 @@ def evaluate(job: Job) -> Figures | str:
     tolerance = case.loaded.config.grid.v_tolerance_pu
     judged = reliability(case.plant, plan, seen, forecast, sources, days, v_tolerance_pu=tolerance, threads=job.threads)
     return Figures(
-        cost=at_forecast.controllable_cost.mean.value,
-        loss_kwh=1e3 * at_forecast.losses_mwh.value,
-        cost_mean=judged.controllable_cost.mean.value,
-        loss_mean_kwh=1e3 * judged.losses_mwh.value,
+        cost=at_forecast.controllable_cost.value,
+        loss_kwh=1e3 * at_forecast.losses_mwh,
+        cost_mean=judged.controllable_cost.value,
+        cost_mean_low=judged.controllable_cost.low,
+        cost_mean_high=judged.controllable_cost.high,
+        loss_mean_kwh=1e3 * judged.losses_mwh,
         joint=judged.joint.value,
-        step=judged.step.value,
+        joint_low=judged.joint.low,
+        joint_high=judged.joint.high,
+        step=judged.step,
         worst_bus_step=judged.worst_bus_step.value,
+        worst_bus_step_low=judged.worst_bus_step.low,
+        worst_bus_step_high=judged.worst_bus_step.high,
+        diverged=float(judged.diverged),
         plan_seconds=seconds,
     )
 

@@ -19,28 +19,10 @@ from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
-from gridferry.sim.study.estimates import Estimate, clustered_share, mean, share
+from gridferry.sim.study.estimates import Estimate, mean, share
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Quantiles given of a distribution."""
 _FLOWS = 2_048
 """Power flows in one batch at most; bounds memory, and keeps the work arrays in the cache."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Spread of a daily sum over the samples.
-
-    Attributes
-    ----------
-    mean : with its confidence interval
-    std : standard deviation between samples
-    quantiles : value at each of the shares `QUANTILES`
-    """
-
-    mean: Estimate
-    std: float
-    quantiles: dict[float, float]
 
 
 @dataclass(frozen=True)
@@ -56,10 +38,9 @@ class Reliability:
     step : share of sample-steps with every bus inside
     worst_bus_step : lowest share over single bus-steps, what an individual chance constraint promises; its
         interval is that of this bus-step by itself
-    worst_bus, worst_step : where that is; the bus counts along the axis of all buses
     losses_mwh : mean losses of all networks per sample [MWh]
-    procurement_cost : all energy bought less all sold, each network by itself, and what devices cost [currency]
-    controllable_cost : the same less the energy of loads and outputs at the buying price [currency]
+    controllable_cost : mean per sample of all energy bought less all sold, each network by itself, and what devices
+        cost, less the energy of loads and outputs at the buying price [currency]
     seconds : time taken
     """
 
@@ -68,13 +49,10 @@ class Reliability:
     flows: int
     diverged: int
     joint: Estimate
-    step: Estimate
+    step: float
     worst_bus_step: Estimate
-    worst_bus: int
-    worst_step: int
-    losses_mwh: Estimate
-    procurement_cost: Distribution
-    controllable_cost: Distribution
+    losses_mwh: float
+    controllable_cost: Estimate
     seconds: float
 
 
@@ -87,7 +65,6 @@ def reliability(
     errors: Iterable[Float[np.ndarray, "_ horizon source"]],
     *,
     v_tolerance_pu: float = 1e-6,
-    confidence: float = 0.95,
     threads: int = 0,
 ) -> Reliability:
     """Judge a plan by AC power flow under sampled errors.
@@ -98,7 +75,6 @@ def reliability(
     observation, forecast : what it was made for; error samples of the forecast are not used
     error_map, errors : sources, and their samples in chunks (`ErrorModel.stream`)
     v_tolerance_pu : a voltage this far outside its limits still counts as inside [pu]
-    confidence : of the intervals
     threads : threads of the AC engine; 0 takes all there are, -1 one
 
     Raises
@@ -133,8 +109,8 @@ def reliability(
         cost = found.cost.sum(axis=1)
         demand = (evaluation.injected_mw - flow.p_mw.sum(axis=2)) @ price
         losses = flow.losses_mw.sum(axis=(1, 2)) * plant.step_h
-        tally.add(np.all(kept, axis=2), losses, cost, cost - demand)
-    return _summary(tally, inside, forecast.steps, len(plant.feeders), confidence, time.perf_counter() - began)
+        tally.add(np.all(kept, axis=2), losses, cost - demand)
+    return _summary(tally, inside, forecast.steps, len(plant.feeders), time.perf_counter() - began)
 
 
 # -------------------------------------------------------------------------------------------------- counting samples
@@ -147,36 +123,30 @@ class _Tally:
     diverged: int = 0
     steps_inside: list[np.ndarray] = field(default_factory=list)
     losses_mwh: list[np.ndarray] = field(default_factory=list)
-    procurement: list[np.ndarray] = field(default_factory=list)
     controllable: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, inside: np.ndarray, losses: np.ndarray, procurement: np.ndarray, controllable: np.ndarray) -> None:
+    def add(self, inside: np.ndarray, losses: np.ndarray, controllable: np.ndarray) -> None:
         """Add a chunk; ``inside`` tells of every sample and step whether all buses were."""
         self.steps_inside.append(inside.sum(axis=1))
         self.losses_mwh.append(losses)
-        self.procurement.append(procurement)
         self.controllable.append(controllable)
 
 
 def _summary(
-    tally: _Tally, inside: Int[np.ndarray, "horizon bus"], steps: int, networks: int, confidence: float, seconds: float
+    tally: _Tally, inside: Int[np.ndarray, "horizon bus"], steps: int, networks: int, seconds: float
 ) -> Reliability:
     steps_inside = _joined(tally.steps_inside)
     samples = len(steps_inside)
-    worst_step, worst_bus = (int(i) for i in np.unravel_index(np.argmin(inside), inside.shape))
     return Reliability(
         samples=samples,
         steps=steps,
         flows=samples * steps * networks,
         diverged=tally.diverged,
-        joint=share(int((steps_inside == steps).sum()), samples, confidence),
-        step=clustered_share(steps_inside / steps, confidence),
-        worst_bus_step=share(int(inside[worst_step, worst_bus]), samples, confidence),
-        worst_bus=worst_bus,
-        worst_step=worst_step,
-        losses_mwh=mean(_solved(tally.losses_mwh), confidence),
-        procurement_cost=_distribution(_solved(tally.procurement), confidence),
-        controllable_cost=_distribution(_solved(tally.controllable), confidence),
+        joint=share(int((steps_inside == steps).sum()), samples),
+        step=float(steps_inside.sum()) / max(samples * steps, 1),
+        worst_bus_step=share(int(inside.min()), samples),
+        losses_mwh=mean(_solved(tally.losses_mwh)).value,
+        controllable_cost=mean(_solved(tally.controllable)),
         seconds=seconds,
     )
 
@@ -188,15 +158,6 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 def _solved(parts: list[np.ndarray]) -> Float[np.ndarray, " sample"]:
     values = _joined(parts)
     return values[np.isfinite(values)]
-
-
-def _distribution(values: Float[np.ndarray, " sample"], confidence: float) -> Distribution:
-    quantiles = np.quantile(values, QUANTILES) if len(values) else np.full(len(QUANTILES), np.nan)
-    return Distribution(
-        mean=mean(values, confidence),
-        std=float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
-        quantiles={of: float(value) for of, value in zip(QUANTILES, quantiles, strict=True)},
-    )
 
 
 def _portions(

@@ -258,7 +258,7 @@ def test_the_schedule_costs_what_the_full_scenario_formulation_finds(bounded: bo
     p_per, q_per = sources.injections(forecast)
     a = np.concatenate(
         [
-            voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at]).v_sq
+            2.0 * np.abs(v[:, at, None]) * voltage_response(feeder, v[:, at], p_per[:, at], q_per[:, at])
             for feeder, at in zip(plant.feeders, plant.bus_slices, strict=True)
         ],
         axis=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +66,8 @@ def write(folder: Path, text: str, published: str = "t,I,,optimal_cost,9\nt,II,,
 
 
 def figures(cost: float, joint: float = 0.5) -> Figures:
-    return Figures(cost, 1.0, cost, 1.0, joint, joint, joint, 1.0)
+    some = {one.name: 1.0 for one in fields(Figures)}
+    return Figures(**some | {"cost": cost, "joint": joint, "step": joint, "cost_improvement": float("nan")})
 
 
 def test_the_shipped_study_is_read_with_every_published_figure_in_its_place() -> None:
@@ -154,6 +156,22 @@ def test_what_a_truck_drives_in_a_study_costs_what_it_costs_in_closed_loop(tmp_p
     assert drives.joint == stays.joint
 
 
+def test_a_controller_without_errors_is_evaluated_by_those_of_the_config(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    use = f'"controller.use" = "{tmp_path / "driver.py"}:Driver", "controller.to" = 0'
+    row = f'rows = [{{{{ label = "stays", set = {{{{ {use}{{more}} }}}} }}}}]\n'
+    text = 'name = "staying"\ndays = 40\n{errors}[[tables]]\nname = "t"\nconfig = "three_bus"\n' + row
+    of_config = ', "forecast.errors.load_std" = 0.08, "forecast.errors.load.bias" = 1.2'
+    own = write(tmp_path, text.format(errors="[errors]\nload_std = 0.08\ngeneration_std = 0\n", more=""))
+    (by_study,) = run_study(own)
+    (by_config,) = run_study(write(tmp_path, text.format(errors="", more=of_config)))
+    assert by_study.rows[0].figures is not None
+    assert by_config.rows[0].figures is not None
+    assert by_config.rows[0].figures.cost_mean == by_study.rows[0].figures.cost_mean
+    with pytest.raises(InputError, match=r"add \[errors\] to the study, or to \[forecast\]"):
+        run_study(write(tmp_path, text.format(errors="", more="")))
+
+
 def test_a_plan_that_cannot_exist_is_a_row_without_figures(tmp_path: Path) -> None:
     text = TINY.format(draws=1).replace('"controller.scenario" = "deterministic"', '"networks.dn1.v_min_pu" = 1.02')
     (table,) = run_study(write(tmp_path, text))
@@ -166,6 +184,11 @@ def test_the_command_prints_one_json_object_with_ours_published_and_the_order(tm
     assert done.exit_code == 0
     (table,) = json.loads(done.stdout)["tables"]
     assert [row["published"] for row in table["rows"]] == [{"optimal_cost": 9.0}, {"optimal_cost": 4.0}]
+    for row in table["rows"]:
+        of = row["figures"]
+        assert of["joint_low"] <= of["joint"] <= of["joint_high"]
+        assert of["cost_mean_low"] < of["cost_mean"] < of["cost_mean_high"]
+        assert of["diverged"] == 0
     assert table["order"] == {"optimal_cost": {"agrees": True, "pairs": 1, "differing": []}}
 
 
