@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cases import REPOSITORY
+from cases.pages import pages
 
 FOLDERS = ("configs", "controllers", "networks", "sim")
 MODULES_A_FOLDER = 14
@@ -107,7 +108,6 @@ def test_the_architecture_page_lists_every_folder_of_the_product() -> None:
 
 def test_files_that_the_pages_name_are_there() -> None:
     named = re.compile(r"\b(?:benchmarks|configs|controllers|docs|networks|sim|tests)/[\w/]+\.\w+")
-    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-    found = {path for page in pages for path in named.findall(page.read_text(encoding="utf-8"))}
+    found = {path for page in pages() for path in named.findall(page.read_text(encoding="utf-8"))}
     assert found
     assert [path for path in sorted(found) if not (REPOSITORY / path).exists()] == []

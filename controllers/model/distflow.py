@@ -152,7 +152,7 @@ def voltage_slack(
     low_sq: Float[np.ndarray, "horizon bus"],
     high_sq: Float[np.ndarray, "horizon bus"],
 ) -> tuple[cp.Expression, cp.Expression]:
-    """What is left of the lower and of the upper limit of every bus away from the slack [pu²] [A, eq. 13].
+    """What is left of the lower and of the upper limit of every bus away from the slack [pu²] [A, eq. 16].
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Limits:
 
 
 def limits_of(plant: Plant, horizon: int, margins: Margins | None = None, v_margin_pu: float = 0.0) -> Limits:
-    """``(v_min + m)² ≤ v² ≤ (v_max - m)²``: margins on plain voltages as limits of squared ones [A, eq. 13].
+    """``(v_min + m)² ≤ v² ≤ (v_max - m)²``: margins on plain voltages as limits of squared ones [A, eq. 16].
 
     Parameters
     ----------

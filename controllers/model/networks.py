@@ -72,7 +72,7 @@ def network_block(
     *,
     strict: bool,
 ) -> NetworkBlock:
-    """Return a network under the power of devices and loads [A, eqs. 6-13, 26-27, 35].
+    """Return a network under the power of devices and loads [A, eqs. 6-12, 16, 26-27, 35].
 
     Parameters
     ----------
