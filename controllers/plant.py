@@ -221,7 +221,7 @@ class Plant:
     @cached_property
     def port_p_max_mw(self) -> Float[np.ndarray, " port"]:
         """Largest active power of each port, either way [MW]."""
-        return immutable(np.array([port.p_max_mw for port in self.ports], dtype=np.float64))
+        return immutable(np.array([max(-port.p_min_mw, port.p_max_mw) for port in self.ports], dtype=np.float64))
 
     @cached_property
     def port_s_max_mva(self) -> Float[np.ndarray, " port"]:

@@ -22,11 +22,12 @@ from gridferry.controllers.contract import (
     Plant,
     Storage,
 )
+from gridferry.controllers.devices import Port
 from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.networks.feeder import plain_feeder
 from gridferry.sim.config.schema import OnFailure
-from gridferry.sim.host.host import ControllerHost, ControllerStoppedError, Dispatch, Fallback
+from gridferry.sim.host.host import ControllerHost, ControllerStoppedError, Dispatch, Fallback, dispatch_faults
 
 R = 0.01  # of the only branch [pu]
 LOAD = 1.0  # [MW] = [pu]
@@ -360,3 +361,19 @@ def test_idling_is_said_to_have_nothing_to_follow_at_the_first_step() -> None:
     plant = line()
     assert decide(Failing, plant).failure.endswith("nothing is left of a previous plan")
     assert decide(Failing, plant, on_failure=OnFailure.IDLE).failure == "step 0: ControllerError: no plan today"
+
+
+class Charger(Battery):
+    """A battery that only draws."""
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        return tuple(replace(one, p_max_mw=0.0) for one in super().ports)
+
+
+@pytest.mark.parametrize(("p_mw", "says"), [(-3.0, ()), (-3.1, ("B: requests -3.1 MW of 3",))])
+def test_a_port_that_only_draws_may_draw_up_to_its_rating(p_mw: float, says: tuple[str, ...]) -> None:
+    plant = line()
+    battery, link = plant.devices
+    plant = replace(plant, devices=(Charger(**vars(battery)), link))
+    assert tuple(dispatch_faults(plant, powers(plant, p_mw))) == says
