@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cases import REPOSITORY
-from gridferry.controllers.conformance.device_suite import PROMISES, check_device
+from gridferry.controllers.conformance.device_suite import PROMISES
 from gridferry.controllers.conformance.scaffold import new_controller, new_device
 from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.registry import find_controller
@@ -97,16 +97,3 @@ def test_a_name_that_hides_or_takes_another_is_refused(tmp_path: Path, new: New,
 def test_a_missing_folder_is_named(tmp_path: Path, new: New) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such folder"):
         new("mine", tmp_path / "nowhere")
-
-
-def test_the_block_on_the_page_of_devices_keeps_its_promises_for_the_device_that_is_written(tmp_path: Path) -> None:
-    page = (REPOSITORY / "docs" / "devices.md").read_text(encoding="utf-8")
-    (block,) = (part for part in page.split("```python\n")[1:] if part.startswith("def genset_block"))
-    file, _ = new_device("genset", tmp_path)
-    text = file.read_text(encoding="utf-8")
-    named = text.replace('"gensets"\n', '"gensets"\n    block: ClassVar[str] = f"{__name__}:genset_block"\n')
-    assert named != text
-    file.write_text(named + "\n\n" + block.partition("```")[0], encoding="utf-8")
-    found = check_device(f"{file}:Genset")
-    assert [str(one) for one in found if not one.passed] == []
-    assert any("its block" in one.name for one in found)
