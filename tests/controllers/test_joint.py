@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cases.dispatch import dispatch_model
 from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
 from cases.parts import of_kind, seen_as, storages, with_devices
-from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
+from gridferry.controllers.conformance.sample_plants import at_start, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import (
     NoteKind,
@@ -94,43 +94,6 @@ def test_together_is_never_dearer_than_either_part(seed: int, asked: float) -> N
         assert plan.solver.bound <= part.solver.objective + 1e-3
         assert plan.solver.objective <= part.solver.objective + gap + 1e-3
     assert plan.solver.objective <= plan.solver.reference + 1e-3
-
-
-def without_trucks(v_min: float) -> Case:
-    """The dear evening of the sample plant with two feeders, its truck left out."""
-    sample = two_feeders(step_s=3600)
-    plant = with_devices(
-        sample.plant,
-        trucks=(),
-        stations=(),
-        roads=None,
-        feeders=tuple(one.with_limits(v_min, 1.05) for one in sample.plant.feeders),
-    )
-    return plant, replace(at_start(plant), step=6), look_ahead(replace(sample, plant=plant), 6, 8)
-
-
-@pytest.mark.parametrize("scenario", ["deterministic", "robust", "drcc"])
-def test_without_trucks_it_is_mvdc_drcc(scenario: str) -> None:
-    plant, observation, forecast = case = without_trucks(0.996)
-    wish = {"scenario": scenario, "errors": ERRORS}
-    part = controller(MvdcDrcc, plant, **wish).plan(observation, forecast)
-    plan = joint(case, **wish)
-    assert plan.solver.status is part.solver.status is Status.OPTIMAL
-    assert plan.solver.objective == pytest.approx(part.solver.objective, rel=1e-4)
-    np.testing.assert_allclose(plan.prediction.v_pu, part.prediction.v_pu, atol=5e-4)
-    loose = joint(without_trucks(0.9), **wish)
-    assert loose.solver.objective < plan.solver.objective - 1e-3
-
-
-@settings(max_examples=5)
-@given(seed=st.integers(0, 10**6))
-def test_without_links_and_margins_it_is_mess_exact(seed: int) -> None:
-    plant, observation, forecast = trade(seed)
-    plant = with_devices(plant, links=())
-    observation = at_start(plant)
-    part = controller(MessExact, plant, gap=1e-6).plan(observation, forecast)
-    plan = joint((plant, observation, forecast), **EXACT)
-    assert plan.solver.objective == pytest.approx(part.solver.objective, abs=3e-3)
 
 
 def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:

@@ -14,7 +14,7 @@ import pytest
 from cases import REPOSITORY
 from cases.dispatch import EXACT, Case, dispatch, dispatch_model
 from cases.joint_trade import controller, trade, within
-from cases.parts import forecast_of, with_devices
+from cases.parts import forecast_of
 from gridferry.controllers.conformance.sample_plants import (
     at_start,
     look_ahead,
@@ -32,7 +32,6 @@ from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.objective import ModelOptions, stands_still, stores_or_follows
 from gridferry.controllers.model.solution import minimise_violation, solve_dispatch, solve_power
-from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, solve
 
@@ -205,15 +204,6 @@ def test_the_largest_violation_is_as_small_as_moving_the_limit_shows() -> None:
     found = max(float(soft.violation().max()) for soft in least.model.soft.values())
     assert found == pytest.approx(lowest_largest_violation(case), abs=2e-6)
     assert least.tight
-
-
-def test_links_and_batteries_together_cost_the_same_whoever_plans_them() -> None:
-    sample = two_feeders(step_s=3600)
-    plant = with_devices(sample.plant, trucks=())
-    observation, forecast = at_start(plant), look_ahead(replace(sample, plant=plant), 0, 12)
-    part = controller(MvdcDrcc, plant, scenario="deterministic").plan(observation, forecast)
-    whole = controller(Joint, plant, scenario="deterministic", gap_abs=1e-6).plan(observation, forecast)
-    assert whole.solver.objective == pytest.approx(part.solver.objective, rel=1e-6)
 
 
 def test_what_devices_without_a_block_do_at_rest_is_in_the_balance_of_the_plan_and_in_its_cost() -> None:
