@@ -23,11 +23,11 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.limits import Limits, limits_of
 from gridferry.controllers.model.objective import ModelOptions
-from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
+from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import shifted
-from gridferry.controllers.routes.fixed_routes import padded, transit_after
-from gridferry.controllers.routes.two_time_scales import plan_power, plan_routes, plan_with_least_violation
+from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes, padded, transit_after
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
@@ -37,7 +37,6 @@ from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Scenario
 
 _MEMORY = "joint"
-_FICTITIOUS = "only fictitious losses keep the limits"
 
 
 class JointSettings(MarginSettings):
@@ -114,60 +113,22 @@ class Joint(Controller):
                 gap=0.0, gap_abs=settings.gap_abs, gap_of_saving=settings.gap_of_saving, reference=reference
             ),
             deadline=deadline,
+            extra_s=0.5 * settings.time_limit_s,
         )
-        fixed = self._fixed(observation)
+        incumbent = self._incumbent(observation)
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
         if nothing_left and settings.scenario is not Scenario.DETERMINISTIC:
-            margins = self._first_margins(dispatch, margins)
+            margins = self._first_margins(on_routes(dispatch, incumbent), margins)
             dispatch = replace(dispatch, limits=self._limits(observation, margins))
-        return self._keep(dispatch, fixed) if fixed is not None else self._decide(dispatch)
-
-    def _keep(self, dispatch: Dispatch, fixed: _Fixed) -> Plan:
-        """Plan the power for routes decided before; where they cannot keep all limits, look whether others do."""
-        try:
-            solved = plan_power(dispatch, fixed.wanted)
-            if self._accepts(solved):
-                return self._read(dispatch, solved, fixed)
-        except (InfeasibleError, SolverTroubleError):
-            # trouble, too, is mostly a problem with no or hardly any room
-            if dispatch.late:
-                raise
-        try:
-            solved = self._routes(dispatch)
-            if not self._accepts(solved):
-                raise InfeasibleError(_FICTITIOUS)
-            return self._read(dispatch, solved)
-        except (InfeasibleError, SolverTroubleError) as error:
-            if self._settings.on_infeasible == "raise":
-                raise
-            dispatch = self._with_more_time(dispatch)
-            solved = plan_with_least_violation(dispatch, fixed.wanted, lambda one: plan_power(one, fixed.wanted), error)
-            return self._read(dispatch, solved, fixed)
-
-    def _decide(self, dispatch: Dispatch) -> Plan:
-        """Decide about routes and power; violate limits only where nothing else is left."""
-        try:
-            solved = self._routes(dispatch)
-            if not self._accepts(solved):
-                raise InfeasibleError(_FICTITIOUS)
-            return self._read(dispatch, solved)
-        except (InfeasibleError, SolverTroubleError) as error:
-            timed_out = isinstance(error, SolverTroubleError) and dispatch.late
-            if self._settings.on_infeasible == "raise" or timed_out:
-                raise
-            dispatch = self._with_more_time(dispatch)
-            incumbent = self._incumbent(dispatch.outlook.observation)
-            return self._read(dispatch, plan_with_least_violation(dispatch, incumbent, self._routes, error))
-
-    def _with_more_time(self, dispatch: Dispatch) -> Dispatch:
-        """To violate limits as little as possible may take half the time again."""
-        deadline = time.perf_counter() + 0.5 * self._settings.time_limit_s
-        return replace(dispatch, deadline=max(dispatch.deadline, deadline))
-
-    def _accepts(self, solved: Solved) -> bool:
-        """Whether a plan is a power flow, or nothing better is wanted."""
-        return solved.tight or self._settings.on_infeasible == "raise"
+        decided, fixed = deciding_routes(dispatch, [incumbent]), self._fixed(observation)
+        kept = on_routes(dispatch, incumbent if fixed is None else fixed.wanted)
+        # where the routes decided before cannot keep all limits, others may
+        attempts = [decided] if fixed is None else [kept, decided]
+        solved = plan_within_limits(attempts, kept, relax=settings.on_infeasible == "relax")
+        if settings.on_infeasible == "raise":
+            refuse_violations(solved)
+        return self._read(solved, fixed)
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -198,14 +159,14 @@ class Joint(Controller):
         rating[0] -= feedback.rating
         return replace(limits, rating=rating)
 
-    def _first_margins(self, dispatch: Dispatch, margins: Margins) -> Margins:
+    def _first_margins(self, staying: Dispatch, margins: Margins) -> Margins:
         """Margins where the networks operate when trucks stay, for want of a last plan."""
-        outlook = dispatch.outlook
+        outlook = staying.outlook
         try:
-            solved = plan_power(dispatch, self._incumbent(outlook.observation))
+            solved = plan_dispatch(staying)
         except (InfeasibleError, SolverTroubleError):
             return margins
-        return self._margins(outlook.observation, outlook.forecast, self._read(dispatch, solved))
+        return self._margins(outlook.observation, outlook.forecast, self._read(solved))
 
     # --------------------------------------------------------------------------------------------------------- routes
 
@@ -230,21 +191,14 @@ class Joint(Controller):
             return observation.position[None, :]
         return previous.position[1:]
 
-    def _routes(self, dispatch: Dispatch) -> Solved:
-        """Decide about routes and power."""
-        incumbent = self._incumbent(dispatch.outlook.observation)
-        if not any(position.with_routes for position in self.plant.positions):
-            return plan_power(dispatch, incumbent)
-        return plan_routes(dispatch, [incumbent])
-
-    def _read(self, dispatch: Dispatch, solved: Solved, fixed: _Fixed | None = None) -> Plan:
+    def _read(self, solved: Solved, fixed: _Fixed | None = None) -> Plan:
         """Turn the solution into a plan that remembers its routes."""
         step = decided_at = solved.model.observation.step
         notes: tuple[Note, ...] = ()
-        if fixed is not None:
+        if fixed is not None and solved.routes_given:
             decided_at, notes = fixed.decided_at, (Note(NoteKind.BOUND_FOR_ROUTES, float(fixed.decided_at)),)
         elif solved.routes_given:
             # nothing was decided: the next step has to
             decided_at, notes = step - self._settings.replan_routes, (Note(NoteKind.BOUND_FOR_INCUMBENT),)
         memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": transit_after(solved.model).tolist()}}
-        return plan_of(dispatch, solved, memory, notes)
+        return plan_of(solved, memory, notes)

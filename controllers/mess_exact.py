@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
@@ -24,12 +23,13 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.limits import limits_of
 from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
 from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import first_steps
-from gridferry.controllers.routes.two_time_scales import plan_power, plan_routes, plan_with_least_violation
+from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes
 from gridferry.controllers.schedule.continuation import continued
 from gridferry.controllers.schedule.solved_plan import plan_of
-from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
+from gridferry.controllers.solve import Method, SolveOptions
 
 _MEMORY = "mess_exact"
 
@@ -89,37 +89,21 @@ class MessExact(Controller):
         wanted = None if previous is None or previous.steps < 2 else previous.position[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
         due = planned_at is None or observation.step - planned_at >= self._settings.replan_every
-        if previous is not None and wanted is not None and planned_at is not None and not due:
-            if self._settings.in_between == "follow":
-                memory, soc = {_MEMORY: planned_at}, self._settings.soc_at_horizon
-                return continued(self.plant, observation, forecast, previous, memory, soc_at_horizon=soc)
-            fixed = self._dispatch(observation, first_steps(forecast, min(forecast.steps, len(wanted))))
-            try:
-                return self._read(fixed, plan_power(fixed, wanted), planned_at)
-            except InfeasibleError:
-                # the old routes no longer lead anywhere: decide anew, now
-                pass
-        dispatch = self._dispatch(observation, forecast)
-        incumbent = observation.position[None, :] if wanted is None else wanted
-        starts = self._starts(observation, wanted)
-        try:
-            solved = plan_routes(dispatch, starts)
-            if not solved.tight and self._settings.on_infeasible == "relax":
-                raise InfeasibleError("only fictitious losses keep the limits")
-        except InfeasibleError as error:
-            if self._settings.on_infeasible == "raise":
-                raise
-            more = time.perf_counter() + 0.5 * self._settings.time_limit_s
-            dispatch = replace(dispatch, deadline=max(dispatch.deadline, more))
-            solved = plan_with_least_violation(
-                dispatch,
-                incumbent,
-                lambda one: plan_routes(one, starts) if due else plan_power(one, incumbent),
-                error,
-            )
-        if not solved.routes_given:
-            planned_at = observation.step
-        return self._read(dispatch, solved, planned_at)
+        if self._settings.in_between == "follow" and not due and previous is not None and wanted is not None:
+            memory, soc = {_MEMORY: planned_at}, self._settings.soc_at_horizon
+            return continued(self.plant, observation, forecast, previous, memory, soc_at_horizon=soc)
+        decided = deciding_routes(self._dispatch(observation, forecast), self._starts(observation, wanted))
+        kept = on_routes(decided, observation.position[None, :] if wanted is None else wanted)
+        attempts = [decided]
+        if not due and wanted is not None:
+            ahead = first_steps(forecast, min(forecast.steps, len(wanted)))
+            kept = on_routes(self._dispatch(observation, ahead), wanted)
+            # where the old routes no longer lead anywhere, others are decided, now
+            attempts = [kept, decided]
+        solved = plan_within_limits(attempts, kept, relax=self._settings.on_infeasible == "relax")
+        if self._settings.on_infeasible == "raise":
+            refuse_violations(solved)
+        return self._read(solved, planned_at)
 
     def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
         settings = self._settings
@@ -129,6 +113,7 @@ class MessExact(Controller):
             options=ModelOptions(plans=stores_or_follows),
             solver=SolveOptions(method=settings.method, gap=settings.gap, gap_abs=settings.gap_abs),
             deadline=time.perf_counter() + settings.time_limit_s,
+            extra_s=0.5 * settings.time_limit_s,
         )
 
     def _starts(self, observation: Observation, wanted: np.ndarray | None) -> list[np.ndarray]:
@@ -140,16 +125,18 @@ class MessExact(Controller):
         turns = max(map(len, rings), default=0)
         return starts + [np.array([[ring[turn % len(ring)] for ring in rings]]) for turn in range(turns)]
 
-    def _read(self, dispatch: Dispatch, solved: Solved, planned_at: int | None) -> Plan:
-        """Turn the solution into a plan."""
+    def _read(self, solved: Solved, planned_at: int | None) -> Plan:
+        """Turn the solution into a plan that remembers when its routes were decided."""
         notes: tuple[Note, ...] = ()
-        if planned_at is None:
+        if solved.dispatch.search is not None:
+            planned_at = solved.model.observation.step
+        elif planned_at is None:
             # nothing was decided: the next step has to
             step = solved.model.observation.step
             planned_at, notes = step - self._settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
         elif solved.routes_given:
             notes = (Note(NoteKind.BOUND_FOR_ROUTES, float(planned_at)),)
-        return plan_of(dispatch, solved, {_MEMORY: planned_at}, notes)
+        return plan_of(solved, {_MEMORY: planned_at}, notes)
 
 
 def _ring(position: Position, at: int) -> tuple[int, ...]:

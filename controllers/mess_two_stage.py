@@ -12,7 +12,6 @@ from pydantic import Field
 
 from gridferry.controllers.contract import (
     Controller,
-    ControllerError,
     ControllerSettings,
     Forecast,
     Note,
@@ -30,16 +29,9 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.limits import limits_of
 from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
-from gridferry.controllers.model.solution import (
-    Dispatch,
-    Solved,
-    Solver,
-    minimise_violation,
-    solve_dispatch,
-    solve_model,
-    solve_power,
-    within_violation,
-)
+from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_model
+from gridferry.controllers.model.within_limits import minimise_violation, within_violation
+from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
@@ -119,9 +111,9 @@ class MessTwoStage(Controller):
         Raises
         ------
         ControllerError
-            where the measured state or the forecast is not finite, or a solver has no answer.
+            where the forecast is not finite, or a solver has no answer.
         """
-        _refuse_nonfinite(self.plant, observation, forecast)
+        refuse_nonfinite(forecast)
         previous = observation.previous_plan
         planned_at = None if previous is None else previous.memory.get(_MEMORY)
         if previous is None or planned_at is None or previous.steps < 2 or self._is_due(observation, planned_at):
@@ -183,11 +175,12 @@ class MessTwoStage(Controller):
         dispatch = self._dispatch(
             Outlook(self.plant, observation, forecast, self._settings.soc_at_horizon, zero_transit_time=True)
         )
+        dispatch = replace(dispatch, search=solve_model)
         try:
-            solved = solve_dispatch(dispatch, solve_model)
+            solved = solve_dispatch(dispatch)
             bound = solved.outcome.bound
         except InfeasibleError:
-            solved, bound = self._with_least_violation(dispatch, solve_model), _NAN
+            solved, bound = self._with_least_violation(dispatch), _NAN
             notes.append(Note(NoteKind.INFEASIBLE_WITHOUT_DELAYS))
         model = solved.model
         if read.fictitious_branch_mw(model) > tolerances.BRANCH_LOSS_MW:
@@ -205,10 +198,10 @@ class MessTwoStage(Controller):
         )
         return _FirstStage(periods, bound, solved.outcome.termination, tuple(notes))
 
-    def _with_least_violation(self, dispatch: Dispatch, solver: Solver) -> Solved:
+    def _with_least_violation(self, dispatch: Dispatch) -> Solved:
         """Violate limits only where nothing else is left, and then as little as possible."""
-        least, _ = minimise_violation(dispatch, solver)
-        return within_violation(dispatch, least, lambda one: solve_dispatch(one, solver)) or least
+        least = minimise_violation(dispatch)
+        return within_violation(dispatch, least) or least
 
     def _second_stage(
         self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, periods: ScheduledPeriods
@@ -248,7 +241,7 @@ class MessTwoStage(Controller):
         try:
             solved = solve_dispatch(dispatch)
         except InfeasibleError:
-            solved = self._with_least_violation(dispatch, solve_power)
+            solved = self._with_least_violation(dispatch)
         p, q = (one[None] for one in read.setpoints(solved.model))
         planned = repair.repair(given.position[:1], p, q)
         if repair.fitness(planned)[1][0] >= repair.fitness(given)[1][0]:
@@ -321,16 +314,3 @@ def _positions(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
         here = network.stations[network.start]
         position[:, column] = np.where(np.arange(model.horizon) < network.arrives, here, stands)
     return position
-
-
-def _refuse_nonfinite(plant: Plant, observation: Observation, forecast: Forecast) -> None:
-    given = {
-        "a measured energy": observation.energy_mwh,
-        "a forecast load": np.stack([forecast.load_p_mw, forecast.load_q_mvar]),
-        "a forecast generation": forecast.profiled_mw(plant),
-        "a forecast price": forecast.buy_price,
-        "the forecast congestion": forecast.congestion,
-    }
-    wrong = [name for name, values in given.items() if not np.isfinite(values).all()]
-    if wrong:
-        raise ControllerError(f"step {observation.step}: {', '.join(wrong)} is not finite")

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from gridferry.controllers.contract import (
     Controller,
-    ControllerError,
     ControllerSettings,
     Forecast,
     Note,
@@ -28,20 +27,13 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.limits import limits_of
 from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.model.plan import setpoints
-from gridferry.controllers.model.solution import (
-    Dispatch,
-    Solved,
-    minimise_violation,
-    solve_dispatch,
-    tightened,
-    within_violation,
-)
-from gridferry.controllers.model.violations import Violation
+from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
-from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
+from gridferry.controllers.solve import SolveOptions
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario
@@ -69,11 +61,9 @@ class MvdcDrccSettings(MarginSettings):
 
 @dataclass(frozen=True, eq=False)
 class _Settled:
-    """The last round: its solution, the limits that it violates, and how far the margins had settled."""
+    """The last round: its solution, and how far the margins had settled."""
 
-    dispatch: Dispatch
     solved: Solved
-    violated: list[Violation]
     rounds: int
     change_pu: float
     seconds: float
@@ -110,11 +100,8 @@ class MvdcDrcc(Controller):
             outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
             return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
         settled = self._settle(observation, forecast)
-        if settled.violated and self._settings.on_infeasible == "raise":
-            raise InfeasibleError(
-                f"no plan keeps every limit; the tightest is {settled.violated[0].words}. Widen that limit by as much, "
-                "or lower the confidence, the radius, the errors or the load"
-            )
+        if self._settings.on_infeasible == "raise":
+            refuse_violations(settled.solved)
         return self._read(settled)
 
     # -------------------------------------------------------------------------------------------------------- margins
@@ -140,40 +127,14 @@ class MvdcDrcc(Controller):
                 options=ModelOptions(plans=stands_still, exclude_early=False),
                 solver=SolveOptions(gap=settings.gap, gap_abs=_GAP, time_limit_s=settings.time_limit_s),
             )
-            solved, violated = self._solve(dispatch)
+            solved = plan_within_limits([dispatch], dispatch, relax=settings.on_infeasible == "relax")
             seconds += solved.outcome.seconds
             following = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
             rises, falls = _changes(margins, following)
             change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
             if change <= settings.margin_tolerance_pu or rounds == settings.max_rounds:
-                return _Settled(dispatch, solved, violated, rounds, change, seconds)
+                return _Settled(solved, rounds, change, seconds)
             margins = following if rounds < _FREE_ROUNDS else _larger(margins, following)
-
-    # -------------------------------------------------------------------------------------------------------- solving
-
-    def _solve(self, dispatch: Dispatch) -> tuple[Solved, list[Violation]]:
-        """Solve; where no plan keeps the limits, violate them as little as possible, and say which."""
-        relax = self._settings.on_infeasible == "relax"
-        try:
-            solved = _power_flow(dispatch)
-            if not solved.tight and relax:
-                raise InfeasibleError("only fictitious losses keep the limits")
-            return solved, []
-        except (InfeasibleError, SolverTroubleError) as error:
-            # trouble, too, is mostly a problem with no or hardly any room
-            trouble = error
-        try:
-            least, violated = minimise_violation(dispatch)
-        except InfeasibleError as hopeless:
-            # not even without limits: there is no power flow
-            evaluate_rest(self.plant, dispatch.outlook.observation, dispatch.outlook.forecast)
-            raise ControllerError(f"no plan, even without voltage and current limits: {hopeless}") from hopeless
-        if violated and not relax:
-            return least, violated
-        found = within_violation(dispatch, least, _power_flow)
-        if found is None and not relax:
-            raise trouble
-        return found or least, violated
 
     # --------------------------------------------------------------------------------------------------------- reading
 
@@ -183,13 +144,9 @@ class MvdcDrcc(Controller):
         unsettled = settled.change_pu > self._settings.margin_tolerance_pu
         if unsettled:
             notes.append(Note(NoteKind.MARGINS_UNSETTLED, settled.change_pu))
-        plan = plan_of(settled.dispatch, settled.solved, {}, tuple(notes))
+        plan = plan_of(settled.solved, {}, tuple(notes))
         status = Status.FEASIBLE if unsettled else plan.solver.status
         return replace(plan, solver=replace(plan.solver, status=status, seconds=settled.seconds))
-
-
-def _power_flow(dispatch: Dispatch) -> Solved:
-    return tightened(dispatch, solve_dispatch(dispatch))
 
 
 def _changes(before: Margins, after: Margins) -> tuple[float, float]:

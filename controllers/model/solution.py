@@ -1,4 +1,4 @@
-"""Solve the dispatch model so that its plan is a power flow, or so that limits are violated as little as possible."""
+"""Solve the dispatch model so that its plan is a power flow."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int
 
-from gridferry.controllers.contract import Note, NoteKind, SolverOutcome
-from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers.contract import Note, SolverOutcome
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
 from gridferry.controllers.model.limits import Limits
 from gridferry.controllers.model.objective import ModelOptions, tightening_prices
 from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, simultaneous
-from gridferry.controllers.model.violations import Violation, allowed_beside, violations
+from gridferry.controllers.model.violations import Violation
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, Values
 
 LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
 _TIGHT = 0.01
 """share of the saving that power is planned to, where it needs integers"""
-_VIOLATION_GAP = 1e-4
-"""gap at which the search for the minimum violation stops, relative and in its own unit"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,16 +32,21 @@ class Dispatch:
     ----------
     outlook, limits, options : of the model
     solver : gaps at which to stop, and the cost that savings are counted from
+    search : decides routes and power of a built model, and sets the values of its variables; power alone where not
+        given, for routes decided before
+    warm_starts : for the search, positions of plans that are likely good, of all positions, the best first
     deadline : time, by `time.perf_counter`, after which nothing is improved any more [s]
-    warm_starts : positions of plans that are likely good, of all positions, the best first
+    extra_s : time from when it turns out that limits have to be violated, where that ends after the deadline [s]
     """
 
     outlook: Outlook
     limits: Limits
     options: ModelOptions
     solver: SolveOptions
-    deadline: float = float("inf")
+    search: Callable[[DispatchModel, Dispatch], SolverOutcome] | None = None
     warm_starts: Sequence[Int[np.ndarray, "horizon position"]] = ()
+    deadline: float = float("inf")
+    extra_s: float = 0.0
 
     @property
     def late(self) -> bool:
@@ -58,32 +60,32 @@ class Dispatch:
 
     def on_positions(self, fixed: Int[np.ndarray, "horizon position"]) -> Dispatch:
         """Return the same with positions decided before."""
-        return replace(self, outlook=replace(self.outlook, fixed=fixed))
+        return replace(self, outlook=replace(self.outlook, fixed=fixed), search=None)
 
     def build(self) -> DispatchModel:
         """Put the model together."""
         return build_dispatch_model(self.outlook, self.limits, self.options)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Solved:
     """A solved model, and what was proved about it.
 
     Attributes
     ----------
+    dispatch : what was to be planned
     outcome : objective and bound are what the plan costs, without any price of losses; a plan that violates limits as
         little as possible has no bound
+    violated : limits that it violates because no plan keeps them all, the tightest first
     notes : what else is to be known, limits that had to be violated among it
-    kept_limits : no limit was widened
-    routes_given : the routes were given, and the bound is for them
     simultaneous : a store charges and discharges at once and, netted, would hold more than it can
     """
 
+    dispatch: Dispatch
     model: DispatchModel
     outcome: SolverOutcome
+    violated: tuple[Violation, ...] = ()
     notes: tuple[Note, ...] = ()
-    kept_limits: bool = True
-    routes_given: bool = False
     simultaneous: bool = False
 
     @property
@@ -91,9 +93,10 @@ class Solved:
         """Whether it is a power flow, and what its devices do."""
         return relaxation_gap(self.model) <= 1.0
 
-
-Solver = Callable[[DispatchModel, Dispatch], SolverOutcome]
-"""Solves a model that was built, and sets the values of its variables."""
+    @property
+    def routes_given(self) -> bool:
+        """Whether routes were decided before, so that the bound is for them."""
+        return self.dispatch.outlook.fixed is not None and bool(self.model.routes)
 
 
 def solve_model(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
@@ -141,7 +144,17 @@ def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch:
         return found
 
 
-def solve_dispatch(dispatch: Dispatch, solver: Solver = solve_power) -> Solved:
+def plan_dispatch(dispatch: Dispatch) -> Solved:
+    """Plan at least cost; what is found is a power flow wherever pricing losses makes it one.
+
+    Raises
+    ------
+    InfeasibleError, UnboundedError, SolverTroubleError
+    """
+    return tightened(solve_dispatch(dispatch))
+
+
+def solve_dispatch(dispatch: Dispatch) -> Solved:
     """Build and solve; forbid charging while discharging where it turns out to pay.
 
     Raises
@@ -149,11 +162,12 @@ def solve_dispatch(dispatch: Dispatch, solver: Solver = solve_power) -> Solved:
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     seconds = 0.0
+    options = dispatch.options
     solved: Solved | None = None
     while True:
-        model = dispatch.build()
+        model = replace(dispatch, options=options).build()
         try:
-            outcome = solver(model, dispatch)
+            outcome = (dispatch.search or solve_power)(model, dispatch)
         except (InfeasibleError, SolverTroubleError):
             if solved is None:
                 raise
@@ -161,32 +175,27 @@ def solve_dispatch(dispatch: Dispatch, solver: Solver = solve_power) -> Solved:
             return solved
         seconds += outcome.seconds
         paid = float(cost_of_plan(model).sum())
-        bound = float("nan") if dispatch.options.soft else min(outcome.bound - model.bound_correction, paid)
+        bound = float("nan") if options.soft else min(outcome.bound - model.bound_correction, paid)
         outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
-        both, known = simultaneous(model), dispatch.options.exclusive
-        solved = Solved(
-            model,
-            outcome,
-            routes_given=dispatch.outlook.fixed is not None and bool(model.routes),
-            simultaneous=bool(both),
-        )
+        both, known = simultaneous(model), options.exclusive
+        solved = Solved(dispatch=dispatch, model=model, outcome=outcome, simultaneous=bool(both))
         both = {name: steps | known[name] if name in known else steps for name, steps in both.items()}
         if all(name in known and not (steps & ~known[name]).any() for name, steps in both.items()) or dispatch.late:
             return solved
-        dispatch = replace(dispatch, options=replace(dispatch.options, exclusive={**known, **both}))
+        options = replace(options, exclusive={**known, **both})
 
 
-def tightened(dispatch: Dispatch, first: Solved) -> Solved:
+def tightened(first: Solved) -> Solved:
     """Price losses until cones of flows and converters are tight; the bound stays that of the unpriced problem.
 
     Parameters
     ----------
     first : solution; its routes are kept
     """
-    if first.tight or dispatch.late:
+    if first.tight or first.dispatch.late:
         return first
     best, seconds = first, first.outcome.seconds
-    dispatch = dispatch.on_positions(positions(first.model))
+    dispatch = first.dispatch.on_positions(positions(first.model))
     for price in tightening_prices(dispatch.outlook, dispatch.options):
         if best.tight or dispatch.late:
             break
@@ -198,50 +207,5 @@ def tightened(dispatch: Dispatch, first: Solved) -> Solved:
         seconds += tried.outcome.seconds
         if relaxation_gap(tried.model) < relaxation_gap(best.model):
             bound = min(first.outcome.bound, tried.outcome.objective)
-            best = replace(tried, outcome=replace(tried.outcome, bound=bound), routes_given=first.routes_given)
-    return replace(best, outcome=replace(best.outcome, seconds=seconds))
-
-
-def minimise_violation(dispatch: Dispatch, solver: Solver = solve_power) -> tuple[Solved, list[Violation]]:
-    """Violate limits as little as possible: the largest violation first, then their sum; and say which.
-
-    Raises
-    ------
-    InfeasibleError
-        where there is no power flow, even without limits.
-    UnboundedError, SolverTroubleError
-    """
-    options = replace(dispatch.options, soft=True, allowed=None)
-    gaps = SolveOptions(
-        method=dispatch.solver.method,
-        gap=_VIOLATION_GAP,
-        gap_abs=_VIOLATION_GAP,
-        time_limit_s=dispatch.solver.time_limit_s,
-    )
-    soft = replace(dispatch, options=options, solver=gaps)
-    found = tightened(soft, solve_dispatch(soft, solver))
-    violated = violations(found.model, dispatch.limits)
-    notes = tuple(one.note for one in violated)
-    return replace(found, notes=notes, kept_limits=False), violated
-
-
-def within_violation(dispatch: Dispatch, least: Solved, attempt: Callable[[Dispatch], Solved]) -> Solved | None:
-    """Plan at least cost where limits may be violated as far as in a solution; ``None`` where no such plan is found.
-
-    Parameters
-    ----------
-    least : violates limits as little as possible
-    attempt : plans as far as limits may be violated
-    """
-    for room in tolerances.ROOMS:
-        if dispatch.late:
-            return None
-        options = replace(dispatch.options, allowed=allowed_beside(least.model, room))
-        try:
-            found = attempt(replace(dispatch, options=options))
-        except (InfeasibleError, SolverTroubleError):
-            continue
-        if found.tight:
-            notes = least.notes or (Note(NoteKind.LIMITS_WIDENED, room),)
-            return replace(found, notes=(*found.notes, *notes), kept_limits=False)
-    return None
+            best = replace(tried, outcome=replace(tried.outcome, bound=bound))
+    return replace(best, dispatch=first.dispatch, outcome=replace(best.outcome, seconds=seconds))

@@ -1,4 +1,4 @@
-"""Which limits a solution violates, by how much and where, as notes and in words."""
+"""Which limits a solution violates, by how much and where, in notes and words; which constraints exclude each other."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.solve import conflicts
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def violations(model: DispatchModel, limits: Limits) -> list[Violation]:
     return sorted(worst.values(), key=lambda one: (_RANK[one.note.kind], -one.note.value))
 
 
+_NAMED = 3
+"""so many constraints that exclude each other are named"""
 _RANK = {
     NoteKind.VIOLATED_V_LOW: 0,
     NoteKind.VIOLATED_V_HIGH: 0,
@@ -115,3 +118,12 @@ def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:
 def allowed_beside(model: DispatchModel, room: float) -> dict[str, np.ndarray]:
     """Return the violations of a solution, and some room in the unit of each, as what may be allowed of soft limits."""
     return {name: soft.violation() + room for name, soft in model.soft.items()}
+
+
+def conflicting(model: DispatchModel) -> list[str]:
+    """Name the constraints that exclude each other where a model has no solution, the worst first, with their steps."""
+    laws = {name for name in model.constraints if name.split(":")[0] in model.networks}
+    found = conflicts(model.constraints, model.binaries, laws)[:_NAMED]
+    first = model.observation.step
+    at = [f" at step {first + one.row}" if one.rows == model.horizon else "" for one in found]
+    return [f"{one.name}{step} by {one.by:.4g}" for one, step in zip(found, at, strict=True)]

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.solution import Dispatch, solve_fixed
-from gridferry.controllers.routes.fixed_routes import route_values
+from gridferry.controllers.model.solution import Dispatch, solve_fixed, solve_power
 from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolverTroubleError
 
 _TRIP = 0.3
@@ -49,9 +48,11 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
+    if not model.routes:
+        return solve_power(model, dispatch)
     began = time.perf_counter()
     problem, starts = Problem(model.model), warm_starts(model, dispatch)
-    if dispatch.solver.method is Method.SCIP or not model.routes:
+    if dispatch.solver.method is Method.SCIP:
         return problem.solve(dispatch.in_time(), starts=starts)
     search, bound = Search(problem, model, dispatch), -np.inf
     for one in starts:
@@ -93,10 +94,16 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
+def route_values(model: DispatchModel, wanted: Int[np.ndarray, "horizon position"]) -> dict[cp.Variable, np.ndarray]:
+    """Return the binaries of the routes that follow wanted positions as the roads allow."""
+    values: dict[cp.Variable, np.ndarray] = {}
+    for column, route in model.routes:
+        values |= route.values(wanted[:, column])
+    return values
+
+
 def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[dict[cp.Variable, np.ndarray]]:
     """Binaries of the routes to start from; where binaries permit something, with and, for staying, without it."""
-    if not model.routes:
-        return []
     starts = [route_values(model, one) for one in dispatch.warm_starts]
     if not model.permits:
         return starts

@@ -11,11 +11,11 @@ import numpy as np
 from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status
 from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
-from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.solution import Solved
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 
 
-def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
+def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
     """Turn a solved model into a plan, and evaluate that.
 
     Objective and bound are those of the model, whose relaxation may not be tight; the prediction is AC.
@@ -24,7 +24,7 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
     ----------
     notes : what else is to be known of the plan
     """
-    model, outcome = solved.model, solved.outcome
+    model, outcome, asked = solved.model, solved.outcome, solved.dispatch.solver
     plant, observation = model.plant, model.observation
     p, q = read.setpoints(model)
     objective = float(read.cost_of_plan(model).sum())
@@ -36,7 +36,7 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
         faults.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model)))
     if (loss := read.fictitious_converter_mw(model)) > tolerances.CONVERTER_LOSS_MW:
         faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
-    within = bool(objective - bound <= dispatch.solver.tolerance(objective)) and solved.kept_limits and not faults
+    within = bool(objective - bound <= asked.tolerance(objective)) and model.options.strict and not faults
     plan = Plan(
         p_mw=p,
         q_mvar=q,
@@ -50,7 +50,7 @@ def plan_of(dispatch: Dispatch, solved: Solved, memory: Mapping[str, Any], notes
             gap=(objective - bound) / max(abs(objective), 1e-12),
             cone_gap=read.cone_gap(model),
             seconds=outcome.seconds,
-            reference=dispatch.solver.reference,
+            reference=asked.reference,
         ),
         memory=dict(memory),
     )

@@ -1,5 +1,6 @@
 """The one place that solves: cone programs and mixed-integer cone programs behind one call."""
 
+from gridferry.controllers.solve.conflicts import conflicts
 from gridferry.controllers.solve.dispatch import solve_form
 from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.options import Method, SolveOptions
@@ -15,6 +16,7 @@ __all__ = [
     "SolverTroubleError",
     "UnboundedError",
     "Values",
+    "conflicts",
     "solve",
     "solve_form",
 ]

@@ -286,7 +286,7 @@ def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_sa
 def test_a_forecast_that_is_not_a_number_is_refused_by_name() -> None:
     sample = three_bus(step_s=3600)
     ahead = look_ahead(sample, 0, 24)
-    with pytest.raises(ControllerError, match="step 0: a forecast price is not finite"):
+    with pytest.raises(ControllerError, match="the forecast's buy_price is not finite"):
         two_stage(sample.plant).plan(at_start(sample.plant), replace(ahead, buy_price=ahead.buy_price * np.nan))
 
 

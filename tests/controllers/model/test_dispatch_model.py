@@ -31,7 +31,8 @@ from gridferry.controllers.joint import Joint
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.objective import ModelOptions, stands_still, stores_or_follows
-from gridferry.controllers.model.solution import minimise_violation, solve_dispatch, solve_power
+from gridferry.controllers.model.solution import solve_dispatch
+from gridferry.controllers.model.within_limits import minimise_violation
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, solve
 
@@ -153,9 +154,7 @@ def test_constraints_costs_and_limits_go_by_names() -> None:
 
 def test_what_is_planned_costs_what_doing_it_costs_term_by_term() -> None:
     plant, observation, forecast = case = trade(0)
-    solved = solve_dispatch(
-        dispatch(case, options=ModelOptions()).on_positions(np.ones((6, 1), dtype=np.int64)), solve_power
-    )
+    solved = solve_dispatch(dispatch(case, options=ModelOptions()).on_positions(np.ones((6, 1), dtype=np.int64)))
     p_mw, q_mvar = read.setpoints(solved.model)
     plan = replace(
         controller(Joint, plant, scenario="deterministic").plan(observation, forecast),
@@ -199,8 +198,8 @@ def lowest_largest_violation(case: Case) -> float:
 def test_the_largest_violation_is_as_small_as_moving_the_limit_shows() -> None:
     case = within(trade(0), 0.9995)
     stays = dispatch(case, options=ModelOptions()).on_positions(np.zeros((6, 1), dtype=np.int64))
-    least, violated = minimise_violation(stays)
-    assert [one.note.kind for one in violated] == [NoteKind.VIOLATED_V_LOW]
+    least = minimise_violation(stays)
+    assert [one.note.kind for one in least.violated] == [NoteKind.VIOLATED_V_LOW]
     found = max(float(soft.violation().max()) for soft in least.model.soft.values())
     assert found == pytest.approx(lowest_largest_violation(case), abs=2e-6)
     assert least.tight

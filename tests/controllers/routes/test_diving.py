@@ -19,8 +19,7 @@ from gridferry.controllers.devices.planning import routing
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.solution import Dispatch
-from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_route, search_routes
-from gridferry.controllers.routes.fixed_routes import route_values
+from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_route, route_values, search_routes
 from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolveOptions, solve
 
 # ----------------------------------------------------------------------------------------------------------------- ways
