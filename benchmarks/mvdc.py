@@ -24,7 +24,7 @@ from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Forecast
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
-from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
 from gridferry.controllers.schedule.ac_flow import device_injections

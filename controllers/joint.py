@@ -21,7 +21,7 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.limits import Limits, limits_of
+from gridferry.controllers.model.networks import Limits, limits_of
 from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations

@@ -20,8 +20,8 @@ from gridferry.controllers.contract import (
 )
 from gridferry.controllers.devices import Position
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.limits import limits_of
-from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
+from gridferry.controllers.model.networks import limits_of
+from gridferry.controllers.model.objective import ModelOptions, plans_stores
 from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
@@ -110,7 +110,7 @@ class MessExact(Controller):
         return Dispatch(
             outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
             limits=limits_of(self.plant, forecast.steps, v_margin_pu=settings.v_margin_pu),
-            options=ModelOptions(plans=stores_or_follows),
+            options=ModelOptions(plans=plans_stores),
             solver=SolveOptions(method=settings.method, gap=settings.gap, gap_abs=settings.gap_abs),
             deadline=time.perf_counter() + settings.time_limit_s,
             extra_s=0.5 * settings.time_limit_s,

@@ -27,8 +27,8 @@ from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.limits import limits_of
-from gridferry.controllers.model.objective import ModelOptions, stores_or_follows
+from gridferry.controllers.model.networks import limits_of
+from gridferry.controllers.model.objective import ModelOptions, plans_stores
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_model
 from gridferry.controllers.model.within_limits import minimise_violation, within_violation
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
@@ -253,7 +253,7 @@ class MessTwoStage(Controller):
         return Dispatch(
             outlook=outlook,
             limits=limits_of(self.plant, outlook.horizon, v_margin_pu=settings.v_margin_pu),
-            options=ModelOptions(plans=stores_or_follows),
+            options=ModelOptions(plans=plans_stores),
             solver=SolveOptions(
                 method=settings.method,
                 gap=settings.gap,

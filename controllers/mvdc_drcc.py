@@ -24,7 +24,7 @@ from gridferry.controllers.contract import (
     hold,
 )
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.limits import limits_of
+from gridferry.controllers.model.networks import limits_of
 from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.model.plan import setpoints
 from gridferry.controllers.model.solution import Dispatch, Solved

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.ports import Act
 from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 
@@ -25,6 +26,11 @@ def storage_of(device: Device[Any]) -> Storage | None:
     """Return the limits of a device that stores under the law of `Storage`; its states are `StoreState` then."""
     storage = getattr(device, "storage", None)
     return storage if isinstance(storage, Storage) and issubclass(device.State, StoreState) else None
+
+
+def controllable(device: Device[Any]) -> bool:
+    """Whether anything can be decided about a device: a position, or a port that does not just follow."""
+    return bool(device.positions) or any(port.act is not Act.FOLLOWS for port in device.ports)
 
 
 def travels(device: Device[Any]) -> bool:

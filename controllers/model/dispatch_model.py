@@ -14,14 +14,12 @@ from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Coupling, Device
-from gridferry.controllers.devices.planning.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit
+from gridferry.controllers.devices.planning.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit, resting
 from gridferry.controllers.devices.planning.routing import Route
+from gridferry.controllers.devices.traits import controllable
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.energy_cost import marginal_price
-from gridferry.controllers.model.limits import Limits
-from gridferry.controllers.model.networks import Injections, NetworkBlock, network_block
+from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
-from gridferry.controllers.model.resting import resting
 from gridferry.controllers.solve import Model
 
 
@@ -72,7 +70,7 @@ class DispatchModel:
     outlook : for whom it is
     blocks : of devices by `Device.key`, and of couplings
     networks : by name
-    resting : devices that are not planned
+    resting : devices that could be decided about and are not planned
     constraints : by name
     costs : by name of the cost term, as an evaluation has them (horizon,) [currency]
     soft : limits that may be violated where no plan keeps all limits, by name
@@ -124,7 +122,7 @@ class DispatchModel:
     def add_device(self, device: Device[Any], block: Block, planned: bool) -> None:
         """Add a device."""
         self.add(device.key, block)
-        if not planned:
+        if not planned and controllable(device):
             self.resting.append(device)
         columns = self.plant.position_columns(device)
         routed = [

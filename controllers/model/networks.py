@@ -1,4 +1,4 @@
-"""A network in the dispatch model: its flow, its limits, and what its energy costs."""
+"""A network in the dispatch model: its flow, the limits that a plan has to keep, and what its energy costs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from jaxtyping import Float
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.planning.block import Likely, SoftLimit
 from gridferry.controllers.model import distflow
-from gridferry.controllers.model.energy_cost import energy_cost
 from gridferry.controllers.model.flow_bounds import LargestFlow, largest_flow
-from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.uncertainty.margins import Margins
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,3 +120,109 @@ def network_block(
         likely=energy.likely,
         recourse={one for part in (*flow.constraints, *energy.constraints) for one in part.variables()} - decided,
     )
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Limits:
+    """Limits of all networks.
+
+    Attributes
+    ----------
+    v_low_sq, v_high_sq : of the squared voltages; ``v_low_sq`` may exceed ``v_high_sq`` where margins leave nothing
+        between [pu²]
+    rating : share of the rating of each branch that may be used
+    """
+
+    v_low_sq: Float[np.ndarray, "horizon bus"]
+    v_high_sq: Float[np.ndarray, "horizon bus"]
+    rating: Float[np.ndarray, "horizon branch"]
+
+
+def limits_of(plant: Plant, horizon: int, margins: Margins | None = None, v_margin_pu: float = 0.0) -> Limits:
+    """``(v_min + m)² ≤ v² ≤ (v_max - m)²``: margins on plain voltages as limits of squared ones [A, eq. 16].
+
+    Parameters
+    ----------
+    margins : kept from the limits of every bus and step [pu]
+    v_margin_pu : kept from all of them, beside the margins [pu]
+    """
+    none = np.zeros((horizon, plant.n_bus))
+    lower, upper = (none, none) if margins is None else (margins.lower, margins.upper)
+    v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders])
+    v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders])
+    return Limits(
+        v_low_sq=np.maximum(v_min + lower + v_margin_pu, 0.0) ** 2,
+        v_high_sq=np.maximum(v_max - upper - v_margin_pu, 0.0) ** 2,
+        rating=np.ones((horizon, plant.n_branch)),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- energy
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyCost:
+    """Cost of what one network draws from the grid above.
+
+    Attributes
+    ----------
+    per_step : (horizon,) [currency]
+    constraints : how import and export are told apart
+    binaries : where that needs a choice
+    likely : likely values of those, from a solved relaxation
+    """
+
+    per_step: cp.Expression
+    constraints: list[cp.Constraint]
+    binaries: list[cp.Variable]
+    likely: list[Likely]
+
+
+def energy_cost(
+    import_mw: cp.Expression,
+    price: Float[np.ndarray, " horizon"],
+    export_ratio: float,
+    step_h: float,
+    largest_mw: Float[np.ndarray, " horizon"],
+) -> EnergyCost:
+    """Pay for import, be paid for export at a share of the price.
+
+    ``Δ price (g⁺ - ratio g⁻)`` with ``g = g⁺ - g⁻`` is convex in g where ``price (1 - ratio) ≥ 0``. Elsewhere (a
+    negative price with a ratio below 1, a ratio above 1) buying and selling at once would pay, so a binary allows
+    one of them.
+
+    Parameters
+    ----------
+    import_mw : g, negative where exported (horizon,) [MW]
+    price : of energy bought [currency/MWh]
+    export_ratio : share of the price paid for export
+    largest_mw : no flow either way can be larger [MW]
+    """
+    horizon = len(price)
+    bent = price * (1 - export_ratio)
+    if not np.any(bent):
+        return EnergyCost(step_h * cp.multiply(price, import_mw), [], [], [])
+    bought, sold = cp.Variable(horizon), cp.Variable(horizon)
+    constraints: list[cp.Constraint] = [bought - sold == import_mw, bought >= 0, sold >= 0]
+    binaries: list[cp.Variable] = []
+    likely: list[Likely] = []
+    choose = np.flatnonzero(bent < 0)
+    if len(choose):
+        buys = cp.Variable(len(choose))
+        limit = largest_mw[choose]
+        constraints += [bought[choose] <= cp.multiply(limit, buys), sold[choose] <= cp.multiply(limit, 1 - buys)]
+        binaries.append(buys)
+        likely.append((buys, lambda: (import_mw.value[choose] >= 0).astype(float)))
+    paid = step_h * (cp.multiply(price, bought) - export_ratio * cp.multiply(price, sold))
+    return EnergyCost(paid, constraints, binaries, likely)
+
+
+def marginal_price(price: Float[np.ndarray, " horizon"], export_ratio: float) -> Float[np.ndarray, " horizon"]:
+    """Least that one more MWh drawn from the grid can cost, importing or exporting [currency/MWh].
+
+    Where it is negative, waste pays: charging and discharging at once, or fictitious losses.
+    """
+    return np.minimum(price, price * export_ratio)

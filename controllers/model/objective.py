@@ -13,11 +13,11 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gridferry.controllers.devices import Act, Device
+from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.planning.block import Losses, SoftLimit
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.energy_cost import marginal_price
 from gridferry.controllers.model.flow_bounds import lowered_per_mw
+from gridferry.controllers.model.networks import marginal_price
 
 _LEAST_LOSS_PRICE = 1e-3
 """losses cost at least this share of the mean price, so that the cones are tight where energy is free"""
@@ -36,9 +36,9 @@ def plans_all(device: Device[Any]) -> bool:
     return True
 
 
-def stores_or_follows(device: Device[Any]) -> bool:
-    """Plan what stores energy, and count with what follows a profile."""
-    return device.stores or (not device.positions and all(port.act is Act.FOLLOWS for port in device.ports))
+def plans_stores(device: Device[Any]) -> bool:
+    """Plan what stores energy."""
+    return device.stores
 
 
 def stands_still(device: Device[Any]) -> bool:

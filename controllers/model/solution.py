@@ -12,7 +12,7 @@ from jaxtyping import Int
 from gridferry.controllers.contract import Note, SolverOutcome
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
-from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.model.objective import ModelOptions, tightening_prices
 from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, simultaneous
 from gridferry.controllers.model.violations import Violation

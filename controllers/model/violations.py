@@ -12,7 +12,7 @@ from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.solve import conflicts
 
 

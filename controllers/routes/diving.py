@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -19,7 +18,7 @@ from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.solution import Dispatch, solve_fixed, solve_power
-from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolverTroubleError
+from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolverTroubleError, Values
 
 _TRIP = 0.3
 """a trip must agree with the relaxation for this many steps more to be made"""
@@ -33,7 +32,7 @@ _MOST_TRIPS = 12
 class _Best:
     """The best plan so far: its routes, how it came about, and its point."""
 
-    routes: dict[cp.Variable, np.ndarray]
+    routes: Values
     outcome: SolverOutcome
     point: Float[np.ndarray, " column"]
 
@@ -94,21 +93,21 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
-def route_values(model: DispatchModel, wanted: Int[np.ndarray, "horizon position"]) -> dict[cp.Variable, np.ndarray]:
+def route_values(model: DispatchModel, wanted: Int[np.ndarray, "horizon position"]) -> Values:
     """Return the binaries of the routes that follow wanted positions as the roads allow."""
-    values: dict[cp.Variable, np.ndarray] = {}
+    values: Values = {}
     for column, route in model.routes:
         values |= route.values(wanted[:, column])
     return values
 
 
-def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[dict[cp.Variable, np.ndarray]]:
+def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[Values]:
     """Binaries of the routes to start from; where binaries permit something, with and, for staying, without it."""
     starts = [route_values(model, one) for one in dispatch.warm_starts]
     if not model.permits:
         return starts
     here = [route.network.stations[route.network.start] for _, route in model.routes]
-    stay: dict[cp.Variable, np.ndarray] = {}
+    stay: Values = {}
     for (_, route), station in zip(model.routes, here, strict=True):
         stay |= route.values(np.full(model.horizon, station))
     permitted = [start | {one: np.ones(one.shape) for one in model.permits} for start in starts]
@@ -135,7 +134,7 @@ class Search:
         cost = self.best.outcome.objective
         return cost - bound <= self._dispatch.solver.tolerance(cost)
 
-    def evaluate(self, routes: dict[cp.Variable, np.ndarray]) -> None:
+    def evaluate(self, routes: Values) -> None:
         """Plan the power for whole routes."""
         by_id = sorted(routes.items(), key=lambda item: item[0].id)
         key = b"".join(np.round(values).astype(np.int8).tobytes() for _, values in by_id)
@@ -149,7 +148,7 @@ class Search:
         if self.best is None or outcome.objective < self.best.outcome.objective:
             self.best, self.better = _Best(routes, outcome, self._problem.point), True
 
-    def dive(self, fixed: dict[cp.Variable, np.ndarray]) -> None:
+    def dive(self, fixed: Values) -> None:
         """Give every vehicle that has none its route, from the relaxation that was solved last."""
         left = [route for _, route in self._model.routes if not set(route.binaries) & set(fixed)]
         for number, route in enumerate(left, start=1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cvxpy as cp
@@ -17,7 +17,7 @@ from gridferry.controllers.solve.form import conic_form, read_back, write_in
 from gridferry.controllers.solve.options import SolveOptions
 from gridferry.controllers.solve.presolve import presolve
 
-Values = Mapping[cp.Variable, np.ndarray]
+Values = dict[cp.Variable, np.ndarray]
 """Values of some variables."""
 
 
@@ -70,8 +70,8 @@ class Problem:
         """
         options = options or SolveOptions()
         form = self._form
-        suggested = [write_in(form, dict(start)) for start in starts]
-        columns = write_in(form, dict(fixed)) if fixed else None
+        suggested = [write_in(form, start) for start in starts]
+        columns = write_in(form, fixed) if fixed else None
         answer = solve_form(form, options, suggested, self._recourse, columns)
         self.show(answer.x)
         return answer.outcome(options)
@@ -83,7 +83,7 @@ class Problem:
         ------
         InfeasibleError, UnboundedError, SolverTroubleError
         """
-        small = presolve(self._form, write_in(self._form, dict(fixed)) if fixed else None)
+        small = presolve(self._form, write_in(self._form, fixed) if fixed else None)
         found = solve_conic(small.form, time_limit_s=time_limit_s)
         if found.x is None:
             raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")

@@ -16,7 +16,7 @@ from gridferry.controllers.conformance.sample_plants import Sample, at_start, lo
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.limits import Limits
+from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.schedule.ac_flow import device_injections

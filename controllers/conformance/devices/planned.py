@@ -14,7 +14,7 @@ from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Outcome, step_all
 from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.limits import limits_of
+from gridferry.controllers.model.networks import limits_of
 from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.model.plan import positions, setpoints
 from gridferry.controllers.model.solution import Dispatch, solve_model

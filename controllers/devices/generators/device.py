@@ -22,7 +22,6 @@ class Generator(Device[Stateless]):
     """A source with a profile (PV, wind, other); ``feed_in_tariff`` is paid for what it produces [currency/MWh]."""
 
     table: ClassVar[str] = "generators"
-    block: ClassVar[str] = "gridferry.controllers.devices.generators.block:generator_block"
     port_kind: ClassVar[str] = "generator"
     Config: ClassVar[type[GeneratorConfig]] = GeneratorConfig
     series: ClassVar[Mapping[str, Series]] = {

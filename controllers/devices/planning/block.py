@@ -2,12 +2,13 @@
 
 A kind names its block as text (`Device.block`), so that nobody needs cvxpy who does not optimise. The block is a
 function of a device and an `Ahead`; a coupling names a function of itself and the blocks of all devices. Axes begin
-with the step of the horizon.
+with the step of the horizon. What a device does at rest, which is not planned, is a block of constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers.devices.device import Device, rest, step_all
 from gridferry.controllers.devices.planning.routing import Route
+from gridferry.controllers.devices.steps import NOWHERE, Now
 
 Powers = Mapping[tuple[int, int], cp.Expression]
 """by (port, bus): number of the port of the device, and bus on the axis of all buses"""
@@ -178,3 +181,47 @@ class Block:
     soft: Mapping[str, SoftLimit] = field(default_factory=dict)
     exclusive: Mapping[str, Exclusive] = field(default_factory=dict)
     losses: tuple[Losses, ...] = ()
+
+
+# -------------------------------------------------------------------------------------------------------------- at rest
+
+
+def resting(device: Device[Any], ahead: Ahead) -> Block:
+    """Return the block of a device that rests, ports at rest and positions as they are: what it does then is known.
+
+    So is what a device does of which nothing can be decided, such as a generator with a profile [A, eq. 32].
+    """
+    request = rest(device, ahead.state)
+    p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
+    position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
+    p, q, costs = _Steps(ahead.horizon), _Steps(ahead.horizon), _Steps(ahead.horizon, device.costs)
+    state = ahead.state
+    for step in range(ahead.horizon):
+        series = {key: float(values[step]) for key, values in ahead.series.items()}
+        now = Now(ahead.step_h, step + 1 in ahead.day_ends, series)
+        ((state, outcome),) = step_all([device], [], [state], [request], [now])
+        for port, done in enumerate(outcome.ports):
+            if done.bus != NOWHERE:
+                p.add((port, done.bus), step, done.p_mw)
+                q.add((port, done.bus), step, done.q_mvar)
+        for term, money in outcome.money.items():
+            costs.add(term, step, money)
+    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position, costs=costs.values)
+    return Block(p=p.constants(), q=q.constants(), costs=costs.constants(), plan=lambda: planned)
+
+
+class _Steps:
+    """Values by key and step, of given keys and of others as far as there are others than zero."""
+
+    def __init__(self, horizon: int, keys: Iterable[Any] = ()):
+        self.values: dict[Any, np.ndarray] = defaultdict(lambda: np.zeros(horizon))
+        self.values |= {key: np.zeros(horizon) for key in keys}
+
+    def add(self, key: Any, step: int, value: float) -> None:
+        """Set a value."""
+        if value:
+            self.values[key][step] = value
+
+    def constants(self) -> dict[Any, cp.Expression]:
+        """Return them as constants."""
+        return {key: cp.Constant(values) for key, values in self.values.items()}
