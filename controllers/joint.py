@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -82,12 +82,12 @@ class Joint(Controller):
     """
 
     Settings: ClassVar[type[ControllerSettings]] = JointSettings
+    settings: JointSettings
     accepts_ac_feedback: ClassVar[bool] = True
 
-    def __init__(self, plant: Plant, settings: ControllerSettings):
+    def __init__(self, plant: Plant, settings: JointSettings):
         super().__init__(plant, settings)
-        self._settings = cast(JointSettings, settings)
-        self.margins = MarginMaker(plant, self._settings)
+        self.margins = MarginMaker(plant, settings)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the plan of least cost for the horizon.
@@ -101,7 +101,20 @@ class Joint(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        settings = self._settings
+        dispatch = self._dispatch(observation, forecast)
+        incumbent, fixed = self._incumbent(observation), self._fixed(observation)
+        decided = deciding_routes(dispatch, [incumbent])
+        kept = on_routes(dispatch, incumbent if fixed is None else fixed.wanted)
+        # where the routes decided before cannot keep all limits, others may
+        attempts = [decided] if fixed is None else [kept, decided]
+        solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
+        if self.settings.on_infeasible == "raise":
+            refuse_violations(solved)
+        return self._read(solved, fixed)
+
+    def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
+        """Everything is planned, within limits under margins, to a share of what a plan saves over doing nothing."""
+        settings = self.settings
         deadline = time.perf_counter() + settings.time_limit_s
         reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
         margins = self._margins(observation, forecast)
@@ -115,20 +128,12 @@ class Joint(Controller):
             deadline=deadline,
             extra_s=0.5 * settings.time_limit_s,
         )
-        incumbent = self._incumbent(observation)
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
         if nothing_left and settings.scenario is not Scenario.DETERMINISTIC:
-            margins = self._first_margins(on_routes(dispatch, incumbent), margins)
+            margins = self._first_margins(on_routes(dispatch, self._incumbent(observation)), margins)
             dispatch = replace(dispatch, limits=self._limits(observation, margins))
-        decided, fixed = deciding_routes(dispatch, [incumbent]), self._fixed(observation)
-        kept = on_routes(dispatch, incumbent if fixed is None else fixed.wanted)
-        # where the routes decided before cannot keep all limits, others may
-        attempts = [decided] if fixed is None else [kept, decided]
-        solved = plan_within_limits(attempts, kept, relax=settings.on_infeasible == "relax")
-        if settings.on_infeasible == "raise":
-            refuse_violations(solved)
-        return self._read(solved, fixed)
+        return dispatch
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -180,7 +185,7 @@ class Joint(Controller):
         known = previous.memory[_MEMORY]
         late = np.any(observation.transit_steps > np.array(known["transit_steps"], dtype=np.int64))
         missed = np.any(observation.position != previous.position[0])
-        if late or missed or observation.step - known["decided_at"] >= self._settings.replan_routes:
+        if late or missed or observation.step - known["decided_at"] >= self.settings.replan_routes:
             return None
         return _Fixed(previous.position[1:], int(known["decided_at"]))
 
@@ -199,6 +204,6 @@ class Joint(Controller):
             decided_at, notes = fixed.decided_at, (Note(NoteKind.BOUND_FOR_ROUTES, float(fixed.decided_at)),)
         elif solved.routes_given:
             # nothing was decided: the next step has to
-            decided_at, notes = step - self._settings.replan_routes, (Note(NoteKind.BOUND_FOR_INCUMBENT),)
+            decided_at, notes = step - self.settings.replan_routes, (Note(NoteKind.BOUND_FOR_INCUMBENT),)
         memory = {_MEMORY: {"decided_at": decided_at, "transit_steps": transit_after(solved.model).tolist()}}
         return plan_of(solved, memory, notes)

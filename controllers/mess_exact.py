@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, ClassVar, Literal, cast
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +17,6 @@ from gridferry.controllers.contract import (
     NoteKind,
     Observation,
     Plan,
-    Plant,
 )
 from gridferry.controllers.devices import Position
 from gridferry.controllers.model.ahead import Outlook
@@ -28,6 +28,7 @@ from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes
 from gridferry.controllers.schedule.continuation import continued
+from gridferry.controllers.schedule.repair import ScheduleRepair
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import Method, SolveOptions
 
@@ -68,10 +69,7 @@ class MessExact(Controller):
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessExactSettings
-
-    def __init__(self, plant: Plant, settings: ControllerSettings):
-        super().__init__(plant, settings)
-        self._settings = cast(MessExactSettings, settings)
+    settings: MessExactSettings
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the plan of least cost for the horizon.
@@ -88,10 +86,11 @@ class MessExact(Controller):
         previous = observation.previous_plan
         wanted = None if previous is None or previous.steps < 2 else previous.position[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
-        due = planned_at is None or observation.step - planned_at >= self._settings.replan_every
-        if self._settings.in_between == "follow" and not due and previous is not None and wanted is not None:
-            memory, soc = {_MEMORY: planned_at}, self._settings.soc_at_horizon
-            return continued(self.plant, observation, forecast, previous, memory, soc_at_horizon=soc)
+        due = planned_at is None or observation.step - planned_at >= self.settings.replan_every
+        follows = self.settings.in_between == "follow" and not due
+        if follows and previous is not None and wanted is not None and planned_at is not None:
+            repair = partial(self._repair, observation)
+            return continued(previous, forecast, repair, {_MEMORY: planned_at}, planned_at)
         decided = deciding_routes(self._dispatch(observation, forecast), self._starts(observation, wanted))
         kept = on_routes(decided, observation.position[None, :] if wanted is None else wanted)
         attempts = [decided]
@@ -100,13 +99,17 @@ class MessExact(Controller):
             kept = on_routes(self._dispatch(observation, ahead), wanted)
             # where the old routes no longer lead anywhere, others are decided, now
             attempts = [kept, decided]
-        solved = plan_within_limits(attempts, kept, relax=self._settings.on_infeasible == "relax")
-        if self._settings.on_infeasible == "raise":
+        solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
+        if self.settings.on_infeasible == "raise":
             refuse_violations(solved)
         return self._read(solved, planned_at)
 
+    def _repair(self, observation: Observation, forecast: Forecast) -> ScheduleRepair:
+        settings = self.settings
+        return ScheduleRepair(self.plant, observation, forecast, settings.soc_at_horizon, settings.v_margin_pu)
+
     def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
-        settings = self._settings
+        settings = self.settings
         return Dispatch(
             outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
             limits=limits_of(self.plant, forecast.steps, v_margin_pu=settings.v_margin_pu),
@@ -133,7 +136,7 @@ class MessExact(Controller):
         elif planned_at is None:
             # nothing was decided: the next step has to
             step = solved.model.observation.step
-            planned_at, notes = step - self._settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
+            planned_at, notes = step - self.settings.replan_every, (Note(NoteKind.BOUND_FOR_STAYING),)
         elif solved.routes_given:
             notes = (Note(NoteKind.BOUND_FOR_ROUTES, float(planned_at)),)
         return plan_of(solved, {_MEMORY: planned_at}, notes)

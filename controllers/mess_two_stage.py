@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, cast
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import (
     Controller,
     ControllerSettings,
@@ -18,23 +20,21 @@ from gridferry.controllers.contract import (
     NoteKind,
     Observation,
     Plan,
-    Plant,
     SolverOutcome,
     Status,
     Termination,
 )
-from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.networks import limits_of
 from gridferry.controllers.model.objective import ModelOptions, plans_stores
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_model
 from gridferry.controllers.model.within_limits import minimise_violation, within_violation
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
-from gridferry.controllers.plans.shifting import first_steps
+from gridferry.controllers.schedule.continuation import continued
 from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
+from gridferry.controllers.schedule.solved_plan import plan_of_schedule
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
 
@@ -100,10 +100,7 @@ class MessTwoStage(Controller):
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessTwoStageSettings
-
-    def __init__(self, plant: Plant, settings: ControllerSettings):
-        super().__init__(plant, settings)
-        self._settings = cast(MessTwoStageSettings, settings)
+    settings: MessTwoStageSettings
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the day's plan, or what is left of it.
@@ -118,32 +115,18 @@ class MessTwoStage(Controller):
         planned_at = None if previous is None else previous.memory.get(_MEMORY)
         if previous is None or planned_at is None or previous.steps < 2 or self._is_due(observation, planned_at):
             return self._plan_anew(observation, forecast)
-        return self._follow(observation, forecast, previous, planned_at)
+        memory = {_MEMORY: planned_at}
+        return continued(previous, forecast, partial(self._repair, observation), memory, planned_at)
 
     def _repair(self, observation: Observation, forecast: Forecast) -> ScheduleRepair:
-        settings = self._settings
+        settings = self.settings
         return ScheduleRepair(self.plant, observation, forecast, settings.soc_at_horizon, settings.v_margin_pu)
 
     def _is_due(self, observation: Observation, planned_at: int) -> bool:
-        every = self._settings.replan_every
+        every = self.settings.replan_every
         if every == "day":
             return self.plant.step_of_day(observation.step) == 0
         return observation.step - planned_at >= every
-
-    # --------------------------------------------------------------------------------------------------- following
-
-    def _follow(self, observation: Observation, forecast: Forecast, previous: Plan, planned_at: int) -> Plan:
-        """Go on with the plan: a late truck goes on where it is, stores keep to what is left of their limits."""
-        left = min(previous.steps - 1, forecast.steps)
-        ahead = first_steps(forecast, left)
-        repair = self._repair(observation, ahead)
-        rest = repair.repair(
-            previous.position[None, 1 : left + 1],
-            previous.p_mw[None, 1 : left + 1],
-            previous.q_mvar[None, 1 : left + 1],
-        )
-        outcome = SolverOutcome(termination=Termination.CONTINUED, notes=(Note(NoteKind.CONTINUES, float(planned_at)),))
-        return self._read(repair, rest, outcome, planned_at)
 
     # --------------------------------------------------------------------------------------------------- planning
 
@@ -153,7 +136,7 @@ class MessTwoStage(Controller):
         repair = self._repair(observation, forecast)
         best = self._second_stage(observation, forecast, repair, first.periods)
         schedule, notes = repair.repair(*first.periods.schedules(best[None])), first.notes
-        if self._settings.restore and repair.fitness(schedule)[1][0] > 0:
+        if self.settings.restore and repair.fitness(schedule)[1][0] > 0:
             schedule, anew = self._restored(observation, forecast, repair, schedule)
             notes += anew
         outcome = SolverOutcome(
@@ -163,7 +146,7 @@ class MessTwoStage(Controller):
             termination=first.termination,
             notes=notes,
         )
-        return self._read(repair, schedule, outcome, observation.step)
+        return plan_of_schedule(repair, schedule, outcome, {_MEMORY: observation.step})
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
         """Decide stations and power as if a move took no time; violate limits only where nothing else is left.
@@ -172,10 +155,8 @@ class MessTwoStage(Controller):
         the bound of this problem holds for every schedule with delays.
         """
         notes = [Note(NoteKind.FIRST_STAGE)]
-        dispatch = self._dispatch(
-            Outlook(self.plant, observation, forecast, self._settings.soc_at_horizon, zero_transit_time=True)
-        )
-        dispatch = replace(dispatch, search=solve_model)
+        outlook = Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon, zero_transit_time=True)
+        dispatch = replace(self._dispatch(outlook), search=solve_model)
         try:
             solved = solve_dispatch(dispatch)
             bound = solved.outcome.bound
@@ -189,12 +170,12 @@ class MessTwoStage(Controller):
         p, q = read.setpoints(model)
         periods = ScheduledPeriods(
             vehicles=tuple((self.plant.route_of.index(column), column) for column, _ in model.routes),
-            position=_positions(model),
+            position=read.positions(model),
             start=observation.position,
             p_mw=p,
             q_mvar=q,
             p_max_mw=self.plant.port_p_max_mw,
-            shift_max=self._settings.shift_max,
+            shift_max=self.settings.shift_max,
         )
         return _FirstStage(periods, bound, solved.outcome.termination, tuple(notes))
 
@@ -210,7 +191,7 @@ class MessTwoStage(Controller):
 
         Earlier by the trip's own duration, so that the truck arrives when it was to move, and by as much as is allowed.
         """
-        settings = self._settings
+        settings = self.settings
         begin = periods.point()
         if periods.size == 0 or settings.iterations == 0:
             return begin
@@ -236,7 +217,7 @@ class MessTwoStage(Controller):
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
         dispatch = self._dispatch(
-            Outlook(self.plant, observation, forecast, self._settings.soc_at_horizon, fixed=given.position[0])
+            Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon, fixed=given.position[0])
         )
         try:
             solved = solve_dispatch(dispatch)
@@ -249,7 +230,7 @@ class MessTwoStage(Controller):
         return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
     def _dispatch(self, outlook: Outlook) -> Dispatch:
-        settings = self._settings
+        settings = self.settings
         return Dispatch(
             outlook=outlook,
             limits=limits_of(self.plant, outlook.horizon, v_margin_pu=settings.v_margin_pu),
@@ -272,45 +253,3 @@ class MessTwoStage(Controller):
             way = np.concatenate([periods.start[at : at + 1], periods.position[:, at]])
             shifts.append(-transit[begins, way[begins], way[begins + 1]])
         return tuple(shifts)
-
-    # --------------------------------------------------------------------------------------------------- reading
-
-    def _read(
-        self,
-        repair: ScheduleRepair,
-        given: RepairedSchedules,
-        outcome: SolverOutcome,
-        planned_at: int,
-    ) -> Plan:
-        """Turn a schedule into a plan, and evaluate that."""
-        found = repair.evaluate(given)
-        violation = repair.violation(given, found)
-        objective = float(found.cost.sum())
-        violated = (Note(NoteKind.VIOLATED_TOTAL, float(violation[0])),) if violation[0] > 0 else ()
-        bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else _NAN
-        return Plan(
-            p_mw=given.p_mw[0],
-            q_mvar=given.q_mvar[0],
-            position=given.position[0],
-            prediction=found.prediction(),
-            solver=replace(
-                outcome,
-                notes=(*outcome.notes, *violated),
-                objective=objective,
-                bound=bound,
-                gap=(objective - bound) / max(abs(objective), 1e-12),
-                cone_gap=found.flow.cone_gap,
-            ),
-            memory={_MEMORY: planned_at},
-        )
-
-
-def _positions(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
-    """Return where every vehicle stands in every step of a solution with instant moves, or is driving to at first."""
-    position = np.tile(model.observation.position, (model.horizon, 1))
-    for column, route in model.routes:
-        network = route.network
-        stands = np.array(network.stations)[np.argmax(route.parked.value, axis=1)]
-        here = network.stations[network.start]
-        position[:, column] = np.where(np.arange(model.horizon) < network.arrives, here, stands)
-    return position

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -78,11 +78,11 @@ class MvdcDrcc(Controller):
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MvdcDrccSettings
+    settings: MvdcDrccSettings
 
-    def __init__(self, plant: Plant, settings: ControllerSettings):
+    def __init__(self, plant: Plant, settings: MvdcDrccSettings):
         super().__init__(plant, settings)
-        self._settings = cast(MvdcDrccSettings, settings)
-        self.margins = MarginMaker(plant, self._settings)
+        self.margins = MarginMaker(plant, settings)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the plan of least cost for the horizon.
@@ -94,13 +94,13 @@ class MvdcDrcc(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        if self._settings.scenario is Scenario.NONE:
+        if self.settings.scenario is Scenario.NONE:
             found = evaluate_rest(self.plant, observation, forecast)
             paid = float(found.cost.sum())
             outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
             return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
         settled = self._settle(observation, forecast)
-        if self._settings.on_infeasible == "raise":
+        if self.settings.on_infeasible == "raise":
             refuse_violations(settled.solved)
         return self._read(settled)
 
@@ -114,7 +114,7 @@ class MvdcDrcc(Controller):
 
     def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
         """Linearise and solve in turn until the margins hold still."""
-        settings, horizon = self._settings, forecast.steps
+        settings, horizon = self.settings, forecast.steps
         ambiguity = self.margins.ambiguity(observation.step, forecast)
         nothing = np.zeros((horizon, self.plant.n_port))
         seconds, rounds = 0.0, 0
@@ -141,7 +141,7 @@ class MvdcDrcc(Controller):
     def _read(self, settled: _Settled) -> Plan:
         """Turn the last solution into a plan, and say how far margins had settled."""
         notes = [Note(NoteKind.ROUNDS, float(settled.rounds))]
-        unsettled = settled.change_pu > self._settings.margin_tolerance_pu
+        unsettled = settled.change_pu > self.settings.margin_tolerance_pu
         if unsettled:
             notes.append(Note(NoteKind.MARGINS_UNSETTLED, settled.change_pu))
         plan = plan_of(settled.solved, {}, tuple(notes))

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan
 
+from gridferry.controllers import tolerances
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """``(objective - bound) / |objective|``."""
+    return (objective - bound) / max(abs(objective), tolerances.ROUNDING)
+
 
 class Status(StrEnum):
     """What a solver's answer is worth."""

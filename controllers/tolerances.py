@@ -1,6 +1,8 @@
-"""What counts as nothing in a solved problem, in its unit; all blocks and controllers use these."""
+"""What counts as nothing, in its unit: for all who plan, solve and simulate."""
 
 from __future__ import annotations
+
+# --------------------------------------------------------------------------------------------------------------- plans
 
 POWER_MW = 1e-6
 """a smaller power of a device is the solver's noise: a watt"""
@@ -18,5 +20,43 @@ LOADING = 1e-4
 """a smaller violation of a rating, as a share of it, is noise"""
 ENERGY_DUE_MWH = 3e-6
 """a smaller violation of an energy due is noise"""
+VOLTAGE_AC_PU = 5e-7
+"""a voltage of an AC flow that is outside its limits by less is inside"""
+LOADING_AC = 5e-6
+"""likewise a current of an AC flow, as a share of the rating"""
+ENERGY_SHORT = 1e-9
+"""energy missing in a schedule that was repaired, as a share of what the store holds: less is rounding"""
 ROOMS = (1e-6, 1e-5, 1e-4)
 """added to the minimum violation of a limit, the next where a solver finds no room [pu², MWh]"""
+CONFLICT = 1e-5
+"""a constraint that has to give by less, in its own unit, is not in conflict with others"""
+ROUNDING = 1e-12
+"""what rounding leaves of a value, as a share of it"""
+
+# -------------------------------------------------------------------------------------------------------------- solvers
+# Rows are in MW, MWh, pu and currency, as blocks and networks state them.
+
+CONIC_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
+"""gap and feasibility asked of Clarabel, and its static regularisation; the next where one ends in numerical trouble"""
+CONIC_ALMOST = 1e-7
+"""feasibility still accepted where it cannot get further, and a tenth of the gap"""
+FEASIBILITY = 1e-8
+"""by how much HiGHS and SCIP may violate a row or cone; SCIP's own 1e-6 lets losses of small branches vanish"""
+MIP_FEASIBILITY = 1e-7
+"""how far from a whole number HiGHS may leave an integer"""
+WHOLE = 1e-6
+"""how far from a whole number an integer may be that rows pin down"""
+FIXED = 1e-10
+"""bounds closer than this, as a share of them, fix a column"""
+ROW = 1e-7
+"""a row without free columns may be violated by this much"""
+CONE = 1e-9
+"""cones violated by less at a point of HiGHS get no cut there; tails that are shorter have no direction"""
+DIRECTION = 1e-4
+"""tangents whose directions differ by less are one tangent"""
+RESIDUE = 1e-6
+"""a ray whose product with a block's own columns is larger, relative to its own size, makes no cut"""
+RAY = 1e-9
+"""entries of a ray, as a share of its largest, and products with it, that are smaller are zero"""
+COEFFICIENT = 1e-11
+"""smaller coefficients of a cut are left out"""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-NEGLIGIBLE_MW = 1e-6
+from gridferry.controllers import tolerances
+
+NEGLIGIBLE_MW = tolerances.POWER_MW
 """A watt. Solvers meet limits to less than this: a smaller difference is part of the shortfall, but no clip, and a
 smaller power does not count as use of a truck."""
 

@@ -39,7 +39,7 @@ class Outlook:
     ----------
     soc_at_horizon : least state of charge where the horizon ends inside a day
     fixed : positions decided before, of all positions; ``None`` where they are to be decided
-    zero_transit_time, energy_by_station : see `Ahead`
+    zero_transit_time : see `Ahead`
     """
 
     plant: Plant
@@ -48,7 +48,6 @@ class Outlook:
     soc_at_horizon: SocAtHorizon = "store"
     fixed: Int[np.ndarray, "horizon position"] | None = None
     zero_transit_time: bool = False
-    energy_by_station: bool = True
 
     def ahead_of(self, number: int) -> Ahead:
         """Return the share of a device, by its number in the plant."""
@@ -64,7 +63,6 @@ class Outlook:
             fixed=None if self.fixed is None else self.fixed[:, self.plant.position_columns(device)],
             soc_at_end=soc_at_end,
             zero_transit_time=self.zero_transit_time,
-            energy_by_station=self.energy_by_station,
         )
 
     @property

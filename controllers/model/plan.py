@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
-from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
@@ -25,7 +25,7 @@ def setpoints(model: DispatchModel) -> tuple[Ports, Ports]:
     # what exceeds the ratings by a solver's tolerance, and its noise around zero
     p_mw = np.clip(p_mw, np.maximum(p_min, -s_max), np.minimum(p_max, s_max))
     p_mw = np.where(np.abs(p_mw) < tolerances.POWER_MW, 0.0, p_mw)
-    room = np.sqrt(np.maximum(s_max**2 - p_mw**2, 0.0)) * (1 - 1e-12)
+    room = np.sqrt(np.maximum(s_max**2 - p_mw**2, 0.0)) * (1 - tolerances.ROUNDING)
     return p_mw, np.where(np.abs(q_mvar) < tolerances.POWER_MW, 0.0, np.clip(q_mvar, -room, room))
 
 

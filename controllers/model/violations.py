@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
-from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.networks import Limits

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
-from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
 from gridferry.controllers.model.violations import allowed_beside, conflicting, violations
 from gridferry.controllers.solve import InfeasibleError, SolverTroubleError

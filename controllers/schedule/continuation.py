@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gridferry.controllers.contract import Forecast, Observation, Plan, Plant, SolverOutcome, Termination
-from gridferry.controllers.model.ahead import SocAtHorizon
+from gridferry.controllers.contract import Forecast, Note, NoteKind, Plan, SolverOutcome, Termination
 from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.schedule.repair import ScheduleRepair
+from gridferry.controllers.schedule.solved_plan import plan_of_schedule
 
 
 def continued(
-    plant: Plant,
-    observation: Observation,
-    forecast: Forecast,
     previous: Plan,
+    forecast: Forecast,
+    repair: Callable[[Forecast], ScheduleRepair],
     memory: Mapping[str, Any],
-    *,
-    soc_at_horizon: SocAtHorizon,
+    planned_at: int,
 ) -> Plan:
     """Return the rest of the last plan: a late truck drives on, stores keep to what is left of their limits.
 
@@ -28,22 +26,13 @@ def continued(
     Parameters
     ----------
     previous : the plan of the last step, with at least two rows
+    repair : repairs schedules under a forecast
     memory : what the plan is to remember
-    soc_at_horizon : least state of charge where the horizon ends inside a day, as for the optimisation
+    planned_at : step in which it was made
     """
     left = min(previous.steps - 1, forecast.steps)
-    ahead = first_steps(forecast, left)
     rows = slice(1, left + 1)
-    repair = ScheduleRepair(plant, observation, ahead, soc_at_horizon)
-    rest = repair.repair(previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
-    found = repair.evaluate(rest)
-    return Plan(
-        p_mw=rest.p_mw[0],
-        q_mvar=rest.q_mvar[0],
-        position=rest.position[0],
-        prediction=found.prediction(),
-        solver=SolverOutcome(
-            termination=Termination.CONTINUED, objective=float(found.cost.sum()), cone_gap=found.flow.cone_gap
-        ),
-        memory=memory,
-    )
+    repairs = repair(first_steps(forecast, left))
+    rest = repairs.repair(previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
+    notes = (Note(NoteKind.CONTINUES, float(planned_at)),)
+    return plan_of_schedule(repairs, rest, SolverOutcome(termination=Termination.CONTINUED, notes=notes), memory)

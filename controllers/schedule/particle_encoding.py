@@ -13,10 +13,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.schedule.itinerary import moved_trips, trip_steps
 
-_NOTHING = 1e-6
-"""smaller powers are none [MW]"""
 _ROUNDS_DOWN = 0.499
 """added to the largest shift, so that a point is as likely to round to it as to any other"""
 
@@ -123,7 +122,7 @@ class ScheduledPeriods:
 def periods(p_mw: Float[np.ndarray, " horizon"], widened: int) -> Int[np.ndarray, " horizon"]:
     """Direction of the period that each step is part of, 0 for none; idle steps go to the nearest period in reach."""
     horizon = len(p_mw)
-    direction = np.sign(p_mw).astype(np.int64) * (np.abs(p_mw) > _NOTHING)
+    direction = np.sign(p_mw).astype(np.int64) * (np.abs(p_mw) > tolerances.POWER_MW)
     works = np.flatnonzero(direction)
     if not len(works):
         return direction

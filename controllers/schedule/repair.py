@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Observation, Plant, hold
 from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
@@ -21,10 +22,6 @@ from gridferry.controllers.schedule.ac_flow import AcFlow
 from gridferry.controllers.schedule.itinerary import Itinerary
 from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
 
-_V_TOLERANCE_PU = 5e-7
-"""a voltage outside its limits by less is inside: solvers and AC flows agree to less than this [pu]"""
-_I_TOLERANCE = 5e-6
-"""likewise for currents, as a share of the rating"""
 _DIVERGED = 1e3
 """what a step without a power flow counts for [pu]; any other violation is small against it"""
 
@@ -142,7 +139,7 @@ class ScheduleRepair:
     def violation(self, given: RepairedSchedules, found: Evaluation) -> Float[np.ndarray, " sample"]:
         """Return the violation of limits of the grid and of energy due by evaluated schedules; see `fitness`."""
         rated = min((state.store.energy_mwh for _, state in self._stores), default=1.0)
-        short = np.where(given.short_mwh > 1e-9 * rated, given.short_mwh / rated, 0.0)
+        short = np.where(given.short_mwh > tolerances.ENERGY_SHORT * rated, given.short_mwh / rated, 0.0)
         return short + limit_violation(found.flow, self._v_margin_pu).sum(axis=1)
 
 
@@ -159,10 +156,10 @@ def limit_violation(flow: AcFlow, v_margin_pu: float = 0.0) -> Float[np.ndarray,
         size = flow.v_pu[..., buses][..., others]
         low, high = feeder.v_min_pu[others] + v_margin_pu, feeder.v_max_pu[others] - v_margin_pu
         beyond = np.maximum(low - size, size - high).max(axis=-1, initial=0.0)
-        here = np.where(beyond > _V_TOLERANCE_PU, beyond, 0.0)
+        here = np.where(beyond > tolerances.VOLTAGE_AC_PU, beyond, 0.0)
         if np.isfinite(feeder.i_max_pu).any():
             loading = flow.loading if loading is None else loading
             over = loading[..., branches].max(axis=-1) - 1.0
-            here = here + np.where(over > _I_TOLERANCE, over, 0.0)
+            here = here + np.where(over > tolerances.LOADING_AC, over, 0.0)
         violation += np.where(flow.converged[..., k], here, _DIVERGED)
     return violation

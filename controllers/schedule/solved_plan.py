@@ -1,4 +1,4 @@
-"""Make a plan of a solved dispatch model."""
+"""Make plans of solved dispatch models and of repaired schedules."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status
-from gridferry.controllers.devices.planning import tolerances
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.solution import Solved
+from gridferry.controllers.outcome import relative_gap
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
+from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 
 
 def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
@@ -47,7 +49,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
             notes=(*notes, *solved.notes, *faults, *read.resting_notes(model)),
             objective=objective,
             bound=bound,
-            gap=(objective - bound) / max(abs(objective), 1e-12),
+            gap=relative_gap(objective, bound),
             cone_gap=read.cone_gap(model),
             seconds=outcome.seconds,
             reference=asked.reference,
@@ -55,3 +57,35 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
         memory=dict(memory),
     )
     return replace(plan, prediction=evaluate_plan(plant, plan, observation, model.forecast).prediction())
+
+
+def plan_of_schedule(
+    repair: ScheduleRepair, given: RepairedSchedules, outcome: SolverOutcome, memory: Mapping[str, Any]
+) -> Plan:
+    """Turn a schedule that was repaired into a plan, and evaluate that.
+
+    Parameters
+    ----------
+    given : the schedule, the first where there are several
+    outcome : how it came about, with a bound where one was proved
+    """
+    found = repair.evaluate(given)
+    violation = float(repair.violation(given, found)[0])
+    objective = float(found.cost.sum())
+    bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
+    violated = (Note(NoteKind.VIOLATED_TOTAL, violation),) if violation > 0 else ()
+    return Plan(
+        p_mw=given.p_mw[0],
+        q_mvar=given.q_mvar[0],
+        position=given.position[0],
+        prediction=found.prediction(),
+        solver=replace(
+            outcome,
+            notes=(*outcome.notes, *violated),
+            objective=objective,
+            bound=bound,
+            gap=relative_gap(objective, bound),
+            cone_gap=found.flow.cone_gap,
+        ),
+        memory=memory,
+    )

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Storage
 
-_ROUNDING = 1e-12
-"""differences of energy smaller than this share of the rated energy are none"""
 _MANY_CYCLES = 1e6
 """no store does more cycles in a day"""
 
@@ -96,12 +95,12 @@ def keep_limits(
         share = np.minimum(1.0, _ratio(budget, moved))
         share = np.minimum(share, _ratio(high - now, change))
         share = np.minimum(share, _ratio(now - least, -change))
-        share = np.minimum(share, _ratio(spare, stored_share * moved - change, _ROUNDING * store.energy_mwh))
+        share = np.minimum(share, _ratio(spare, stored_share * moved - change, tolerances.ROUNDING * store.energy_mwh))
         p[:, step] *= share
         q[:, step] *= share
         change, moved = share * change, share * moved
         missing = needed[:, step + 1] - (now + change)
-        late = (missing > _ROUNDING * store.energy_mwh) & present[:, step]
+        late = (missing > tolerances.ROUNDING * store.energy_mwh) & present[:, step]
         if late.any() and gain > 0:
             at_most = np.minimum(most, budget / (step_h * store.eta_charge))
             charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
@@ -118,7 +117,7 @@ def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.nda
     """Limit P, then Q by what the rating leaves."""
     most = min(store.p_max_mw, store.s_max_mva)
     p = np.clip(p, -most, most)
-    room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - 1e-12)
+    room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - tolerances.ROUNDING)
     return p, np.clip(q, -room, room)
 
 

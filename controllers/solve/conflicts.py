@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import cvxpy as cp
 import numpy as np
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import ControllerError
 from gridferry.controllers.solve.problem import Model, solve
 
-_AT_LEAST = 1e-5
-"""a constraint that gives by less, in its own unit, is not in the way"""
 _LAW = 1e3
 """a law gives so much less willingly than other constraints"""
 
@@ -60,7 +59,7 @@ def conflicts(
     except ControllerError:
         return []
     found = [_worst(name, by.value) for name, part in given.items() for by in part if by.size]
-    worst = {one.name: one for one in sorted(found, key=lambda one: one.by) if one.by > _AT_LEAST}
+    worst = {one.name: one for one in sorted(found, key=lambda one: one.by) if one.by > tolerances.CONFLICT}
     return sorted(worst.values(), key=lambda one: -one.by)
 
 

@@ -10,16 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.reduce import reduce_form
 
-_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
-"""gap and feasibility asked of Clarabel, and its static regularisation; the next where one ends in numerical trouble"""
 _SOLVED = ("Solved", "AlmostSolved")
-_ALMOST = 1e-7
-"""feasibility still accepted where it cannot get further, and a tenth of the gap"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +72,7 @@ def solve_conic(
         small.b[rows],
         _cones(form, small.row),
     )
-    for tolerance, regularization in _ATTEMPTS:
+    for tolerance, regularization in tolerances.CONIC_ATTEMPTS:
         left = time_limit_s - (time.perf_counter() - began)
         answer = clarabel.DefaultSolver(*problem, _settings(tolerance, regularization, max(left, 0.0))).solve()
         ended = str(answer.status)
@@ -122,8 +119,8 @@ def _settings(tolerance: float, regularization: float, time_limit_s: float) -> o
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     settings.static_regularization_constant = regularization
-    settings.reduced_tol_feas = _ALMOST
-    settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * _ALMOST
+    settings.reduced_tol_feas = tolerances.CONIC_ALMOST
+    settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * tolerances.CONIC_ALMOST
     settings.time_limit = time_limit_s
     settings.max_threads = 1
     return settings

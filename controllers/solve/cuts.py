@@ -6,10 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.solve.form import ConicForm
-
-_SAME = 1e-4
-"""tangents whose directions differ by less are one tangent"""
 
 
 class TangentCuts:
@@ -31,11 +29,11 @@ class TangentCuts:
         entries = form.cone_values(x)
         tails = np.where(form.is_head, 0.0, entries)
         length = np.sqrt(np.bincount(form.cone_of_row, tails**2, len(form.cone_sizes)))
-        wanted = (length > 1e-9) & (length - entries[form.cone_starts] >= least_violation)
-        direction = tails / np.maximum(length, 1e-9)[form.cone_of_row]
+        wanted = (length > tolerances.CONE) & (length - entries[form.cone_starts] >= least_violation)
+        direction = tails / np.maximum(length, tolerances.CONE)[form.cone_of_row]
         for old in self._given:
             distance = np.bincount(form.cone_of_row, (direction - old) ** 2, len(form.cone_sizes))
-            wanted &= distance > _SAME**2
+            wanted &= distance > tolerances.DIRECTION**2
         chosen = np.flatnonzero(wanted)
         self._given.append(np.where(wanted[form.cone_of_row], direction, np.inf))
         # d'u - t ≤ 0 with (t, u) = b - A x

@@ -16,11 +16,9 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
 from gridferry.controllers.solve.form import ConicForm
-
-_RESIDUE = 1e-6
-"""a ray whose product with a block's own columns is larger, relative to its own size, makes no cut"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +160,7 @@ class Decomposition:
         A ray that also weighs rows of the decisions holds only as a whole.
         """
         form = self.form
-        whole = np.abs(ray[self.block_of_row < 0]).max(initial=0.0) > 1e-9 * np.abs(ray).max(initial=1.0)
+        whole = np.abs(ray[self.block_of_row < 0]).max(initial=0.0) > tolerances.RAY * np.abs(ray).max(initial=1.0)
         weigh = (
             sp.csr_array(ray[None, :])
             if whole or not self.n_block
@@ -172,9 +170,9 @@ class Decomposition:
         follows = np.flatnonzero(self.block_of_column >= 0)
         residue = np.abs(rows[:, follows]).max(axis=1).toarray().ravel() if len(follows) else np.zeros(rows.shape[0])
         size = np.abs(rows).max(axis=1).toarray().ravel()
-        good = np.flatnonzero((size > 1e-9) & (residue <= _RESIDUE * size))
+        good = np.flatnonzero((size > tolerances.RAY) & (residue <= tolerances.RESIDUE * size))
         part = sp.csr_array(rows[good][:, self.kept])
-        part.data[np.abs(part.data) < 1e-11] = 0.0
+        part.data[np.abs(part.data) < tolerances.COEFFICIENT] = 0.0
         part.eliminate_zeros()
         empty = sp.csr_array((len(good), self.n_block))
         return sp.csr_array(sp.hstack([part, empty])), (weigh @ form.b)[good]

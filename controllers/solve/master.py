@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.solve.cuts import TangentCuts, heads_nonnegative
 from gridferry.controllers.solve.errors import SolverTroubleError
 from gridferry.controllers.solve.form import ConicForm
@@ -17,9 +18,9 @@ from gridferry.controllers.solve.reduce import reduce_form
 _HIGHS: dict[str, object] = {
     "output_flag": False,
     "mip_rel_gap": 0.0,
-    "primal_feasibility_tolerance": 1e-8,
-    "dual_feasibility_tolerance": 1e-8,
-    "mip_feasibility_tolerance": 1e-7,
+    "primal_feasibility_tolerance": tolerances.FEASIBILITY,
+    "dual_feasibility_tolerance": tolerances.FEASIBILITY,
+    "mip_feasibility_tolerance": tolerances.MIP_FEASIBILITY,
     "random_seed": 0,
 }
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import SolverOutcome, Status, Termination
+from gridferry.controllers.outcome import SolverOutcome, Status, Termination, relative_gap
 
 
 class Method(StrEnum):
@@ -65,6 +65,6 @@ class Answer:
             termination=self.termination,
             objective=self.objective,
             bound=self.bound,
-            gap=(self.objective - self.bound) / max(abs(self.objective), 1e-12),
+            gap=relative_gap(self.objective, self.bound),
             seconds=self.seconds,
         )

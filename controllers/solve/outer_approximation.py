@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.conic import ConicAnswer, solve_conic
 from gridferry.controllers.solve.decompose import Decomposition, decompose
@@ -21,8 +22,6 @@ from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.master import Master
 from gridferry.controllers.solve.options import Answer, SolveOptions
 
-_LEAST_VIOLATION = 1e-9
-"""cones violated by less at a point of HiGHS get no cut there"""
 _MOVED = 10.0
 """impossible decisions may be moved at this many times the steepest cost seen"""
 _ROUNDS_WITHOUT_GAIN = 20
@@ -86,7 +85,7 @@ class _Search:
 
     def try_decisions(self, point: Float[np.ndarray, " master"]) -> None:
         """Ask what follows from the master's own decisions."""
-        self.master.add_tangents(point, _LEAST_VIOLATION)
+        self.master.add_tangents(point, tolerances.CONE)
         if self.parts.n_block:
             self.add_block_cuts(self.parts.fix(point))
 

@@ -8,12 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.solve.errors import InfeasibleError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.reduce import reduce_form
-
-_WHOLE = 1e-6
-"""a pinned integer may be this far from a whole number"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ def presolve(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None)
     """
     small = reduce_form(form, fixed)
     pinned = small.value[form.integer]
-    if small.conflict or np.any(np.abs(pinned - np.round(pinned)) > _WHOLE):
+    if small.conflict or np.any(np.abs(pinned - np.round(pinned)) > tolerances.WHOLE):
         raise InfeasibleError("limits contradict each other: no point satisfies the constraints")
     free, rows = np.flatnonzero(small.free), np.flatnonzero(small.row)
     kept_cones = small.row[form.n_linear :][form.cone_starts]

@@ -8,12 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.solve.form import ConicForm
-
-_FIXED = 1e-10
-"""bounds closer than this fix a column"""
-_VIOLATION = 1e-7
-"""a row without free columns may be violated by this much"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +109,8 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
             source[side][0][column[news]], source[side][1][column[news]] = rows[news], entry[news]
         bounded = np.flatnonzero(np.isfinite(lower) & np.isfinite(upper))
         room, scale = (upper - lower)[bounded], 1 + np.abs(upper[bounded])
-        conflict |= bool(np.any(room < -_VIOLATION * scale))
-        pinned = bounded[free[bounded] & (room <= _FIXED * scale)]
+        conflict |= bool(np.any(room < -tolerances.ROW * scale))
+        pinned = bounded[free[bounded] & (room <= tolerances.FIXED * scale)]
         value[pinned] = 0.5 * (lower[pinned] + upper[pinned])
         forced_row, forced, forced_entry, at = _forced(form, free, lower, upper, b)
         value[forced] = at
@@ -166,7 +162,7 @@ def _forced(
     part.data = part.data * cheaper
     least = part.sum(axis=1)
     known = (np.diff(part.indptr) > 0) & np.isfinite(least)
-    tight = np.flatnonzero(known)[np.abs(least - b[rows])[known] <= _FIXED * (1 + np.abs(least[known]))]
+    tight = np.flatnonzero(known)[np.abs(least - b[rows])[known] <= tolerances.FIXED * (1 + np.abs(least[known]))]
     entries = np.concatenate(
         [np.arange(part.indptr[row], part.indptr[row + 1]) for row in tight] or [np.zeros(0, dtype=int)]
     )
@@ -177,11 +173,11 @@ def _forced(
 def _contradicts(form: ConicForm, b: Float[np.ndarray, " row"], kept: Bool[np.ndarray, " row"]) -> bool:
     """Whether a row or cone without free columns is violated."""
     slack = b[: form.n_zero][~kept[: form.n_zero]]
-    if np.any(np.abs(slack) > _VIOLATION):
+    if np.any(np.abs(slack) > tolerances.ROW):
         return True
-    if np.any(b[form.n_zero : form.n_linear][~kept[form.n_zero : form.n_linear]] < -_VIOLATION):
+    if np.any(b[form.n_zero : form.n_linear][~kept[form.n_zero : form.n_linear]] < -tolerances.ROW):
         return True
     entries = b[form.n_linear :]
     tail = np.sqrt(np.bincount(form.cone_of_row, np.where(form.is_head, 0.0, entries) ** 2, len(form.cone_sizes)))
     dropped = ~kept[form.n_linear :][form.cone_starts]
-    return bool(np.any((tail - entries[form.cone_starts])[dropped] > _VIOLATION))
+    return bool(np.any((tail - entries[form.cone_starts])[dropped] > tolerances.ROW))

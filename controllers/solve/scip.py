@@ -9,15 +9,13 @@ import numpy as np
 import pyscipopt
 from jaxtyping import Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.reduce import reduce_form
-
-_FEASIBILITY = 1e-8
-"""how far SCIP may violate a row or cone; its own 1e-6 lets losses of small branches vanish"""
 
 
 def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np.ndarray, " column"]] = ()) -> Answer:
@@ -29,7 +27,7 @@ def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np
     """
     began = time.perf_counter()
     model, columns, entries = _model(form)
-    model.setParam("numerics/feastol", _FEASIBILITY)
+    model.setParam("numerics/feastol", tolerances.FEASIBILITY)
     model.setParam("limits/gap", options.gap)
     model.setParam("limits/absgap", options.gap_abs)
     model.setParam("limits/time", min(options.time_limit_s, model.infinity()))

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.plans.first_step import step_first_row
-
-_ROUNDING_MW = 1e-6
-"""a setpoint that is cut by less is as planned: solvers meet limits to about this much"""
 
 
 def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Plan:
@@ -25,7 +23,7 @@ def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: F
     rows_q[0] = [port.q_mvar for port in ports]
     set_by_plan = list(plant.planned)
     as_planned = all(
-        np.allclose(done[0, set_by_plan], asked[0, set_by_plan], rtol=0.0, atol=_ROUNDING_MW)
+        np.allclose(done[0, set_by_plan], asked[0, set_by_plan], rtol=0.0, atol=tolerances.POWER_MW)
         for done, asked in ((rows_p, plan.p_mw), (rows_q, plan.q_mvar))
     )
     return replace(plan, p_mw=rows_p, q_mvar=rows_q, prediction=plan.prediction if as_planned else None)

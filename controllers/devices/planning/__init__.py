@@ -1,1 +1,1 @@
-"""What blocks of kinds are made of: the interface, trips between stations over a horizon, what counts as nothing."""
+"""What blocks of kinds are made of: the interface, trips between stations over a horizon."""

@@ -56,7 +56,6 @@ class Ahead:
     soc_at_end : least state of charge of a store at the end of a horizon that ends inside a day; ``None``: free
     zero_transit_time : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by
         resting at the far end while the vehicle would drive: this is a relaxation
-    energy_by_station : tighten the relaxation of routes by the energy of a store at each station
     """
 
     step_h: float
@@ -68,7 +67,6 @@ class Ahead:
     fixed: Int[np.ndarray, "horizon position"] | None = None
     soc_at_end: float | None = None
     zero_transit_time: bool = False
-    energy_by_station: bool = True
 
     @property
     def horizon(self) -> int:

@@ -13,7 +13,7 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers import tolerances
 from gridferry.controllers.devices.planning.block import Ahead, Exclusive, Losses, SoftLimit
 from gridferry.controllers.devices.planning.routing import by_day
 from gridferry.controllers.devices.stores.storage import Storage

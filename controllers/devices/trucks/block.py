@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from gridferry.controllers.devices.planning import tolerances
+from gridferry.controllers import tolerances
 from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
 from gridferry.controllers.devices.planning.routing import (
     Route,
@@ -59,8 +59,7 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         "labour": driving.constraints,
         **store.constraints,
     }
-    tightened = ahead.energy_by_station and ahead.fixed is None and len(at) > 1
-    if tightened and np.all(ahead.series["capacity"] == 1.0):
+    if ahead.fixed is None and len(at) > 1 and np.all(ahead.series["capacity"] == 1.0):
         start = float(ahead.state.energy_mwh)
         constraints["energy_by_station"] = energy_by_station(truck.storage, ahead.step_h, start, taken, at)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
-from cases.dispatch import dispatch_model
+from cases.dispatch import dispatch_model, one_store
 from cases.parts import of_kind, seen_as, storages, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant
@@ -20,7 +20,8 @@ EXACT = SolveOptions(gap=1e-7, gap_abs=1e-5)
 
 
 def built(case: Case, by_station: bool) -> DispatchModel:
-    return dispatch_model(case, energy_by_station=by_station)
+    model = dispatch_model(case)
+    return model if by_station else one_store(model)
 
 
 def optimum(case: Case, by_station: bool) -> float:

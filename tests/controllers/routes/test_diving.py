@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.carrying import IDLE, PRICE, carrying
-from cases.dispatch import EXACT, Case, dispatch, dispatch_model
+from cases.dispatch import EXACT, Case, dispatch, dispatch_model, one_store
 from cases.parts import seen_as, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import SolverOutcome, Termination
@@ -120,7 +120,7 @@ def searched(one: Dispatch, *starts: np.ndarray) -> tuple[SolverOutcome, Dispatc
 
 def true_optimum(case: Case, method: Method = Method.SCIP) -> float:
     """With one store per truck, by another solver."""
-    built = dispatch_model(case, energy_by_station=False)
+    built = one_store(dispatch_model(case))
     return solve(built.model, SolveOptions(method=method, gap=1e-6, gap_abs=1e-4)).objective
 
 
@@ -205,8 +205,9 @@ def test_a_plan_is_returned_with_its_gap_where_time_is_up(monkeypatch: pytest.Mo
     """What begins when time is up is not begun; what was begun has all the time it needs."""
     monkeypatch.setattr("gridferry.controllers.model.solution.LEAST_SECONDS", 3600.0)
     plant, observation, forecast = case = carrying(horizon=6, trip=40.0)
-    late = dispatch(case, replace(EXACT, gap_abs=1e-6), seconds=0.0, energy_by_station=False)
-    outcome, _ = searched(late, np.zeros((6, 1), dtype=np.int64))
+    late = dispatch(case, replace(EXACT, gap_abs=1e-6), seconds=0.0)
+    built = one_store(late.build())
+    outcome = search_routes(built, replace(late, warm_starts=[np.zeros((6, 1), dtype=np.int64)]))
     best = true_optimum((plant, observation, forecast))
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
