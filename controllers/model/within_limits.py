@@ -71,7 +71,7 @@ def refuse_violations(solved: Solved) -> None:
     if solved.violated:
         tightest, *others = (one.words for one in solved.violated)
         also = "".join(f"; {words}" for words in others)
-        where = "on the routes of the last plan " if solved.routes_given else ""
+        where = "on the incumbent routes " if solved.routes_given else ""
         advice = "Widen that limit by as much, or lower the load or the margins kept from it"
         raise InfeasibleError(f"no plan keeps every limit; {where}the tightest is {tightest}{also}. {advice}")
 

@@ -64,13 +64,13 @@ def solve_conic(
         cost = form.objective(x)
         y = small.complete(form, form.cost, np.zeros(len(form.b)))
         return ConicAnswer(x=x, objective=cost, bound=cost, y=y, ended="every column is fixed")
-    constant = float(form.cost @ x) + form.offset
+    constant, kept = form.objective(x), form.with_rows(small.row)
     problem = (
         sp.csc_array((len(free), len(free))),
         form.cost[free],
-        sp.csc_array(form.a[rows][:, free]),
+        sp.csc_array(kept.a[:, free]),
         small.b[rows],
-        _cones(form, small.row),
+        _cones(kept),
     )
     for tolerance, regularization in tolerances.CONIC_ATTEMPTS:
         left = time_limit_s - (time.perf_counter() - began)
@@ -104,14 +104,11 @@ def _spread(form: ConicForm, rows: np.ndarray, z: object) -> Float[np.ndarray, "
     return y
 
 
-def _cones(form: ConicForm, kept: np.ndarray) -> list[object]:
-    """Cones of the rows that are kept, in Clarabel's words."""
-    zero = int(kept[: form.n_zero].sum())
-    nonneg = int(kept[form.n_zero : form.n_linear].sum())
-    sizes = form.cone_sizes[kept[form.n_linear :][form.cone_starts]] if len(form.cone_sizes) else form.cone_sizes
-    cones: list[object] = [clarabel.ZeroConeT(zero)] if zero else []
-    cones += [clarabel.NonnegativeConeT(nonneg)] if nonneg else []
-    return cones + [clarabel.SecondOrderConeT(int(size)) for size in sizes]
+def _cones(form: ConicForm) -> list[object]:
+    """Cones of the rows, in Clarabel's words."""
+    cones: list[object] = [clarabel.ZeroConeT(form.n_zero)] if form.n_zero else []
+    cones += [clarabel.NonnegativeConeT(form.n_nonneg)] if form.n_nonneg else []
+    return cones + [clarabel.SecondOrderConeT(int(size)) for size in form.cone_sizes]
 
 
 def _settings(tolerance: float, regularization: float, time_limit_s: float) -> object:

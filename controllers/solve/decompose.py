@@ -43,38 +43,21 @@ class Decomposition:
     @cached_property
     def master(self) -> ConicForm:
         """The decisions alone, with one more column for the cost of each block."""
-        form = self.form
-        rows = np.flatnonzero(self.block_of_row < 0)
-        cone_kept = self.block_of_row[form.n_linear :][form.cone_starts] < 0
-        empty = sp.csr_array((len(rows), self.n_block))
-        return ConicForm(
-            cost=np.concatenate([form.cost[self.kept], np.ones(self.n_block)]),
-            offset=form.offset,
-            a=sp.csr_array(sp.hstack([form.a[rows][:, self.kept], empty])),
-            b=form.b[rows],
-            n_zero=int((rows < form.n_zero).sum()),
-            n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
-            cone_sizes=form.cone_sizes[cone_kept],
-            integer=np.concatenate([form.integer[self.kept], np.zeros(self.n_block, dtype=bool)]),
+        own = self.form.with_rows(self.block_of_row < 0)
+        empty = sp.csr_array((len(own.b), self.n_block))
+        return replace(
+            own,
+            cost=np.concatenate([own.cost[self.kept], np.ones(self.n_block)]),
+            a=sp.csr_array(sp.hstack([own.a[:, self.kept], empty])),
+            integer=np.concatenate([own.integer[self.kept], np.zeros(self.n_block, dtype=bool)]),
             columns={},
         )
 
     @cached_property
     def _blocks(self) -> ConicForm:
         """The blocks alone, the decisions still among their columns."""
-        form = self.form
-        rows = np.flatnonzero(self.block_of_row >= 0)
-        cone_kept = self.block_of_row[form.n_linear :][form.cone_starts] >= 0
-        return replace(
-            form,
-            cost=np.where(self.block_of_column >= 0, form.cost, 0.0),
-            offset=0.0,
-            a=form.a[rows],
-            b=form.b[rows],
-            n_zero=int((rows < form.n_zero).sum()),
-            n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
-            cone_sizes=form.cone_sizes[cone_kept],
-        )
+        cost = np.where(self.block_of_column >= 0, self.form.cost, 0.0)
+        return replace(self.form.with_rows(self.block_of_row >= 0), cost=cost, offset=0.0)
 
     def recourse(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
         """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""

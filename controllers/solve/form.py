@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cvxpy as cp
@@ -72,6 +72,17 @@ class ConicForm:
     def cone_part(self) -> sp.csr_array:
         """Rows of the cones."""
         return self.a[self.n_linear :]
+
+    def with_rows(self, kept: Bool[np.ndarray, " row"]) -> ConicForm:
+        """Return the problem with some of its rows; of a cone all or none."""
+        return replace(
+            self,
+            a=self.a[np.flatnonzero(kept)],
+            b=self.b[kept],
+            n_zero=int(kept[: self.n_zero].sum()),
+            n_nonneg=int(kept[self.n_zero : self.n_linear].sum()),
+            cone_sizes=self.cone_sizes[kept[self.n_linear :][self.cone_starts]],
+        )
 
     def objective(self, x: Float[np.ndarray, " column"]) -> float:
         """Cost of a point."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,16 +48,13 @@ def presolve(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None)
     pinned = small.value[form.integer]
     if small.conflict or np.any(np.abs(pinned - np.round(pinned)) > tolerances.WHOLE):
         raise InfeasibleError("limits contradict each other: no point satisfies the constraints")
-    free, rows = np.flatnonzero(small.free), np.flatnonzero(small.row)
-    kept_cones = small.row[form.n_linear :][form.cone_starts]
-    left = ConicForm(
+    free, kept = np.flatnonzero(small.free), form.with_rows(small.row)
+    left = replace(
+        kept,
         cost=form.cost[free],
         offset=form.objective(np.where(small.free, 0.0, small.value)),
-        a=sp.csr_array(form.a[rows][:, free]),
-        b=small.b[rows],
-        n_zero=int((rows < form.n_zero).sum()),
-        n_nonneg=int(((rows >= form.n_zero) & (rows < form.n_linear)).sum()),
-        cone_sizes=form.cone_sizes[kept_cones],
+        a=sp.csr_array(kept.a[:, free]),
+        b=small.b[small.row],
         integer=form.integer[free],
         columns={},
     )

@@ -22,6 +22,8 @@ from gridferry.sim.host.host import ControllerHost, Dispatch
 SAMPLE = two_feeders()
 PLANT = SAMPLE.plant
 ROWS = 3
+WHERE = __file__
+"""file of the controller that returns plans"""
 
 
 def forced(given: Any, **values: Any) -> Any:

@@ -56,8 +56,8 @@ def test_the_tightest_voltage_limit_is_named_and_widened_by_as_much_it_is_kept(o
 
 
 @pytest.mark.parametrize("optimiser", [Joint, MessExact])
-def test_a_bound_that_is_for_the_routes_of_the_last_plan_says_so(optimiser: type[Controller]) -> None:
-    assert "; on the routes of the last plan the tightest is bus 2" in refusal(within(trade(0), 0.9995), optimiser)
+def test_a_minimum_violation_that_is_of_the_incumbent_routes_says_so(optimiser: type[Controller]) -> None:
+    assert "; on the incumbent routes the tightest is bus 2" in refusal(within(trade(0), 0.9995), optimiser)
 
 
 @pytest.mark.parametrize("optimiser", [Joint, MessExact])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases.returned_plans import PLANT, ROWS, decided, fine, forced
+from cases.returned_plans import PLANT, ROWS, WHERE, decided, fine, forced
 from gridferry.controllers.contract import (
     Plan,
     SolverOutcome,
@@ -109,7 +109,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 def test_a_plan_that_breaks_the_contract_is_a_failure_of_the_step(wrong: dict[str, Any], says: str, clip: bool) -> None:
     done = decided(forced(fine(), **wrong), clip=clip)
     assert says in done.failure
-    assert f"({__file__}, line " in done.failure
+    assert f"({WHERE}, line " in done.failure
     assert "\n" not in done.failure
     assert done.fallback is Fallback.IDLE
     json.dumps(plan_to_json(done.plan), allow_nan=False)
