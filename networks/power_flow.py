@@ -41,14 +41,6 @@ def _reduced(feeder: Feeder) -> _Reduced:
     return _Reduced(away=away, no_load=-z @ y[away, feeder.slack] * feeder.slack_v_pu, z_transposed=z.T)
 
 
-def no_load_voltages(feeder: Feeder) -> Complex[np.ndarray, " bus"]:
-    """Voltages of the feeder with nothing injected anywhere [pu]."""
-    reduced = _reduced(feeder)
-    v = np.full(feeder.n_bus, complex(feeder.slack_v_pu))
-    v[reduced.away] = reduced.no_load
-    return v
-
-
 def solve_sweep(
     feeder: Feeder,
     p_inj_mw: Float[np.ndarray, "*batch bus"],
