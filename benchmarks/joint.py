@@ -84,10 +84,10 @@ def floor_of(config: str, overrides: Sequence[str]) -> Floor:
         case.forecaster.at(0),
     )
     none = np.zeros(plant.n_bus)
-    held = AcFeedback(none, none, np.zeros(plant.n_branch), plan=controller.plan(observation, forecast))
+    feedback = AcFeedback(none, none, np.zeros(plant.n_branch), plan=controller.plan(observation, forecast))
     with inside_clarabel() as taken:
         began = time.perf_counter()
-        controller.plan(replace(observation, ac_feedback=held), forecast)
+        controller.plan(replace(observation, ac_feedback=feedback), forecast)
         seconds = time.perf_counter() - began
     return Floor(sum(taken), len(taken), seconds)
 

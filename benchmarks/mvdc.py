@@ -180,7 +180,7 @@ def formulations(steps: int, sizes: tuple[int, ...]) -> dict[int, float]:
     return ratios
 
 
-def judging(days: int, loop: int) -> dict[str, float]:
+def monte_carlo(days: int, loop: int) -> dict[str, float]:
     """Print flows per second of the Monte Carlo, of power-grid-model alone and of a loop of pandapower."""
     given = setting(24)
     plant, forecast = given.case.plant, given.forecast
@@ -188,7 +188,7 @@ def judging(days: int, loop: int) -> dict[str, float]:
     p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
     errors = given.errors
     days_drawn = errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
-    judged = reliability(plant, plan, at_start(plant), forecast, given.sources, days_drawn)
+    evaluated = reliability(plant, plan, at_start(plant), forecast, given.sources, days_drawn)
     p_bus, q_bus = p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
     p_per, q_per = given.sources.injections(forecast)
     alone = 0.0
@@ -210,14 +210,14 @@ def judging(days: int, loop: int) -> dict[str, float]:
         pp.runpp(net)
         taken.append(time.perf_counter() - began)
     rates = {
-        "ours": judged.flows / judged.seconds,
-        "power-grid-model alone": judged.flows / alone,
+        "ours": evaluated.flows / evaluated.seconds,
+        "power-grid-model alone": evaluated.flows / alone,
         "pandapower loop": loop / sum(taken[1:]),
     }
-    print(f"AC Monte Carlo: {days} days, 24 steps, 2 networks, {judged.flows} flows in {judged.seconds:.1f} s")
+    print(f"AC Monte Carlo: {days} days, 24 steps, 2 networks, {evaluated.flows} flows in {evaluated.seconds:.1f} s")
     for name, rate in rates.items():
         print(f"  {name:24s} {rate:10.0f} flows/s")
-    print(f"  ours / power-grid-model alone: {judged.seconds / alone:.2f} x its time")
+    print(f"  ours / power-grid-model alone: {evaluated.seconds / alone:.2f} x its time")
     return rates
 
 
@@ -226,10 +226,10 @@ def main(smoke: bool = False) -> None:
     if smoke:
         plans(3, 1)
         formulations(2, (5, 10))
-        judging(20, 3)
+        monte_carlo(20, 3)
         return
     plans(24, 5)
-    judging(10_000, 50)
+    monte_carlo(10_000, 50)
     formulations(24, (30, 100, 300))
 
 

@@ -1,4 +1,4 @@
-"""Controllers: what turns measurements and forecasts into plans.
+"""Controllers: they turn measurements and forecasts into plans.
 
 A plug-in author needs the names below, which are those of `gridferry.controllers.contract`. Every controller of ours
 has a file of its own in this folder; `gridferry.controllers.registry` finds one by name or path, and

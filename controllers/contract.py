@@ -1,8 +1,8 @@
-"""The contract between a controller and the closed loop: what it is given, what it returns, how it fails.
+"""Contract between a controller and the closed loop: inputs, plan, errors.
 
 Axes are ``(sample, horizon, entity)``; the order of buses and devices is the plant's
-(`gridferry.controllers.plant`). Injection into the grid is positive. What a controller is given is its own, and its
-arrays cannot be written to; what it returns is checked and copied (`gridferry.controllers.plans.returned_plan`).
+(`gridferry.controllers.plant`). Injection into the grid is positive. A controller gets its own copies of its
+inputs, whose arrays are read-only; its plan is checked and copied (`gridferry.controllers.plans.returned_plan`).
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class ControllerError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What may be known of the coming steps; row 0 is the step that acts now.
+    """Forecast of the coming steps; row 0 is the current step.
 
     Attributes
     ----------
     load_p_mw, load_q_mvar : loads of each bus, non-negative where they consume [MW, Mvar]
-    buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
+    buy_price, sell_price : price of grid energy, and price that customers pay [currency/MWh]
     congestion : state of each road, in the unit of `Roads.congestion_unit`; the roads are those of `Plant.roads`
-    series : what surrounds each device, by `Device.key` and the keys of `Device.series`, each (horizon,): the output of
-        a generator, the share of its rating that a device has, 0 out of service, 1 in service
+    series : series of each device, by `Device.key` and the keys of `Device.series`, each (horizon,): the output of a
+        generator, the share of the rating in service (0 none, 1 all)
     error_samples : drawn forecast errors ``(sample, horizon, source)``, where the case has them
     error_support : lower and upper end ``(2, horizon, source)`` of the errors, where the case has them
     """
@@ -98,7 +98,7 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the plan expects of the grid and the stores; it has the plan's rows, and NaN for what is not known.
+    """Expected state of the grid and the stores under a plan, row by row; NaN where unknown.
 
     Attributes
     ----------
@@ -124,18 +124,18 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Setpoints over the horizon; row 0 acts now. A rule may return one row.
+    """Setpoints over the horizon; row 0 is dispatched now. A rule may return one row.
 
     Attributes
     ----------
-    p_mw, q_mvar : injection of every port, in the order of `Plant.ports`; of a port that follows a profile it is of no
-        importance [MW, Mvar]
+    p_mw, q_mvar : injection of every port, in the order of `Plant.ports`; ignored for ports that follow a profile
+        [MW, Mvar]
     position : what every position is set to, an index into its labels, in the order of `Plant.positions`. A truck that
         is parked and set to another station departs in that step, and gives no power while in transit
-    prediction : what is expected of it, where the controller models the grid
-    solver : how it came about
-    memory : what the controller wants to find again in the next observation; None, bool, int, float, str, and lists and
-        dicts of them with text keys
+    prediction : expected state of the grid and the stores, if the controller models them
+    solver : outcome of planning
+    memory : data of the controller for the next step, found in the next observation; None, bool, int, float, str, and
+        lists and dicts of them with text keys
     """
 
     p_mw: Float[np.ndarray, "horizon port"]
@@ -153,13 +153,13 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class AcFeedback:
-    """By how much AC, on the forecast, broke limits under row 0 of plans for this step; the next one is to keep as far.
+    """AC feedback: limit violations of earlier plans for this step, by AC power flow on the forecast.
 
     Attributes
     ----------
-    v_low_pu, v_high_pu : to be kept from the lower and the upper voltage limit of each bus, in row 0 [pu]
-    rating : share to be taken off the rating of each branch, in row 0
-    plan : the last plan that broke them
+    v_low_pu, v_high_pu : margins to the lower and the upper voltage limit of each bus, for row 0 [pu]
+    rating : reduction of the rating of each branch as a share, for row 0
+    plan : the last plan that violated limits
     """
 
     v_low_pu: Float[np.ndarray, " bus"]
@@ -170,7 +170,7 @@ class AcFeedback:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observation:
-    """What is measured at the start of a step.
+    """Measurements at the start of a step.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class ControllerSettings(BaseModel):
 
 
 class Controller(ABC):
-    """Turn what is measured and forecast into a plan. Row 0 of the plan acts now.
+    """Base of all controllers: turns an observation and a forecast into a plan.
 
     Equal inputs give equal plans: no hidden random state, no clock; caches only for speed. What a controller must
     remember goes into `Plan.memory` and comes back with the observation.
@@ -229,7 +229,7 @@ class Controller(ABC):
 
 
 def hold(plant: Plant, observation: Observation, rows: int = 1) -> Plan:
-    """Return the plan that does nothing: every port rests, every position stays or is still on the way to where it was.
+    """Return the plan at rest: every port at rest, every position unchanged.
 
     A port that rests gives no power, or what its `Port.rest_mw` says.
     """

@@ -1,4 +1,4 @@
-"""The controller that does nothing: what every other one is compared with."""
+"""Controller that does nothing: the reference for all others."""
 
 from __future__ import annotations
 

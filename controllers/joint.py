@@ -1,4 +1,4 @@
-"""Trucks, links and batteries together: routes now and then, setpoints every step, margins against forecast errors."""
+"""Controller of trucks, links and batteries: routes every few steps, power every step, margins for forecast errors."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class JointSettings(MarginSettings):
     """Settings of `joint`."""
 
     replan_routes: Annotated[int, Field(ge=1)] = 4
-    """steps between two decisions about routes; a late truck or a missed arrival brings the next one forward"""
+    """steps between two decisions about routes; a late truck or a failed arrival brings the next one forward"""
     gap_of_saving: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """gap between the cost of a plan and its proved bound at which to stop, as a share of what the plan saves over
-    doing nothing"""
+    """gap between the cost of a plan and its proved bound at which to stop, as a share of the saving of the plan over
+    rest"""
     gap_abs: Annotated[float, Field(ge=0)] = 1.0
     """the same in currency, for horizons in which there is little to save"""
     time_limit_s: Annotated[float, Field(gt=0)] = 30.0
@@ -54,7 +54,7 @@ class JointSettings(MarginSettings):
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
-    """where no plan keeps all limits: violate voltages, currents or end-of-day energy as little as possible, or fail"""
+    """where no plan keeps all limits: minimise violations of voltages, currents and end-of-day energy, or fail"""
 
     @model_validator(mode="after")
     def _acts(self) -> JointSettings:
@@ -65,14 +65,14 @@ class JointSettings(MarginSettings):
 
 @dataclass(frozen=True, eq=False)
 class _Fixed:
-    """Routes decided before: the positions wanted from this step on, and when that was."""
+    """Fixed routes: positions from this step on, and the step of the decision."""
 
-    wanted: Int[np.ndarray, "row position"]
+    targets: Int[np.ndarray, "row position"]
     decided_at: int
 
 
 class Joint(Controller):
-    """Routes and power of trucks, MVDC links and batteries on one DistFlow plan of all networks.
+    """Controller of trucks, MVDC links and batteries by one DistFlow model of all networks.
 
     Every ``replan_routes`` steps, and when a truck is late or not where it was sent, routes and power are decided
     together over the horizon; in between routes are kept, with the delays as they now are, and the power of everything
@@ -90,7 +90,7 @@ class Joint(Controller):
         self.margins = MarginMaker(plant, settings)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the plan of least cost for the horizon.
+        """Return the plan with the minimum cost for the horizon.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Joint(Controller):
         dispatch = self._dispatch(observation, forecast)
         incumbent, fixed = self._incumbent(observation), self._fixed(observation)
         decided = deciding_routes(dispatch, [incumbent])
-        kept = on_routes(dispatch, incumbent if fixed is None else fixed.wanted)
+        kept = on_routes(dispatch, incumbent if fixed is None else fixed.targets)
         # where the routes decided before cannot keep all limits, others may
         attempts = [decided] if fixed is None else [kept, decided]
         solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
@@ -113,7 +113,7 @@ class Joint(Controller):
         return self._read(solved, fixed)
 
     def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
-        """Everything is planned, within limits under margins, to a share of what a plan saves over doing nothing."""
+        """Planning task: all devices, limits under margins, gap as a share of the saving over rest."""
         settings = self.settings
         deadline = time.perf_counter() + settings.time_limit_s
         reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
@@ -138,7 +138,7 @@ class Joint(Controller):
     # --------------------------------------------------------------------------------------------------------- limits
 
     def _margins(self, observation: Observation, forecast: Forecast, plan: Plan | None = None) -> Margins:
-        """Margins where a plan operates the networks; where the last plan does, if none is given."""
+        """Margins at the operating point of a plan, by default of the last one."""
         horizon = forecast.steps
         p, q = np.zeros((horizon, self.plant.n_port)), np.zeros((horizon, self.plant.n_port))
         station = np.tile(observation.position, (horizon, 1))
@@ -152,7 +152,7 @@ class Joint(Controller):
         return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
 
     def _limits(self, observation: Observation, margins: Margins) -> Limits:
-        """Return the limits under margins, with what AC asks for in the first step."""
+        """Return the limits under margins, with the AC feedback in the first step."""
         feedback, horizon = observation.ac_feedback, len(margins.lower)
         if feedback is None:
             return limits_of(self.plant, horizon, margins)
@@ -165,7 +165,7 @@ class Joint(Controller):
         return replace(limits, rating=rating)
 
     def _first_margins(self, staying: Dispatch, margins: Margins) -> Margins:
-        """Margins where the networks operate when trucks stay, for want of a last plan."""
+        """Margins at the operating point of a plan with resting trucks, without a last plan."""
         outlook = staying.outlook
         try:
             solved = plan_dispatch(staying)
@@ -176,7 +176,7 @@ class Joint(Controller):
     # --------------------------------------------------------------------------------------------------------- routes
 
     def _fixed(self, observation: Observation) -> _Fixed | None:
-        """Return the routes to be kept, ``None`` where they are to be decided."""
+        """Return the fixed routes; ``None`` if routes are to be decided."""
         feedback, previous = observation.ac_feedback, observation.previous_plan
         if feedback is not None and feedback.plan is not None and _MEMORY in feedback.plan.memory:
             return _Fixed(feedback.plan.position, int(feedback.plan.memory[_MEMORY]["decided_at"]))
@@ -184,20 +184,20 @@ class Joint(Controller):
             return None
         known = previous.memory[_MEMORY]
         late = np.any(observation.transit_steps > np.array(known["transit_steps"], dtype=np.int64))
-        missed = np.any(observation.position != previous.position[0])
-        if late or missed or observation.step - known["decided_at"] >= self.settings.replan_routes:
+        not_arrived = np.any(observation.position != previous.position[0])
+        if late or not_arrived or observation.step - known["decided_at"] >= self.settings.replan_routes:
             return None
         return _Fixed(previous.position[1:], int(known["decided_at"]))
 
     def _incumbent(self, observation: Observation) -> Int[np.ndarray, "row position"]:
-        """The last plan's routes, or staying."""
+        """Incumbent routes: those of the last plan, or staying."""
         previous = observation.previous_plan
         if previous is None or previous.steps < 2:
             return observation.position[None, :]
         return previous.position[1:]
 
     def _read(self, solved: Solved, fixed: _Fixed | None = None) -> Plan:
-        """Turn the solution into a plan that remembers its routes."""
+        """Make a plan of the solution, with its routes in the memory."""
         step = decided_at = solved.model.observation.step
         notes: tuple[Note, ...] = ()
         if fixed is not None and solved.routes_given:

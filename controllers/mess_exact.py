@@ -1,4 +1,4 @@
-"""Mobile storage by one exact problem: places, delays, power and power flow in a single mixed-integer cone program."""
+"""Exact controller of mobile storage: routes, delays, power and power flow in one mixed-integer cone program."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MessExactSettings(ControllerSettings):
     replan_every: Annotated[int, Field(ge=1)] = 1
     """steps between two decisions about routes"""
     in_between: Literal["power", "follow"] = "power"
-    """between two decisions: keep the routes and plan the power anew, or follow the whole plan, cut to what the
+    """between two decisions: keep the routes and plan the power anew, or continue the plan, cut to what the
     measured state allows"""
     method: Method = Method.OUTER_APPROXIMATION
     """``outer_approximation`` or ``scip``; both exact"""
@@ -56,23 +56,22 @@ class MessExactSettings(ControllerSettings):
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
-    """where no plan keeps all limits: violate voltages, currents or end-of-day energy as little as possible, or fail"""
+    """where no plan keeps all limits: minimise violations of voltages, currents and end-of-day energy, or fail"""
 
 
 class MessExact(Controller):
-    """Trucks and batteries by one mixed-integer cone program with transit times inside; links stay at zero.
+    """Trucks and batteries by one mixed-integer cone program with transit times; links rest.
 
-    Every ``replan_every`` steps routes and power are decided over the whole horizon from the measured state. In between
-    the routes of the last decision are kept, with the delays as they now are, and the power is planned anew, so that
-    what drifted is made up for; or the whole plan is followed as far as the measured state allows. Equal
-    inputs give equal plans as long as the time limit does not strike.
+    Every ``replan_every`` steps routes and power are planned over the horizon from the measured state. In between the
+    routes are fixed, with the present delays, and the power is planned anew, which corrects deviations; or the plan is
+    continued as far as the measured state allows. Equal inputs give equal plans unless the time limit is reached.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessExactSettings
     settings: MessExactSettings
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the plan of least cost for the horizon.
+        """Return the plan with the minimum cost for the horizon.
 
         Raises
         ------
@@ -84,19 +83,19 @@ class MessExact(Controller):
         """
         refuse_nonfinite(forecast)
         previous = observation.previous_plan
-        wanted = None if previous is None or previous.steps < 2 else previous.position[1:]
+        targets = None if previous is None or previous.steps < 2 else previous.position[1:]
         planned_at: int | None = None if previous is None else previous.memory.get(_MEMORY)
         due = planned_at is None or observation.step - planned_at >= self.settings.replan_every
         follows = self.settings.in_between == "follow" and not due
-        if follows and previous is not None and wanted is not None and planned_at is not None:
+        if follows and previous is not None and targets is not None and planned_at is not None:
             repair = partial(self._repair, observation)
             return continued(previous, forecast, repair, {_MEMORY: planned_at}, planned_at)
-        decided = deciding_routes(self._dispatch(observation, forecast), self._starts(observation, wanted))
-        kept = on_routes(decided, observation.position[None, :] if wanted is None else wanted)
+        decided = deciding_routes(self._dispatch(observation, forecast), self._starts(observation, targets))
+        kept = on_routes(decided, observation.position[None, :] if targets is None else targets)
         attempts = [decided]
-        if not due and wanted is not None:
-            ahead = first_steps(forecast, min(forecast.steps, len(wanted)))
-            kept = on_routes(self._dispatch(observation, ahead), wanted)
+        if not due and targets is not None:
+            ahead = first_steps(forecast, min(forecast.steps, len(targets)))
+            kept = on_routes(self._dispatch(observation, ahead), targets)
             # where the old routes no longer lead anywhere, others are decided, now
             attempts = [kept, decided]
         solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
@@ -119,9 +118,9 @@ class MessExact(Controller):
             extra_s=0.5 * settings.time_limit_s,
         )
 
-    def _starts(self, observation: Observation, wanted: np.ndarray | None) -> list[np.ndarray]:
-        """Positions worth trying first: the last plan's, staying, and going to each of the other stations at once."""
-        starts = [] if wanted is None else [wanted]
+    def _starts(self, observation: Observation, targets: np.ndarray | None) -> list[np.ndarray]:
+        """Warm starts: positions of the last plan, staying, and driving to each of the other stations at once."""
+        starts = [] if targets is None else [targets]
         rings = [
             _ring(position, int(at)) for position, at in zip(self.plant.positions, observation.position, strict=True)
         ]
@@ -129,7 +128,7 @@ class MessExact(Controller):
         return starts + [np.array([[ring[turn % len(ring)] for ring in rings]]) for turn in range(turns)]
 
     def _read(self, solved: Solved, planned_at: int | None) -> Plan:
-        """Turn the solution into a plan that remembers when its routes were decided."""
+        """Make a plan of the solution, with the step of the route decision in the memory."""
         notes: tuple[Note, ...] = ()
         if solved.dispatch.search is not None:
             planned_at = solved.model.observation.step
@@ -143,7 +142,7 @@ class MessExact(Controller):
 
 
 def _ring(position: Position, at: int) -> tuple[int, ...]:
-    """Where a position can go, beginning where it is."""
+    """Values that a position can take, its present one first."""
     every = position.choices if at in position.choices else (*position.choices, at)
     first = every.index(at)
     return every[first:] + every[:first]

@@ -1,4 +1,4 @@
-"""The published two-stage method: routes and power with instant moves, then a particle swarm that faces the delays."""
+"""Published two-stage method: routes and power with zero transit time, then a particle swarm with travel times."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class MessTwoStageSettings(ControllerSettings):
     v_margin_pu: Annotated[float, Field(ge=0, lt=0.1)] = 0.0
     """distance kept from the voltage limits [pu]"""
     restore: bool = True
-    """where the swarm's best schedule misses limits of the grid, plan the power on its trips anew by a cone program"""
+    """where the swarm's best schedule violates grid limits, plan the power for its trips anew by a cone program"""
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
 
 
 @dataclass(frozen=True, eq=False)
 class _FirstStage:
-    """Routes with instant moves, and the bound that they prove for routes with delays."""
+    """First stage: routes with zero transit time, and the bound that they prove for routes with travel times."""
 
     periods: ScheduledPeriods
     bound: float
@@ -90,20 +90,19 @@ class _FirstStage:
 
 
 class MessTwoStage(Controller):
-    """The published two-stage method for trucks and batteries: MISOCP with instant moves, then a particle swarm.
+    """Trucks and batteries by the published two stages: MISOCP with zero transit time, then a particle swarm.
 
-    The first stage decides stations and power as if a move took no time. The second shifts the trips and tunes the
-    trucks' power within the scheduled periods; every particle is repaired for the delays of the roads and evaluated by
-    a power flow of its own. A day-ahead method: between two plans the schedule is followed, cut to what the measured
-    state allows. Links stay at zero. Equal inputs give equal plans as long as the first stage's time limit does not
-    strike.
+    The first stage plans stations and power with zero transit time. The second shifts the trips and changes the trucks'
+    power within the scheduled periods; every particle is repaired for the travel times of the roads and evaluated by
+    its own power flow. It is a day-ahead method: between two plans the schedule is continued, as far as the measured
+    state allows. Links rest. Equal inputs give equal plans unless the time limit of the first stage is reached.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessTwoStageSettings
     settings: MessTwoStageSettings
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the day's plan, or what is left of it.
+        """Return the plan of the day, or the rest of it.
 
         Raises
         ------
@@ -149,7 +148,7 @@ class MessTwoStage(Controller):
         return plan_of_schedule(repair, schedule, outcome, {_MEMORY: observation.step})
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
-        """Decide stations and power as if a move took no time; violate limits only where nothing else is left.
+        """Plan stations and power with zero transit time; violate limits only if no plan keeps them.
 
         Whoever drives can be matched by one who moves at once and rests at the far end meanwhile, at the same cost. So
         the bound of this problem holds for every schedule with delays.
@@ -180,14 +179,14 @@ class MessTwoStage(Controller):
         return _FirstStage(periods, bound, solved.outcome.termination, tuple(notes))
 
     def _with_least_violation(self, dispatch: Dispatch) -> Solved:
-        """Violate limits only where nothing else is left, and then as little as possible."""
-        least = minimise_violation(dispatch)
-        return within_violation(dispatch, least) or least
+        """Plan with the minimum violation of limits."""
+        violated = minimise_violation(dispatch)
+        return within_violation(dispatch, violated) or violated
 
     def _second_stage(
         self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, periods: ScheduledPeriods
     ) -> Float[np.ndarray, " variable"]:
-        """Let the swarm search; it begins at the first stage's schedule, as it is and with every trip begun earlier.
+        """Search by the particle swarm, from the first stage's schedule, unchanged and with every trip begun earlier.
 
         Earlier by the trip's own duration, so that the truck arrives when it was to move, and by as much as is allowed.
         """
@@ -207,12 +206,12 @@ class MessTwoStage(Controller):
             social=settings.social,
             seed=int(rng.integers(2**32)),
         )
-        return swarm(lambda x: repair.fitness(repair.repair(*periods.schedules(x))), *periods.box, starts, options)
+        return swarm(lambda x: repair.fitness(repair.repair(*periods.schedules(x))), *periods.bounds, starts, options)
 
     def _restored(
         self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, given: RepairedSchedules
     ) -> tuple[RepairedSchedules, tuple[Note, ...]]:
-        """Plan P and Q anew on the trips of a schedule; that schedule where nothing misses less.
+        """Plan P and Q anew for the trips of a schedule; return that schedule if no plan has a smaller violation.
 
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
@@ -244,12 +243,12 @@ class MessTwoStage(Controller):
         )
 
     def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " trip"], ...]:
-        """Shift every trip by minus its own duration."""
+        """Shifts of every trip by minus its own duration."""
         if self.plant.roads is None:
             return ()
         transit = self.plant.roads.transit_steps(forecast.congestion, self.plant.step_s)
         shifts = []
         for (_, at), begins in zip(periods.vehicles, periods.trips, strict=True):
-            way = np.concatenate([periods.start[at : at + 1], periods.position[:, at]])
-            shifts.append(-transit[begins, way[begins], way[begins + 1]])
+            stations = np.concatenate([periods.start[at : at + 1], periods.position[:, at]])
+            shifts.append(-transit[begins, stations[begins], stations[begins + 1]])
         return tuple(shifts)

@@ -1,4 +1,4 @@
-"""MVDC links and batteries under forecast errors: deterministic, robust, distributionally robust [B, §2.4-2.5]."""
+"""Controller of MVDC links and batteries under forecast errors [B, §2.4-2.5]."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ class MvdcDrccSettings(MarginSettings):
     max_rounds: Annotated[int, Field(ge=1, le=50)] = 8
     """most rounds of linearising and solving"""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    """relative gap, where negative prices ask for integers"""
+    """relative gap, where negative prices need integers"""
     time_limit_s: Annotated[float, Field(gt=0)] = 60.0
     """time for such a solve [s]"""
     on_infeasible: Literal["raise", "relax"] = "raise"
-    """where no plan keeps all limits: fail and name the tightest, or violate them as little as possible"""
+    """where no plan keeps all limits: fail and name the tightest, or minimise violations"""
 
 
 @dataclass(frozen=True, eq=False)
 class _Settled:
-    """The last round: its solution, and how far the margins had settled."""
+    """Result of the last round: solution, and change of the margins."""
 
     solved: Solved
     rounds: int
@@ -85,7 +85,7 @@ class MvdcDrcc(Controller):
         self.margins = MarginMaker(plant, settings)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the plan of least cost for the horizon.
+        """Return the plan with the minimum cost for the horizon.
 
         Raises
         ------
@@ -109,11 +109,11 @@ class MvdcDrcc(Controller):
     def _margins_at(
         self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon port"], q: np.ndarray
     ) -> Margins:
-        """Margins where the devices inject as planned."""
+        """Margins at the planned injections."""
         return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, p, q))
 
     def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
-        """Linearise and solve in turn until the margins hold still."""
+        """Compute margins and solve in turn until the margins converge."""
         settings, horizon = self.settings, forecast.steps
         ambiguity = self.margins.ambiguity(observation.step, forecast)
         nothing = np.zeros((horizon, self.plant.n_port))
@@ -124,22 +124,22 @@ class MvdcDrcc(Controller):
             dispatch = Dispatch(
                 outlook=Outlook(self.plant, observation, forecast),
                 limits=limits_of(self.plant, horizon, margins),
-                options=ModelOptions(plans=stands_still, exclude_early=False),
+                options=ModelOptions(plans=stands_still, complementarity_from_start=False),
                 solver=SolveOptions(gap=settings.gap, gap_abs=_GAP, time_limit_s=settings.time_limit_s),
             )
             solved = plan_within_limits([dispatch], dispatch, relax=settings.on_infeasible == "relax")
             seconds += solved.outcome.seconds
-            following = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
-            rises, falls = _changes(margins, following)
+            updated = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
+            rises, falls = _changes(margins, updated)
             change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
             if change <= settings.margin_tolerance_pu or rounds == settings.max_rounds:
                 return _Settled(solved, rounds, change, seconds)
-            margins = following if rounds < _FREE_ROUNDS else _larger(margins, following)
+            margins = updated if rounds < _FREE_ROUNDS else _larger(margins, updated)
 
     # --------------------------------------------------------------------------------------------------------- reading
 
     def _read(self, settled: _Settled) -> Plan:
-        """Turn the last solution into a plan, and say how far margins had settled."""
+        """Make a plan of the last solution, with a note if margins have not converged."""
         notes = [Note(NoteKind.ROUNDS, float(settled.rounds))]
         unsettled = settled.change_pu > self.settings.margin_tolerance_pu
         if unsettled:

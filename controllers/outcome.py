@@ -1,4 +1,4 @@
-"""How a plan came about: what it is worth, why its maker stopped, and what else is to be known of it.
+"""Outcome of planning: status, termination and notes of a plan.
 
 All of it is data; `SolverOutcome.words` is the one place that makes sentences of it.
 """
@@ -18,7 +18,7 @@ def relative_gap(objective: float, bound: float) -> float:
 
 
 class Status(StrEnum):
-    """What a solver's answer is worth."""
+    """Status of a solution."""
 
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class Termination(StrEnum):
-    """Why whoever made the plan stopped."""
+    """Reason why planning ended."""
 
     UNKNOWN = ""
     RULE = "rule"
@@ -36,17 +36,17 @@ class Termination(StrEnum):
     GAP_REACHED = "gap_reached"
     TIME_LIMIT = "time_limit"
     ACCURACY_EXHAUSTED = "accuracy_exhausted"
-    """rounding leaves nothing more to be had"""
+    """the solver's accuracy is exhausted: rounding permits no better bound"""
     NUMERICAL_TROUBLE = "numerical_trouble"
-    """the solver gave up, with a plan in hand"""
+    """the solver stopped with numerical trouble, but has a plan"""
     CONTINUED = "continued"
-    """the previous plan goes on, by the controller's choice"""
+    """the previous plan is continued, by the controller's choice"""
     PREVIOUS_PLAN = "previous_plan"
-    """the host dispatched what was left of the previous plan"""
+    """the host dispatched the rest of the previous plan"""
 
 
 class NoteKind(StrEnum):
-    """What a note is about; its value is in the unit named here, NaN where it has none."""
+    """Subject of a note; a note's value is in the unit named here, NaN where it has none."""
 
     BOUND_FOR_ROUTES = "bound_for_routes"
     """the bound holds for the routes decided at this step"""
@@ -55,9 +55,9 @@ class NoteKind(StrEnum):
     BOUND_FOR_STAYING = "bound_for_staying"
     """the bound holds for trucks that stay"""
     FIRST_STAGE = "first_stage"
-    """termination and bound are those of the first stage, in which moves take no time"""
+    """termination and bound are those of the first stage, with zero transit time"""
     CONTINUES = "continues"
-    """the plan of this step goes on"""
+    """the plan of this earlier step is continued"""
     VIOLATED_V_LOW = "violated_v_low_pu"
     """largest violation of a lower voltage limit, at the place [pu]"""
     VIOLATED_V_HIGH = "violated_v_high_pu"
@@ -71,35 +71,35 @@ class NoteKind(StrEnum):
     VIOLATED_TOTAL = "violated_total"
     """sum of all violations, of the grid and of energies due [pu of voltage or rating]"""
     INFEASIBLE_WITHOUT_DELAYS = "infeasible_without_delays"
-    """no schedule keeps every limit, even where moves take no time"""
+    """no schedule keeps every limit, even with zero transit time"""
     LIMITS_WIDENED = "limits_widened"
     """by how much limits were widened to find the plan [pu², MWh]"""
     RELAXATION_GAP = "relaxation_gap_pu2"
     """the relaxation is not tight: largest slack of a cone; the prediction is no power flow [pu²]"""
     FICTITIOUS_LOSSES = "fictitious_losses_mw"
-    """converter loss that the plan counts on and that does not occur [MW]"""
+    """largest fictitious converter loss of the plan [MW]"""
     SIMULTANEOUS_CHARGING = "simultaneous_charging"
-    """a store charges while it discharges, or it would overflow"""
+    """a store charges and discharges simultaneously: it would overflow otherwise"""
     ROUNDS = "rounds"
-    """times that margins were taken and the problem was solved"""
+    """rounds of computing margins and solving"""
     MARGINS_UNSETTLED = "margins_unsettled_pu"
-    """margins still moved by this much in the last round [pu]"""
+    """change of margins in the last round [pu]"""
     RESTS = "rests"
     """a device that the controller does not plan, or whose kind cannot be optimised"""
     POWER_PLANNED_ANEW = "power_planned_anew"
-    """the power was planned anew on the trips that a search had found"""
+    """the power was planned anew for the trips of a search"""
     AC_CORRECTIONS = "ac_corrections"
-    """corrected plans that the host asked for in the step"""
+    """corrected plans that the host requested in the step"""
 
     @property
     def is_violation(self) -> bool:
-        """Whether it says that the plan breaks a limit."""
+        """Whether the note is about a violated limit."""
         return self.value.startswith("violated")
 
 
 @dataclass(frozen=True)
 class Note:
-    """One thing to be known of a plan.
+    """Note on a plan.
 
     Attributes
     ----------
@@ -114,18 +114,18 @@ class Note:
 
     @property
     def words(self) -> str:
-        """The note in words, for people."""
-        said = _NOTES[self.kind].format(0.0 if isnan(self.value) else self.value)
-        return f"{self.place}: {said}" if self.place else said
+        """The note as text for users."""
+        text = _NOTES[self.kind].format(0.0 if isnan(self.value) else self.value)
+        return f"{self.place}: {text}" if self.place else text
 
 
 @dataclass(frozen=True)
 class SolverOutcome:
-    """How the plan came about; objective and bound in the currency, as a cost to be minimised.
+    """Outcome of planning; objective and bound are costs in the currency.
 
     Attributes
     ----------
-    status : optimal (within the gap asked for), feasible (stopped before it), rule (nothing was solved)
+    status : optimal (within the requested gap), feasible (stopped before it), rule (nothing was solved)
     ended : what a controller adds in its own words; shown to people, and read by nobody else
     objective, bound : cost of the plan, and a proved lower bound of it; NaN without a solver
     gap : ``(objective - bound) / |objective|``; NaN without a solver
@@ -149,7 +149,7 @@ class SolverOutcome:
 
     @property
     def words(self) -> str:
-        """Why it ended and what is to be known of it, for people; empty for a rule that has nothing to say."""
+        """Termination and notes as text for users; empty for a rule without notes."""
         parts = [_TERMINATIONS[self.termination], *(note.words for note in self.notes), self.ended]
         return "; ".join(part for part in parts if part)
 
@@ -159,7 +159,7 @@ class SolverOutcome:
 
     @property
     def violations(self) -> tuple[Note, ...]:
-        """The notes that say which limits the plan breaks."""
+        """Notes on violated limits."""
         return tuple(note for note in self.notes if note.kind.is_violation)
 
 
@@ -183,17 +183,17 @@ _NOTES = {
     NoteKind.VIOLATED_V_LOW: "no plan keeps every limit: the voltage stays {:.4g} pu below its limit",
     NoteKind.VIOLATED_V_HIGH: "no plan keeps every limit: the voltage stays {:.4g} pu above its limit",
     NoteKind.VIOLATED_LOADING: "no plan keeps every limit: the current is {:.3%} above its rating",
-    NoteKind.VIOLATED_ENERGY: "no plan keeps every limit: energy due missed by {:.4g} MWh",
+    NoteKind.VIOLATED_ENERGY: "no plan keeps every limit: energy due falls short by {:.4g} MWh",
     NoteKind.VIOLATED_OTHER: "no plan keeps every limit: violated by {:.4g}",
     NoteKind.VIOLATED_TOTAL: "violates limits of the grid or energy due, in total by {:.3g} (pu of voltage or rating)",
-    NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even where moves take no time",
-    NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find it",
+    NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even with zero transit time",
+    NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find the plan",
     NoteKind.RELAXATION_GAP: "the relaxation is not tight, by {:.3g} pu²: not a power flow",
-    NoteKind.FICTITIOUS_LOSSES: "counts on {:.3g} MW of converter loss that does not occur",
-    NoteKind.SIMULTANEOUS_CHARGING: "a store charges while it discharges, or it would overflow",
+    NoteKind.FICTITIOUS_LOSSES: "{:.3g} MW of fictitious converter losses",
+    NoteKind.SIMULTANEOUS_CHARGING: "a store charges and discharges simultaneously: it would overflow otherwise",
     NoteKind.ROUNDS: "{:.0f} rounds",
-    NoteKind.MARGINS_UNSETTLED: "margins still moved by {:.3g} pu in the last round",
+    NoteKind.MARGINS_UNSETTLED: "margins changed by {:.3g} pu in the last round",
     NoteKind.RESTS: "is not planned and rests",
-    NoteKind.POWER_PLANNED_ANEW: "power planned anew on the trips found",
-    NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans asked for",
+    NoteKind.POWER_PLANNED_ANEW: "power planned anew for the trips found",
+    NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans requested",
 }

@@ -1,4 +1,4 @@
-"""The plant: everything of a case that does not change during a run, devices and their limits first of all.
+"""Plant: the constant data of a case, such as feeders, devices, stations and roads.
 
 Buses, branches and stations of all networks share one axis each, network after network (`Plant.bus_slices`). Devices
 stand in one order everywhere (`Plant.devices`), and so do their ports and positions, the axes of a plan.
@@ -45,17 +45,17 @@ class ProfiledPort:
 
 @dataclass(frozen=True, eq=False)
 class Plant:
-    """Everything that does not change during a run.
+    """Constant data of a case.
 
     Attributes
     ----------
     feeders : one per network
     stations : where trucks can connect
-    devices : what a plan sets, and what follows a profile
+    devices : devices that a plan sets, and devices that follow a profile
     roads : travel between stations, in their order; ``None`` without trucks
     step_s : step length [s]
-    steps : steps of the whole run
-    horizon_steps : most steps a forecast looks ahead
+    steps : number of steps of the run
+    horizon_steps : largest number of steps of a forecast
     first_step_of_day : steps from local midnight to the start of the run
     export_price_ratio : export is paid at this share of the buying price
     currency : the unit of money
@@ -104,12 +104,12 @@ class Plant:
 
     @cached_property
     def bus_slices(self) -> tuple[slice, ...]:
-        """Where each network lies on the bus axis."""
+        """Range of each network on the axis of buses."""
         return _slices(feeder.n_bus for feeder in self.feeders)
 
     @cached_property
     def branch_slices(self) -> tuple[slice, ...]:
-        """Where each network lies on the branch axis."""
+        """Range of each network on the axis of branches."""
         return _slices(feeder.n_branch for feeder in self.feeders)
 
     @property
@@ -129,7 +129,7 @@ class Plant:
 
     @cached_property
     def couplings(self) -> tuple[Coupling, ...]:
-        """What the devices share."""
+        """Couplings of the devices."""
         return () if self.roads is None else (RoadTrips(self.roads, self.step_s),)
 
     @cached_property
@@ -149,12 +149,12 @@ class Plant:
 
     @cached_property
     def port_columns(self) -> tuple[slice, ...]:
-        """Where the ports of each device lie on the axis of the ports."""
+        """Range of each device on the axis of ports."""
         return _slices(len(device.ports) for device in self.devices)
 
     @cached_property
     def positions_of(self) -> tuple[slice, ...]:
-        """Where the positions of each device lie on the axis of the positions."""
+        """Range of each device on the axis of positions."""
         return _slices(len(device.positions) for device in self.devices)
 
     @cached_property
@@ -162,15 +162,15 @@ class Plant:
         return {device.key: number for number, device in enumerate(self.devices)}
 
     def number(self, device: Device[Any]) -> int:
-        """Return the place of a device among all."""
+        """Return the index of a device."""
         return self._number[device.key]
 
     def columns(self, device: Device[Any]) -> slice:
-        """Return where the ports of a device lie on the axis of the ports."""
+        """Return the range of a device on the axis of ports."""
         return self.port_columns[self.number(device)]
 
     def position_columns(self, device: Device[Any]) -> slice:
-        """Return where the positions of a device lie on the axis of the positions."""
+        """Return the range of a device on the axis of positions."""
         return self.positions_of[self.number(device)]
 
     @cached_property
@@ -180,7 +180,7 @@ class Plant:
 
     @cached_property
     def planned(self) -> tuple[int, ...]:
-        """Ports that a plan sets: all but those that follow, unless they follow a position of their name."""
+        """Ports that a plan sets: all but followers, unless they follow a position of their name."""
         return tuple(
             own.start + number
             for device, own in zip(self.devices, self.port_columns, strict=True)
@@ -190,7 +190,7 @@ class Plant:
 
     @cached_property
     def route_of(self) -> tuple[int | None, ...]:
-        """The position that says at which station a port is, for each port; ``None`` for what stands still."""
+        """Position that gives the station of each port; ``None`` for stationary ports."""
         routes = {
             (device.key, one.name): own.start + number
             for device, own in zip(self.devices, self.positions_of, strict=True)
@@ -235,6 +235,6 @@ class Plant:
 
 
 def _slices(lengths: Iterable[int]) -> tuple[slice, ...]:
-    """Places of parts that lie one after the other."""
+    """Ranges of parts in sequence."""
     ends = np.cumsum([0, *lengths])
     return tuple(slice(int(a), int(b)) for a, b in pairwise(ends))

@@ -1,4 +1,4 @@
-"""Find a controller: built in, installed as a plug-in, or in a module or file of the user's own."""
+"""Registry of controllers: built in, installed as plug-ins, or in a user's module or file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOADER = ClassLoader(Controller, "controller", "gridferry.controllers.Controlle
 
 @dataclass(frozen=True)
 class Listed:
-    """A controller that can be used by name.
+    """Controller that is available by name.
 
     Attributes
     ----------

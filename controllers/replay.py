@@ -1,4 +1,4 @@
-"""The controller that plays a schedule made elsewhere, so that it can be held against the AC grid."""
+"""Controller that replays a schedule, for its validation on the AC grid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Replay(Controller):
         self.schedule = read_plan(settings.file, plant)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the rows of the schedule from this step on, as far as the forecast looks.
+        """Return the rows of the schedule from this step to the end of the forecast.
 
         What is on the road drives on until it arrives, whatever the schedule says meanwhile.
         """

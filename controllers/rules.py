@@ -1,10 +1,10 @@
-"""The published price and station rules, for any number of stores and stations: the baseline without an optimiser.
+"""Published price and station rules, for any number of stores and stations: the baseline without an optimiser.
 
-Charge at cheap prices, discharge at dear ones, at a share of the rating; a truck charges where the local surplus is
+Charge at low prices, discharge at high prices, at a share of the rating; a truck charges where the local surplus is
 largest and discharges where the net load is [A, as the public reproduction replaces stage 1 by rules]. Added to the
 published rules: a trip is planned with its travel time; the energy due at the end of the day, cycles and trips are
-budgeted, so that nothing is asked for that a device would have to refuse; and nothing is traded at a loss. Links rest,
-and reactive power is left at zero: without a model of the grid there is no telling which way would help.
+budgeted, so that devices can do all requests; and nothing is traded at a loss. Links rest, and reactive power is zero:
+without a model of the grid its best sign is unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Rules(Controller):
-    """Charge cheap where there is surplus, discharge dear where the net load is; no optimiser."""
+    """Price and station rules: charge at low prices, discharge at high prices; no optimiser."""
 
     class Settings(ControllerSettings):
         """Options of `Rules`; the defaults are the published figures where there are any."""
@@ -51,17 +51,17 @@ class Rules(Controller):
         moderate_share: Share = 0.3
         """share of the rated power that is used around the median"""
         surplus_mw: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.3
-        """least generation above load that makes a station worth charging at [MW]"""
+        """minimum surplus of generation over load for charging at a station [MW]"""
         advantage_mw: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
-        """least difference in surplus or net load that is worth a trip [MW]"""
+        """minimum difference in surplus or net load for a trip [MW]"""
         min_stay_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
-        """least time between arrival and the next departure [h]"""
+        """minimum time between arrival and the next departure [h]"""
 
         @model_validator(mode="after")
         def _in_order(self) -> Rules.Settings:
             if self.charge_quantile >= self.discharge_quantile:
-                cheap, dear = self.charge_quantile, self.discharge_quantile
-                raise ValueError(f"charge_quantile = {cheap} is not below discharge_quantile = {dear}")
+                cheap, expensive = self.charge_quantile, self.discharge_quantile
+                raise ValueError(f"charge_quantile = {cheap} is not below discharge_quantile = {expensive}")
             return self
 
     settings: Settings
@@ -76,7 +76,7 @@ class Rules(Controller):
         self._min_stay = int(np.ceil(settings.min_stay_h / plant.step_h - 1e-9))
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return one row: what every store does now, and where every truck is to be.
+        """Return one row: power of every store, and station of every truck.
 
         Raises
         ------
@@ -114,10 +114,10 @@ class Rules(Controller):
     # ------------------------------------------------------------------------------------------------------- prices
 
     def _prices(self, observation: Observation, forecast: Forecast, memory: _Memory) -> Prices:
-        """Say what is cheap and what is dear today, and how long the day still is.
+        """Price thresholds of today, and prices for the rest of the day.
 
-        The thresholds are quantiles of the coming day's prices, fixed at its first step. A forecast that does not
-        look so far is completed with the prices seen during the last day, and the thresholds follow them.
+        The thresholds are quantiles of the coming day's prices, fixed at its first step. A shorter forecast is
+        completed with the prices of the last day, and the thresholds are updated with them.
         """
         plant = self.plant
         day_steps = plant.steps_in_24_h
@@ -131,8 +131,8 @@ class Rules(Controller):
             low, median, high = memory.thresholds
             seen: list[float] = []
         else:
-            whole_day = len(coming) >= min(day_steps, left_of_run)
-            seen = [] if whole_day and not memory.seen else [*memory.seen, float(buy[0])][-day_steps:]
+            full_day = len(coming) >= min(day_steps, left_of_run)
+            seen = [] if full_day and not memory.seen else [*memory.seen, float(buy[0])][-day_steps:]
             known = np.concatenate([seen, coming[1:]]) if seen else coming
             quantiles = (self.settings.charge_quantile, 0.5, self.settings.discharge_quantile)
             low, median, high = (float(one) for one in np.quantile(known, quantiles))
@@ -152,7 +152,7 @@ class Rules(Controller):
     # ------------------------------------------------------------------------------------------------------ stations
 
     def _net_load(self, step: int, forecast: Forecast, prices: Prices) -> Float[np.ndarray, "rest station"]:
-        """Load less generation at every station for the rest of the day, as far as it is known [MW]."""
+        """Net load at every station for the rest of the day, as far as it is known [MW]."""
         rows = min(prices.left_of_day, forecast.steps)
         net: Float[np.ndarray, "rest station"] = forecast.load_p_mw[:rows, self.plant.station_bus]
         for one in self.plant.profiled:
@@ -163,10 +163,10 @@ class Rules(Controller):
         return net
 
     def _target(self, traveller: Traveller, rule: StoreRule, state: Any, stayed: int | None, ahead: _Ahead) -> int:
-        """Say where a parked truck should be: its station, unless it is time to depart for a better one.
+        """Station for a parked truck: its own, unless it is time to depart for a better one.
 
-        The next period of work is the run of cheap or dear steps that comes first today. The truck departs for it as
-        late as it can be on time, and late only if it still works there longer than it loses on the road.
+        The next period is today's first one of charging or discharging. The truck departs as late as possible to be on
+        time, and is late only if it can still work there longer than it drives.
         """
         plant, here, prices = self.plant, int(state.station), ahead.prices
         rests = stayed is not None and stayed < self._min_stay
@@ -176,7 +176,7 @@ class Rules(Controller):
         if period is None:
             return here
         load = ahead.net_load[period.start : period.stop].mean(axis=0)
-        choose = self._charging_station if period.charges else self._dearest
+        choose = self._charging_station if period.charges else self._highest_net_load
         target = choose(traveller.stations, here, load)
         if target == here:
             return here
@@ -191,15 +191,15 @@ class Rules(Controller):
         return target if rule.may_leave(state.energy_mwh, steps, prices) else here
 
     def _charging_station(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
-        """Where the surplus is largest, or else the station electrically nearest to its slack bus."""
+        """Station with the largest surplus, or else the one electrically nearest to its slack bus."""
         best = min(stations, key=lambda station: (load[station], station))
         if -load[best] > self.settings.surplus_mw:
             gain = load[here] - load[best]
             return best if here not in stations or gain >= self.settings.advantage_mw else here
         return min(stations, key=lambda station: (self._station_ohm[station], station != here, station))
 
-    def _dearest(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
-        """Where the net load is highest."""
+    def _highest_net_load(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
+        """Station with the highest net load."""
         best = max(stations, key=lambda station: (load[station], -station))
         gain = load[best] - load[here]
         return best if here not in stations or gain >= self.settings.advantage_mw else here
@@ -207,7 +207,7 @@ class Rules(Controller):
 
 @dataclass(frozen=True, eq=False)
 class _Store:
-    """A store of the plant: its places on the axes, its rule, and what travels with it."""
+    """A store of the plant: its positions on the axes, its rule, and its truck if it has one."""
 
     number: int
     port: int
@@ -227,7 +227,7 @@ def _stores(plant: Plant, power_share: float) -> Iterator[_Store]:
 
 @dataclass(frozen=True, eq=False)
 class _Ahead:
-    """What is ahead of all trucks in a step: prices, and the net load at every station."""
+    """Outlook of a step for all trucks: prices, and the net load at every station."""
 
     step: int
     forecast: Forecast
@@ -237,7 +237,7 @@ class _Ahead:
 
 @dataclass(frozen=True)
 class _Memory:
-    """What the rules must remember: today's thresholds, prices seen (short forecasts only), when trucks parked."""
+    """Memory of the rules: today's thresholds, past prices (short forecasts only), when trucks parked."""
 
     day: int
     thresholds: tuple[float, float, float]
@@ -254,7 +254,7 @@ class _Memory:
         return cls(found["day"], (low, median, high), tuple(found["seen"]), tuple(found["parked_since"]))
 
     def next(self, prices: Prices, parked_since: list[int | None]) -> _Memory:
-        """Return what to remember after this step."""
+        """Return the memory after this step."""
         return _Memory(prices.day, (prices.low, prices.median, prices.high), tuple(prices.seen), tuple(parked_since))
 
     def to_json(self) -> dict[str, Any]:

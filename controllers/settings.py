@@ -1,4 +1,4 @@
-"""Settings of controllers as the config gives them: paths relative to it, and faults in its own words."""
+"""Settings of controllers, read from a config: relative paths, and faults with file and key."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _faults(error: ValidationError, model: type[BaseModel], source: str, key: st
             meaning = f" ({field.description})" if field is not None and field.description else ""
             message = f"missing; give it a value{meaning}"
         else:
-            said = one["msg"].removeprefix("Value error, ")
-            message = f"{one['input']!r}: {said[:1].lower()}{said[1:]}; correct the value"
+            words = one["msg"].removeprefix("Value error, ")
+            message = f"{one['input']!r}: {words[:1].lower()}{words[1:]}; correct the value"
         faults.append(Fault(source, where, message))
     return faults

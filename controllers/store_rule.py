@@ -1,4 +1,4 @@
-"""When one store charges and discharges by price, within its window, its cycles and the energy due by midnight."""
+"""Price rule of one store, within its window, its cycles and the energy due by midnight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NONE_MWH = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Prices:
-    """Prices ahead, and what counts as cheap and dear today.
+    """Prices ahead, and today's thresholds for charging and discharging.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Period:
-    """Steps ``start`` to ``stop`` (exclusive) from now in which a store works one way."""
+    """Period of charging or of discharging: steps ``start`` to ``stop`` (exclusive) from now."""
 
     start: int
     stop: int
@@ -60,7 +60,7 @@ class Period:
 
 
 class StoreRule:
-    """The rule of one store.
+    """Price rule of one store.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class StoreRule:
     # --------------------------------------------------------------------------------------------------------- power
 
     def power(self, energy: float, cycles: float, prices: Prices) -> float:
-        """Return the injection of this step [MW]; 0 where there is nothing to gain or no room."""
+        """Return the injection of this step [MW]; 0 if neither charging nor discharging pays or is possible."""
         refill = self._refill(energy, cycles, prices)
         share = self._share(prices)
         if refill > 0.0 or share < 0.0:
@@ -109,15 +109,15 @@ class StoreRule:
         return -prices.moderate_share if now < prices.median else prices.moderate_share
 
     def _charge(self, energy: float, cycles: float, prices: Prices, share: float) -> float:
-        """Power to charge with [MW], if what is stored can be sold again at a profit."""
-        if not self._sells_dearer(prices)[0]:
+        """Charging power [MW], if the energy can be sold again at a profit."""
+        if not self._resells_at_profit(prices)[0]:
             return 0.0
         there_and_back = self.cycles_in + self.gain / self.drain * self.cycles_out if self.gain > 0 else math.inf
         room = min(self._room(energy), self._cycles_left(cycles) / there_and_back)
         return min(share * self.p_rated, room / self.step_h)
 
     def _refill(self, energy: float, cycles: float, prices: Prices) -> float:
-        """Power to charge with now so that the energy due at midnight is there at the least price [MW].
+        """Charging power of this step, to reach the energy due at midnight at the lowest price [MW].
 
         The refill takes the cheapest of the steps left; where they are not all known it waits for a cheap one, and
         charges at full power when there is no time left to wait.
@@ -125,17 +125,17 @@ class StoreRule:
         missing = self.e_due - energy
         if missing <= _NONE_MWH or self.gain <= 0.0:
             return 0.0
-        wanted = min(missing / self.gain, self._cycles_left(cycles) / self.cycles_in)
+        energy_mwh = min(missing / self.gain, self._cycles_left(cycles) / self.cycles_in)
         slots = math.ceil(missing / (self.step_h * self.share * self.p_rated * self.gain) - 1e-9)
         now = prices.buy[0]
         if slots > prices.left_of_day:
-            return min(self.p_rated, wanted / self.step_h)
+            return min(self.p_rated, energy_mwh / self.step_h)
         cheaper = int(np.count_nonzero(prices.today[1:] < now))
         chosen = cheaper < slots if prices.sees_day else bool(now <= prices.low) or slots == prices.left_of_day
-        return min(self.share * self.p_rated, wanted / self.step_h) if chosen else 0.0
+        return min(self.share * self.p_rated, energy_mwh / self.step_h) if chosen else 0.0
 
     def _discharge(self, energy: float, cycles: float, prices: Prices, share: float) -> float:
-        """Power to discharge with [MW]; below the energy due only what can be bought back today, and at a profit."""
+        """Discharging power [MW]; below the energy due only what can be bought back today at a profit."""
         spare = max(energy - self.e_due, 0.0) / self.drain
         deep = self._deep(energy, cycles, prices)
         energy_out = min(share * self.p_rated * self.step_h, deep)
@@ -144,7 +144,7 @@ class StoreRule:
         return energy_out / self.step_h
 
     def _deep(self, energy: float, cycles: float, prices: Prices) -> float:
-        """Most energy that can go to the grid this step and be refilled by midnight within window and cycles [MWh]."""
+        """Largest energy to discharge this step that can be refilled by midnight within window and cycles [MWh]."""
         above_floor = max(energy - self.e_min, 0.0) / self.drain
         spare = max(energy - self.e_due, 0.0) / self.drain
         missing = max(self.e_due - energy, 0.0)
@@ -163,15 +163,15 @@ class StoreRule:
         return max(min(above_floor, in_time, by_cycles), 0.0)
 
     def _buys_back(self, energy_out: float, energy: float, prices: Prices) -> bool:
-        """Whether selling now earns more than the last of the cheapest steps that buy it back before midnight."""
+        """Whether selling now pays more than buying the energy back in the cheapest steps before midnight."""
         missing = self.e_due - (energy - energy_out * self.drain)
         slots = max(math.ceil(missing / (self.step_h * self.share * self.p_rated * self.gain) - 1e-9), 1)
         later = prices.today[1:]
         price = float(np.partition(later, slots - 1)[slots - 1]) if prices.sees_day else prices.low
         return float(prices.buy[0]) / self.drain > (price + self.store.cost_per_mwh_charged) / self.gain
 
-    def _sells_dearer(self, prices: Prices) -> Bool[np.ndarray, " today"]:
-        """For every step left of the day: whether what is charged in it sells at a profit later on."""
+    def _resells_at_profit(self, prices: Prices) -> Bool[np.ndarray, " today"]:
+        """Whether energy charged in each remaining step of the day sells at a profit later."""
         if self.gain <= 0.0:
             return np.zeros(len(prices.today), dtype=bool)
         unseen = prices.high if len(prices.buy) < min(prices.left_of_run, prices.left_of_day) else -math.inf
@@ -189,16 +189,16 @@ class StoreRule:
     # ----------------------------------------------------------------------------------------------------- trips
 
     def next_period(self, energy: float, cycles: float, prices: Prices) -> Period | None:
-        """Return the next run of cheap or dear steps today that the store has room and cycles for."""
+        """Return the next period of charging or discharging today that energy and cycles allow."""
         if prices.low >= prices.high or self._cycles_left(cycles) <= 0.0:
             return None
         today = prices.today
         step_energy = self.step_h * self.share * self.p_rated
-        charges = (today <= prices.low) & self._sells_dearer(prices)
+        charges = (today <= prices.low) & self._resells_at_profit(prices)
         if self._room(energy) < step_energy:
             charges = np.zeros_like(charges)
         discharges = today >= prices.high
-        # a store that is empty now may still be full by then, unless the dear steps come before the cheap ones
+        # a store that is empty now may still be full by then, unless discharging comes before charging
         if not charges.any() and self._deep(energy, cycles, prices) < step_energy:
             return None
         works = charges | discharges
@@ -215,7 +215,7 @@ class StoreRule:
         return Period(start, start + int(ends[0]) if len(ends) else len(today), bool(charges[start]))
 
     def may_leave(self, energy: float, transit_steps: int, prices: Prices) -> bool:
-        """Whether the energy due at midnight can still be charged after a trip that comes a quarter late."""
+        """Whether the energy due at midnight can still be charged after a trip that is late by a quarter."""
         missing = self.e_due - energy
         if missing <= _NONE_MWH:
             return True

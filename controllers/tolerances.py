@@ -1,4 +1,4 @@
-"""What counts as nothing, in its unit: for all who plan, solve and simulate."""
+"""Tolerances with their units, common to planning, solving and simulation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOADING_AC = 5e-6
 """likewise a current of an AC flow, as a share of the rating"""
 ENERGY_SHORT = 1e-9
 """energy missing in a schedule that was repaired, as a share of what the store holds: less is rounding"""
-ROOMS = (1e-6, 1e-5, 1e-4)
+FEASIBILITY_TOLERANCES = (1e-6, 1e-5, 1e-4)
 """added to the minimum violation of a limit, the next where a solver finds no room [pu², MWh]"""
 CONFLICT = 1e-5
 """a constraint that has to give by less, in its own unit, is not in conflict with others"""
@@ -37,15 +37,15 @@ ROUNDING = 1e-12
 # Rows are in MW, MWh, pu and currency, as blocks and networks state them.
 
 CONIC_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
-"""gap and feasibility asked of Clarabel, and its static regularisation; the next where one ends in numerical trouble"""
+"""gap, feasibility tolerance and static regularisation of Clarabel; the next entry is tried after numerical trouble"""
 CONIC_ALMOST = 1e-7
 """feasibility still accepted where it cannot get further, and a tenth of the gap"""
 FEASIBILITY = 1e-8
 """by how much HiGHS and SCIP may violate a row or cone; SCIP's own 1e-6 lets losses of small branches vanish"""
 MIP_FEASIBILITY = 1e-7
-"""how far from a whole number HiGHS may leave an integer"""
+"""integrality tolerance of HiGHS"""
 WHOLE = 1e-6
-"""how far from a whole number an integer may be that rows pin down"""
+"""integrality tolerance of columns that rows determine"""
 FIXED = 1e-10
 """bounds closer than this, as a share of them, fix a column"""
 ROW = 1e-7

@@ -1,1 +1,1 @@
-"""Static data of the world: feeders, the catalogue and the readers that fill it, and the roads between stations."""
+"""Networks and roads: feeders, the catalogue of networks, readers of network files, roads between stations."""

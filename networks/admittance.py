@@ -19,7 +19,7 @@ from gridferry.networks.feeder import Feeder
 
 @dataclass(frozen=True, eq=False)
 class BranchAdmittance:
-    """Two-port of every branch, ``[i_parent, i_child] = [[pp, pc], [cp, cc]] [v_parent, v_child]``, bus side [pu]."""
+    """Two-port admittances of all branches [pu]: ``[i_parent, i_child] = [[pp, pc], [cp, cc]] [v_parent, v_child]``."""
 
     pp: Complex[np.ndarray, " branch"]
     pc: Complex[np.ndarray, " branch"]
@@ -29,7 +29,7 @@ class BranchAdmittance:
 
 @dataclass(frozen=True, eq=False)
 class Admittance:
-    """Admittances as sparse matrices [pu].
+    """Nodal and branch admittances of a feeder, as sparse matrices [pu].
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Admittance:
 
 @dataclass(frozen=True, eq=False)
 class BranchFlows:
-    """Flows of the branches.
+    """Flows, currents and losses of all branches.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class BranchFlows:
 
 @lru_cache(maxsize=64)
 def branch_admittance(feeder: Feeder) -> BranchAdmittance:
-    """Two-port of every branch.
+    """Compute the two-port admittances of all branches.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def branch_admittance(feeder: Feeder) -> BranchAdmittance:
 
 @lru_cache(maxsize=64)
 def admittance(feeder: Feeder) -> Admittance:
-    """Nodal and branch admittances of a feeder; raises `InputError` for a branch without impedance."""
+    """Compute the admittances of a feeder; raises `InputError` for a branch without impedance."""
     two_port = branch_admittance(feeder)
     rows = np.arange(feeder.n_branch)
     shape = (feeder.n_branch, feeder.n_bus)
@@ -104,7 +104,7 @@ def admittance(feeder: Feeder) -> Admittance:
 
 
 def branch_flows(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> BranchFlows:
-    """Flows of all branches at complex voltages ``v`` [pu]; NaN voltages give NaN flows."""
+    """Compute the flows of all branches at complex voltages ``v`` [pu]; NaN voltages give NaN flows."""
     two_port = branch_admittance(feeder)
     v_parent, v_child = v[..., feeder.parent], v[..., feeder.child]
     i_parent = two_port.pp * v_parent + two_port.pc * v_child

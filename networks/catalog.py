@@ -1,4 +1,4 @@
-"""Networks by name: the published feeders, files, SimBench codes, and functions that build a net."""
+"""Catalogue of networks: published feeders by name, files, SimBench codes, and functions that build a net."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WAYS = "or give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:C
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A feeder that comes with the package.
+    """Entry of the catalogue: a feeder that comes with the package.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
 
 
 def names_code(spec: str) -> bool:
-    """Whether reading the network that a spec names runs a module or file that it names."""
+    """Whether a network spec names a module or file whose code runs when the network is read."""
     module_or_file, colon, _ = spec.rpartition(":")
     return bool(colon) and module_or_file != "simbench" and not spec.endswith((".json", ".m"))
 

@@ -1,4 +1,4 @@
-"""Input errors as data: a fault says where, what value, what is wrong and the way out; raising is a thin wrapper."""
+"""Input errors as data: a fault has a place, a value, what is wrong and how to correct it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class InputError(ValueError):
 
 
 def no_such(kind: str, name: object, known: Iterable[str]) -> str:
-    """Word the fault of an unknown name: what there is, and the nearest guess."""
+    """Message for an unknown name: the names there are, and the most similar one."""
     names = [str(one) for one in known]
-    shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+    shown = ", ".join(names[:12]) + (f", … ({len(names)} in total)" if len(names) > 12 else "")
     near = difflib.get_close_matches(str(name), names, n=1)
-    guess = f' (did you mean "{near[0]}"?)' if near else ""
-    return f"no such {kind}; there is {shown or 'none'}{guess}"
+    nearest = f' (did you mean "{near[0]}"?)' if near else ""
+    return f"no such {kind}; there is {shown or 'none'}{nearest}"

@@ -1,4 +1,4 @@
-"""A radial distribution feeder in per unit: the static data that every model of the grid is built from."""
+"""Radial distribution feeder in per unit: the static data of all grid models."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Feeder:
     base_mva : power base [MVA], three-phase
     bus_names : names, in the order of the source
     base_kv : line-to-line voltage base of each bus [kV]
-    slack : index of the bus whose voltage is held
-    slack_v_pu : voltage held there [pu]
+    slack : index of the slack bus
+    slack_v_pu : voltage of the slack bus [pu]
     p_load_mw, q_load_mvar : nominal load of each bus [MW, Mvar]
     p_gen_mw, q_gen_mvar : fixed generation of each bus in the source [MW, Mvar]
     g_shunt_pu, b_shunt_pu : shunt admittance of each bus, g consumes, b > 0 is capacitive [pu]

@@ -13,7 +13,7 @@ from gridferry.networks.feeder import Feeder
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What the AC power flow of one network is built from.
+    """A network: its feeder, and the pandapower net that the AC power flow uses.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ _TINY = np.finfo(float).tiny
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """The network seen from the buses away from the slack."""
+    """Feeder reduced to the buses other than the slack bus."""
 
     away: np.ndarray
     no_load: np.ndarray
@@ -75,7 +75,7 @@ def solve_sweep(
 def _iterate(
     reduced: _Reduced, s: np.ndarray, tolerance_pu: float, max_passes: int
 ) -> tuple[Complex[np.ndarray, "row away"], Bool[np.ndarray, " row"]]:
-    """Repeat the pass on the rows still moving; the error left is the step times ``ratio / (1 - ratio)``.
+    """Iterate the rows that have not converged; the remaining error is the step times ``ratio / (1 - ratio)``.
 
     Rows that do not converge are NaN.
     """

@@ -1,6 +1,6 @@
-"""The published test feeders that come with the package, built from the figures in ``networks/data``.
+"""Published test feeders, built from the data in ``networks/data``.
 
-Where the figures come from is told in ``networks/data/SOURCES.md``.
+``networks/data/SOURCES.md`` has the sources of the data.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def published_feeder(name: str) -> Feeder:
 
 
 def three_bus() -> Feeder:
-    """Build the three-bus feeder of the mobile-storage case; its nominal loads are the peaks of the day.
+    """Build the three-bus feeder of the mobile-storage case; nominal loads are the daily peaks.
 
     The source prints a largest squared current for either line and never enforces it. It is carried as the rating
     ``i_max = sqrt(l_max)``, so that loadings have a meaning; nothing in the case comes near it.

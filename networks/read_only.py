@@ -1,4 +1,4 @@
-"""Data that others may read and nobody may write: arrays over immutable memory, and copies that share nothing."""
+"""Read-only data: arrays over immutable memory, and copies that share no writable memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def immutable(values: Shaped[np.ndarray, "*axes"]) -> Shaped[np.ndarray, "*axes"]:
-    """Return a copy over memory that cannot be written to: ``setflags(write=True)`` raises ``ValueError``, too."""
+    """Return a copy over read-only memory; ``setflags(write=True)`` raises ``ValueError``, too."""
     return np.ndarray(values.shape, dtype=values.dtype, buffer=values.tobytes())
 
 
 def own_copy(given: T) -> T:
-    """Return a copy that shares nothing which can be written to.
+    """Return a copy that shares no writable memory with the original.
 
     Dataclasses are copied field by field, without what they have cached; arrays become `immutable`, where they are not
     already, mappings read-only views of new ones. Lists are new lists. Values of other types are taken as they are.
@@ -49,7 +49,7 @@ def _copied(value: Any) -> Any:
 
 
 def _over_immutable(values: np.ndarray) -> bool:
-    """Whether an array looks at memory that nobody can write to."""
+    """Whether the memory of an array is read-only for everybody."""
     base: Any = values
     while isinstance(base, np.ndarray):
         base = base.base

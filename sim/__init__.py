@@ -1,4 +1,4 @@
-"""Closed-loop co-simulation: config, mosaik simulators, world, records, metrics, command line.
+"""Closed-loop co-simulation: config, mosaik simulators, runs, results, studies, command line.
 
 ``from gridferry.sim import run, load_run`` gives a notebook what the command line gives a terminal.
 """

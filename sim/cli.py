@@ -1,6 +1,6 @@
 """The command ``gridferry``: arguments in, exit codes out. Each command lives in `gridferry.sim.commands`.
 
-Exit codes: 0 done; 1 the thing asked about is not so; 2 bad input; 3 the run failed or was interrupted; 4 a defect of
+Exit codes: 0 success; 1 a negative answer; 2 bad input; 3 the run failed or was interrupted; 4 a defect of
 ours.
 """
 
@@ -33,25 +33,27 @@ new_app = typer.Typer(help="Write something to start from.", no_args_is_help=Tru
 app.add_typer(new_app, name="new")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of one of ours.")]
+ConfigArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A config file, or the name of a built-in config.")
+]
 
 
-def _version(wanted: bool) -> bool:
-    if wanted:
+def _version(requested: bool) -> bool:
+    if requested:
         from importlib.metadata import version
 
         print(f"gridferry {version('gridferry')}")
         raise typer.Exit(DONE)
-    return wanted
+    return requested
 
 
 @app.callback()
 def gridferry(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Co-simulate mobile storage, batteries and MVDC links in closed loop; hold their plans against AC power flow."""
+    """Co-simulate mobile storage, batteries and MVDC links in closed loop, and check plans by AC power flow."""
 
 
 @app.command()
@@ -60,22 +62,22 @@ def run(
     controller: Annotated[str | None, typer.Option(metavar="SPEC", help="Use another controller.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as trucks.T1.soc_min=0.3; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a value, such as trucks.T1.soc_min=0.3; repeatable."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything that is drawn.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
     steps: Annotated[int | None, typer.Option(help="Simulate only the first steps.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="With --resume: go on although files or versions have changed.")
+        bool, typer.Option("--accept-changes", help="With --resume: continue although files or versions have changed.")
     ] = False,
     regret: Annotated[
-        bool, typer.Option("--regret", help="Run again with foresight, and say what it would have saved.")
+        bool, typer.Option("--regret", help="Run again with foresight, and print the cost difference.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Co-simulate a config in closed loop and say how the plan compared with the AC grid."""
+    """Run a config in closed loop, and compare the plans with the AC grid."""
     from gridferry.sim.commands.run import run_command
 
     raise typer.Exit(
@@ -98,7 +100,7 @@ def validate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Replay a schedule made anywhere; exit 0 if it is AC-feasible, 1 if it violates a limit."""
+    """Replay a schedule; exit code 0 if it is AC-feasible, 1 if it violates a limit."""
     from gridferry.sim.commands.validate import validate_command
 
     raise typer.Exit(validate_command(plan, config, settings or [], steps, out, overwrite, as_json))
@@ -106,12 +108,12 @@ def validate(
 
 @app.command()
 def study(
-    study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of one of ours.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run in closed loop again what is there.")] = False,
+    study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of a built-in study.")],
+    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat closed-loop runs that exist.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put variants of a config side by side: plans judged by AC Monte Carlo, or closed-loop runs seed by seed."""
+    """Compare variants of a config: plans evaluated by AC Monte Carlo, or closed-loop runs by seed."""
     from gridferry.sim.commands.study import study_command
 
     raise typer.Exit(study_command(study, workers, overwrite, as_json))
@@ -123,7 +125,7 @@ def compare(
     mean: Annotated[bool, typer.Option("--mean", help="Average runs of the same config and controller.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put runs side by side, one column per run, or one per config and controller with the means."""
+    """Compare runs: one column per run, or one per config and controller with the means."""
     from gridferry.sim.commands.compare import compare_command
 
     raise typer.Exit(compare_command(runs, mean, as_json))
@@ -132,9 +134,9 @@ def compare(
 @app.command()
 def report(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a run as one HTML page, report.html in its directory, that can be read and sent anywhere."""
+    """Write a self-contained HTML page of a run, report.html in its directory."""
     from gridferry.sim.commands.report import report_command
 
     raise typer.Exit(report_command(run_directory, show))
@@ -145,7 +147,7 @@ def list_(
     what: Annotated[str, typer.Argument(metavar="networks|controllers|configs", help="What to list.")],
     as_json: Json = False,
 ) -> None:
-    """List what there is to use."""
+    """List networks, controllers or configs."""
     from gridferry.sim.commands.listing import list_command
 
     raise typer.Exit(list_command(what, as_json))
@@ -159,7 +161,7 @@ def check(
     ],
     as_json: Json = False,
 ) -> None:
-    """Say all that is wrong with a config, a controller or a kind of device, with file, key and the likely fix."""
+    """Check a config, a controller or a kind of device; list all faults with file, key and way out."""
     from gridferry.sim.commands.check import check_command
 
     raise typer.Exit(check_command(what, as_json))
@@ -168,7 +170,7 @@ def check(
 @app.command()
 def schema(
     config: Annotated[
-        str | None, typer.Argument(metavar="[CONFIG]", help="A config whose own kinds of devices it is to have, too.")
+        str | None, typer.Argument(metavar="[CONFIG]", help="A config whose own kinds of devices are included.")
     ] = None,
 ) -> None:
     """Print the JSON schema of the config, for editors."""
@@ -184,7 +186,7 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="RUN/export when not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the tables of a run for other tools."""
+    """Export the tables of a run."""
     from gridferry.sim.commands.export import export_command
 
     raise typer.Exit(export_command(run_directory, to, out, as_json))
@@ -213,7 +215,7 @@ def new_device(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code; bad input gives a message, never a traceback."""
+    """Run the command line and exit with its exit code; bad input gives a message, never a traceback."""
     try:
         app(arguments)
     except OSError as error:
@@ -235,13 +237,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _report_defect(error: BaseException) -> None:
-    """Say in one line what exception nobody expected, and where its traceback is."""
-    from gridferry.sim.loop.defects import keep_traceback, said_of
+    """Print an unexpected exception in one line, with the file of its traceback."""
+    from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
 
     # of a run it is in its directory already
     kept = getattr(error, "traceback", None)
-    said = said_of(error) if kept is None else str(error)
-    line = f"{said}: a defect of GridFerry; please report it with {kept or keep_traceback(error)}"
+    message = error_in_one_line(error) if kept is None else str(error)
+    line = f"{message}: a defect of GridFerry; please report it with {kept or keep_traceback(error)}"
     Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
 

@@ -1,8 +1,8 @@
-"""What the process tells the shell when it ends."""
+"""Exit codes of the commands."""
 
 DONE = 0
 NOT_SO = 1
-"""the thing asked about is not so: a limit broken, a check failed"""
+"""a negative answer: a limit is violated, or a check failed"""
 BAD_INPUT = 2
 FAILED = 3
 """the run failed or was interrupted; the results so far are kept"""

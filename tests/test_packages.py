@@ -83,7 +83,7 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
     gridferry = fresh.with_name("gridferry")
     (tmp_path / "my_rule.py").write_text((REPOSITORY / "tests" / "plugins" / "night_charger.py").read_text())
     rule = "my_rule.py:NightCharger"
-    said = [
+    message = [
         python(gridferry, "run", "three_bus", "--steps", "3", "--out", "a", cwd=tmp_path, executable=fresh),
         python(
             *(gridferry, "run", "three_bus", "--controller", rule, "--steps", "3", "--out", "b"),
@@ -95,9 +95,9 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
         python(gridferry, "new", "controller", "mine", cwd=tmp_path, executable=fresh),
     ]
     assert [(tmp_path / one / "summary.json").is_file() for one in "ab"] == [True, True]
-    assert "passed" in said[2]
+    assert "passed" in message[2]
     assert (tmp_path / "mine.py").is_file()
-    assert str(REPOSITORY) not in "".join(said)
+    assert str(REPOSITORY) not in "".join(message)
 
 
 def test_the_architecture_page_lists_every_folder_of_the_product() -> None:

@@ -1,4 +1,4 @@
-"""What a controller promises, and how an author tries it: the suite, sample plants, a dry run, the scaffold."""
+"""Conformance of controllers and devices: suites, sample plants, a dry run, scaffolds."""
 
 from gridferry.controllers.conformance.suite import assert_conforms, check_controller
 

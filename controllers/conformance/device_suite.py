@@ -1,4 +1,4 @@
-"""The suite that every kind of device passes: `check_device`, and `DeviceConformance` for tests to inherit."""
+"""Conformance suite of kinds of devices: `check_device`, and `DeviceConformance` for tests to inherit."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PROMISES: Collection[str] = tuple(
 
 _STEP_S = (3600, 900)
 _LAST = (STEP_PROMISES, BLOCK_PROMISES)
-"""Stages that can be tried in part, since nothing follows from them."""
+"""Stages whose promises do not depend on one another."""
 
 
 def check_device(
     kind: str | Kind, devices: Sequence[Device[Any]] | None = None, promises: Collection[str] = PROMISES
 ) -> list[Finding]:
-    """Try a kind of device and return what was found, promises that are kept too.
+    """Test a kind of device and return a finding for every promise, kept or broken.
 
-    Where a promise is broken without which those that follow mean nothing, these are not tried.
+    If a promise is broken that later ones depend on, the later ones are not tested.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def check_device(
 def _stages(
     kind: Kind, devices: Sequence[Device[Any]] | None
 ) -> Iterator[tuple[Mapping[str, Callable[[Any], None]], Sequence[Any]]]:
-    """Promises, and what they are tried on."""
+    """Groups of promises, each with the subject they are tested on."""
     yield KIND_PROMISES, [kind]
     yield ENTRY_PROMISES, [kind]
     yield CONFIG_PROMISES, [kind]
@@ -79,11 +79,11 @@ def _on_all(check: Callable[[Any], None], subjects: Sequence[Any]) -> None:
 
 
 def _finding(name: str, kind: Kind, check: Callable[[], None]) -> Finding:
-    return found(name, "", kind, check, lambda error: "nothing that is requested, or asked, may raise")
+    return found(name, "", kind, check, lambda error: "no call of the class may raise")
 
 
 class DeviceConformance:
-    """Inherit it in a class of tests: each promise is then a test of its own.
+    """Base of test classes: each promise becomes a test of its own.
 
     ::
 
@@ -98,15 +98,15 @@ class DeviceConformance:
     kind: ClassVar[Kind]
 
     def make_devices(self) -> Sequence[Device[Any]] | None:
-        """Return the devices that are tried, as in `check_device`; override it to try others than one made up."""
+        """Return the devices to test, as in `check_device`; override it to test your own."""
         return None
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make a test of every promise."""
+        """Parametrize the test by promises."""
         if "promise" in metafunc.fixturenames:
             metafunc.parametrize("promise", PROMISES)
 
     def test_promise(self, promise: str) -> None:
-        """The promise is kept."""
+        """Test that the promise is kept."""
         broken = [str(one) for one in check_device(self.kind, self.make_devices(), [promise]) if not one.passed]
         assert not broken, "\n".join(broken)

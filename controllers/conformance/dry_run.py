@@ -1,6 +1,6 @@
-"""Walk a controller through a day without a grid: devices do what they are asked as far as they can, forecasts perfect.
+"""Dry run of a controller: a day without a grid, with simulated devices and perfect forecasts.
 
-Enough to see what a controller asks for in plausible situations; the closed loop with the AC grid is `gridferry run`.
+It shows the requests of a controller in plausible situations; the closed loop with the AC grid is `gridferry run`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gridferry.controllers.plans.first_step import observed, step_first_row
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One step: what the controller was given, and what it returned."""
+    """One step of a dry run: the controller's inputs and its plan."""
 
     observation: Observation
     forecast: Forecast
     plan: Plan
 
 
-def rehearse(sample: Sample, controller: Controller, steps: int) -> Iterator[Moment]:
-    """Yield the first ``steps`` steps of the sample's run, row 0 of each plan having acted on the next."""
+def dry_run(sample: Sample, controller: Controller, steps: int) -> Iterator[Moment]:
+    """Yield the first ``steps`` steps of a sample's run; row 0 of each plan acts on the next step."""
     plant = sample.plant
     observation = at_start(plant)
     for step in range(min(steps, plant.steps)):
@@ -34,6 +34,6 @@ def rehearse(sample: Sample, controller: Controller, steps: int) -> Iterator[Mom
 
 
 def after(plant: Plant, observation: Observation, plan: Plan, forecast: Forecast) -> Observation:
-    """Return what is measured a step later, when row 0 of the plan has acted as far as physics lets it."""
+    """Return the observation one step later, after the devices have done row 0 of the plan."""
     states = [state for state, _ in step_first_row(plant, plan, observation, forecast)]
     return replace(observation, step=observation.step + 1, previous_plan=plan, **observed(plant, states))

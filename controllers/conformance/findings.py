@@ -1,4 +1,4 @@
-"""What a suite finds: each promise, and whether it is kept."""
+"""Findings of a conformance suite: each promise, and whether it is kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridferry.controllers.plugins.user_code import described, running_user_code
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise, and whether it is kept.
+    """Finding about one promise.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class Finding:
 
 
 class BrokenPromiseError(Exception):
-    """A promise is not kept; the message says how, and how to mend it."""
+    """A promise is broken; the message says how, and how to correct it."""
 
 
 def found(
     name: str, plant: str, cls: type, check: Callable[[], None], advice: Callable[[BaseException], str]
 ) -> Finding:
-    """Try a promise; ``advice`` ends what is said of an exception that is raised by code of the class."""
+    """Test a promise; ``advice`` ends the message about an exception in the code of the class."""
     try:
         with running_user_code():
             check()

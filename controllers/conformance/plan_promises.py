@@ -1,4 +1,4 @@
-"""What a controller promises of its plans, each promise by name, and the trial of a controller on a sample plant."""
+"""Promises of controllers about their plans, by name, and their test on a sample plant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.conformance.dry_run import Moment, rehearse
+from gridferry.controllers.conformance.dry_run import Moment, dry_run
 from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -37,7 +37,7 @@ RATING_TOLERANCE = 1e-6
 
 
 class Trial:
-    """One controller on one sample plant."""
+    """Test of one controller on one sample plant."""
 
     def __init__(self, cls: type[Controller], settings: ControllerSettings, sample: Sample, steps: int):
         self.cls = cls
@@ -48,33 +48,33 @@ class Trial:
         self._day: list[Moment] = []
 
     def fresh(self) -> Controller:
-        """Build the controller anew."""
+        """Build a new instance of the controller."""
         return self.cls(own_copy(self.plant), self.settings)
 
-    def ask(self, controller: Controller, observation: Observation, forecast: Forecast) -> Any:
-        """Ask for a plan as the closed loop does, with copies of its own; anything may come."""
+    def request_plan(self, controller: Controller, observation: Observation, forecast: Forecast) -> Any:
+        """Call the controller as the closed loop does, with its own copies; the result is not checked."""
         return controller.plan(own_copy(observation), own_copy(forecast))
 
     def day(self) -> list[Moment]:
-        """The first steps of the run with full look-ahead, walked once."""
+        """Dry run of the first steps with full look-ahead, cached."""
         if not self._day:
-            self._day = list(rehearse(self.sample, _Checked(self), self.steps))
+            self._day = list(dry_run(self.sample, _Checked(self), self.steps))
         return self._day
 
     def plan_at(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the plan of a new one, checked."""
-        return _checked(self.plant, observation, forecast, self.ask(self.fresh(), observation, forecast))
+        """Return the checked plan of a new instance."""
+        return _checked(self.plant, observation, forecast, self.request_plan(self.fresh(), observation, forecast))
 
 
 class _Checked(Controller):
-    """The controller under trial, each plan checked before it acts."""
+    """The controller under test, with every plan checked before it acts."""
 
     def __init__(self, trial: Trial):
         super().__init__(trial.plant, trial.settings)
         self._trial, self._tried = trial, trial.fresh()
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        return _checked(self.plant, observation, forecast, self._trial.ask(self._tried, observation, forecast))
+        return _checked(self.plant, observation, forecast, self._trial.request_plan(self._tried, observation, forecast))
 
 
 def _checked(plant: Plant, observation: Observation, forecast: Forecast, returned: object) -> Plan:
@@ -85,13 +85,13 @@ def _checked(plant: Plant, observation: Observation, forecast: Forecast, returne
         raise BrokenPromiseError(f"{at}: {error}") from error
     p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
     for index in plant.planned:
-        for asked, rated, unit in (
+        for value, rated, unit in (
             (p[index], plant.port_p_max_mw[index], "MW"),
             (s[index], plant.port_s_max_mva[index], "MVA"),
         ):
-            if asked > rated * (1 + RATING_TOLERANCE) + RATING_TOLERANCE:
+            if value > rated * (1 + RATING_TOLERANCE) + RATING_TOLERANCE:
                 raise BrokenPromiseError(
-                    f"{at}: {plant.ports[index].name} is requested to give {asked:.6g} of {rated:.6g} {unit}; "
+                    f"{at}: {plant.ports[index].name} is requested to give {value:.6g} of {rated:.6g} {unit}; "
                     "keep row 0 within the rating"
                 )
     for index, position in enumerate(plant.positions):
@@ -153,8 +153,8 @@ def _repeatable(trial: Trial) -> None:
     moments = [trial.day()[0], trial.day()[-1]]
     used = trial.fresh()
     for moment in reversed(moments):  # out of order: what was planned for before must not matter
-        asked = [used, used, trial.fresh()]
-        plans = [trial.ask(one, moment.observation, moment.forecast) for one in asked]
+        controllers = [used, used, trial.fresh()]
+        plans = [trial.request_plan(one, moment.observation, moment.forecast) for one in controllers]
         if not all(_same(plan, moment.plan) for plan in plans):
             raise BrokenPromiseError(
                 f"step {moment.observation.step}: equal inputs gave another plan; keep nothing in the controller, "
@@ -180,7 +180,7 @@ def _through_json(trial: Trial) -> None:
         raise BrokenPromiseError("Plan.memory comes back from JSON changed; use text keys, and lists for tuples")
     if last.observation.previous_plan is not None:
         previous = plan_from_json(json.loads(json.dumps(plan_to_json(last.observation.previous_plan))))
-        again = trial.ask(trial.fresh(), replace(last.observation, previous_plan=previous), last.forecast)
+        again = trial.request_plan(trial.fresh(), replace(last.observation, previous_plan=previous), last.forecast)
         if not _same(again, last.plan):
             raise BrokenPromiseError(
                 "a previous plan read back from JSON gave another plan; a resumed run would differ"
@@ -211,7 +211,7 @@ def _nan_forecast(trial: Trial) -> None:
 
 
 def _inputs_unchanged(trial: Trial) -> None:
-    """Arrays cannot be written to; this finds what else of the inputs a controller changes."""
+    """Find changes of inputs other than arrays, which are read-only."""
     last = trial.day()[-1]
     plant, observation, forecast = own_copy(trial.plant), own_copy(last.observation), own_copy(last.forecast)
     given = {"plant": plant, "observation": observation, "forecast": forecast}

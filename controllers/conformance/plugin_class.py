@@ -1,4 +1,4 @@
-"""Find a class that the suites can try: a controller or a kind of device."""
+"""Finder of classes for the suites: controllers and kinds of devices."""
 
 from __future__ import annotations
 

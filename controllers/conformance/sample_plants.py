@@ -1,4 +1,4 @@
-"""Small plants, days and observations to try a controller on, built from figures in the code."""
+"""Sample plants, days and observations for tests of controllers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T", Forecast, Observation)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A plant with one day that happens to it.
+    """A plant with the conditions of one day.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Sample:
 
 
 def samples() -> tuple[Sample, ...]:
-    """Return one plant with a truck, one with every kind of device on two feeders, and one without any device.
+    """Return three samples: one truck, all kinds of devices on two feeders, and no device.
 
     Steps are long and days short, so that controllers that solve large problems can be tried too.
     """
@@ -102,7 +102,7 @@ def two_feeders(step_s: int = 900) -> Sample:
 
 
 def no_devices() -> Sample:
-    """One feeder and nothing to control."""
+    """Sample with one feeder and no device."""
     plant = Plant(
         feeders=(_line("dn1"),),
         stations=(),
@@ -151,7 +151,7 @@ def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:
 
 
 def at_start(plant: Plant) -> Observation:
-    """Return what is measured before the first step: initial energies and positions, nothing used; read-only."""
+    """Return the observation before the first step, with initial states; read-only."""
     return read_only(
         Observation(
             step=0,
@@ -164,7 +164,7 @@ def at_start(plant: Plant) -> Observation:
 
 
 def with_state(plant: Plant, observation: Observation, device: Device[Any], **changes: Any) -> Observation:
-    """Return what would be measured if some fields of the state of a device were others."""
+    """Return the observation with some fields of a device's state replaced."""
     states = list(observation.states)
     number = plant.number(device)
     states[number] = replace(states[number], **changes)
@@ -172,12 +172,12 @@ def with_state(plant: Plant, observation: Observation, device: Device[Any], **ch
 
 
 def read_only(given: T) -> T:
-    """Return a copy that nobody can write to, as the loop gives it to a controller."""
+    """Return a read-only copy, as the closed loop gives it to a controller."""
     return own_copy(given)
 
 
 def _day(plant: Plant) -> Forecast:
-    """A cheap night and a dear evening, PV at noon, wind at night, busy roads in the afternoon."""
+    """Day with a cheap night, an expensive evening, PV at noon, wind at night, and traffic in the afternoon."""
     hour = (np.array([plant.step_of_day(step) for step in range(plant.steps)]) + 0.5) * plant.step_h
     factor = 0.65 - 0.35 * np.cos(2 * np.pi * (hour - 4.0) / 24.0)
     output = {

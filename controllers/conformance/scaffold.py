@@ -1,4 +1,4 @@
-"""Write a working controller or kind of device and its test, for a user to change into an own one."""
+"""Scaffolds: a working controller or kind of device with its test, for users to start from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def new_controller(name: str, folder: Path) -> list[Path]:
 
 
 def new_device(name: str, folder: Path) -> list[Path]:
-    """Write a kind of device as `new_controller` writes a controller; its table is called as the module, with an s."""
+    """Write a kind of device and its test; its table has the name of the module with an s."""
     faults = _name_faults(name, devices)
     if not faults and is_taken(f"{name}s"):
         faults = [f"would have the table {name}s, which is taken; choose another name"]
@@ -66,7 +66,7 @@ def _class_name(name: str) -> str:
 
 
 def _name_faults(name: str, imported: ModuleType) -> list[str]:
-    """Say why a name would not work beside what the template imports."""
+    """Faults of a name that clashes with the imports of the template."""
     class_name = _class_name(name)
     if not (name.isascii() and name.isidentifier() and class_name.isidentifier()) or keyword.iskeyword(name):
         return ["is no Python name; use letters, digits and _, and a letter first, as in night_charger"]

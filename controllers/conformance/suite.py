@@ -1,4 +1,4 @@
-"""The conformance suite: what every controller promises the closed loop, tried on small plants.
+"""Conformance suite of controllers, on small sample plants.
 
 In a test of one's own controller::
 
@@ -30,7 +30,7 @@ from gridferry.networks.read_only import own_copy
 def check_controller(
     controller: str | type[Controller], settings: Mapping[str, Any] | None = None, steps: int = 8
 ) -> list[Finding]:
-    """Try a controller on the sample plants and return what was found, kept promises too.
+    """Test a controller on the sample plants and return a finding for every promise.
 
     A controller may refuse a plant with `ControllerError` when it is built; it is then tried on the others.
 
@@ -73,7 +73,7 @@ def check_controller(
 def assert_conforms(
     controller: str | type[Controller], settings: Mapping[str, Any] | None = None, steps: int = 8
 ) -> None:
-    """Raise ``AssertionError`` with every broken promise; the one line a plug-in's test needs."""
+    """Raise ``AssertionError`` that lists every broken promise; for the test of a plug-in."""
     broken = [str(one) for one in check_controller(controller, settings, steps) if not one.passed]
     assert not broken, "\n".join(broken)
 
@@ -105,7 +105,7 @@ def _settings_are_frozen(cls: type[Controller]) -> None:
         raise BrokenPromiseError("settings could be changed during a run; keep frozen=True in model_config")
 
 
-def _class_says_what_it_does(cls: type[Controller]) -> None:
+def _class_has_description(cls: type[Controller]) -> None:
     if not (cls.__doc__ or "").strip():
         raise BrokenPromiseError(
             "the class has no docstring; its first line is what `gridferry list controllers` shows"
@@ -115,5 +115,5 @@ def _class_says_what_it_does(cls: type[Controller]) -> None:
 _SETTINGS_CHECKS: dict[str, Callable[[type[Controller]], None]] = {
     "settings refuse unknown keys": _settings_refuse_unknown_keys,
     "settings are frozen": _settings_are_frozen,
-    "the class says what it does": _class_says_what_it_does,
+    "the class has a description": _class_has_description,
 }

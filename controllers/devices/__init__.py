@@ -1,4 +1,4 @@
-"""The kinds of devices, one folder each: what they are, and what they do in a step.
+"""Kinds of devices, one folder each: their data, physics and optimisation blocks.
 
 A device never does what physics or a rating forbids; what was requested beyond it is the shortfall in the outcome.
 """

@@ -1,4 +1,4 @@
-"""Why a device did not do what was requested, and what a rating leaves of it."""
+"""Reasons for clipped setpoints, and reactive power within a rating."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ smaller power does not count as use of a truck."""
 
 
 class Clip(StrEnum):
-    """Why a device did not do what was requested."""
+    """Reason why a device did not do what was requested."""
 
     RATING = "rating"
     """beyond the largest power or the converter's rating"""
@@ -37,6 +37,6 @@ class Clip(StrEnum):
 
 
 def reactive_within(s_max_mva: float, p_mw: float, q_mvar: float) -> float:
-    """Reduce Q to what the rating leaves beside P, its sign kept: ``P² + Q² ≤ S²`` [Mvar]."""
+    """Limit Q to the rating at given P, ``P² + Q² ≤ S²``, with its sign unchanged [Mvar]."""
     room = math.sqrt(max((s_max_mva - p_mw) * (s_max_mva + p_mw), 0.0))
     return math.copysign(min(abs(q_mvar), room), q_mvar)

@@ -1,4 +1,4 @@
-"""What the tables of a config are made of: names, magnitudes, series, and the base that refuses unknown keys."""
+"""Parts of config tables: names, magnitudes, series, and the base model that refuses unknown keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Part(BaseModel):
 
 
 def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCustomError:
-    """Word the faults of values that do not fit together.
+    """Return the error of values that do not fit together.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCusto
 
 
 class ProfileColumn(Part):
-    """A column of a profile file, scaled."""
+    """Scaled column of a profile file."""
 
     column: str
     """``"source.column"``, the source being a key of ``[profiles]``"""

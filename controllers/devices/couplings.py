@@ -1,4 +1,4 @@
-"""What devices share: the roads between the stations."""
+"""Couplings of devices: the roads between the stations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridferry.networks.roads.travel import Roads
 
 @lru_cache(maxsize=1024)
 def travel_under(roads: Roads, congestion: tuple[float, ...], step_s: int) -> Travel:
-    """Return the trips that begin under the congestion of each road, in the unit of `Roads.congestion_unit`."""
+    """Return the trips that begin at given congestion, in the unit of `Roads.congestion_unit`."""
     now = np.array([congestion], dtype=np.float64)
     trips = roads.trips(now)
     return Travel(
@@ -29,7 +29,7 @@ def travel_under(roads: Roads, congestion: tuple[float, ...], step_s: int) -> Tr
 
 @dataclass(frozen=True, eq=False)
 class RoadTrips(Coupling):
-    """The roads: who is asked to go to another station hears how long that takes under the congestion of the moment.
+    """Coupling by roads: gives travel times at the present congestion to devices with a requested trip.
 
     ``around`` has the ``congestion`` of each road, in the unit of `Roads.congestion_unit`.
     """
@@ -45,20 +45,20 @@ class RoadTrips(Coupling):
         nows: Sequence[Now],
         around: Mapping[str, Sequence[float]],
     ) -> Sequence[Now]:
-        """Give the trips of this step to those whose position with routes is to change."""
+        """Give travel times to the devices whose position with routes is to change."""
         changing = [
             device if request.position != device.at(state) else None
             for device, state, request in zip(devices, states, requests, strict=True)
         ]
-        return self._told(changing, nows, around)
+        return self._with_travel(changing, nows, around)
 
     def inform_all(
         self, devices: Sequence[Device[Any]], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
     ) -> Sequence[Now]:
-        """Give the trips of this step to all that have a position with routes."""
-        return self._told(devices, nows, around)
+        """Give the travel times of this step to all devices that have a position with routes."""
+        return self._with_travel(devices, nows, around)
 
-    def _told(
+    def _with_travel(
         self, devices: Sequence[Device[Any] | None], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
     ) -> Sequence[Now]:
         leaving = [
@@ -71,7 +71,7 @@ class RoadTrips(Coupling):
         if "congestion" not in around:
             raise ValueError(f"{leaving[0][1].name}: a trip needs the congestion of the roads; connect it")
         travel = travel_under(self.roads, tuple(around["congestion"]), self.step_s)
-        told = list(nows)
+        informed = list(nows)
         for number, _ in leaving:
-            told[number] = replace(told[number], trips=travel)
-        return told
+            informed[number] = replace(informed[number], trips=travel)
+        return informed

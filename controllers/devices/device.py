@@ -1,4 +1,4 @@
-"""What every kind of device answers for itself: its ports and positions, its state, and one step of physics.
+"""Interface of kinds of devices: ports and positions, state, and one step of physics.
 
 A kind is a class derived from `Device`, in a folder of its own. Everybody else loops over devices and knows no kind.
 
@@ -38,7 +38,7 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class Device(ABC, Generic[S]):
-    """A device of one kind. Instances are frozen dataclasses: all that does not change during a run.
+    """Base of all kinds of devices; instances are frozen dataclasses of constant data.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Device(ABC, Generic[S]):
             cls.simulate_many = Device.simulate_many  # type: ignore[method-assign]
 
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
-        """Return a device that knows the stations of its plant, if it can be at them."""
+        """Return the device with the stations of its plant, for kinds that use stations."""
         return self
 
     @classmethod
@@ -88,17 +88,17 @@ class Device(ABC, Generic[S]):
 
     @property
     def ports(self) -> tuple[Port, ...]:
-        """Where it injects."""
+        """Ports: where the device injects."""
         return ()
 
     @property
     def positions(self) -> tuple[Position, ...]:
-        """What it can be set to."""
+        """Positions: integers that the device can be set to."""
         return ()
 
     @cached_property
     def rest_mw(self) -> tuple[float, ...]:
-        """P of each port that does nothing [MW]."""
+        """Active power of each port at rest [MW]."""
         return tuple(port.rest_mw for port in self.ports)
 
     @cached_property
@@ -108,42 +108,42 @@ class Device(ABC, Generic[S]):
 
     @cached_property
     def key(self) -> str:
-        """What tells it from all other devices of a plant, as ``table.name``."""
+        """Unique key in the plant, ``table.name``."""
         return f"{self.table}.{self.name}"
 
     @property
     def error_group(self) -> str:
-        """What forecast errors of its series go by, where devices that are alike share them."""
+        """Group of devices that share forecast errors of their series."""
         return self.table
 
     @abstractmethod
     def initial_state(self, now: Now) -> S:
-        """Return the state in which a run begins, ``now`` being what surrounds its first step."""
+        """Return the state at the start of a run; ``now`` is the surroundings of its first step."""
 
     def at(self, state: S) -> tuple[int, ...]:
-        """Where its positions stand, or are on the way to."""
+        """Current value of each position, or the value that it is on the way to."""
         return ()
 
     def transit_steps(self, state: S) -> tuple[int, ...]:
-        """Steps until each of its positions is reached, 0 where it stands there."""
+        """Steps until each position is reached, 0 where it is reached."""
         return (0,) * len(self.positions)
 
     def move(self, state: S, request: Request, now: Now) -> S:
-        """Change positions: the first half of a step. Couplings see the result before `step` does the rest."""
+        """Change positions: the first half of a step, before couplings and `step`."""
         return state
 
     @abstractmethod
     def step(self, state: S, request: Request, now: Now) -> tuple[S, Outcome]:
-        """Do what is requested as far as limits allow, from the state that `move` left."""
+        """Do the request within all limits, from the state after `move`."""
 
     def stored_mwh(self, state: S) -> float:
-        """What is stored [MWh]."""
+        """Stored energy [MWh]."""
         return 0.0
 
     def simulate_many(
         self, state: S, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
     ) -> Outcomes:
-        """Do many schedules, each from the same state; what comes of them.
+        """Simulate many schedules, all from the same state; return their outcomes.
 
         It does one after the other. A kind may answer with arrays, new ones; `step` says what is right.
 
@@ -156,7 +156,7 @@ class Device(ABC, Generic[S]):
 
 
 class Coupling:
-    """What devices share: roads, the places of a station. `step_all` asks it before and after devices move.
+    """Base of couplings: what devices share, such as roads; `step_all` calls it before and after devices move.
 
     Attributes
     ----------
@@ -174,20 +174,20 @@ class Coupling:
         nows: Sequence[Now],
         around: Mapping[str, Sequence[float]],
     ) -> Sequence[Now]:
-        """Say what devices need to know before they move; ``around`` is what surrounds all of them, by key."""
+        """Return the surroundings of devices before they move; ``around`` is common to all, by key."""
         return nows
 
     def inform_all(
         self, devices: Sequence[Device[Any]], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
     ) -> Sequence[Now]:
-        """Say what `inform` says to any device that changes a position, whatever the others do.
+        """Return the surroundings as `inform`, for any device that changes a position, whatever the others do.
 
         Without it, schedules are not done many at once but one by one.
         """
         return nows
 
     @property
-    def says_the_same(self) -> bool:
+    def same_in_all_samples(self) -> bool:
         """Whether it says the same whatever is requested."""
         kind = type(self)
         informs = kind.inform is not Coupling.inform and kind.inform_all is Coupling.inform_all
@@ -196,7 +196,7 @@ class Coupling:
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
     ) -> Sequence[Now]:
-        """Say what devices may use after they moved."""
+        """Return the surroundings of devices after they moved: what they may use."""
         return nows
 
 
@@ -208,7 +208,7 @@ def step_all(
     nows: Sequence[Now],
     around: Mapping[str, Sequence[float]] = NOTHING,
 ) -> list[tuple[Any, Outcome]]:
-    """Have all devices do a step together; the state after it and the outcome of each.
+    """Simulate one step of all devices; return the new state and the outcome of each.
 
     Raises
     ------
@@ -232,12 +232,12 @@ def step_all(
 
 
 def rest(device: Device[S], state: S) -> Request:
-    """Return the request to do nothing: ports at rest, positions as they are."""
+    """Return the request to rest: ports at rest, positions unchanged."""
     return Request(device.rest_mw, (0.0,) * len(device.rest_mw), device.at(state))
 
 
 def _refuse(device: Device[Any], request: Request) -> None:
-    """Raise for a request that no device could answer; the host never dispatches one."""
+    """Raise for an invalid request; the host never dispatches one."""
     p_mw, q_mvar = request.p_mw, request.q_mvar
     if not math.isfinite(sum(p_mw) + sum(q_mvar)):
         for port, p, q in zip(device.ports, p_mw, q_mvar, strict=True):
@@ -259,14 +259,16 @@ def simulate_each(
     nows: Sequence[Now],
     series: Mapping[str, np.ndarray],
 ) -> Outcomes:
-    """Do some of many schedules one by one; see `Device.simulate_many`."""
+    """Simulate some of many schedules one by one; see `Device.simulate_many`."""
     done: list[list[Outcome]] = []
     stored = np.empty((len(samples), len(nows)))
     for row, sample in enumerate(samples.tolist()):
-        asked = zip(*(one[sample].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position)), strict=True)
+        requested = zip(
+            *(one[sample].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position)), strict=True
+        )
         own = {key: values[sample].tolist() for key, values in series.items()}
         current, outcomes = state, []
-        for step, ((p_mw, q_mvar, position), now) in enumerate(zip(asked, nows, strict=True)):
+        for step, ((p_mw, q_mvar, position), now) in enumerate(zip(requested, nows, strict=True)):
             if own:
                 now = replace(now, series={**now.series, **{key: values[step] for key, values in own.items()}})
             request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))

@@ -1,4 +1,4 @@
-"""What a kind says of its devices: ports, positions, series that surround them, columns that they record."""
+"""Declarations of a kind: ports, positions, series, recorded columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 
 class Act(StrEnum):
-    """What P of a port means to the device; Q is a setpoint unless the port follows."""
+    """Meaning of a port's P; Q is a setpoint unless the port follows."""
 
     SETPOINT = "setpoint"
     """injected as requested; what is missing is a shortfall"""
@@ -21,7 +21,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
-    """Where a device injects: a column of `Plan.p_mw` and `Plan.q_mvar`.
+    """Port: where a device injects, a column of `Plan.p_mw` and `Plan.q_mvar`.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """An integer that a device can be set to: a station, a step, a tap.
+    """Position: an integer that a device can be set to, such as a station or a tap.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ class Position:
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """Those that may be requested."""
+        """Values that may be requested."""
         return tuple(range(len(self.labels))) if self.allowed is None else self.allowed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Values that a series may have, and the words for one outside.
+    """Limits of a series' values, and the message for a value outside.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Limits:
 
     @property
     def outside(self) -> str:
-        """What a value outside is."""
+        """Text about a value outside the limits."""
         if self.highest == math.inf:
             if self.above:
                 return f"not above {self.lowest:g}"
@@ -111,7 +111,7 @@ SHARE = Limits(
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A value that surrounds a device from step to step: a key of `Device.Config` that takes a number or a profile.
+    """Series of a device, given by a number or a profile under a key of `Device.Config`.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A value that a kind records in every step, beside those that all have.
+    """Column that a kind records in every step, beside those of all kinds.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Find a kind of device: built in, installed as a plug-in, or in a module or file of the user's own."""
+"""Registry of kinds of devices: built in, installed as plug-ins, or in a user's module or file."""
 
 from __future__ import annotations
 
@@ -67,25 +67,25 @@ def known_kinds() -> Mapping[str, str]:
 
 
 def kinds_with(others: Iterable[type[Device[Any]]]) -> tuple[type[Device[Any]], ...]:
-    """Return the built-in kinds and others in the order in which a plant has its devices."""
+    """Return the built-in and other kinds, in the order of the devices of a plant."""
     ours = [find_kind(name) for name in BUILT_IN]
     first = [kind for kind in ours if kind.table != _AFTER_ALL]
     return tuple(dict.fromkeys([*first, *(one for one in others if one not in ours), *ours]))
 
 
 def is_built_in(kind: type[Device[Any]]) -> bool:
-    """Whether a kind is one of ours."""
+    """Whether a kind is built in."""
     return BUILT_IN.get(kind.table) == f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _load(target: str, spec: str, base_dir: Path | None) -> type[Device[Any]]:
-    """Load a kind and check what it says of itself."""
+    """Load a kind and check its declarations."""
     kind = _LOADER.load(target, spec, base_dir)
     for name in ("table", "port_kind"):
-        said = getattr(kind, name, None)
-        if not isinstance(said, str) or not said.isidentifier():
+        value = getattr(kind, name, None)
+        if not isinstance(value, str) or not value.isidentifier():
             example = f'a name of letters, digits and _ such as "{_snake(kind.__name__)}"'
-            raise _LOADER.fault(spec, f"{kind.__name__}.{name} = {said!r} must be {example}")
+            raise _LOADER.fault(spec, f"{kind.__name__}.{name} = {value!r} must be {example}")
     config = kind.Config
     if not (inspect.isclass(config) and issubclass(config, DeviceConfig)):
         raise _LOADER.fault(spec, f"{kind.__name__}.Config is no config of a device; derive it from DeviceConfig")

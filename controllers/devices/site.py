@@ -1,4 +1,4 @@
-"""Where a device is put: what a kind asks the plant for when it is built from its table of the config."""
+"""Site of a device: the networks and stations of a plant, as a kind sees them when it is built from a config."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gridferry.controllers.devices.station import Station
 
 @runtime_checkable
 class Site(Protocol):
-    """The networks and stations of a plant, as one entry of a config's table sees them.
+    """Site of one entry of a config's table: looks up networks, buses and stations by name.
 
-    Faults are collected, with file, key, value and the nearest guess, and raised when everything has been built. After
-    one the answer is something harmless, so that building goes on: no kind needs to look.
+    Faults are collected, with file, key, value and a suggestion, and raised when everything has been built. After a
+    fault the answer is harmless, so that building continues: no kind needs to check for faults.
 
-    The names of the parameters ``key`` are keys of the entry, as they stand in its table.
+    The parameters ``key`` are keys of the entry in its table.
     """
 
     def at(self, *place: str | int) -> Site:
-        """Return the site of an inner table, such as ``("terminals", 0)``; its keys are then those of that table."""
+        """Return the site of an inner table, such as ``("terminals", 0)``."""
 
     def network(self, name: str, key: str = "network") -> int:
         """Number of a network."""
@@ -32,7 +32,7 @@ class Site(Protocol):
         """Number of a branch, along the axis of all branches."""
 
     def all_stations(self) -> tuple[Station, ...]:
-        """All stations; a kind that asks for them needs some."""
+        """All stations; it is a fault if there are none."""
 
     def stations(self, names: Sequence[str] | None, key: str = "stations") -> tuple[int, ...]:
         """Numbers of the stations that are named, each once, in the order of `all_stations`; all for ``None``."""
@@ -41,7 +41,7 @@ class Site(Protocol):
         """Number of a station."""
 
     def name(self, name: str, key: str = "name") -> str:
-        """Take the name of a part, such as a terminal: it must be unique, as those of devices; returns it."""
+        """Check that the name of a part, such as a terminal, is unique, and return it."""
 
     def fault(self, key: str, message: str) -> None:
-        """Say what is wrong with the value of a key, and the way out."""
+        """Add a fault about the value of a key."""

@@ -1,4 +1,4 @@
-"""States of devices as JSON: what travels between mosaik's simulators, and is kept to resume a run."""
+"""States of devices as JSON, for mosaik and for checkpoints."""
 
 from __future__ import annotations
 

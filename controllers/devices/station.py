@@ -1,4 +1,4 @@
-"""Where trucks connect."""
+"""Stations, where trucks connect."""
 
 from __future__ import annotations
 

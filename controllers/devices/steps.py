@@ -1,4 +1,4 @@
-"""One step of a device: what is requested, what surrounds it, what it did; and many schedules at once."""
+"""Inputs and outcomes of a step of a device, and of many schedules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOWHERE = -1
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Row 0 of a plan, one device's share.
+    """Request to one device: its share of row 0 of a plan.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Travel:
-    """Trips between all stations for departures in this step, ``[from][to]``.
+    """Travel between all stations for departures in this step, ``[from][to]``.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Travel:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What surrounds a device in a step: what is true in a simulation, what is forecast in a check.
+    """Surroundings of a device in a step: the true ones in a simulation, the forecast ones in a check.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """What one port did in a step.
+    """Injection of one port in a step.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a device did in a step.
+    """Outcome of a step of a device.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Outcome:
 
     @property
     def loss_mwh(self) -> float:
-        """Lost behind all ports [MWh]."""
+        """Losses behind all ports [MWh]."""
         return sum(one.loss_mwh for one in self.ports)
 
 
@@ -125,7 +125,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a device did of many schedules.
+    """Outcomes of many schedules of a device.
 
     Attributes
     ----------
@@ -144,4 +144,4 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Stateless:
-    """The state of a device that has none."""
+    """State of devices without any state."""

@@ -1,4 +1,4 @@
-"""What others may ask of a device whose kind they don't know: whether it is a store, whether it travels."""
+"""Traits of devices of any kind: whether one is a store, whether it travels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 @runtime_checkable
 class Traveller(Protocol):
-    """A device with a position that changes by trips; states have ``station``, ``transit_steps``, ``trips_today``."""
+    """Device whose position changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``."""
 
     @property
     def stations(self) -> tuple[int, ...]:
-        """Stations that it may use."""
+        """Stations that the device may use."""
 
     @property
     def trips_max_per_day(self) -> int:
-        """Trips that it may begin in a day."""
+        """Largest number of trips in a day."""
 
 
 def storage_of(device: Device[Any]) -> Storage | None:
-    """Return the limits of a device that stores under the law of `Storage`; its states are `StoreState` then."""
+    """Return the limits of a device that is a `Storage`, with states of `StoreState`; ``None`` of another."""
     storage = getattr(device, "storage", None)
     return storage if isinstance(storage, Storage) and issubclass(device.State, StoreState) else None
 
@@ -39,6 +39,6 @@ def travels(device: Device[Any]) -> bool:
 
 
 def traveller_of(device: Device[Any]) -> Traveller | None:
-    """Return a device that travels, as such; ``None`` of another."""
+    """Return the device as a `Traveller`; ``None`` if it does not travel."""
     traveller: Any = device
     return traveller if travels(device) else None

@@ -1,1 +1,1 @@
-"""The dispatch model: blocks of devices, flows of networks, limits and costs, solved so that a plan is a power flow."""
+"""Dispatch model: blocks of devices, power flow of networks, limits, costs, solution."""

@@ -1,4 +1,4 @@
-"""What each device sees of observation and forecast: the one place where the dispatch model reads them."""
+"""Inputs of devices' blocks: the one place where the dispatch model reads observation and forecast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SocAtHorizon = Literal["store", "free"] | float
 def day_ends(
     plant: Plant, step: int, horizon: int, soc_at_horizon: SocAtHorizon
 ) -> tuple[tuple[int, ...], float | None]:
-    """Return the steps of a horizon at whose start what is due at the end of a day is due, and what is due at its end.
+    """Return the steps of a horizon at which energy is due at the end of a day, and the share due at its end.
 
     The latter is a state of charge, ``None`` where it is free or the horizon ends with a day or with the run.
     """
@@ -33,7 +33,7 @@ def day_ends(
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """Observation and forecast of a plant, shared out to its devices.
+    """Observation and forecast of a plant, divided among its devices.
 
     Attributes
     ----------

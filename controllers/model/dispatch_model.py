@@ -1,4 +1,4 @@
-"""The dispatch model: devices by their blocks, what couples them; flow, limits and energy of the networks."""
+"""The dispatch model: blocks of devices and couplings; flow, limits and energy cost of networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gridferry.controllers.solve import Model
 
 
 def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions | None = None) -> DispatchModel:
-    """Put the model together for what is observed and forecast.
+    """Build the model for an observation and a forecast.
 
     A device that is not to be planned, or whose kind has no block, rests.
     """
@@ -47,12 +47,12 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
 
 
 def block_of(device: Device[Any], ahead: Ahead) -> Block:
-    """Return the block of a device: that which its kind names."""
+    """Return the block of a device, built by the function that its kind names."""
     return _function(device.block)(device, ahead)
 
 
 def coupling_block(coupling: Coupling, blocks: Mapping[str, Block]) -> Block:
-    """Return the block of what couples devices, of which the blocks are given by `Device.key`."""
+    """Return the block of a coupling of devices, given their blocks by `Device.key`."""
     return _function(coupling.block)(coupling, blocks)
 
 
@@ -104,12 +104,12 @@ class DispatchModel:
 
     @property
     def observation(self) -> Observation:
-        """What is measured."""
+        """Measurements at the start of the horizon."""
         return self.outlook.observation
 
     @property
     def forecast(self) -> Forecast:
-        """What is known of the coming steps."""
+        """Forecast over the horizon."""
         return self.outlook.forecast
 
     @property
@@ -179,7 +179,7 @@ class DispatchModel:
     def _injection(
         self, load: Float[np.ndarray, "horizon bus"], powers: Mapping[str, Mapping[tuple[int, int], cp.Expression]]
     ) -> tuple[cp.Expression, Float[np.ndarray, "horizon bus"]]:
-        """Injection of every bus, and the largest magnitude that it could have [MW or Mvar]."""
+        """Injection of every bus, and its largest possible magnitude [MW or Mvar]."""
         given, largest = -load, np.zeros(load.shape)
         buses: list[int] = []
         decided: list[cp.Expression] = []
@@ -199,10 +199,10 @@ class DispatchModel:
         return cp.Constant(given) + cp.vstack(decided).T @ place, np.abs(given) + largest
 
     def close(self) -> None:
-        """Add what excludes each other, soft limits and the objective: nothing can be added afterwards."""
-        slope = marginal_price(self.forecast.buy_price, self.plant.export_price_ratio)
+        """Close the model: add complementarity, soft limits and the objective. Nothing can be added afterwards."""
+        energy_price = marginal_price(self.forecast.buy_price, self.plant.export_price_ratio)
         for name, one in self.exclusive.items():
-            self._exclude(name, one, self.options.excluded(name, slope))
+            self._exclude(name, one, self.options.excluded(name, energy_price))
         cost = sum((cp.sum(one) for one in self.costs.values()), start=cp.Constant(0.0))
         found = objective(self.outlook, self.options, cost, self.losses, self.soft)
         self.constraints |= found.constraints
@@ -212,7 +212,7 @@ class DispatchModel:
         self.model = Model(found.total, every, self.binaries, tuple(recourse))
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:
-        """Let a binary choose between two powers in some steps."""
+        """Add binaries that choose between two powers in some steps."""
         at = np.flatnonzero(steps)
         if not len(at):
             return

@@ -1,4 +1,4 @@
-"""DistFlow with the second-order cone: the branch flow of a radial feeder, for every step of a horizon.
+"""DistFlow with second-order cones: branch flow of a radial feeder over a horizon.
 
 A branch is an ideal transformer, a π section and an ideal transformer (`gridferry.networks.feeder.Feeder`).
 With ``w = v / tap²`` the squared voltages at the ends of the section and ``p, q`` the flow into it at the parent's end:
@@ -112,7 +112,7 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
 def power_balance(
     feeder: Feeder, flow: BranchFlow, p_injection: cp.Expression, q_injection: cp.Expression
 ) -> list[cp.Constraint]:
-    """What arrives at a bus, is injected there or imported leaves through its branches and shunt [A, eqs. 6-9]."""
+    """Balance the power of every bus: inflow, injection and import against outflow and shunt [A, eqs. 6-9]."""
     leaving, entering = _at(feeder.parent, feeder), _at(feeder.child, feeder)
     at_slack = sp.csr_array(([1.0], ([0], [feeder.slack])), shape=(1, feeder.n_bus))
     column = (flow.v_sq.shape[0], 1)
@@ -152,7 +152,7 @@ def voltage_slack(
     low_sq: Float[np.ndarray, "horizon bus"],
     high_sq: Float[np.ndarray, "horizon bus"],
 ) -> tuple[cp.Expression, cp.Expression]:
-    """What is left of the lower and of the upper limit of every bus away from the slack [pu²] [A, eq. 16].
+    """Slack of the lower and the upper voltage limit of every bus but the slack bus [pu²] [A, eq. 16].
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def voltage_slack(
 
 @dataclass(frozen=True, eq=False)
 class CurrentSlack:
-    """What is left of the ratings of some branches, at one end of their π sections.
+    """Slack of the ratings of some branches, at one end of their π sections.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class CurrentSlack:
 
 
 def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "horizon branch"]) -> list[CurrentSlack]:
-    """What is left of the rating of every rated branch, at both ends of its π section.
+    """Slack of the rating of every rated branch, at both ends of its π section.
 
     Parameters
     ----------

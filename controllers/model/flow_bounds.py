@@ -1,4 +1,4 @@
-"""How large flows and losses of a feeder can be at most, whatever the devices do."""
+"""Upper bounds of flows and losses of a feeder, for any operation of the devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridferry.networks.feeder import Feeder
 
 @dataclass(frozen=True, eq=False)
 class LargestFlow:
-    """Limits that every power flow within the voltage limits keeps, in per unit.
+    """Upper bounds of all power flows within the voltage limits, in per unit.
 
     Attributes
     ----------
@@ -28,23 +28,23 @@ class LargestFlow:
 
 def largest_flow(
     feeder: Feeder,
-    p_reach: Float[np.ndarray, "horizon bus"],
-    q_reach: Float[np.ndarray, "horizon bus"],
+    p_largest: Float[np.ndarray, "horizon bus"],
+    q_largest: Float[np.ndarray, "horizon bus"],
     v_low_pu: float,
     *,
     rated: bool = True,
 ) -> LargestFlow:
-    """Add up what lies below every branch, leaves first, with the losses that it causes at the lowest voltage.
+    """Sum the largest power below every branch, leaves first, with the losses at the lowest voltage.
 
     Parameters
     ----------
-    p_reach, q_reach : largest magnitude of the net injection at every bus [pu]
+    p_largest, q_largest : largest magnitude of the net injection at every bus [pu]
     v_low_pu : no voltage is lower [pu]
     rated : currents keep their ratings
     """
     v_high_sq = max(float(feeder.v_max_pu.max()), feeder.slack_v_pu, 1.0) ** 2
-    p = p_reach + np.abs(feeder.g_shunt_pu) * v_high_sq
-    q = q_reach + np.abs(feeder.b_shunt_pu) * v_high_sq
+    p = p_largest + np.abs(feeder.g_shunt_pu) * v_high_sq
+    q = q_largest + np.abs(feeder.b_shunt_pu) * v_high_sq
     losses = np.full(len(p), np.abs(feeder.g_shunt_pu).sum() * v_high_sq)
     for branch in outward_order(feeder)[::-1]:
         parent, child = feeder.parent[branch], feeder.child[branch]
@@ -62,27 +62,27 @@ def largest_flow(
 
 
 def lowered_per_mw(feeders: Sequence[Feeder]) -> float:
-    """Most that a MW of losses that do not exist can lower a squared voltage [pu²/MW].
+    """Largest drop of a squared voltage per MW of fictitious losses [pu²/MW].
 
     ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
     """
     most = 0.0
     for feeder in feeders:
-        r_way, x_way = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
+        r_path, x_path = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
         for branch in outward_order(feeder):
             parent, child = feeder.parent[branch], feeder.child[branch]
             r, x = feeder.r_pu[branch], feeder.x_pu[branch]
             tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
             if r > 0:
                 most = max(
-                    most, tap_sq * (r**2 + x**2 + 2 * (r_way[parent] * r + x_way[parent] * x)) / r / feeder.base_mva
+                    most, tap_sq * (r**2 + x**2 + 2 * (r_path[parent] * r + x_path[parent] * x)) / r / feeder.base_mva
                 )
-            r_way[child], x_way[child] = r_way[parent] + tap_sq * r, x_way[parent] + tap_sq * max(x, 0.0)
+            r_path[child], x_path[child] = r_path[parent] + tap_sq * r, x_path[parent] + tap_sq * max(x, 0.0)
     return most
 
 
 def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:
-    """Branches in an order in which every branch comes before those below it."""
+    """Order of branches in which every branch comes before those below it."""
     below: list[list[int]] = [[] for _ in range(feeder.n_bus)]
     for branch, parent in enumerate(feeder.parent):
         below[parent].append(branch)

@@ -1,4 +1,4 @@
-"""A network in the dispatch model: its flow, the limits that a plan has to keep, and what its energy costs."""
+"""Network block of the dispatch model: flow, limits and energy cost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Injections:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NetworkBlock:
-    """A network over the horizon.
+    """Block of a network over the horizon.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class NetworkBlock:
     soft : its limits, by name
     currents : those that are of ratings
     binaries, likely : where import and export exclude each other
-    recourse : variables that follow from the injections
+    recourse : recourse variables: the flow, given the injections
     """
 
     flow: distflow.BranchFlow
@@ -170,7 +170,7 @@ class EnergyCost:
     Attributes
     ----------
     per_step : (horizon,) [currency]
-    constraints : how import and export are told apart
+    constraints : import and export as parts of the net import
     binaries : where that needs a choice
     likely : likely values of those, from a solved relaxation
     """

@@ -1,4 +1,4 @@
-"""What the dispatch model minimises: cost, or violations of limits; with a price on losses where wasting would pay.
+"""Objective of the dispatch model: cost, or violations of limits; losses have a price where waste pays.
 
 Violations are weighed in pu² of a squared voltage: first the largest of each unit, then the sum, then losses and cost.
 """
@@ -32,28 +32,28 @@ _LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 def plans_all(device: Device[Any]) -> bool:
-    """Plan every device."""
+    """Choose every device to be planned."""
     return True
 
 
 def plans_stores(device: Device[Any]) -> bool:
-    """Plan what stores energy."""
+    """Choose stores to be planned."""
     return device.stores
 
 
 def stands_still(device: Device[Any]) -> bool:
-    """Plan what does not travel."""
+    """Choose devices that do not travel to be planned."""
     return not any(position.with_routes for position in device.positions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelOptions:
-    """How a dispatch model is set up.
+    """Options of a dispatch model.
 
     Attributes
     ----------
     plans : whether a device is to be planned; others rest
-    exclude_early : let binaries choose between powers that exclude each other wherever waste pays
+    complementarity_from_start : let binaries choose between powers that exclude each other wherever waste pays
     exclusive : by name of the powers that exclude each other, further steps in which a binary sees to it
     loss_price : added to the price of losses [currency/MWh]
     soft : minimise violations of soft limits
@@ -61,7 +61,7 @@ class ModelOptions:
     """
 
     plans: Callable[[Device[Any]], bool] = plans_all
-    exclude_early: bool = True
+    complementarity_from_start: bool = True
     exclusive: Mapping[str, Bool[np.ndarray, " horizon"]] = field(default_factory=dict)
     loss_price: float = 0.0
     soft: bool = False
@@ -72,15 +72,15 @@ class ModelOptions:
         """Whether every limit is kept."""
         return not self.soft and self.allowed is None
 
-    def excluded(self, name: str, slope: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
-        """Steps in which a binary chooses between two powers; where the marginal price is negative, waste pays."""
-        early = slope < 0 if self.exclude_early else np.zeros(len(slope), dtype=bool)
+    def excluded(self, name: str, marginal_price: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
+        """Steps with complementarity binaries: those with a negative marginal price, where waste pays."""
+        early = marginal_price < 0 if self.complementarity_from_start else np.zeros(len(marginal_price), dtype=bool)
         return early | self.exclusive[name] if name in self.exclusive else early
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What is minimised, with the constraints of soft limits, and what the price of losses can add to any cost."""
+    """Objective, constraints of soft limits, and the largest effect of the price of losses on the cost."""
 
     total: cp.Expression
     constraints: dict[str, list[cp.Constraint]]
@@ -93,7 +93,7 @@ def highest_price(buy_price: Float[np.ndarray, " horizon"]) -> float:
 
 
 def tightening_prices(outlook: Outlook, options: ModelOptions) -> list[float]:
-    """Prices of losses to be tried in turn where the relaxation is not tight [currency/MWh].
+    """Prices of losses to try in turn if the relaxation is not tight [currency/MWh].
 
     Where violations are minimised, with the last one no fictitious loss pays: it costs more than any violation that it
     could lower.
@@ -115,7 +115,7 @@ def objective(
     losses: Sequence[Losses],
     soft: Mapping[str, SoftLimit],
 ) -> Objective:
-    """Return the objective of a model to which all blocks were added.
+    """Return the objective of a model with all its blocks.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def objective(
 
 
 def _violation(soft: Mapping[str, SoftLimit]) -> tuple[cp.Expression, dict[str, list[cp.Constraint]]]:
-    """Weigh violations of all soft limits: the largest of each unit before the others."""
+    """Weighted violation of all soft limits: the largest of each unit outweighs the others."""
     largest = {unit: cp.Variable() for unit in dict.fromkeys(one.unit for one in soft.values())}
     total: cp.Expression = _LARGEST * sum(largest.values(), start=cp.Constant(0.0))
     constraints: dict[str, list[cp.Constraint]] = {

@@ -1,4 +1,4 @@
-"""Read a solved dispatch model: what is requested of devices, what it costs, and whether it is a power flow."""
+"""Readers of a solved dispatch model: setpoints, positions, cost, relaxation gap."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def positions(model: DispatchModel) -> Int[np.ndarray, "horizon position"]:
 
 
 def cost_of_plan(model: DispatchModel) -> Float[np.ndarray, " horizon"]:
-    """What the model says that its setpoints cost, income from customers left aside [currency]."""
+    """Cost of the setpoints by the model, without income from customers [currency]."""
     terms = [network.cost.value for network in model.networks.values()]
     terms += [cost for one in _planned(model) for cost in one.costs.values()]
     couplings = [block for block in model.blocks.values() if block.plan is None]
@@ -45,12 +45,12 @@ def cost_of_plan(model: DispatchModel) -> Float[np.ndarray, " horizon"]:
 
 
 def resting_notes(model: DispatchModel) -> tuple[Note, ...]:
-    """Say which devices are not planned."""
+    """Notes on devices that are not planned."""
     return tuple(Note(NoteKind.RESTS, place=device.name) for device in model.resting)
 
 
 def simultaneous(model: DispatchModel) -> dict[str, Bool[np.ndarray, " horizon"]]:
-    """Steps in which powers that exclude each other are both there, and one could not do without; none is left out."""
+    """Steps with both powers of a complementarity that cannot be netted; kinds without any are left out."""
     found = {name: one.simultaneous() for name, one in model.exclusive.items()}
     return {name: steps for name, steps in found.items() if steps.any()}
 
@@ -67,12 +67,12 @@ def fictitious_branch_mw(model: DispatchModel) -> float:
 
 
 def fictitious_converter_mw(model: DispatchModel) -> float:
-    """Largest converter loss that the plan counts on and that would not occur [MW]."""
+    """Largest fictitious loss of a converter [MW]."""
     return max((one.fictitious_mw() for one in model.losses), default=0.0)
 
 
 def relaxation_gap(model: DispatchModel) -> float:
-    """How far the relaxation is from tight, in what is tolerated; above 1 a solution is no power flow."""
+    """Relaxation gap relative to its tolerance; above 1 the solution is no power flow."""
     branches = fictitious_branch_mw(model) / tolerances.BRANCH_LOSS_MW
     return max(branches, fictitious_converter_mw(model) / tolerances.CONVERTER_LOSS_MW)
 

@@ -1,4 +1,4 @@
-"""Solve the dispatch model so that its plan is a power flow."""
+"""Solution of the dispatch model with a tight relaxation, so that its plan is a power flow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIGHT = 0.01
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dispatch:
-    """What is to be planned.
+    """Planning task: inputs, limits, options and deadline of a dispatch model.
 
     Attributes
     ----------
@@ -50,26 +50,26 @@ class Dispatch:
 
     @property
     def late(self) -> bool:
-        """Whether the time is used up."""
+        """Whether the deadline has passed."""
         return time.perf_counter() > self.deadline
 
     def in_time(self) -> SolveOptions:
-        """Return the settings of a solve in the time that is left."""
+        """Return the solver settings for the remaining time."""
         left = max(self.deadline - time.perf_counter(), LEAST_SECONDS)
         return replace(self.solver, time_limit_s=min(self.solver.time_limit_s, left))
 
     def on_positions(self, fixed: Int[np.ndarray, "horizon position"]) -> Dispatch:
-        """Return the same with positions decided before."""
+        """Return the same task with fixed positions."""
         return replace(self, outlook=replace(self.outlook, fixed=fixed), search=None)
 
     def build(self) -> DispatchModel:
-        """Put the model together."""
+        """Build the dispatch model."""
         return build_dispatch_model(self.outlook, self.limits, self.options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solved:
-    """A solved model, and what was proved about it.
+    """A solved model, its outcome and its bound.
 
     Attributes
     ----------
@@ -90,12 +90,12 @@ class Solved:
 
     @property
     def tight(self) -> bool:
-        """Whether it is a power flow, and what its devices do."""
+        """Whether the relaxation is tight, so that the solution is a power flow that its devices can do."""
         return relaxation_gap(self.model) <= 1.0
 
     @property
     def routes_given(self) -> bool:
-        """Whether routes were decided before, so that the bound is for them."""
+        """Whether routes were fixed, so that the bound is for them."""
         return self.dispatch.outlook.fixed is not None and bool(self.model.routes)
 
 
@@ -105,12 +105,12 @@ def solve_model(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
 
 
 def solve_power(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
-    """Solve a model in which no route is left to decide."""
+    """Solve a model with fixed routes."""
     return solve_fixed(Problem(model.model), model, {}, dispatch)
 
 
 def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch: Dispatch) -> SolverOutcome:
-    """Minimise for fixed routes, and set the values of the model's variables; the bound is for these routes.
+    """Solve a model for given routes, and set the values of its variables; the bound is for these routes.
 
     Without other binaries that is one cone program. Others, as negative prices need them, are read out of the
     relaxation first; outer approximation decides about them only where that leaves too large a gap.
@@ -138,14 +138,14 @@ def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch:
         return found
     point = problem.point
     try:
-        return problem.solve(dispatch.in_time(), starts=[likely], fixed=fixed)
+        return problem.solve(dispatch.in_time(), warm_starts=[likely], fixed=fixed)
     except (InfeasibleError, SolverTroubleError):
         problem.show(point)
         return found
 
 
 def plan_dispatch(dispatch: Dispatch) -> Solved:
-    """Plan at least cost; what is found is a power flow wherever pricing losses makes it one.
+    """Minimise the cost; losses are priced until the relaxation is tight, if that is possible.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def plan_dispatch(dispatch: Dispatch) -> Solved:
 
 
 def solve_dispatch(dispatch: Dispatch) -> Solved:
-    """Build and solve; forbid charging while discharging where it turns out to pay.
+    """Build and solve a model; forbid simultaneous charging and discharging where the solution has it.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def solve_dispatch(dispatch: Dispatch) -> Solved:
 
 
 def tightened(first: Solved) -> Solved:
-    """Price losses until cones of flows and converters are tight; the bound stays that of the unpriced problem.
+    """Tighten the relaxation by prices of losses; the bound stays that of the problem without them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which limits a solution violates, by how much and where, in notes and words; which constraints exclude each other."""
+"""Violations of limits by a solution, as notes and as text; constraints that exclude each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gridferry.controllers.solve import conflicts
 
 @dataclass(frozen=True)
 class Violation:
-    """A limit that a solution violates.
+    """Violation of a limit.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:
 
 
 def allowed_beside(model: DispatchModel, room: float) -> dict[str, np.ndarray]:
-    """Return the violations of a solution, and some room in the unit of each, as what may be allowed of soft limits."""
+    """Return bounds of the violation of soft limits: the violations of a solution plus a tolerance."""
     return {name: soft.violation() + room for name, soft in model.soft.items()}
 
 

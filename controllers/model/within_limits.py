@@ -1,8 +1,8 @@
-"""Plan within all limits; where no plan keeps them, violate them as little as possible, or say what binds.
+"""Planning within all limits, or with the minimum violation; messages about binding limits.
 
-All optimisers go this way. Three things are told apart: no plan keeps every limit (`refuse_violations` names the
+All optimisers use it. Three cases are distinguished: no plan keeps every limit (`refuse_violations` names the
 tightest), there is no plan even where limits may be violated (the error names the constraints that exclude each other),
-and the solver gave up.
+and the solver stopped without a plan.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GAP = 1e-4
 
 
 def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, relax: bool) -> Solved:
-    """Return the first plan that keeps all limits; where none does, one that violates them as little as possible.
+    """Return the first plan that keeps all limits; if none does, one with the minimum violation.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
 
 
 def refuse_violations(solved: Solved) -> None:
-    """Raise where a plan violates limits, and name the tightest.
+    """Raise if a plan violates limits, with the tightest one.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def refuse_violations(solved: Solved) -> None:
 
 
 def minimise_violation(dispatch: Dispatch) -> Solved:
-    """Violate limits as little as possible: the largest violation first, then their sum; and say which.
+    """Minimise violations of limits, the largest first, then their sum; return which limits are violated.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
 
 
 def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
-    """Plan at least cost where limits may be violated as far as in a solution; ``None`` where no such plan is found.
+    """Minimise the cost within the violations of a solution; ``None`` if no such plan is found.
 
     Parameters
     ----------
-    least : violates limits as little as possible
+    least : solution with the minimum violation
     """
-    for room in tolerances.ROOMS:
+    for room in tolerances.FEASIBILITY_TOLERANCES:
         if dispatch.late:
             return None
         options = replace(dispatch.options, allowed=allowed_beside(least.model, room))

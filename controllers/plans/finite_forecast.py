@@ -1,4 +1,4 @@
-"""Refuse forecasts with values that are no numbers, before they become limits or travel times."""
+"""Check that a forecast is finite, before its values become limits or travel times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PARTS = ("load_p_mw", "load_q_mvar", "buy_price", "sell_price", "congestion")
 
 
 def parts_not_finite(forecast: Forecast) -> list[str]:
-    """Name what of a forecast is not finite: a field, or the series of a device."""
+    """List the fields and series of a forecast that are not finite."""
     wrong = [name for name in _PARTS if not np.isfinite(getattr(forecast, name)).all()]
     wrong += [
         f"{key} of {device}"
@@ -22,7 +22,7 @@ def parts_not_finite(forecast: Forecast) -> list[str]:
 
 
 def refuse_nonfinite(forecast: Forecast) -> None:
-    """Raise `ControllerError` naming what of a forecast is not finite."""
+    """Raise `ControllerError` if a forecast is not finite."""
     wrong = parts_not_finite(forecast)
     if wrong:
         raise ControllerError(f"the forecast's {', '.join(wrong)} is not finite; correct the profiles")

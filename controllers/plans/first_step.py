@@ -1,4 +1,4 @@
-"""What the devices make of the first row of a plan: each one's share of it, and of what is observed and forecast."""
+"""First step of a plan: each device's share of the plan, the observation and the forecast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Around = Mapping[str, Sequence[float]]
 
 
 def step_first_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> list[tuple[Any, Outcome]]:
-    """Have all devices do row 0 of a plan from what is observed, under what is forecast.
+    """Simulate row 0 of a plan with all devices, from the observation and under the forecast.
 
     Where a series of a device is not known, its default holds; where the congestion is not, roads count as free.
 
@@ -34,7 +34,7 @@ def step_first_row(plant: Plant, plan: Plan, observation: Observation, forecast:
 
 
 def surroundings(plant: Plant, step: int, forecast: Forecast, rows: int) -> list[tuple[list[Now], Around]]:
-    """Return what is forecast to surround each device, and all of them, in the first rows of a forecast made at a step.
+    """Return the forecast surroundings of each device, and the common ones, in the first rows of a forecast.
 
     What is not known counts as in `step_first_row`.
     """
@@ -58,7 +58,7 @@ def _known(values: Float[np.ndarray, " row"], device: Device[Any], key: str) -> 
 
 
 def nows_of_step(plant: Plant, step: int, series: Sequence[Mapping[str, float]]) -> list[Now]:
-    """Return what surrounds each device in a step of the run, under the series of each."""
+    """Return the surroundings of each device in a step of the run."""
     step_h, ends_day = plant.step_h, plant.steps_left_of_day(step) == 1
     return [Now(step_h, ends_day, values) for values in series]
 
@@ -84,7 +84,7 @@ def requests_of_row(
     q_mvar: Sequence[float],
     position: Sequence[int | None],
 ) -> list[Request]:
-    """Return what is requested of each device.
+    """Return the request to each device.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def requests_of_row(
 
 
 class ObservedStates(TypedDict):
-    """The fields of an `Observation` that tell of the states of devices."""
+    """Fields of an `Observation` about the states of devices."""
 
     states: tuple[Any, ...]
     energy_mwh: Float[np.ndarray, " store"]
@@ -115,7 +115,7 @@ class ObservedStates(TypedDict):
 
 
 def observed(plant: Plant, states: Iterable[Any]) -> ObservedStates:
-    """Return what is observed of the states of all devices; read-only."""
+    """Return the fields of an observation for the states of all devices; read-only."""
     given = tuple(states)
     pairs = list(zip(plant.devices, given, strict=True))
     energy = [device.stored_mwh(state) for device, state in pairs if device.stores]

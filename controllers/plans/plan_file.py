@@ -1,4 +1,4 @@
-"""``plan.csv``: a schedule of all devices in long format, written by a run and read from anywhere.
+"""``plan.csv``: schedules of all devices in long format.
 
 One row per step and port or position, columns ``step,device,p_mw,q_mvar,position``; other columns are ignored. A port
 and a position of one name share a row. ``position`` is a label: of a truck, the station it is to be parked at or
@@ -34,7 +34,7 @@ _FAULTS_SHOWN = 50
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """What a row of a step is about.
+    """Subject of a row: device, and port or position.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class PlanRow:
 
 
 def rows_of_step(plant: Plant) -> tuple[PlanRow, ...]:
-    """Return the rows that a step has: the ports that a plan sets, then the positions that have no such port."""
+    """Return the rows of a step: the ports that a plan sets, then the positions without such a port."""
     ports = {plant.ports[index].name: index for index in plant.planned}
     positions = {one.name: index for index, one in enumerate(plant.positions)}
     names = dict.fromkeys([*ports, *positions])
@@ -100,7 +100,7 @@ def plan_rows(
 def values_of_step(
     plant: Plant, rows: Sequence[PlanRow], p_mw: Sequence[float], q_mvar: Sequence[float], position: Sequence[int]
 ) -> Iterator[tuple[str, float, float, str | None]]:
-    """Give name, P and Q [MW, Mvar] and label of each row of a step; power is 0 and the label ``None`` without one."""
+    """Return name, P, Q [MW, Mvar] and label of each row of a step; 0 and ``None`` where it has none."""
     for row in rows:
         p, q = (0.0, 0.0) if row.port is None else (p_mw[row.port], q_mvar[row.port])
         label = None if row.position is None else plant.positions[row.position].labels[position[row.position]]
@@ -108,7 +108,7 @@ def values_of_step(
 
 
 def write_plan(path: Path, plant: Plant, schedule: PlannedSchedule) -> None:
-    """Write a schedule of a whole run."""
+    """Write the schedule of a run."""
     rows = plan_rows(plant, 0, schedule.p_mw, schedule.q_mvar, schedule.position)
     path.write_text(PLAN_HEADER + rows, encoding="utf-8", newline="\n")
 
@@ -134,7 +134,7 @@ def read_plan(path: Path, plant: Plant) -> PlannedSchedule:
 
 
 class _Reader:
-    """Fills the arrays line by line and collects the faults."""
+    """Reader of a plan file, which collects its faults."""
 
     def __init__(self, source: str, plant: Plant):
         self.source = source
@@ -168,8 +168,8 @@ class _Reader:
         missing = [name for name in COLUMNS if called[name] not in header]
         others = [name for name in header if name not in COLUMNS]
         for name in missing:
-            says = no_such("column", name, [one for one in others if one] or header)
-            self._fault(1, name, f"{says}; the header must name {PLAN_HEADER.strip()}, separated by commas")
+            message = no_such("column", name, [one for one in others if one] or header)
+            self._fault(1, name, f"{message}; the header must name {PLAN_HEADER.strip()}, separated by commas")
         for name in COLUMNS:
             if header.count(called[name]) > 1:
                 self._fault(1, called[name], "named twice in the header; keep one")
@@ -232,12 +232,12 @@ class _Reader:
         position = self.plant.positions[row.position]
         labels = {position.labels[one]: one for one in position.choices}
         if text not in labels:
-            says = no_such(f'position of "{row.name}"', text, list(labels))
-            self._fault(line, self.position_column, f'"{text}": {says}')
+            message = no_such(f'position of "{row.name}"', text, list(labels))
+            self._fault(line, self.position_column, f'"{text}": {message}')
         return labels.get(text)
 
     def _set_to(self) -> Int[np.ndarray, "step position"]:
-        """Fill the steps at which a position is not set with what it was last set to."""
+        """Fill steps without a position with the last one."""
         steps = np.arange(self.plant.steps)[:, None]
         last = np.maximum.accumulate(np.where(self.set_to >= 0, steps, -1), axis=0)
         first = Now(self.plant.step_h)
@@ -250,7 +250,7 @@ class _Reader:
 
 
 def _number(text: str) -> float | None:
-    """Read a number as files write it; Python's own ``1_000`` is none."""
+    """Read a number; Python's digit groups ``1_000`` are refused."""
     try:
         return None if "_" in text else float(text)
     except ValueError:

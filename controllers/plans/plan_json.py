@@ -1,4 +1,4 @@
-"""A plan as strict JSON and back, exactly: what travels between mosaik's simulators and is kept to resume a run.
+"""Plans as strict JSON and back, exactly; for mosaik and for checkpoints.
 
 Numbers are JSON numbers; the ones JSON has no word for are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``,
 so that every JSON reader takes the text, and ``float`` (hence numpy) reads them back. `Plan.memory` passes unchanged.

@@ -1,4 +1,4 @@
-"""What a controller returned, checked against the contract: every array, the solver's outcome, what is remembered.
+"""Check of a returned plan against the contract: arrays, solver outcome, memory.
 
 What passes is a plan of its own: it shares nothing with the controller, and nobody can write to it.
 """
@@ -28,7 +28,7 @@ _FAULTS_SHOWN = 5
 
 
 class ReturnedPlanError(Exception):
-    """What a controller returned is not what the contract says; the message says all that is wrong, and the way out."""
+    """A returned plan breaks the contract; the message lists all faults, and the way out."""
 
 
 def checked_plan(plant: Plant, steps: int, returned: object) -> Plan:
@@ -80,7 +80,7 @@ def _rows(p_mw: object, steps: int) -> int | str:
 
 
 class _Check:
-    """Takes a plan's parts over and collects what is wrong with them; what it returns is of use only without faults."""
+    """Checker that copies a plan's parts and collects faults; its results are valid only without faults."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -106,7 +106,7 @@ class _Check:
         return array
 
     def _array(self, name: str, given: object, shape: tuple[int, ...], kind: str) -> np.ndarray:
-        """Copy an array, so that what its maker does with it later is of no importance."""
+        """Copy an array, so that later changes by its owner have no effect."""
         fault = ""
         if type(given) is not np.ndarray:
             fault = f"{name} is of type {type(given).__name__}; make it a numpy array"
@@ -141,7 +141,7 @@ class _Check:
         return Prediction(**taken, costs=self._costs(given.costs, taken["cost"]))
 
     def _costs(self, given: object, cost: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Take cost terms over, whose sum the cost is."""
+        """Copy the cost terms, whose sum is the cost."""
         if not isinstance(given, Mapping):
             self.faults.append(f"prediction.costs is of type {type(given).__name__}; make it a dict")
             return {}
@@ -226,7 +226,7 @@ class _Check:
 
 
 class _Plain:
-    """Copies JSON values; raises `ReturnedPlanError` naming the first that is none."""
+    """Copier of JSON values; raises `ReturnedPlanError` for the first value that is none."""
 
     def __init__(self) -> None:
         self._size = 0

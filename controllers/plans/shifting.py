@@ -1,4 +1,4 @@
-"""Move plans and forecasts in time: what a plan made some steps ago says about the steps to come."""
+"""Shift plans and forecasts in time."""
 
 from __future__ import annotations
 

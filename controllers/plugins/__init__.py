@@ -1,1 +1,1 @@
-"""Classes of a user's own: how they are found, and what is made of what they print and raise."""
+"""Plug-ins: how classes of users are found, and how their output and exceptions are handled."""

@@ -1,4 +1,4 @@
-"""Find a class by ``package.module:Class`` or ``path/file.py:Class``: controllers and devices of a user's own."""
+"""Loader of users' classes by ``package.module:Class`` or ``path/file.py:Class``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class ClassLoader(Generic[C]):
-    """Loads classes of one sort.
+    """Loader of classes with a common base.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class ClassLoader(Generic[C]):
         return found
 
     def _classes_of_file(self, place: str, base_dir: Path | None) -> str:
-        """Say which classes a file has, as the end of a sentence; nothing where there is no such file."""
+        """List the classes of a file, as the end of a message; empty if there is no such file."""
         if _existing(place, base_dir) is None:
             return ""
         names = self._classes_in(self._module(place, place, base_dir))
@@ -93,7 +93,7 @@ class ClassLoader(Generic[C]):
 
 
 class _ModuleError(Exception):
-    """A module is not there, or fails when it is imported; the message says how."""
+    """A module is missing or fails when it is imported."""
 
 
 def _module(place: str, base_dir: Path | None) -> ModuleType:
@@ -144,7 +144,7 @@ def _existing(place: str, base_dir: Path | None) -> Path | None:
 
 @contextmanager
 def _also_importable(folders: list[Path | None]) -> Iterator[None]:
-    """Let a user's module import what lies beside it, after everything that is installed."""
+    """Let a user's module import from its own folder, after all installed packages."""
     before = list(sys.path)
     sys.path += [str(folder) for folder in folders if folder is not None and str(folder) not in before]
     importlib.invalidate_caches()

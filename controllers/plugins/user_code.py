@@ -1,4 +1,4 @@
-"""Code that is not ours: what it prints goes to stderr, and what it raises is said in one line with file and line.
+"""Running users' code: output goes to stderr, exceptions become one line with file and line.
 
 Plug-ins had to import our packages by their bare names once; they are given the lines to write instead.
 """
@@ -33,13 +33,13 @@ _LONGEST = 2000
 
 @contextmanager
 def running_user_code() -> Iterator[None]:
-    """Send what is printed to stderr, since stdout may carry JSON, and undo changes of numpy's error handling."""
+    """Redirect output to stderr, since stdout may carry JSON, and undo changes of numpy's error handling."""
     with redirect_stdout(sys.stderr), np.errstate():
         yield
 
 
 def described(error: BaseException, of: type | None = None) -> str:
-    """Say in one line what was raised and where.
+    """Describe an exception in one line, with file and line.
 
     Parameters
     ----------
@@ -54,14 +54,16 @@ def described(error: BaseException, of: type | None = None) -> str:
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     advice = advice_on_bare_imports(Path(frames[-1].filename)) if frames and isinstance(error, ImportError) else ""
     try:
-        said = str(error)
-    except Exception as worse:  # an exception of the user's may fail at saying what it is
-        said = f"(saying what it is raised {type(worse).__name__})"
-    return one_line(f"{type(error).__name__}{': ' if said else ''}{said}{where}" + (f"; {advice}" if advice else ""))
+        message = str(error)
+    except Exception as worse:  # the str() of a user's exception may fail
+        message = f"(its text raised {type(worse).__name__})"
+    return one_line(
+        f"{type(error).__name__}{': ' if message else ''}{message}{where}" + (f"; {advice}" if advice else "")
+    )
 
 
 def source_file(cls: type) -> str | None:
-    """File of a class that is not ours; ``None`` where it is ours or not known."""
+    """File of a user's class; ``None`` if it is built in or the file is unknown."""
     if cls.__module__.partition(".")[0] == "gridferry":
         return None
     try:
@@ -71,7 +73,7 @@ def source_file(cls: type) -> str | None:
 
 
 def place_of(cls: type, method: str) -> str:
-    """Return `` (file, line n)`` of a method of a class that is not ours, or nothing."""
+    """Return `` (file, line n)`` of a method of a user's class, or an empty text."""
     code = getattr(getattr(cls, method, None), "__code__", None)
     if code is None or source_file(cls) != code.co_filename:
         return ""
@@ -79,14 +81,14 @@ def place_of(cls: type, method: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text that any file and terminal takes: one line, no control characters, not too long."""
+    """Return a text as one line, without control characters, and not too long."""
     plain = " ".join(text[: 4 * _LONGEST].split()).encode("utf-8", "backslashreplace").decode("utf-8")
     plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in plain)
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]} ..."
 
 
 def advice_on_bare_imports(file: Path) -> str:
-    """Name the bare imports of our modules in a Python file and the line to write for each; empty where there are none.
+    """List the bare imports of our modules in a Python file, each with the line to write instead.
 
     A file that cannot be read or parsed has none: what is wrong with it is said elsewhere.
     """
@@ -99,7 +101,7 @@ def advice_on_bare_imports(file: Path) -> str:
 
 
 def _bare(node: ast.AST) -> list[tuple[int, str, str]]:
-    """Line, text and replacement of an import statement, where it imports one of our modules by its bare name."""
+    """Line, text and replacement of a bare import of one of our modules."""
     if isinstance(node, ast.ImportFrom) and node.module and not node.level and node.module.partition(".")[0] in _BARE:
         names = ", ".join(f"{one.name} as {one.asname}" if one.asname else one.name for one in node.names)
         now = _home(node.module) if all(_ours(node.module, one.name) for one in node.names) else ""
@@ -111,12 +113,12 @@ def _bare(node: ast.AST) -> list[tuple[int, str, str]]:
 
 
 def _ours(module: str, name: str) -> bool:
-    """Whether a name may come from a module of ours; a user's own module of such a name has names of its own."""
+    """Whether a name exists in our module; a user's module of the same name has other names."""
     return "." in module or hasattr(import_module(f"gridferry.{module}"), name) or bool(_home(f"{module}.{name}"))
 
 
 def _home(module: str) -> str:
-    """Return where a module of ours is today; empty for a module that is not ours."""
+    """Return the present name of one of our modules; empty for others."""
     if module.partition(".")[0] not in _BARE:
         return ""
     home = _MOVED.get(module, f"gridferry.{module}")

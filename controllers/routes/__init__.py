@@ -1,1 +1,1 @@
-"""Routes of trucks: fixed ones, and the search for good ones with a bound."""
+"""Routes of trucks: fixed routes, and the search for routes with a bound."""

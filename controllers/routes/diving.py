@@ -1,9 +1,8 @@
-"""Good routes quickly, with a bound: diving, which reads whole routes out of relaxations, vehicle after vehicle.
+"""Diving: a primal heuristic that takes routes from relaxations, vehicle after vehicle, with a bound.
 
-The relaxation of the whole problem bounds every plan. Its fractions of vehicles say which routes are worth their cost:
-the first vehicle takes the whole route that agrees with them most, the relaxation is solved again around it, the next
-one takes its route, and so on; in improvement passes each chooses anew. What is found is a plan; nothing of the proof
-rests on it.
+The relaxation of the full problem bounds every plan. Its fractions suggest routes: the first vehicle takes the route
+that agrees with them most, the relaxation is solved again with this route fixed, the next vehicle takes its route, and
+so on. In improvement passes each vehicle chooses anew. The result is a feasible plan; the bound does not depend on it.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _MOST_TRIPS = 12
 
 
 @dataclass(frozen=True, eq=False)
-class _Best:
-    """The best plan so far: its routes, how it came about, and its point."""
+class _Incumbent:
+    """Incumbent: the best plan so far, with routes, outcome and point."""
 
     routes: Values
     outcome: SolverOutcome
@@ -38,7 +37,7 @@ class _Best:
 
 
 def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
-    """Minimise over routes and power to the gap of the settings, and set the values of the model's variables.
+    """Search routes to the gap of the settings, and set the values of the model's variables.
 
     Reads routes out of relaxations first (a primal heuristic). Where bound and plan are still further apart, outer
     approximation goes on from there in the time that is left.
@@ -52,7 +51,7 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     began = time.perf_counter()
     problem, starts = Problem(model.model), warm_starts(model, dispatch)
     if dispatch.solver.method is Method.SCIP:
-        return problem.solve(dispatch.in_time(), starts=starts)
+        return problem.solve(dispatch.in_time(), warm_starts=starts)
     search, bound = Search(problem, model, dispatch), -np.inf
     for one in starts:
         search.evaluate(one)
@@ -69,7 +68,7 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     if not search.within(bound) and not dispatch.late:
         known = [] if best is None else [best.routes]
         try:
-            exact = problem.solve(dispatch.in_time(), starts=known)
+            exact = problem.solve(dispatch.in_time(), warm_starts=known)
         except InfeasibleError:
             if best is None:
                 raise
@@ -82,7 +81,7 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
             ended = exact.termination
             bound = max(bound, exact.bound)
             if best is None or exact.objective <= best.outcome.objective:
-                best = _Best({}, exact, problem.point)
+                best = _Incumbent({}, exact, problem.point)
     if best is None:
         if dispatch.late:
             raise SolverTroubleError("no plan was found in time; allow more")
@@ -93,16 +92,16 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
-def route_values(model: DispatchModel, wanted: Int[np.ndarray, "horizon position"]) -> Values:
-    """Return the binaries of the routes that follow wanted positions as the roads allow."""
+def route_values(model: DispatchModel, targets: Int[np.ndarray, "horizon position"]) -> Values:
+    """Return the binaries of the routes to given positions at the travel times of the roads."""
     values: Values = {}
     for column, route in model.routes:
-        values |= route.values(wanted[:, column])
+        values |= route.values(targets[:, column])
     return values
 
 
 def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[Values]:
-    """Binaries of the routes to start from; where binaries permit something, with and, for staying, without it."""
+    """Binaries of warm starts."""
     starts = [route_values(model, one) for one in dispatch.warm_starts]
     if not model.permits:
         return starts
@@ -115,12 +114,12 @@ def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[Values]:
 
 
 class Search:
-    """Evaluates routes and keeps the best."""
+    """Search over routes: evaluates routes and keeps the incumbent."""
 
     def __init__(self, problem: Problem, model: DispatchModel, dispatch: Dispatch):
         self._problem, self._model, self._dispatch = problem, model, dispatch
         self._known: set[bytes] = set()
-        self.best: _Best | None = None
+        self.best: _Incumbent | None = None
         self.better = True
 
     @property
@@ -128,14 +127,14 @@ class Search:
         return self._dispatch.in_time().time_limit_s
 
     def within(self, bound: float) -> bool:
-        """Whether the best plan is as near to a bound as the settings want."""
+        """Whether the gap between incumbent and bound is within the settings."""
         if self.best is None:
             return False
         cost = self.best.outcome.objective
         return cost - bound <= self._dispatch.solver.tolerance(cost)
 
     def evaluate(self, routes: Values) -> None:
-        """Plan the power for whole routes."""
+        """Plan the power for given routes."""
         by_id = sorted(routes.items(), key=lambda item: item[0].id)
         key = b"".join(np.round(values).astype(np.int8).tobytes() for _, values in by_id)
         if key in self._known:
@@ -146,10 +145,10 @@ class Search:
         except (InfeasibleError, SolverTroubleError):
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:
-            self.best, self.better = _Best(routes, outcome, self._problem.point), True
+            self.best, self.better = _Incumbent(routes, outcome, self._problem.point), True
 
     def dive(self, fixed: Values) -> None:
-        """Give every vehicle that has none its route, from the relaxation that was solved last."""
+        """Dive: choose a route for every vehicle without one, from the last relaxation."""
         left = [route for _, route in self._model.routes if not set(route.binaries) & set(fixed)]
         for number, route in enumerate(left, start=1):
             fixed = fixed | dict(zip(route.binaries, likeliest_route(route), strict=True))
@@ -161,7 +160,7 @@ class Search:
         self.evaluate(fixed)
 
     def improve(self) -> None:
-        """Let every vehicle in turn choose its route anew while the others keep theirs: an improvement pass."""
+        """Improvement pass: every vehicle in turn chooses its route anew while the others are fixed."""
         self.better = False
         for _, route in self._model.routes:
             if self.best is None or len(self._model.routes) < 2:
@@ -177,7 +176,7 @@ class Search:
 
 
 def likeliest_route(route: Route) -> tuple[Float[np.ndarray, "horizon place"], Float[np.ndarray, " arc"]]:
-    """Return the whole route that agrees most with the fractions of a solved relaxation.
+    """Return the route that agrees most with the fractions of a solved relaxation.
 
     The agreement of a route is the sum of the fractions over the places and trips that it takes; the best is found by
     dynamic programming over step, place and trips made in the day.
@@ -197,7 +196,7 @@ def likeliest_route(route: Route) -> tuple[Float[np.ndarray, "horizon place"], F
     worth[arrives, start, 0] = 0.0
     before: dict[tuple[int, int, int], tuple[int, int, int, int]] = {}
 
-    def reach(t: int, s: int, n: int, value: float, source: tuple[int, int, int, int]) -> None:
+    def update_label(t: int, s: int, n: int, value: float, source: tuple[int, int, int, int]) -> None:
         if value > worth[t, s, n]:
             worth[t, s, n] = value
             before[t, s, n] = source
@@ -206,11 +205,11 @@ def likeliest_route(route: Route) -> tuple[Float[np.ndarray, "horizon place"], F
         for s, n in np.argwhere(np.isfinite(worth[t])).tolist():
             here = float(worth[t, s, n])
             next_day = t + 1 < horizon and day[t + 1] != day[t]
-            reach(t + 1, s, 0 if next_day else n, here + float(stay[t, s]), (t, s, n, -1))
+            update_label(t + 1, s, 0 if next_day else n, here + float(stay[t, s]), (t, s, n, -1))
             for arc in leaving.get((t, s), []) if n < most[day[t]] else []:
                 end = int(arcs.arrival[arc])
                 trips = n + 1 if day[end] == day[t] else 0
-                reach(end, int(arcs.target[arc]), trips, here + float(go[arc]), (t, s, n, arc))
+                update_label(end, int(arcs.target[arc]), trips, here + float(go[arc]), (t, s, n, arc))
     s, n = (int(i) for i in np.unravel_index(np.argmax(worth[horizon]), worth[horizon].shape))
     t = horizon
     while (t, s, n) in before:

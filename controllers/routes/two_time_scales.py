@@ -1,4 +1,4 @@
-"""Routes on two time scales: power for routes decided before, or routes and power together.
+"""Planning on two time scales: power for fixed routes, or routes and power.
 
 Each is proved against its own bound: of these routes, or of all routes.
 """
@@ -19,13 +19,13 @@ Positions = Int[np.ndarray, "_ position"]
 """of all positions, for the first steps of a horizon or more"""
 
 
-def on_routes(dispatch: Dispatch, wanted: Positions) -> Dispatch:
-    """Let vehicles follow the wanted positions as the roads allow, so that power is left to be decided."""
-    return dispatch.on_positions(padded(wanted, dispatch.outlook.horizon))
+def on_routes(dispatch: Dispatch, targets: Positions) -> Dispatch:
+    """Return the planning task with fixed routes to given positions, so that only power is decided."""
+    return dispatch.on_positions(padded(targets, dispatch.outlook.horizon))
 
 
 def deciding_routes(dispatch: Dispatch, likely: Sequence[Positions]) -> Dispatch:
-    """Have routes and power decided together.
+    """Return the planning task with routes and power to be decided.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def deciding_routes(dispatch: Dispatch, likely: Sequence[Positions]) -> Dispatch
     return replace(dispatch, search=search_routes, warm_starts=starts)
 
 
-def padded(wanted: Positions, horizon: int) -> Int[np.ndarray, "horizon position"]:
-    """Cut wanted positions to the horizon, or stay at the last ones."""
-    rows = np.minimum(np.arange(horizon), len(wanted) - 1)
-    return wanted[rows]
+def padded(targets: Positions, horizon: int) -> Int[np.ndarray, "horizon position"]:
+    """Cut positions to the horizon, or pad them with the last ones."""
+    rows = np.minimum(np.arange(horizon), len(targets) - 1)
+    return targets[rows]
 
 
 def transit_after(model: DispatchModel) -> Int[np.ndarray, " position"]:

@@ -1,1 +1,1 @@
-"""Schedules of stations and powers: what trucks and storages make of them, and what the AC grid makes of that."""
+"""Schedules of positions and powers: evaluation by devices and AC power flow, repair, particle swarm."""

@@ -1,4 +1,4 @@
-"""The evaluation of schedules: what the devices do of them, the AC power flow of that, and what it costs.
+"""Evaluation of schedules: simulation of devices, AC power flow, cost.
 
 All predictions are made here: of plans of optimisers, of the first step of rules, of doing nothing. Under forecasts
 that come true, what is predicted of the first step is what the record will say of it.
@@ -23,7 +23,7 @@ from gridferry.controllers.schedule.settlement import settle
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedules:
-    """Schedules, many at once; the horizon may be shorter than a forecast's.
+    """A batch of schedules; their horizon may be shorter than that of a forecast.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class Schedules:
 
     @classmethod
     def of_plan(cls, plan: Plan, steps: int) -> Schedules:
-        """Return the first steps of a plan as the only schedule."""
+        """Return the first steps of a plan as a batch of one schedule."""
         return cls(p_mw=plan.p_mw[None, :steps], q_mvar=plan.q_mvar[None, :steps], position=plan.position[None, :steps])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """What schedules come to; NaN where a network has no power flow, or what is forecast is not finite.
+    """Evaluation of schedules; NaN where a power flow has no solution or the forecast is not finite.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Evaluation:
         return np.sum(list(self.costs.values()), axis=0)
 
     def prediction(self, sample: int = 0) -> Prediction:
-        """Return what one of the schedules is predicted to do."""
+        """Return the prediction of one of the schedules."""
         flow = self.flow
         return Prediction(
             v_pu=flow.v_pu[sample],
@@ -76,7 +76,7 @@ class Evaluation:
         )
 
     def refuse_unsolved(self) -> None:
-        """Raise `ControllerError` where a network has no power flow, naming it and the steps."""
+        """Raise `ControllerError` if a power flow has no solution, with network and steps."""
         for number, feeder in enumerate(self.flow.plant.feeders):
             solved = self.flow.converged[..., number].all(axis=0)
             steps = ", ".join(map(str, np.flatnonzero(~solved)[:5]))
@@ -88,7 +88,7 @@ class Evaluation:
 
 
 class ScheduleEvaluator:
-    """Has the devices do schedules from what is observed under what is forecast, and solves AC for all steps.
+    """Evaluator of schedules from an observation under a forecast: simulates devices and solves AC for all steps.
 
     What is not known of what surrounds a device makes its power and its energy, and with them the flow, NaN.
 
@@ -100,17 +100,17 @@ class ScheduleEvaluator:
     def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, steps: int | None = None):
         self._plant, self._states, self._forecast = plant, observation.states, forecast
         self._around = surroundings(plant, observation.step, forecast, forecast.steps if steps is None else steps)
-        self._together = all(one.says_the_same for one in plant.couplings)
+        self._together = all(one.same_in_all_samples for one in plant.couplings)
 
     @cached_property
-    def _told(self) -> list[list[Now]]:
-        """What surrounds each device in every step, with what couplings say to any that changes a position."""
+    def _surroundings(self) -> list[list[Now]]:
+        """Surroundings of each device in every step, with those of couplings for devices that change a position."""
         rows = []
         for nows, values in self._around:
-            told: Sequence[Now] = nows
+            informed: Sequence[Now] = nows
             for coupling in self._plant.couplings:
-                told = coupling.inform_all(self._plant.devices, told, values)
-            rows.append(told)
+                informed = coupling.inform_all(self._plant.devices, informed, values)
+            rows.append(informed)
         return [list(one) for one in zip(*rows, strict=True)]
 
     @cached_property
@@ -121,8 +121,10 @@ class ScheduleEvaluator:
             follows = all(port.act is Act.FOLLOWS for port in device.ports)
             if device.State is Stateless and not device.stores and not device.positions and follows:
                 rest_mw = np.tile(np.array(device.rest_mw), (1, len(self._around), 1))
-                asked = Requests(rest_mw, np.zeros_like(rest_mw), np.zeros((1, len(self._around), 0), dtype=np.int64))
-                found[number] = device.simulate_many(state, asked, self._told[number])
+                requested = Requests(
+                    rest_mw, np.zeros_like(rest_mw), np.zeros((1, len(self._around), 0), dtype=np.int64)
+                )
+                found[number] = device.simulate_many(state, requested, self._surroundings[number])
         return found
 
     def evaluate(self, schedules: Schedules) -> Evaluation:
@@ -143,7 +145,7 @@ class ScheduleEvaluator:
         return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 
     def _simulate_together(self, schedules: Schedules, done: _Done) -> None:
-        """Have each device do all schedules at once, and note what it did."""
+        """Simulate all schedules of each device at once, and collect the outcomes."""
         plant, steps = self._plant, schedules.p_mw.shape[1]
         done.note_energy(plant, self._states, slice(None), 0)
         store = 0
@@ -152,7 +154,7 @@ class ScheduleEvaluator:
             outcomes = self._whatever_requested.get(number)
             if outcomes is None:
                 own = (schedules.p_mw[:, :, ports], schedules.q_mvar[:, :, ports], schedules.position[:, :, positions])
-                outcomes = device.simulate_many(state, Requests(*own), self._told[number][:steps])
+                outcomes = device.simulate_many(state, Requests(*own), self._surroundings[number][:steps])
             done.note_schedules(ports, outcomes)
             if device.stores:
                 done.energy_mwh[:, 1:, store] = outcomes.stored_mwh[:, :steps]
@@ -160,14 +162,14 @@ class ScheduleEvaluator:
 
 
 def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
-    """Evaluate schedules once; see `ScheduleEvaluator`."""
+    """Evaluate one batch of schedules; see `ScheduleEvaluator`."""
     return ScheduleEvaluator(plant, observation, forecast, schedules.p_mw.shape[1]).evaluate(schedules)
 
 
 def _simulate_alone(
     plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
 ) -> None:
-    """Have the devices do schedule after schedule, and note what they did."""
+    """Simulate schedule after schedule, and collect the outcomes."""
     for sample in range(len(schedules.p_mw)):
         rows = zip(*(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.position)), strict=True)
         states: list[Any] = list(start)
@@ -182,7 +184,7 @@ def _simulate_alone(
 
 
 def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
-    """Where all is known of what surrounds the device of a port."""
+    """Where all series of the device of a port are known."""
     known = np.ones((steps, plant.n_port), dtype=bool)
     for device, own in zip(plant.devices, plant.port_columns, strict=True):
         for values in forecast.of(device).values():
@@ -191,12 +193,12 @@ def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "ho
 
 
 def evaluate_plan(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Evaluation:
-    """Evaluate a plan as far as the forecast looks ahead."""
+    """Evaluate a plan up to the end of the forecast."""
     return evaluate(plant, Schedules.of_plan(plan, forecast.steps), observation, forecast)
 
 
 def evaluate_rest(plant: Plant, observation: Observation, forecast: Forecast) -> Evaluation:
-    """Evaluate doing nothing over the whole forecast: what savings are counted from.
+    """Evaluate rest over the whole forecast: the reference for savings.
 
     Raises
     ------
@@ -210,7 +212,7 @@ def evaluate_rest(plant: Plant, observation: Observation, forecast: Forecast) ->
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """What devices did: ports and buses ``(sample, horizon, port)``, energies, and cost terms by name."""
+    """Collected outcomes of devices: ports and buses ``(sample, horizon, port)``, energies, cost terms by name."""
 
     p_mw: np.ndarray
     q_mvar: np.ndarray
@@ -225,7 +227,7 @@ class _Done:
         return cls(np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64), energy, {})
 
     def note(self, outcomes: list[Outcome], sample: int, step: int) -> None:
-        """Note what all devices did in a step."""
+        """Add the outcomes of all devices in a step."""
         ports = [port for outcome in outcomes for port in outcome.ports]
         self.p_mw[sample, step] = [port.p_mw for port in ports]
         self.q_mvar[sample, step] = [port.q_mvar for port in ports]
@@ -247,7 +249,7 @@ class _Done:
             self.costs[name] += money[:, :steps]
 
     def note_energy(self, plant: Plant, states: Sequence[Any], sample: int | slice, step: int) -> None:
-        """Note what is stored at the start of a step."""
+        """Add the stored energy at the start of a step."""
         self.energy_mwh[sample, step] = [
             device.stored_mwh(state) for device, state in zip(plant.devices, states, strict=True) if device.stores
         ]
@@ -256,7 +258,7 @@ class _Done:
 def _net_injections(
     plant: Plant, forecast: Forecast, done: _Done
 ) -> tuple[Float[np.ndarray, "sample horizon bus"], Float[np.ndarray, "sample horizon bus"]]:
-    """Net injection of every bus: the devices where they are, less the loads [MW, Mvar]."""
+    """Net injection of every bus: devices at their present buses, less the loads [MW, Mvar]."""
     shape = (*done.p_mw.shape[:2], plant.n_bus)
     steps = shape[1]
     p, q = (np.broadcast_to(-one[:steps], shape).copy() for one in (forecast.load_p_mw, forecast.load_q_mvar))

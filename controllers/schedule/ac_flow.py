@@ -1,4 +1,4 @@
-"""AC power flow of all networks of a plant, for many operating points at once; and what devices inject at its buses."""
+"""AC power flow of all networks of a plant at many operating points, and injections of devices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridferry.networks.power_flow import solve_sweep
 class AcFlow:
     """AC power flow of every network; NaN in networks without a solution, or whose injections are not finite.
 
-    Everything but the voltages is computed when it is first asked for.
+    Everything but the voltages is computed on first use.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class AcFlow:
 
     @cached_property
     def import_mw(self) -> Float[np.ndarray, "*batch network"]:
-        """Drawn from the grid above each network, negative where exported [MW]."""
+        """Import of each network from the grid above, negative for export [MW]."""
         feeders = zip(self.plant.feeders, self.plant.bus_slices, strict=True)
         supplied = [
             supplied_mw(one, self.v[..., buses]) - self.p_mw[..., buses.start + one.slack] for one, buses in feeders
@@ -133,7 +133,7 @@ def device_injections(
     q: Float[np.ndarray, "horizon port"],
     position: Int[np.ndarray, "horizon position"] | None = None,
 ) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
-    """What the ports that a plan sets inject at every bus, if they do what is requested [MW, Mvar].
+    """Injection at every bus by the ports that a plan sets, if they do what is requested [MW, Mvar].
 
     Parameters
     ----------

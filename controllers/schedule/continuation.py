@@ -1,4 +1,4 @@
-"""Go on with a plan made earlier: what is left of it, as far as the measured state and the roads now allow."""
+"""Continuation of an earlier plan within the limits of the measured state and the roads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def continued(
     memory: Mapping[str, Any],
     planned_at: int,
 ) -> Plan:
-    """Return the rest of the last plan: a late truck drives on, stores keep to what is left of their limits.
+    """Return the rest of the last plan: late trucks continue their trips, stores stay within their remaining limits.
 
-    Nothing is optimised; power is reduced where a limit of a store or the energy due at the end of the day asks for it,
-    and what is left is evaluated.
+    Nothing is optimised. Power is reduced by limits of stores and by the energy due at the end of the day, and the
+    result is evaluated.
 
     Parameters
     ----------

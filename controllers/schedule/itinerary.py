@@ -1,4 +1,4 @@
-"""Where a truck that is told where to be really is: trips by the forecast roads."""
+"""Itinerary of a truck with given stations: its trips at forecast travel times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 
 @dataclass(frozen=True, eq=False)
 class Itinerary:
-    """A truck's way through the horizon.
+    """Itinerary of a truck over the horizon.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Itinerary:
 
 
 def drive(
-    wanted: Int[np.ndarray, " horizon"],
+    targets: Int[np.ndarray, " horizon"],
     transit: Int[np.ndarray, "horizon station station"],
     stations: tuple[int, ...],
     start: int,
@@ -31,23 +31,23 @@ def drive(
     day: Int[np.ndarray, " horizon"],
     trips_left: Int[np.ndarray, " day"],
 ) -> Itinerary:
-    """Drive to the wanted stations as soon as the roads, the day's trips and the horizon allow.
+    """Simulate the drive to given stations, as soon as roads, daily trips and the horizon allow.
 
     A truck on the road drives on first; a trip that would not end within the horizon is not begun.
 
     Parameters
     ----------
-    wanted : station to be at or driving to
-    transit : whole steps of every trip by departure, `Roads.transit_steps`
+    targets : station to be at or driving to
+    transit : steps of every trip by departure, `Roads.transit_steps`
     stations : those it may be sent to
     start, arrives : the station where it is parked from step ``arrives`` on
     day, trips_left : number of the day of each step, and trips it may still begin on each day
     """
-    horizon = len(wanted)
+    horizon = len(targets)
     station, parked = np.empty(horizon, dtype=np.int64), np.zeros(horizon, dtype=bool)
     left, allowed = trips_left.tolist(), set(stations)
     here, free_at = start, arrives
-    for step, target in enumerate(wanted.tolist()):
+    for step, target in enumerate(targets.tolist()):
         if step >= free_at and target != here and target in allowed and left[day[step]] > 0:
             arrival = step + int(transit[step, here, target])
             if arrival < horizon:
@@ -61,7 +61,7 @@ def drive(
 def moved_trips(
     station: Int[np.ndarray, " horizon"], start: int, shift: Int[np.ndarray, " trip"]
 ) -> Int[np.ndarray, " horizon"]:
-    """Shift the trips of a way through the horizon in time; a trip overtaken by the one after it is left out.
+    """Shift the trips of an itinerary in time; a trip overtaken by the next one is left out.
 
     Parameters
     ----------

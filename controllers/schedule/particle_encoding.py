@@ -1,4 +1,4 @@
-"""The points that the published second stage searches: trips shifted in time, power tuned within scheduled periods.
+"""Search space of the published second stage: time shifts of trips, powers within scheduled periods.
 
 A period is a run of steps in which the first stage charges, or discharges, with the idle steps between them; it is
 widened by the largest shift, so that power can move along with the trip. A point has, vehicle after vehicle, the shift
@@ -22,7 +22,7 @@ _ROUNDS_DOWN = 0.499
 
 @dataclass(frozen=True, eq=False)
 class ScheduledPeriods:
-    """The first stage's schedule, and what may be changed of it.
+    """The first stage's schedule and its variables in the second stage.
 
     Attributes
     ----------
@@ -49,12 +49,12 @@ class ScheduledPeriods:
 
     @cached_property
     def direction(self) -> tuple[Int[np.ndarray, " horizon"], ...]:
-        """Of every vehicle: -1 in periods of charging, +1 in periods of discharging, else 0."""
+        """Direction of every vehicle: -1 in periods of charging, +1 in periods of discharging, else 0."""
         return tuple(periods(self.p_mw[:, port], self.shift_max) for port, _ in self.vehicles)
 
     @cached_property
     def _spans(self) -> tuple[tuple[slice, slice, Int[np.ndarray, " step"]], ...]:
-        """Of every vehicle: where its shifts and powers lie in a point, and the steps of the powers."""
+        """Ranges of every vehicle's shifts and powers in a point, and the steps of the powers."""
         spans, at = [], 0
         for k, trips in enumerate(self.trips):
             steps = np.flatnonzero(self.direction[k])
@@ -68,8 +68,8 @@ class ScheduledPeriods:
         return self._spans[-1][1].stop if self._spans else 0
 
     @property
-    def box(self) -> tuple[Float[np.ndarray, " variable"], Float[np.ndarray, " variable"]]:
-        """Least and largest value of every variable."""
+    def bounds(self) -> tuple[Float[np.ndarray, " variable"], Float[np.ndarray, " variable"]]:
+        """Lower and upper bound of every variable."""
         low, high = np.zeros(self.size), np.empty(self.size)
         for k, (shifts, powers, _) in enumerate(self._spans):
             high[shifts], high[powers] = self.shift_max + _ROUNDS_DOWN, self.p_max_mw[self.vehicles[k][0]]
@@ -90,7 +90,7 @@ class ScheduledPeriods:
         """Draw points: shifts anywhere within reach, powers those of ``start`` in one half, further and further from
         them in the other.
         """
-        low, high = self.box
+        low, high = self.bounds
         drawn = low + (high - low) * rng.random((count, self.size))
         far = np.maximum(np.linspace(-1.0, 1.0, count), 0.0)[:, None]
         for _, powers, _ in self._spans:
@@ -104,7 +104,7 @@ class ScheduledPeriods:
         Float[np.ndarray, "row horizon port"],
         Float[np.ndarray, "row horizon port"],
     ]:
-        """Return wanted positions, P and Q of points; reactive power stays where a vehicle still is as scheduled."""
+        """Return positions, P and Q of points; scheduled reactive power applies where the vehicle is as scheduled."""
         rows = len(x)
         position = np.repeat(self.position[None], rows, axis=0)
         p, q = (np.repeat(one[None], rows, axis=0) for one in (self.p_mw, self.q_mvar))
@@ -120,7 +120,7 @@ class ScheduledPeriods:
 
 
 def periods(p_mw: Float[np.ndarray, " horizon"], widened: int) -> Int[np.ndarray, " horizon"]:
-    """Direction of the period that each step is part of, 0 for none; idle steps go to the nearest period in reach."""
+    """Direction of the period of each step, 0 for none; idle steps belong to the nearest period in reach."""
     horizon = len(p_mw)
     direction = np.sign(p_mw).astype(np.int64) * (np.abs(p_mw) > tolerances.POWER_MW)
     works = np.flatnonzero(direction)
@@ -131,8 +131,8 @@ def periods(p_mw: Float[np.ndarray, " horizon"], widened: int) -> Int[np.ndarray
     before = np.searchsorted(works, step, side="right") - 1
     to_next = np.where(after < len(works), works[np.minimum(after, len(works) - 1)] - step, horizon + widened)
     to_last = np.where(before >= 0, step - works[np.maximum(before, 0)], horizon + widened)
-    following = direction[works[np.minimum(after, len(works) - 1)]]
-    preceding = direction[works[np.maximum(before, 0)]]
-    inside = (after < len(works)) & (before >= 0) & (following == preceding)
-    nearest = np.where(to_next < to_last, following, preceding)
+    next_direction = direction[works[np.minimum(after, len(works) - 1)]]
+    last_direction = direction[works[np.maximum(before, 0)]]
+    inside = (after < len(works)) & (before >= 0) & (next_direction == last_direction)
+    nearest = np.where(to_next < to_last, next_direction, last_direction)
     return np.where(inside | (np.minimum(to_next, to_last) <= widened), nearest, 0)

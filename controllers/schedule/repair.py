@@ -1,4 +1,4 @@
-"""Repair of schedules for the published second stage [A, eqs. 43-45], and the fitness of what is left of them.
+"""Repair of schedules for the published second stage [A, eqs. 43-45], and their fitness.
 
 Wanted stations and powers become trips with their delays and power within every limit: none while a truck drives, its
 state of charge constant. Many schedules are repaired at once, and what is left is done by devices as it is.
@@ -28,12 +28,12 @@ _DIVERGED = 1e3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RepairedSchedules(Schedules):
-    """Schedules that devices do as they are.
+    """Repaired schedules: devices can do them unchanged.
 
     Attributes
     ----------
     parked : whether what travels is parked; true for positions without routes
-    short_mwh : the most by which energy due is missed [MWh]
+    short_mwh : largest shortfall of energy due [MWh]
     """
 
     parked: Bool[np.ndarray, "sample horizon position"]
@@ -41,7 +41,7 @@ class RepairedSchedules(Schedules):
 
 
 class ScheduleRepair:
-    """Repairs schedules from one measured state under one forecast, and tells their fitness.
+    """Repair and fitness of schedules, from one observation under one forecast.
 
     Parameters
     ----------
@@ -81,37 +81,37 @@ class ScheduleRepair:
 
     def repair(
         self,
-        wanted: Int[np.ndarray, "sample horizon position"],
+        targets: Int[np.ndarray, "sample horizon position"],
         p_mw: Float[np.ndarray, "sample horizon port"],
         q_mvar: Float[np.ndarray, "sample horizon port"],
     ) -> RepairedSchedules:
-        """Drive to the wanted stations with the delays of the roads, and keep power within every limit.
+        """Repair schedules: trips take their travel times, and power is within all limits.
 
         What is no store rests.
         """
-        plant, samples = self._plant, len(wanted)
-        position, parked = wanted.copy(), np.ones(wanted.shape, dtype=bool)
+        plant, samples = self._plant, len(targets)
+        position, parked = targets.copy(), np.ones(targets.shape, dtype=bool)
         rest = hold(plant, self._observation)
         p, q = np.zeros_like(p_mw) + rest.p_mw[0], np.zeros_like(q_mvar)
         short = np.zeros(samples)
         for number, device in enumerate(plant.devices):
             if (traveller := traveller_of(device)) is not None:
                 column = plant.positions_of[number].start
-                routes = [self._route(number, traveller, wanted[sample, :, column]) for sample in range(samples)]
+                routes = [self._route(number, traveller, targets[sample, :, column]) for sample in range(samples)]
                 position[:, :, column] = [one.station for one in routes]
                 parked[:, :, column] = [one.parked for one in routes]
         for number, state in self._stores:
             port = plant.port_columns[number].start
             present = np.all(parked[:, :, plant.positions_of[number]], axis=-1)
-            kept = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], present, self.day, plant.step_h)
-            p[:, :, port], q[:, :, port] = kept.p_mw, kept.q_mvar
-            short = np.maximum(short, kept.short_mwh)
+            limited = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], present, self.day, plant.step_h)
+            p[:, :, port], q[:, :, port] = limited.p_mw, limited.q_mvar
+            short = np.maximum(short, limited.short_mwh)
         return RepairedSchedules(p_mw=p, q_mvar=q, position=position, parked=parked, short_mwh=short)
 
-    def _route(self, number: int, traveller: Traveller, wanted: Int[np.ndarray, " horizon"]) -> Itinerary:
+    def _route(self, number: int, traveller: Traveller, targets: Int[np.ndarray, " horizon"]) -> Itinerary:
         state = self._observation.states[number]
         return itinerary.drive(
-            wanted,
+            targets,
             self._transit,
             traveller.stations,
             int(state.station),
@@ -144,7 +144,7 @@ class ScheduleRepair:
 
 
 def limit_violation(flow: AcFlow, v_margin_pu: float = 0.0) -> Float[np.ndarray, "sample horizon"]:
-    """By how much the worst voltage, but the slack's, and the worst relative current of each network violate limits.
+    """Violation of limits by each network's worst voltage, without the slack bus, and worst relative current.
 
     Summed over the networks [pu]; large where one has no power flow.
     """

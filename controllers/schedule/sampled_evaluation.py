@@ -1,4 +1,4 @@
-"""The evaluation of one schedule under many samples of loads and of values that surround devices."""
+"""Evaluation of one schedule under many samples of loads and of devices' series."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Samples = Mapping[str, Float[np.ndarray, "sample horizon"]]
 
 
 class SampledEvaluation:
-    """Evaluates a plan under samples: what does not differ between them, the devices do once.
+    """Evaluator of a plan under samples; devices without sampled series are simulated once.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class SampledEvaluation:
         self._p_mw, self._q_mvar = np.zeros(shape), np.zeros(shape)
         self._costs: dict[str, np.ndarray] = {}
         self._energy_mwh = np.zeros((shape[0] + 1, len(plant.stores)))
-        self._asked: list[list[tuple[Request, Now]]] = []
+        self._requested: list[list[tuple[Request, Now]]] = []
         self._start = observation.states
         self._step(plan, observation.step)
 
@@ -56,7 +56,7 @@ class SampledEvaluation:
 
     @property
     def injected_mw(self) -> Float[np.ndarray, " horizon"]:
-        """What all devices inject that no sample tells of [MW]."""
+        """Injections of the devices without sampled series [MW]."""
         injected: Float[np.ndarray, " horizon"] = self._p_mw.sum(axis=1)
         return injected
 
@@ -73,7 +73,7 @@ class SampledEvaluation:
         energy = np.repeat(self._energy_mwh[None], samples, axis=0)
         for number in self._own:
             device = self._plant.devices[number]
-            requests, nows = zip(*(asked[self._own.index(number)] for asked in self._asked), strict=True)
+            requests, nows = zip(*(requested[self._own.index(number)] for requested in self._requested), strict=True)
             own = {key: values[:, : self.steps] for key, values in series[device.key].items()}
             done = device.simulate_many(self._start[number], _repeated(requests, samples), nows, own)
             _inject(p, done.bus, done.p_mw)
@@ -88,18 +88,18 @@ class SampledEvaluation:
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
 
     def _step(self, plan: Plan, first: int) -> None:
-        """Have all devices do the plan under the forecast; note what those do that no sample tells of."""
+        """Simulate the plan under the forecast, and collect the outcomes of devices without sampled series."""
         plant = self._plant
         states: Sequence[Any] = self._start
-        heard = _Heard()
+        last_seen = _LastSeen()
         surround = surroundings(plant, first, self._forecast, self.steps)
         self._note_energy(states, 0)
         for step in range(self.steps):
             p_mw, q_mvar, position = (one[step].tolist() for one in (plan.p_mw, plan.q_mvar, plan.position))
             requests = requests_of_row(plant, states, p_mw, q_mvar, position)
             nows, around = surround[step]
-            done = step_all(plant.devices, (*plant.couplings, heard), states, requests, nows, around)
-            self._asked.append([(requests[i], heard.nows[i]) for i in self._own])
+            done = step_all(plant.devices, (*plant.couplings, last_seen), states, requests, nows, around)
+            self._requested.append([(requests[i], last_seen.nows[i]) for i in self._own])
             states = [state for state, _ in done]
             self._note_energy(states, step + 1)
             for number, (_, outcome) in enumerate(done):
@@ -119,19 +119,19 @@ class SampledEvaluation:
         ]
 
     def _store(self, number: int) -> int:
-        """Place of a device on the axis of the stores."""
+        """Index of a device on the axis of stores."""
         return sum(device.stores for device in self._plant.devices[:number])
 
 
-class _Heard(Coupling):
-    """Keeps what all couplings before it said to the devices."""
+class _LastSeen(Coupling):
+    """Coupling that records the surroundings after all couplings before it."""
 
     nows: Sequence[Now] = ()
 
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
     ) -> Sequence[Now]:
-        """Keep it."""
+        """Record the surroundings."""
         self.nows = nows
         return nows
 

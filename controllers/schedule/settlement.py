@@ -1,4 +1,4 @@
-"""The money of a step: grid energy at its price, and what devices say that they cost, by name of the cost term.
+"""Settlement of a step: cost of grid energy and cost terms of devices, by name.
 
 Income from customers is no cost: loads are what they are, whoever plans.
 """
@@ -17,7 +17,7 @@ ENERGY = "energy"
 
 
 def settled_mw(import_mw: Float[np.ndarray, "*any"], export_ratio: float) -> Float[np.ndarray, "*any"]:
-    """Power that the buying price is due for: import, less the paid share of export [MW]."""
+    """Power billed at the buying price: import, less the paid share of export [MW]."""
     return np.maximum(import_mw, 0.0) - export_ratio * np.maximum(-import_mw, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Make plans of solved dispatch models and of repaired schedules."""
+"""Plans from solved dispatch models and from repaired schedules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRep
 
 
 def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
-    """Turn a solved model into a plan, and evaluate that.
+    """Make a plan of a solved model, and evaluate it.
 
     Objective and bound are those of the model, whose relaxation may not be tight; the prediction is AC.
 
@@ -26,7 +26,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
     ----------
     notes : what else is to be known of the plan
     """
-    model, outcome, asked = solved.model, solved.outcome, solved.dispatch.solver
+    model, outcome, options = solved.model, solved.outcome, solved.dispatch.solver
     plant, observation = model.plant, model.observation
     p, q = read.setpoints(model)
     objective = float(read.cost_of_plan(model).sum())
@@ -38,7 +38,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
         faults.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model)))
     if (loss := read.fictitious_converter_mw(model)) > tolerances.CONVERTER_LOSS_MW:
         faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
-    within = bool(objective - bound <= asked.tolerance(objective)) and model.options.strict and not faults
+    within = bool(objective - bound <= options.tolerance(objective)) and model.options.strict and not faults
     plan = Plan(
         p_mw=p,
         q_mvar=q,
@@ -52,7 +52,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
             gap=relative_gap(objective, bound),
             cone_gap=read.cone_gap(model),
             seconds=outcome.seconds,
-            reference=asked.reference,
+            reference=options.reference,
         ),
         memory=dict(memory),
     )
@@ -62,7 +62,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
 def plan_of_schedule(
     repair: ScheduleRepair, given: RepairedSchedules, outcome: SolverOutcome, memory: Mapping[str, Any]
 ) -> Plan:
-    """Turn a schedule that was repaired into a plan, and evaluate that.
+    """Make a plan of a repaired schedule, and evaluate it.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Power that a store can keep to: what its window, its cycles and the energy due leave of what is wanted.
+"""Schedules of a store limited by its window, its cycles and the energy due.
 
-Wanted power is only ever scaled towards zero, P and Q alike (what a step moves is proportional to both), except where
-the energy due at the end of a day would be missed: then the store charges, as late as it can. All in numpy, for many
-wanted schedules at once.
+Requested power is scaled towards zero, P and Q by the same factor (the energy of a step is proportional to both). The
+only exception is energy due at the end of a day: the store charges for it, as late as possible. All in numpy, for many
+schedules at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MANY_CYCLES = 1e6
 
 @dataclass(frozen=True, eq=False)
 class StoreAhead:
-    """A store at the start of the horizon, and what is due of it.
+    """State and limits of a store at the start of the horizon, and energy due.
 
     Attributes
     ----------
@@ -38,14 +38,14 @@ class StoreAhead:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """Power within every limit.
+class LimitedPower:
+    """Schedules of power within all limits.
 
     Attributes
     ----------
     p_mw, q_mvar : injection [MW, Mvar]
     energy_mwh : at the start of every step and at the end of the last [MWh]
-    short_mwh : the most by which energy due is missed, because it cannot be reached [MWh]
+    short_mwh : largest shortfall of energy due, where it cannot be reached [MWh]
     """
 
     p_mw: Float[np.ndarray, "row horizon"]
@@ -61,8 +61,8 @@ def keep_limits(
     present: Bool[np.ndarray, "row horizon"],
     day: Int[np.ndarray, " horizon"],
     step_h: float,
-) -> Kept:
-    """Bring wanted schedules within the limits of a store [A, eqs. 22, 37-41].
+) -> LimitedPower:
+    """Limit requested schedules of a store [A, eqs. 22, 37-41].
 
     A store outside its window may stay where it is, but gets no further out. A schedule within the limits stays as it
     is, up to rounding.
@@ -90,7 +90,7 @@ def keep_limits(
             budget[:] = _budget(store, state.cycles_today if step == 0 else 0.0)
         now, least = energy[:, step], np.maximum(needed[:, step + 1], low)
         change, moved = _change(store, p[:, step], q[:, step], step_h)
-        # cycles must be left to charge what the day's end still asks for
+        # reserve cycles for charging the energy due at the end of the day
         spare = stored_share * budget + now - needed[:, day_end[day[step]]]
         share = np.minimum(1.0, _ratio(budget, moved))
         share = np.minimum(share, _ratio(high - now, change))
@@ -108,13 +108,13 @@ def keep_limits(
             change, moved = _change(store, p[:, step], q[:, step], step_h)
         energy[:, step + 1] = now + change
         budget -= moved
-    missed = [least - energy[:, at] for at, least in state.due_mwh.items()]
-    short = np.maximum(np.max(missed, axis=0), 0.0) if missed else np.zeros(len(p))
-    return Kept(p + 0.0, q + 0.0, energy, short)  # -0.0 becomes 0.0
+    shortfalls = [least - energy[:, at] for at, least in state.due_mwh.items()]
+    short = np.maximum(np.max(shortfalls, axis=0), 0.0) if shortfalls else np.zeros(len(p))
+    return LimitedPower(p + 0.0, q + 0.0, energy, short)  # -0.0 becomes 0.0
 
 
 def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Limit P, then Q by what the rating leaves."""
+    """Limit P by its bound, then Q by the rating at that P."""
     most = min(store.p_max_mw, store.s_max_mva)
     p = np.clip(p, -most, most)
     room = np.sqrt(np.maximum(store.s_max_mva**2 - p**2, 0.0)) * (1 - tolerances.ROUNDING)
@@ -135,20 +135,20 @@ def _charge(store: Storage, gain_mw: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _ratio(room: np.ndarray, taken: np.ndarray, rounding: float = 0.0) -> np.ndarray:
-    """Share of what is taken that there is room for; all of it where it fits."""
+    """Share of requested energy that fits, at most 1."""
     room = np.maximum(room, 0.0)
     return np.divide(room, taken, out=np.ones_like(taken), where=taken > room + rounding)
 
 
 def _budget(store: Storage, cycles: float) -> float:
-    """Energy that the cycles left of a day let move in and out [MWh]."""
+    """Energy that the remaining cycles of a day allow in and out [MWh]."""
     return min(max(store.cycles_max_per_day - cycles, 0.0), _MANY_CYCLES) * 2.0 * store.energy_mwh
 
 
 def _needed(
     state: StoreAhead, present: Bool[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
 ) -> Float[np.ndarray, "row horizon+1"]:
-    """Least energy at the start of every step from which what is due can still be charged; -inf where all can."""
+    """Minimum energy at the start of every step from which the energy due can be reached; -inf if always."""
     store, horizon = state.store, len(day)
     gain = max(store.eta_charge - store.loss_coefficient, 0.0)
     per_step = step_h * gain * min(store.p_max_mw, store.s_max_mva)

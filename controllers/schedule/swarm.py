@@ -14,7 +14,7 @@ from pymoo.core.problem import Problem
 
 @dataclass(frozen=True)
 class SwarmOptions:
-    """How the swarm flies.
+    """Options of the particle swarm.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The one place that solves: cone programs and mixed-integer cone programs behind one call."""
+"""Solvers: cone programs and mixed-integer cone programs behind one call."""
 
 from gridferry.controllers.solve.conflicts import conflicts
 from gridferry.controllers.solve.dispatch import solve_form

@@ -1,4 +1,4 @@
-"""Tangent planes of second-order cones: what the linear side of outer approximation sees of them."""
+"""Cuts: tangent planes of second-order cones for the master problem of outer approximation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gridferry.controllers.solve.form import ConicForm
 
 
 class TangentCuts:
-    """Tangents of the cones of a form, without repeating those already given out."""
+    """Tangent cuts of the cones of a form, each returned once."""
 
     def __init__(self, form: ConicForm):
         self._form = form
@@ -29,18 +29,18 @@ class TangentCuts:
         entries = form.cone_values(x)
         tails = np.where(form.is_head, 0.0, entries)
         length = np.sqrt(np.bincount(form.cone_of_row, tails**2, len(form.cone_sizes)))
-        wanted = (length > tolerances.CONE) & (length - entries[form.cone_starts] >= least_violation)
+        violated = (length > tolerances.CONE) & (length - entries[form.cone_starts] >= least_violation)
         direction = tails / np.maximum(length, tolerances.CONE)[form.cone_of_row]
         for old in self._given:
             distance = np.bincount(form.cone_of_row, (direction - old) ** 2, len(form.cone_sizes))
-            wanted &= distance > tolerances.DIRECTION**2
-        chosen = np.flatnonzero(wanted)
-        self._given.append(np.where(wanted[form.cone_of_row], direction, np.inf))
+            violated &= distance > tolerances.DIRECTION**2
+        chosen = np.flatnonzero(violated)
+        self._given.append(np.where(violated[form.cone_of_row], direction, np.inf))
         # d'u - t ≤ 0 with (t, u) = b - A x
         weight = np.where(form.is_head, -1.0, direction)
         position = np.full(len(form.cone_sizes), -1, dtype=np.int64)
         position[chosen] = np.arange(len(chosen))
-        rows = np.flatnonzero(wanted[form.cone_of_row])
+        rows = np.flatnonzero(violated[form.cone_of_row])
         combine = sp.csr_array(
             (weight[rows], (position[form.cone_of_row[rows]], rows)), shape=(len(chosen), len(form.cone_of_row))
         )

@@ -1,7 +1,7 @@
-"""Take what follows from the decisions out of a problem, block by block: generalised Benders decomposition.
+"""Generalised Benders decomposition: decisions in a master problem, recourse variables in blocks.
 
 Once trucks and powers are decided, the flow of every network in every step is a small cone program of its own. Its
-least cost is a convex function of the decisions, and the multipliers of a solve give a cut below it:
+minimum cost is a convex function of the decisions, and the multipliers of a solve give a cut below it:
 
     θ(x) = min { c'u : b - B u - A x in K } ≥ y'A x - y'b     for every y in K* with c + B'y = 0
 """
@@ -23,49 +23,49 @@ from gridferry.controllers.solve.form import ConicForm
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
-    """A form, and which columns are decided (kept) and which follow, in independent blocks.
+    """Decomposition of a form: decision columns, and recourse columns in independent blocks.
 
     Attributes
     ----------
-    form : the whole problem
-    kept : columns of the decisions
+    form : the full problem
+    decision_columns : columns of the decisions
     block_of_column : block of each column, -1 for a decision
     block_of_row : block of each row, -1 for rows of decisions only
     n_block : number of blocks
     """
 
     form: ConicForm
-    kept: Int[np.ndarray, " kept"]
+    decision_columns: Int[np.ndarray, " decision"]
     block_of_column: Int[np.ndarray, " column"]
     block_of_row: Int[np.ndarray, " row"]
     n_block: int
 
     @cached_property
     def master(self) -> ConicForm:
-        """The decisions alone, with one more column for the cost of each block."""
+        """Master problem: the decisions, and one column for the cost of each block."""
         own = self.form.with_rows(self.block_of_row < 0)
         empty = sp.csr_array((len(own.b), self.n_block))
         return replace(
             own,
-            cost=np.concatenate([own.cost[self.kept], np.ones(self.n_block)]),
-            a=sp.csr_array(sp.hstack([own.a[:, self.kept], empty])),
-            integer=np.concatenate([own.integer[self.kept], np.zeros(self.n_block, dtype=bool)]),
+            cost=np.concatenate([own.cost[self.decision_columns], np.ones(self.n_block)]),
+            a=sp.csr_array(sp.hstack([own.a[:, self.decision_columns], empty])),
+            integer=np.concatenate([own.integer[self.decision_columns], np.zeros(self.n_block, dtype=bool)]),
             columns={},
         )
 
     @cached_property
     def _blocks(self) -> ConicForm:
-        """The blocks alone, the decisions still among their columns."""
+        """Problem of all blocks, with the decisions among its columns."""
         cost = np.where(self.block_of_column >= 0, self.form.cost, 0.0)
         return replace(self.form.with_rows(self.block_of_row >= 0), cost=cost, offset=0.0)
 
     def recourse(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
         """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""
         answer = solve_conic(self._blocks, decisions)
-        return answer if answer.y is None else replace(answer, y=self._in_whole(answer.y))
+        return answer if answer.y is None else replace(answer, y=self._in_all_rows(answer.y))
 
     def recourse_nearby(self, decisions: Float[np.ndarray, " column"], price: float) -> ConicAnswer:
-        """Solve the blocks where they may move the decisions, at a price for every unit moved.
+        """Solve the blocks with decisions that may move, at a price for every unit moved.
 
         Where the decisions are impossible this gives cuts for all blocks at once, as steep as the price.
         """
@@ -93,60 +93,60 @@ class Decomposition:
         if answer.x is None or answer.y is None:
             return answer
         own = np.concatenate([answer.y[:n_linear], answer.y[n_linear + 2 * len(moved) :]])
-        return replace(answer, x=answer.x[: blocks.n], y=self._in_whole(own))
+        return replace(answer, x=answer.x[: blocks.n], y=self._in_all_rows(own))
 
     def lipschitz_bound(self, y: Float[np.ndarray, " row"]) -> float:
         """Return the largest change of the blocks' cost per unit of a decision, under given multipliers."""
-        slope = self.form.a[:, self.kept].T @ _of_blocks(self, y)
+        slope = self.form.a[:, self.decision_columns].T @ _of_blocks(self, y)
         return float(np.abs(slope).max(initial=0.0))
 
-    def _in_whole(self, y: Float[np.ndarray, " blockrow"]) -> Float[np.ndarray, " row"]:
-        whole = np.zeros(len(self.form.b))
-        whole[self.block_of_row >= 0] = y
-        return whole
+    def _in_all_rows(self, y: Float[np.ndarray, " blockrow"]) -> Float[np.ndarray, " row"]:
+        full = np.zeros(len(self.form.b))
+        full[self.block_of_row >= 0] = y
+        return full
 
     @cached_property
     def _sum_rows(self) -> sp.csr_array:
-        """Matrix (block, row) that adds up the rows of a block."""
+        """Matrix (block, row) that sums the rows of a block."""
         rows = np.flatnonzero(self.block_of_row >= 0)
         shape = (self.n_block, len(self.block_of_row))
         return sp.csr_array((np.ones(len(rows)), (self.block_of_row[rows], rows)), shape=shape)
 
     def decisions(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " master"]:
-        """Take the decisions and the cost of each block out of a point of the whole problem."""
+        """Point of the master problem: decisions and cost of each block at a point of the full problem."""
         follows = self.block_of_column >= 0
         cost = np.bincount(self.block_of_column[follows], (self.form.cost * x)[follows], self.n_block)
-        return np.concatenate([x[self.kept], cost])
+        return np.concatenate([x[self.decision_columns], cost])
 
     def fix(self, point: Float[np.ndarray, " master"]) -> Float[np.ndarray, " column"]:
         """Fix the decisions of a point of the master; NaN elsewhere."""
         fixed = np.full(self.form.n, np.nan)
-        fixed[self.kept] = point[: len(self.kept)]
+        fixed[self.decision_columns] = point[: len(self.decision_columns)]
         return fixed
 
     def cost_cuts(
         self, y: Float[np.ndarray, " row"], x: Float[np.ndarray, " column"]
     ) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
-        """Return rows ``G z ≤ g`` below the cost of each block, from the multipliers ``y`` of a solve at ``x``."""
+        """Return cuts ``G z ≤ g`` on the cost of each block, from the multipliers ``y`` of a solve at ``x``."""
         form = self.form
         by_block = self._sum_rows @ sp.diags_array(y)
         weights = sp.csr_array(by_block @ form.a)
         # c + B'y is zero up to the solver's accuracy; what is left of it is taken at the solution
         left = np.where(self.block_of_column >= 0, form.cost + form.a.T @ _of_blocks(self, y), 0.0) * x
         rest = np.bincount(np.maximum(self.block_of_column, 0), left, self.n_block)
-        rows = sp.csr_array(sp.hstack([weights[:, self.kept], -sp.eye_array(self.n_block)]))
+        rows = sp.csr_array(sp.hstack([weights[:, self.decision_columns], -sp.eye_array(self.n_block)]))
         return rows, by_block @ form.b - rest
 
     def ray_cuts(self, ray: Float[np.ndarray, " row"]) -> tuple[sp.csr_array, Float[np.ndarray, " cut"]]:
-        """Return rows ``G z ≤ g`` that a certificate of infeasibility gives: one per block, or one in all.
+        """Return feasibility cuts ``G z ≤ g`` from a certificate of infeasibility: one per block, or a single one.
 
-        A ray that also weighs rows of the decisions holds only as a whole.
+        A ray with multipliers of the decisions' own rows gives a single cut.
         """
         form = self.form
-        whole = np.abs(ray[self.block_of_row < 0]).max(initial=0.0) > tolerances.RAY * np.abs(ray).max(initial=1.0)
+        in_master = np.abs(ray[self.block_of_row < 0]).max(initial=0.0) > tolerances.RAY * np.abs(ray).max(initial=1.0)
         weigh = (
             sp.csr_array(ray[None, :])
-            if whole or not self.n_block
+            if in_master or not self.n_block
             else sp.csr_array(self._sum_rows @ sp.diags_array(ray))
         )
         rows = sp.csr_array(weigh @ form.a)
@@ -154,7 +154,7 @@ class Decomposition:
         residue = np.abs(rows[:, follows]).max(axis=1).toarray().ravel() if len(follows) else np.zeros(rows.shape[0])
         size = np.abs(rows).max(axis=1).toarray().ravel()
         good = np.flatnonzero((size > tolerances.RAY) & (residue <= tolerances.RESIDUE * size))
-        part = sp.csr_array(rows[good][:, self.kept])
+        part = sp.csr_array(rows[good][:, self.decision_columns])
         part.data[np.abs(part.data) < tolerances.COEFFICIENT] = 0.0
         part.eliminate_zeros()
         empty = sp.csr_array((len(good), self.n_block))
@@ -166,7 +166,7 @@ def _of_blocks(parts: Decomposition, y: Float[np.ndarray, " row"]) -> Float[np.n
 
 
 def decompose(form: ConicForm, recourse: Bool[np.ndarray, " column"]) -> Decomposition:
-    """Find the independent blocks of the columns that follow from the decisions; integers are always decisions."""
+    """Find the independent blocks of recourse columns; integers are always decisions."""
     recourse = recourse & ~form.integer
     own = np.flatnonzero(recourse)
     block_of_column = np.full(form.n, -1, dtype=np.int64)

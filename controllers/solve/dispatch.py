@@ -1,4 +1,4 @@
-"""Solve a problem given as matrices by the method asked for."""
+"""Solve a problem given as matrices, by the chosen method."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from gridferry.controllers.solve.scip import solve_scip
 def solve_form(
     form: ConicForm,
     options: SolveOptions,
-    starts: Sequence[Float[np.ndarray, " column"]] = (),
+    warm_starts: Sequence[Float[np.ndarray, " column"]] = (),
     recourse: Bool[np.ndarray, " column"] | None = None,
     fixed: Float[np.ndarray, " column"] | None = None,
 ) -> Answer:
-    """Minimise a problem given as matrices; ``starts`` and ``fixed`` are NaN where they say nothing.
+    """Minimise a problem given as matrices; ``warm_starts`` and ``fixed`` are NaN where they say nothing.
 
     Parameters
     ----------
-    starts : integers of plans that are likely good, the best first
-    recourse : columns that follow from the others, for outer approximation
+    warm_starts : integers of plans that are likely good, the best first
+    recourse : columns of recourse variables, for outer approximation
     fixed : values that columns must keep
 
     Raises
@@ -50,7 +50,7 @@ def solve_form(
             found.termination,
             time.perf_counter() - began,
         )
-    tried = [complete_integers(small.form, start[small.free]) for start in starts]
+    tried = [complete_integers(small.form, start[small.free]) for start in warm_starts]
     begin = [one for one in tried if one is not None]
     if options.method is Method.SCIP:
         answer = solve_scip(small.form, options, begin)
@@ -62,7 +62,7 @@ def solve_form(
 
 
 def complete_integers(form: ConicForm, start: Float[np.ndarray, " column"]) -> Float[np.ndarray, " column"] | None:
-    """Round the integers that a start leaves open, from the cone program with the others fixed, if any."""
+    """Complete the integers of a warm start: solve the cone program with the given ones fixed, and round."""
     given = np.where(form.integer, start, np.nan)
     if not np.isnan(given[form.integer]).any():
         return given

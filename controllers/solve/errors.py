@@ -1,4 +1,4 @@
-"""How solving fails, as named errors with advice."""
+"""Errors of solvers, with advice."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class UnboundedError(ControllerError):
 
 
 class SolverTroubleError(ControllerError):
-    """The solver gave up: numerical trouble, or no plan was found in the time allowed."""
+    """The solver stopped without a plan: numerical trouble, or the time limit."""

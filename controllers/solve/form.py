@@ -1,4 +1,4 @@
-"""A mixed-integer conic problem as matrices: what every solver here is given."""
+"""Mixed-integer conic problem as matrices: the common input of all solvers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConicForm:
     a, b : the rows; first the equations, then the inequalities, then the cones one after another, head first
     n_zero, n_nonneg : number of equations and of inequalities
     cone_sizes : rows of each second-order cone
-    integer : which columns must be whole numbers
+    integer : which columns must be integers
     columns : where each cvxpy variable lies, by its id
     """
 
@@ -94,7 +94,7 @@ class ConicForm:
 
 
 def conic_form(cost: cp.Expression, constraints: Sequence[cp.Constraint], binaries: Sequence[cp.Variable]) -> ConicForm:
-    """Take the matrices of a cvxpy model whose ``binaries`` are declared continuous; their 0-1 bounds are added here.
+    """Return the matrices of a cvxpy model; its ``binaries`` are declared continuous, their 0-1 bounds are added.
 
     Raises
     ------

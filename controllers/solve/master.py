@@ -1,4 +1,4 @@
-"""The linear side of outer approximation: the decisions in HiGHS, with cuts added as they come."""
+"""Master problem of outer approximation: a mixed-integer linear relaxation in HiGHS, with cuts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HIGHS: dict[str, object] = {
 
 @dataclass(frozen=True, eq=False)
 class MasterAnswer:
-    """What HiGHS found: a valid lower bound, and the best point, if any."""
+    """Solution of the master problem: a valid lower bound, and the best point, if any."""
 
     infeasible: bool
     bound: float
@@ -35,7 +35,7 @@ class MasterAnswer:
 
 
 class Master:
-    """A mixed-integer linear relaxation, kept in HiGHS and added to."""
+    """Mixed-integer linear relaxation in HiGHS, to which cuts are added."""
 
     def __init__(self, form: ConicForm):
         self._form = form
@@ -75,10 +75,10 @@ class Master:
 
     def forbid(self, x: Float[np.ndarray, " column"]) -> None:
         """Forbid the assignment of the integers in ``x``: at least one of them has to differ."""
-        whole = np.flatnonzero(self._form.integer)
-        ones = np.round(x[whole])
+        integers = np.flatnonzero(self._form.integer)
+        ones = np.round(x[integers])
         row = sp.csr_array(
-            (np.where(ones > 0.5, 1.0, -1.0), (np.zeros(len(whole), dtype=int), whole)), shape=(1, self._form.n)
+            (np.where(ones > 0.5, 1.0, -1.0), (np.zeros(len(integers), dtype=int), integers)), shape=(1, self._form.n)
         )
         self.add(row, np.array([ones.sum() - 1.0]))
 

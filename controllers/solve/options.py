@@ -1,4 +1,4 @@
-"""What may be asked of the solvers, and what they answer."""
+"""Options and answers of the solvers."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class SolveOptions:
 
     def tolerance(self, objective: float) -> float:
         """Return the gap in the unit of the objective at which to stop."""
-        asked = max(self.gap_abs, self.gap * abs(objective))
+        gap = max(self.gap_abs, self.gap * abs(objective))
         if self.gap_of_saving > 0 and self.reference > objective:
-            asked = max(asked, self.gap_of_saving * (self.reference - objective))
-        return asked
+            gap = max(gap, self.gap_of_saving * (self.reference - objective))
+        return gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Answer:
     seconds: float
 
     def outcome(self, options: SolveOptions) -> SolverOutcome:
-        """Return the answer as the contract words it."""
+        """Return the answer as the contract's outcome."""
         within = self.objective - self.bound <= options.tolerance(self.objective)
         return SolverOutcome(
             status=Status.OPTIMAL if within else Status.FEASIBLE,

@@ -1,8 +1,8 @@
 """Mixed-integer conic problems by outer approximation: HiGHS for the integers, Clarabel for the cones.
 
-Cuts that touch the cones, and cuts below the cost of what follows from the decisions (`decompose`), make a
-mixed-integer linear problem whose optimum is never above the true one: HiGHS's dual bound of it is the bound. Its
-integers, fixed, leave a cone program whose optimum is a plan. Both points give new cuts, until bound and plan meet.
+Tangent cuts of the cones, and cuts of the recourse cost (`decompose`), give a mixed-integer linear relaxation; HiGHS's
+dual bound of it is the bound. With its integers fixed, a cone program gives a plan. Both points give new cuts, until
+bound and plan meet.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROUNDS_WITHOUT_GAIN = 20
 
 
 class _Search:
-    """The best plan so far, the assignments already tried, and the cuts they gave."""
+    """State of the search: incumbent, tried assignments, cuts."""
 
     def __init__(self, parts: Decomposition):
         self.parts, self.form = parts, parts.form
@@ -63,14 +63,14 @@ class _Search:
             self.master.add(*self.parts.cost_cuts(answer.y, answer.x))
 
     def try_integers(self, x: Float[np.ndarray, " column"]) -> None:
-        """Fix the integers of ``x``, solve what is left, keep it where better."""
-        whole = np.round(x[self.form.integer])
-        key = whole.astype(np.int8).tobytes()
+        """Fix the integers of ``x``, solve the cone program, and update the incumbent."""
+        rounded = np.round(x[self.form.integer])
+        key = rounded.astype(np.int8).tobytes()
         if key in self._tried:
             return
         self._tried.add(key)
         fixed = np.full(self.form.n, np.nan)
-        fixed[self.form.integer] = whole
+        fixed[self.form.integer] = rounded
         try:
             answer = solve_conic(self.form, fixed)
         except (SolverTroubleError, UnboundedError):
@@ -84,7 +84,7 @@ class _Search:
             self.x, self.objective = answer.x, answer.objective
 
     def try_decisions(self, point: Float[np.ndarray, " master"]) -> None:
-        """Ask what follows from the master's own decisions."""
+        """Solve the recourse of the master's decisions, and add cuts."""
         self.master.add_tangents(point, tolerances.CONE)
         if self.parts.n_block:
             self.add_block_cuts(self.parts.fix(point))
@@ -93,10 +93,10 @@ class _Search:
 def solve_outer_approximation(
     form: ConicForm,
     options: SolveOptions,
-    starts: Sequence[Float[np.ndarray, " column"]] = (),
+    warm_starts: Sequence[Float[np.ndarray, " column"]] = (),
     recourse: Bool[np.ndarray, " column"] | None = None,
 ) -> Answer:
-    """Minimise to the gap asked for; ``starts`` suggest the integers of first plans.
+    """Minimise to the requested gap; ``warm_starts`` suggest integers.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def solve_outer_approximation(
         raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
     search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if recourse is None else recourse))
     search.add_cuts(root)
-    for start in starts:
+    for start in warm_starts:
         search.try_integers(start)
     bound, ended, idle = root.bound, Termination.UNKNOWN, 0
     while not ended:
@@ -123,10 +123,10 @@ def solve_outer_approximation(
             ended = Termination.ACCURACY_EXHAUSTED
         else:
             before = (bound, search.objective)
-            ask = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
+            target_gap = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
             begin = None if search.x is None else search.parts.decisions(search.x)
             try:
-                answer = search.master.solve(begin, ask, left)
+                answer = search.master.solve(begin, target_gap, left)
             except SolverTroubleError:
                 if search.x is None:
                     raise
@@ -144,8 +144,10 @@ def solve_outer_approximation(
                 search.try_decisions(answer.point)
             idle = idle + 1 if (bound, search.objective) == before else 0
     if search.x is None:
-        said = ended.value.replace("_", " ")
-        raise SolverTroubleError(f"no plan was found ({said} after {options.time_limit_s} s at most); allow more time")
+        reason = ended.value.replace("_", " ")
+        raise SolverTroubleError(
+            f"no plan was found ({reason} after {options.time_limit_s} s at most); allow more time"
+        )
     return Answer(search.x, search.objective, min(bound, search.objective), ended, time.perf_counter() - began)
 
 

@@ -1,4 +1,4 @@
-"""Leave out of a form what its own rows already pin down."""
+"""Presolve: substitute columns that the rows of a form determine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridferry.controllers.solve.reduce import reduce_form
 
 @dataclass(frozen=True, eq=False)
 class Presolved:
-    """A smaller form and the way back.
+    """Presolved form, with the map back to the original form.
 
     Attributes
     ----------
@@ -30,14 +30,14 @@ class Presolved:
     value: Float[np.ndarray, " column"]
 
     def back(self, x: Float[np.ndarray, " free"]) -> Float[np.ndarray, " column"]:
-        """Return the point of the form it came from."""
-        whole = self.value.copy()
-        whole[self.free] = x
-        return whole
+        """Return the point of the original form."""
+        full = self.value.copy()
+        full[self.free] = x
+        return full
 
 
 def presolve(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> Presolved:
-    """Substitute the pinned columns, and those fixed at a value, NaN where they are not.
+    """Substitute determined columns, and columns fixed at a value (NaN where not fixed).
 
     Raises
     ------

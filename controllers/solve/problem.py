@@ -1,4 +1,4 @@
-"""A model compiled once: relaxed, solved, or solved with some of its variables fixed."""
+"""Problem: a model compiled once, to be relaxed, solved, or solved with fixed variables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Values = dict[cp.Variable, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A cost to be minimised under constraints.
+    """Optimisation model: a cost to be minimised under constraints.
 
     Attributes
     ----------
     cost, constraints : the model; limits of variables are constraints, not attributes
     binaries : variables that must be 0 or 1, declared continuous
-    recourse : continuous variables that follow from the others in many small independent problems (the flows of every
+    recourse : continuous variables of many small independent problems, given the others (the flows of every
         step): outer approximation then decides without them. A hint; the answer does not depend on it.
     """
 
@@ -41,14 +41,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Relaxed:
-    """What a relaxation came to: its cost, and a proved lower bound of it."""
+    """Result of a relaxation: its cost, and a proved lower bound of it."""
 
     objective: float
     bound: float
 
 
 class Problem:
-    """A model and its matrices, which take longer to make than many a solve."""
+    """Compiled problem: a model and its matrices, whose construction often takes longer than a solve."""
 
     def __init__(self, model: Model):
         self._form = conic_form(model.cost, model.constraints, model.binaries)
@@ -60,7 +60,7 @@ class Problem:
                 self._recourse[self._form.columns[one.id]] = True
 
     def solve(
-        self, options: SolveOptions | None = None, starts: Sequence[Values] = (), fixed: Values | None = None
+        self, options: SolveOptions | None = None, warm_starts: Sequence[Values] = (), fixed: Values | None = None
     ) -> SolverOutcome:
         """Minimise, and set the values of the model's variables; see `solve`.
 
@@ -70,7 +70,7 @@ class Problem:
         """
         options = options or SolveOptions()
         form = self._form
-        suggested = [write_in(form, start) for start in starts]
+        suggested = [write_in(form, start) for start in warm_starts]
         columns = write_in(form, fixed) if fixed else None
         answer = solve_form(form, options, suggested, self._recourse, columns)
         self.show(answer.x)
@@ -103,12 +103,12 @@ class Problem:
         read_back(self._form, self._variables, point)
 
 
-def solve(model: Model, options: SolveOptions | None = None, starts: Sequence[Values] = ()) -> SolverOutcome:
+def solve(model: Model, options: SolveOptions | None = None, warm_starts: Sequence[Values] = ()) -> SolverOutcome:
     """Minimise, and set the values of the model's variables.
 
     Parameters
     ----------
-    starts : values of binaries of plans that are likely good, the best first; they are tried before anything else
+    warm_starts : values of binaries of plans that are likely good, the best first; they are tried before anything else
 
     Raises
     ------
@@ -119,4 +119,4 @@ def solve(model: Model, options: SolveOptions | None = None, starts: Sequence[Va
     SolverTroubleError
         where the solver gave up, or no plan was found in time.
     """
-    return Problem(model).solve(options, starts)
+    return Problem(model).solve(options, warm_starts)

@@ -1,4 +1,4 @@
-"""Fix columns and propagate what follows, so that what is left has an interior."""
+"""Reduction of a form: fix columns and propagate, so that the rest has an interior."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridferry.controllers.solve.form import ConicForm
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What one round of the reduction pinned down, and by which rows.
+    """Columns fixed by one round of the reduction, and the rows that fixed them.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """A form after fixing columns.
+    """Reduced form, with some columns fixed.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Reduced:
     def complete(
         self, form: ConicForm, cost: Float[np.ndarray, " column"], y: Float[np.ndarray, " row"]
     ) -> Float[np.ndarray, " row"]:
-        """Give multipliers to the rows that pinned columns down, so that ``c + A'y`` vanishes there too.
+        """Complete the multipliers of the rows that fixed columns, so that ``c + A'y`` vanishes there, too.
 
         Backwards, the last round first: its rows hold columns of earlier rounds, but not the other way round. Without
         this a plane through the solution would not know what a pinned column costs where other decisions free it.
@@ -80,7 +80,7 @@ class Reduced:
 
 
 def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None) -> Reduced:
-    """Fix the columns that are not NaN in ``fixed``, then every column that rows with one free column pin down."""
+    """Fix the columns that are not NaN in ``fixed``, then every column determined by a row with one free column."""
     value = np.full(form.n, np.nan) if fixed is None else fixed.copy()
     lower, upper = np.full(form.n, -np.inf), np.full(form.n, np.inf)
     pattern = sp.csr_array((np.ones(form.a.nnz), form.a.indices, form.a.indptr), shape=form.a.shape)
@@ -99,13 +99,13 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         column, entry = single.indices, single.data
         limit = b[rows] / entry
         equal = kind_zero[rows]
-        for side, better, bound, told in (
+        for side, better, bound, implied in (
             ("high", np.minimum, upper, equal | (entry > 0)),
             ("low", np.maximum, lower, equal | (entry < 0)),
         ):
             before = bound.copy()
-            better.at(bound, column[told], limit[told])
-            news = told & (limit == bound[column]) & (bound[column] != before[column])
+            better.at(bound, column[implied], limit[implied])
+            news = implied & (limit == bound[column]) & (bound[column] != before[column])
             source[side][0][column[news]], source[side][1][column[news]] = rows[news], entry[news]
         bounded = np.flatnonzero(np.isfinite(lower) & np.isfinite(upper))
         room, scale = (upper - lower)[bounded], 1 + np.abs(upper[bounded])
@@ -116,15 +116,15 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
         value[forced] = at
         if conflict or not (len(pinned) or len(forced)):
             break
-        held = np.union1d(pinned, forced)
+        fixed_columns = np.union1d(pinned, forced)
         (low_row, low_entry), (high_row, high_entry) = source["low"], source["high"]
         rounds.append(
             Round(
-                held,
-                low_row[held],
-                low_entry[held],
-                high_row[held],
-                high_entry[held],
+                fixed_columns,
+                low_row[fixed_columns],
+                low_entry[fixed_columns],
+                high_row[fixed_columns],
+                high_entry[fixed_columns],
                 forced_row,
                 forced,
                 forced_entry,
@@ -134,10 +134,10 @@ def reduce_form(form: ConicForm, fixed: Float[np.ndarray, " column"] | None = No
     cone_rows = keep[form.n_linear :]
     some = np.zeros(len(form.cone_sizes), dtype=bool)
     np.logical_or.at(some, form.cone_of_row[cone_rows], True)
-    whole = np.concatenate([keep[: form.n_linear], some[form.cone_of_row]])
-    conflict |= _contradicts(form, b, whole)
+    remaining = np.concatenate([keep[: form.n_linear], some[form.cone_of_row]])
+    conflict |= _contradicts(form, b, remaining)
     return Reduced(
-        value=value, free=free, lower=lower, upper=upper, row=whole, b=b, conflict=conflict, rounds=tuple(rounds)
+        value=value, free=free, lower=lower, upper=upper, row=remaining, b=b, conflict=conflict, rounds=tuple(rounds)
     )
 
 
@@ -153,7 +153,7 @@ def _forced(
     Float[np.ndarray, " forced"],
     Float[np.ndarray, " forced"],
 ]:
-    """Find inequalities that can only just be met; returns row, column, entry and the bound it is held at."""
+    """Find inequalities that force a column to its bound; returns row, column, entry and bound."""
     rows = np.arange(form.n_zero, form.n_linear)
     part = sp.csr_array(form.a[rows] @ sp.diags_array(free.astype(float)))
     part.eliminate_zeros()

@@ -18,8 +18,10 @@ from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.reduce import reduce_form
 
 
-def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np.ndarray, " column"]] = ()) -> Answer:
-    """Minimise to the gap asked for; the integers SCIP ends with are then fixed and the cones solved by Clarabel.
+def solve_scip(
+    form: ConicForm, options: SolveOptions, warm_starts: Sequence[Float[np.ndarray, " column"]] = ()
+) -> Answer:
+    """Minimise to the requested gap by SCIP, then solve the cones with its integers fixed by Clarabel.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np
     model.setParam("limits/gap", options.gap)
     model.setParam("limits/absgap", options.gap_abs)
     model.setParam("limits/time", min(options.time_limit_s, model.infinity()))
-    for start in starts:
+    for start in warm_starts:
         _suggest(model, columns, entries, form, start)
     model.optimize()
     status = model.getStatus()
@@ -56,7 +58,7 @@ def solve_scip(form: ConicForm, options: SolveOptions, starts: Sequence[Float[np
 
 
 def _model(form: ConicForm) -> tuple[pyscipopt.Model, list[pyscipopt.Variable], list[pyscipopt.Variable]]:
-    """Write the form out: its columns, its linear rows, and a variable for every entry of a cone."""
+    """Build SCIP's model: columns, linear rows, and a variable for every entry of a cone."""
     small = reduce_form(form)
     lower = np.where(np.isnan(small.value), small.lower, small.value)
     upper = np.where(np.isnan(small.value), small.upper, small.value)
@@ -100,7 +102,7 @@ def _suggest(
     form: ConicForm,
     start: Float[np.ndarray, " column"],
 ) -> None:
-    """Hand SCIP the best point with the integers of ``start``, where there is one."""
+    """Give SCIP the best point with the integers of ``start``, if there is one."""
     fixed = np.full(form.n, np.nan)
     fixed[form.integer] = np.round(start[form.integer])
     answer = solve_conic(form, fixed)

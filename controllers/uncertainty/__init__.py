@@ -1,1 +1,1 @@
-"""Forecast errors: the error model, how voltages respond to them, and the margins that keep limits under them."""
+"""Forecast errors: error model, voltage sensitivities, margins."""

@@ -1,4 +1,4 @@
-"""From forecast errors to bus injections: which loads and generators share an error source.
+"""Error map: loads and generators that share an error source, and the resulting bus injections.
 
 Errors are relative to the forecast: what happens is ``forecast · (1 + ξ)``. A positive load error draws more, active
 and reactive power alike; a positive generation error gives more. One matrix for the loads and one for the generators
@@ -21,7 +21,7 @@ from gridferry.controllers.plant import ProfiledPort
 
 
 class Grouping(StrEnum):
-    """What shares one error source."""
+    """Grouping of loads or generators into error sources."""
 
     NETWORK = "network"
     """all loads of a network, or all generators of one kind in it"""
@@ -50,7 +50,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ErrorMap:
-    """How errors of the sources become injections at the buses of all networks.
+    """Map from errors of the sources to injections at the buses of all networks.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class ErrorMap:
 
 
 def error_map(plant: Plant, load: Grouping = Grouping.NETWORK, generation: Grouping = Grouping.NETWORK) -> ErrorMap:
-    """Group the loads of a plant and what devices give by profile; loads are the first sources.
+    """Group the loads and profiled ports of a plant into error sources; loads are the first ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Samples of forecast errors for planning and for what happens, from streams that never meet.
+"""Error models: samples of forecast errors for planning and for reality, from separate streams.
 
 A sample is a day (or horizon) of errors of all sources. Samples come in blocks of fixed size, every block with a random
 stream spawned from (seed, purpose, block number): the first 30 of 300 samples are the same as 30 alone, the size of
@@ -26,12 +26,12 @@ _BLOCK = 256
 
 
 class Purpose(IntEnum):
-    """What samples are for; each has streams of its own."""
+    """Purpose of samples; each has its own random streams."""
 
     IN_SAMPLE = 0
     """known to the controller"""
     OUT_OF_SAMPLE = 1
-    """to judge its plan"""
+    """to evaluate its plan"""
 
 
 class ErrorModel(ABC):
@@ -93,7 +93,7 @@ class MarginalErrors(ErrorModel):
         self._keeps = [kept(one, step_h) for one in correlation_h] or [0.0] * self.sources
 
     def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
-        """Ends of the marginals' supports, the same at every step."""
+        """Support of the marginals, the same at every step."""
         ends = np.array([[one.low for one in self._marginals], [one.high for one in self._marginals]])
         return np.repeat(ends.reshape(2, 1, self.sources), steps, axis=1)
 
@@ -143,7 +143,7 @@ class EmpiricalErrors(ErrorModel):
 
     Parameters
     ----------
-    days : observed errors of whole days, at least two
+    days : observed errors of complete days, at least two
     shuffle_seed : seed of the deal
 
     Raises
@@ -161,11 +161,11 @@ class EmpiricalErrors(ErrorModel):
             raise ValueError("errors must be finite and not below -1 (nothing left of the forecast)")
         self.sources = days.shape[2]
         self._days = days
-        deck = np.random.default_rng(shuffle_seed).permutation(len(days))
-        self.pools = {Purpose.IN_SAMPLE: np.sort(deck[0::2]), Purpose.OUT_OF_SAMPLE: np.sort(deck[1::2])}
+        shuffled = np.random.default_rng(shuffle_seed).permutation(len(days))
+        self.pools = {Purpose.IN_SAMPLE: np.sort(shuffled[0::2]), Purpose.OUT_OF_SAMPLE: np.sort(shuffled[1::2])}
 
     def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
-        """Least box, step by step, that holds the errors of all days."""
+        """Smallest box, step by step, that contains the errors of all days."""
         rows = (first_step + np.arange(steps)) % self._days.shape[1]
         return np.stack([self._days.min(axis=0)[rows], self._days.max(axis=0)[rows]])
 

@@ -29,7 +29,7 @@ def read_errors(
     Raises
     ------
     InputError
-        for missing columns, cells that are not finite numbers or fall below -1, and rows that are no whole days.
+        for missing columns, cells that are not finite numbers or fall below -1, and rows that are no complete days.
     """
     return _days(path, _read_columns(path, columns, -1.0, "below -1, less than nothing"), steps_per_day, rows_per_day)
 
@@ -37,7 +37,7 @@ def read_errors(
 def read_day_to_day_errors(
     path: Path, columns: Sequence[str], steps_per_day: int, rows_per_day: int | None = None
 ) -> Float[np.ndarray, "day step source"]:
-    """Take every day of a profile as the forecast of the next: the errors of persistence.
+    """Errors of persistence: every day of a profile is the forecast of the next.
 
     The error is ``(x_d - x_{d-1}) / x_{d-1}``; it is zero where the forecast is below 5 % of the largest value (a
     relative error of next to nothing means nothing), and cut at 1.

@@ -1,4 +1,4 @@
-"""Forecast errors as a user writes them: ``[forecast.errors]``, and ``[controller.errors]`` where one differs."""
+"""Settings of forecast errors: ``[forecast.errors]``, and ``[controller.errors]`` where they differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MarginalName(StrEnum):
     NORMAL = "normal"
     """normal, truncated"""
     BETA = "beta"
-    """beta, stretched to bounds that may lie unequally far from zero"""
+    """beta, scaled to bounds that may be asymmetric"""
     EMPIRICAL = "empirical"
     """days of observed errors, drawn with replacement"""
 
@@ -49,7 +49,7 @@ class ErrorConfig(Part):
 
     @property
     def errs(self) -> bool:
-        """Whether there is an error, besides the bias."""
+        """Whether the quantity has errors, besides the bias."""
         return self.relative_std > 0 or self.marginal is MarginalName.EMPIRICAL
 
 
@@ -83,7 +83,7 @@ class ErrorSettings(Part):
     """which generators share an error. Where it is not given, each has its own in reality, while controllers take all
     of one kind in a network to err alike, to be on the safe side; with a ``file`` they do so in reality, too"""
     file: ConfigFile | None = None
-    """CSV of what was observed, in whole days, with a column per source; for the marginal ``empirical``, which then is
+    """CSV of observations of complete days, with a column per source; for the marginal ``empirical``, which then is
     the default"""
     columns: Annotated[tuple[str, ...], Choice] = ()
     """columns of the file in the order of the sources: loads first, then generation"""
@@ -123,7 +123,7 @@ class ErrorSettings(Part):
 
     @property
     def errs(self) -> bool:
-        """Whether any quantity errs, besides biases."""
+        """Whether any quantity has errors, besides biases."""
         return any(self.of(name).errs for name in self.quantities())
 
     def over(self, base: ErrorSettings) -> ErrorSettings:

@@ -1,4 +1,4 @@
-"""What a sample can gain by moving inside a box when every unit of distance costs λ: the inner problem of `chance`.
+"""Inner maximisation of the worst-case CVaR: largest gain of a sample moved within the support, at a price.
 
 For one error sample ξ̂ and sensitivities a,
 
@@ -25,18 +25,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-class Moves(ABC):
-    """g and ‖δ‖ of all samples, for rows of sensitivities that share the samples of one step."""
+class InnerMaximisation(ABC):
+    """Inner maximisation for rows of sensitivities that share the samples of one step: g and ‖δ‖ of all samples."""
 
     @abstractmethod
-    def gains(
+    def maximise(
         self, rows: Int[np.ndarray, " some"], price: Float[np.ndarray, " some"]
     ) -> tuple[Float[np.ndarray, "some sample"], Float[np.ndarray, "some sample"]]:
-        """Return g and the distance moved ‖δ‖ of every sample, for chosen rows at prices λ of their own."""
+        """Return g and the distance ‖δ‖ of every sample, for chosen rows, each at its price λ."""
 
 
-class OneNormMoves(Moves):
-    """Moves under the 1-norm.
+class OneNormMaximisation(InnerMaximisation):
+    """Inner maximisation under the 1-norm.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class OneNormMoves(Moves):
         self._samples = np.ascontiguousarray(samples.T)
         self._bound = np.where(a > 0, high, low)
 
-    def gains(
+    def maximise(
         self, rows: Int[np.ndarray, " some"], price: Float[np.ndarray, " some"]
     ) -> tuple[Float[np.ndarray, "some sample"], Float[np.ndarray, "some sample"]]:
         """Return g and ‖δ‖; a coordinate that gains exactly what it costs counts as moved."""
@@ -67,8 +67,8 @@ class OneNormMoves(Moves):
         return g, (moved * bound).sum(axis=1, keepdims=True) - moved @ self._samples
 
 
-class TwoNormMoves(Moves):
-    """Moves under the Euclidean norm; parameters as `OneNormMoves`."""
+class TwoNormMaximisation(InnerMaximisation):
+    """Moves under the Euclidean norm; parameters as `OneNormMaximisation`."""
 
     def __init__(
         self,
@@ -88,22 +88,22 @@ class TwoNormMoves(Moves):
         self._rest = _remaining_sum(size**2)
         with np.errstate(divide="ignore", invalid="ignore"):
             growth = np.where(kink > 0, self._c[1:] / kink**2, 0.0)
-        self._steepness_sq = growth + self._rest[1:]
+        self._slope_sq = growth + self._rest[1:]
 
-    def gains(
+    def maximise(
         self, rows: Int[np.ndarray, " some"], price: Float[np.ndarray, " some"]
     ) -> tuple[Float[np.ndarray, "some sample"], Float[np.ndarray, "some sample"]]:
         """Return g and ‖δ‖ of every sample."""
         price_sq = (price**2)[:, None]
-        at_bound, c, rest = _while(self._steepness_sq, price_sq, rows, self._at_bound, self._c, self._rest)
+        at_bound, c, rest = _while(self._slope_sq, price_sq, rows, self._at_bound, self._c, self._rest)
         excess = np.maximum(price_sq - rest, 0.0)
         partly = (rest > 0) & (c > 0) & (excess > 0)
         share = np.divide(price_sq, excess, out=np.ones_like(excess), where=partly)
         return self._stay[rows] + at_bound - np.sqrt(c * excess), np.sqrt(c * share)
 
 
-class InfNormMoves(Moves):
-    """Moves under the ∞-norm; parameters as `OneNormMoves`."""
+class InfNormMaximisation(InnerMaximisation):
+    """Moves under the ∞-norm; parameters as `OneNormMaximisation`."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class InfNormMoves(Moves):
         self._rest = _remaining_sum(size)
         self._reach = np.concatenate([np.zeros((1, *room.shape[1:])), room])
 
-    def gains(
+    def maximise(
         self, rows: Int[np.ndarray, " some"], price: Float[np.ndarray, " some"]
     ) -> tuple[Float[np.ndarray, "some sample"], Float[np.ndarray, "some sample"]]:
         """Return g and ‖δ‖ of every sample."""
@@ -135,7 +135,7 @@ def _while(
     rows: Int[np.ndarray, " some"],
     *tables: Float[np.ndarray, "source+1 row sample"],
 ) -> list[Float[np.ndarray, "some sample"]]:
-    """Look up the tables after the k coordinates for which ``falling`` still exceeds the price."""
+    """Look up tables after the first k coordinates, for which ``falling`` exceeds the price."""
     found = [table[0, rows] for table in tables]
     for k, level in enumerate(falling):
         exceeds = level[rows] > price
@@ -150,7 +150,7 @@ def _size_and_room(
     low: Float[np.ndarray, " source"],
     high: Float[np.ndarray, " source"],
 ) -> tuple[Float[np.ndarray, "source row sample"], Float[np.ndarray, "source row sample"]]:
-    """|a| and the way to the bound that a points to, for every row and sample."""
+    """|a|, and the distance to the bound in the direction of a, for every row and sample."""
     to_high, to_low = (high - samples).T[:, None, :], (samples - low).T[:, None, :]
     room = np.where((a > 0).T[:, :, None], to_high, to_low)
     return np.broadcast_to(np.abs(a).T[:, :, None], room.shape), room

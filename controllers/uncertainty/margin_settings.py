@@ -1,4 +1,4 @@
-"""Voltage margins against forecast errors as a controller has them: settings, and the margins made of them."""
+"""Voltage margins of controllers: settings, and the maker of margins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenari
 
 
 class MarginSettings(ControllerSettings):
-    """How forecast errors are met; a base of controllers' settings."""
+    """Base of controllers' settings with voltage margins against forecast errors."""
 
     scenario: Scenario = Scenario.DRCC
     """``none`` (no device is used), ``deterministic``, ``robust`` or ``drcc``"""
@@ -37,14 +37,14 @@ class MarginSettings(ControllerSettings):
     """forecast errors, where the forecast brings no samples of its own: those of ``[forecast.errors]`` without bias,
     with every key that is given here instead; loads err by 5 % and generation by 10 % where neither has any"""
     update_decay_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """forecasts learn from what was just measured: an error τ ahead has ``√(1 - exp(-2 τ / update_decay_h))`` of its
+    """updates with the last measurement: an error τ ahead has ``√(1 - exp(-2 τ / update_decay_h))`` of its
     full size, as in a first-order process with that correlation time [h]; 0: its full size at once"""
     secant: bool = True
-    """stretch the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
+    """scale the sensitivities to the AC power flow at the worst errors, so that curvature costs no reliability"""
 
 
 class MarginMaker:
-    """Makes the margins of a plant."""
+    """Maker of the voltage margins of a plant."""
 
     def __init__(self, plant: Plant, settings: MarginSettings):
         self._plant, self._settings = plant, settings
@@ -55,14 +55,14 @@ class MarginMaker:
         self._day_box = model.support(day)
 
     def ambiguity(self, step: int, forecast: Forecast) -> Ambiguity:
-        """Return what is assumed of the errors over a horizon that begins at ``step``.
+        """Return the ambiguity set of the errors over a horizon that begins at ``step``.
 
         Raises
         ------
         ControllerError
             where the forecast's own samples do not match the plant's sources of errors.
         """
-        wish, sources = self._settings, len(self._map.sources)
+        settings, sources = self._settings, len(self._map.sources)
         if forecast.error_samples is not None:
             samples = forecast.error_samples
             if samples.shape[2] != sources or len(samples) == 0:
@@ -77,19 +77,19 @@ class MarginMaker:
             size = self._size(forecast.steps)[:, None]
             samples, box = self._day_samples[:, rows] * size, self._day_box[:, rows] * size
         return Ambiguity(
-            scenario=wish.scenario,
+            scenario=settings.scenario,
             errors=self._map,
             samples=samples,
             box=box,
-            bounded=wish.support == "box",
-            confidence=wish.confidence,
-            radius=wish.radius,
-            norm=wish.norm,
-            secant=wish.secant,
+            bounded=settings.support == "box",
+            confidence=settings.confidence,
+            radius=settings.radius,
+            norm=settings.norm,
+            secant=settings.secant,
         )
 
     def _size(self, horizon: int) -> Float[np.ndarray, " horizon"]:
-        """Size of the errors by how far ahead they are; the last step was measured."""
+        """Size of the errors relative to the full one, by the time since the last measurement."""
         if self._settings.update_decay_h == 0:
             return np.ones(horizon)
         ahead_h = self._plant.step_h * np.arange(1, horizon + 1)
@@ -102,7 +102,7 @@ class MarginMaker:
         p_device: Float[np.ndarray, "horizon bus"],
         q_device: Float[np.ndarray, "horizon bus"],
     ) -> Margins:
-        """Return the margins where devices inject as given [MW, Mvar].
+        """Return the margins at given injections [MW, Mvar].
 
         Raises
         ------

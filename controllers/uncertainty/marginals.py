@@ -37,7 +37,7 @@ class Marginal(ABC):
 
 
 def marginal_of(settings: ErrorConfig, lowest: float = -1.0) -> Marginal:
-    """Return the normal or beta distribution that a config asks for.
+    """Return the normal or beta distribution of a config.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def marginal_of(settings: ErrorConfig, lowest: float = -1.0) -> Marginal:
 
 @dataclass(frozen=True)
 class TruncatedNormal(Marginal):
-    """A normal distribution cut at ±``truncation`` · ``std``.
+    """Normal distribution truncated at ±``truncation`` · ``std``.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class TruncatedNormal(Marginal):
 
     @cached_property
     def _cut(self) -> float:
-        """Where to cut a unit normal so that, scaled to unit variance, it ends at ±``truncation``.
+        """Truncation point of a unit normal such that, scaled to unit variance, it ends at ±``truncation``.
 
         Solves ``bound²/a² · (1 - 2 a φ(a) / (2 Φ(a) - 1)) = 1`` for a; 0, the uniform limit, where bound ≤ √3.
         """
@@ -107,7 +107,7 @@ class TruncatedNormal(Marginal):
 
 @dataclass(frozen=True)
 class ScaledBeta(Marginal):
-    """A beta distribution stretched to a support, its mean at zero; for PV, which can lose all but gain little.
+    """Beta distribution scaled to a support, with zero mean; for PV, which can lose all but gain little.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Margins that keep a bound under forecast errors: deterministic, robust, and distributionally robust [B, §2.4-2.5].
+"""Margins against forecast errors: deterministic, robust, distributionally robust [B, §2.4-2.5].
 
 A quantity ``y(ξ) = y_plan + aᵀ ξ`` with errors ξ is to stay below a bound. Setpoints do not multiply ξ, and CVaR moves
 with a constant, so the requirement is ``y_plan + m ≤ bound`` with a margin m that no decision enters.
@@ -32,7 +32,12 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float, Int
 
-from gridferry.controllers.uncertainty.inner_maximisation import InfNormMoves, Moves, OneNormMoves, TwoNormMoves
+from gridferry.controllers.uncertainty.inner_maximisation import (
+    InfNormMaximisation,
+    InnerMaximisation,
+    OneNormMaximisation,
+    TwoNormMaximisation,
+)
 
 _GAP = 1e-11
 """The minimum over λ is found to this share of the margins at the ends of its range."""
@@ -48,17 +53,17 @@ class Norm(StrEnum):
     INF = "inf"
 
 
-_MOVES: dict[Norm, type[OneNormMoves] | type[TwoNormMoves] | type[InfNormMoves]] = {
-    Norm.ONE: OneNormMoves,
-    Norm.TWO: TwoNormMoves,
-    Norm.INF: InfNormMoves,
+_MAXIMISATIONS: dict[Norm, type[OneNormMaximisation] | type[TwoNormMaximisation] | type[InfNormMaximisation]] = {
+    Norm.ONE: OneNormMaximisation,
+    Norm.TWO: TwoNormMaximisation,
+    Norm.INF: InfNormMaximisation,
 }
 _DUAL_ORDER = {Norm.ONE: np.inf, Norm.TWO: 2, Norm.INF: 1}
 
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """How far the planned value must keep away from its bounds, never negative; in the unit of the value.
+    """Margins of a planned value to its bounds, never negative, in the unit of the value.
 
     Attributes
     ----------
@@ -120,8 +125,8 @@ def wasserstein_margin(
     for step in range(len(a)):
         for start in range(0, a.shape[1], rows):
             part = slice(start, start + rows)
-            moves = _MOVES[norm](a[step, part], samples[:, step], support[0, step], support[1, step])
-            margin[step, part] = _least(moves, price_max[step, part], beta, radius)
+            inner = _MAXIMISATIONS[norm](a[step, part], samples[:, step], support[0, step], support[1, step])
+            margin[step, part] = _least(inner, price_max[step, part], beta, radius)
     return margin
 
 
@@ -132,7 +137,7 @@ def sample_cvar(values: Float[np.ndarray, "*rows sample"], beta: float) -> Float
 
 
 def _quantile(values: Float[np.ndarray, "*rows sample"], beta: float) -> Float[np.ndarray, "*rows 1"]:
-    """The value at which the largest share β begins."""
+    """Value above which the largest share β lies."""
     n = values.shape[-1]
     place = n - min(max(int(np.ceil(beta * n)), 1), n)
     return np.partition(values, place, axis=-1)[..., place, None]
@@ -141,7 +146,7 @@ def _quantile(values: Float[np.ndarray, "*rows sample"], beta: float) -> Float[n
 def _inside(
     samples: Float[np.ndarray, "sample horizon source"], support: Float[np.ndarray, "2 horizon source"]
 ) -> Float[np.ndarray, "sample horizon source"]:
-    """Check that the samples lie in the support; what sticks out by rounding is brought back."""
+    """Check that the samples lie in the support, and project those outside by rounding."""
     low, high = support
     slack = 1e-9 * np.maximum(high - low, np.maximum(np.abs(low), np.abs(high)))
     if np.any(low > high) or not np.isfinite(support).all():
@@ -156,8 +161,10 @@ def _inside(
     return np.clip(samples, low, high)
 
 
-def _least(moves: Moves, price_max: Float[np.ndarray, " row"], beta: float, radius: float) -> Float[np.ndarray, " row"]:
-    """Minimum of h(λ) over 0 ≤ λ ≤ ‖a‖_*, by cutting with the tangents at both ends of a shrinking bracket.
+def _least(
+    inner: InnerMaximisation, price_max: Float[np.ndarray, " row"], beta: float, radius: float
+) -> Float[np.ndarray, " row"]:
+    """Minimise h(λ) over 0 ≤ λ ≤ ‖a‖_*, by the tangents at both ends of a shrinking bracket.
 
     Two tangents of a convex function meet below it, so their meeting point gives a lower bound and the next λ; where
     h is piecewise linear this ends exactly. Every third turn halves the bracket, so that it shrinks in any case.
@@ -166,7 +173,7 @@ def _least(moves: Moves, price_max: Float[np.ndarray, " row"], beta: float, radi
     def value_and_slope(
         rows: Int[np.ndarray, " some"], price: Float[np.ndarray, " some"]
     ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
-        g, moved = moves.gains(rows, price)
+        g, moved = inner.maximise(rows, price)
         quantile = _quantile(g, beta)
         excess = g - quantile
         tail, edge = excess > 0, excess == 0

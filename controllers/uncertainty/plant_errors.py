@@ -1,4 +1,4 @@
-"""The error model of a plant: its sources, and how they err, as the settings say."""
+"""Error model of a plant: its error sources, and their joint distribution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridferry.networks.faults import Fault, InputError
 
 
 def plant_errors(plant: Plant, settings: ErrorSettings) -> tuple[ErrorMap, ErrorModel]:
-    """Name the sources of a plant's forecast errors and give their joint distribution; a bias is not in it.
+    """Return the error sources of a plant and their joint distribution, without biases.
 
     Raises
     ------

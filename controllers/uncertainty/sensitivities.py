@@ -1,4 +1,4 @@
-"""How bus voltages respond to injections, from the AC Jacobian at an operating point.
+"""Voltage sensitivities: response of bus voltages to injections, from the AC Jacobian at an operating point.
 
 With ``S = diag(v) conj(Y v)`` and constant-power injections, a small change obeys
 

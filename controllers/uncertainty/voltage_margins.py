@@ -1,7 +1,7 @@
 """Margins of all bus voltages of a plant at an operating point: AC sensitivities, errors, scenario [B, §2.4-2.5].
 
 The voltage under errors is linear in them only to first order. Far out it falls faster than the tangent says, so a
-tangent's margin would be too small there. With ``secant`` the sensitivities are therefore stretched, bus by bus, until
+tangent's margin would be too small there. With ``secant`` the sensitivities are therefore scaled up, bus by bus, until
 they meet the AC power flow at the worst corner of the support; a voltage that falls along a concave curve then never
 falls below the line. They are never shrunk.
 """
@@ -21,11 +21,11 @@ from gridferry.controllers.uncertainty.sensitivities import voltage_response
 from gridferry.networks.power_flow import solve_sweep
 
 _SEEN = 1e-9
-"""a voltage that moves less than this is not stretched [pu]"""
+"""sensitivities of a voltage that changes by less than this are not scaled [pu]"""
 
 
 class Scenario(StrEnum):
-    """How forecast errors are met."""
+    """Scenario: treatment of forecast errors."""
 
     NONE = "none"
     """no link and no battery is used"""
@@ -39,7 +39,7 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Ambiguity:
-    """What is assumed of the errors.
+    """Ambiguity set: assumptions about the errors.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def voltage_margins(
     q_mvar: Float[np.ndarray, "horizon bus"],
     ambiguity: Ambiguity,
 ) -> Margins:
-    """Margins on the plain voltages of all buses when the net injections are as given [pu].
+    """Margins of the voltages of all buses at given net injections [pu].
 
     Raises
     ------
@@ -124,7 +124,7 @@ def sensitivities(
     q_mvar: Float[np.ndarray, "horizon bus"],
     ambiguity: Ambiguity,
 ) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
-    """Change of every plain voltage per unit of each error, for the upper and for the lower limit [pu]."""
+    """Change of every voltage per unit of each error, for the upper and for the lower limit [pu]."""
     v = operating_point(plant, p_mw, q_mvar)
     p_per, q_per = ambiguity.errors.injections(forecast)
     tangent = np.zeros_like(p_per)
@@ -133,7 +133,7 @@ def sensitivities(
     if not ambiguity.secant:
         return tangent, tangent.copy()
     v_pu = np.abs(v)
-    stretched = []
+    scaled = []
     for side in (1.0, -1.0):
         corner = _corner(side * tangent, plant, ambiguity)
         p_there = p_mw + np.einsum("hbs,hbs->hb", p_per, corner)
@@ -141,15 +141,15 @@ def sensitivities(
         by_line = np.einsum("hbs,hbs->hb", tangent, corner)
         by_flow = np.abs(operating_point(plant, p_there, q_there)) - v_pu
         seen = side * by_line > _SEEN
-        stretch = np.divide(by_flow, by_line, out=np.ones_like(by_line), where=seen)
-        stretched.append(tangent * np.maximum(stretch, 1.0)[:, :, None])
-    return stretched[0], stretched[1]
+        scale = np.divide(by_flow, by_line, out=np.ones_like(by_line), where=seen)
+        scaled.append(tangent * np.maximum(scale, 1.0)[:, :, None])
+    return scaled[0], scaled[1]
 
 
 def _corner(
     toward: Float[np.ndarray, "horizon bus source"], plant: Plant, ambiguity: Ambiguity
 ) -> Float[np.ndarray, "horizon bus source"]:
-    """Corner of the box that moves the voltages of each network furthest, repeated for its buses."""
+    """Corner of the support with the largest voltage change of each network, repeated for its buses."""
     low, high = ambiguity.box
     corner = np.empty_like(toward)
     for buses in plant.bus_slices:

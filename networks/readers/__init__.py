@@ -1,1 +1,1 @@
-"""Read feeders from what others have: pandapower nets, MATPOWER cases, SimBench codes."""
+"""Readers of networks: pandapower nets, MATPOWER cases, SimBench codes."""

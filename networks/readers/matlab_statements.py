@@ -1,4 +1,4 @@
-"""The little of MATLAB that case files are written in: tables, and arithmetic on their columns.
+"""Interpreter for the subset of MATLAB in case files: tables, and arithmetic on their columns.
 
 Understood are ``mpc.field = [...]``, numbers and strings, ``x = ...``, ``[A, B] = idx_bus`` (also ``idx_brch``,
 ``idx_gen``, and ``define_constants``), and ``mpc.bus(:, [PD, QD]) = ...`` with + - * / ^ on numbers, columns and a few
@@ -60,7 +60,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 class MatlabError(Exception):
-    """A statement that is not understood.
+    """A statement outside the supported subset of MATLAB.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class MatlabError(Exception):
 
 
 def split_statements(text: str) -> list[tuple[int, str]]:
-    """Split a file into statements with the line each begins at; comments are dropped, tables stay whole."""
+    """Split a file into statements with the line each begins at; comments are dropped, tables are not split."""
     statements: list[tuple[int, str]] = []
     depth, current, begin, in_block = 0, "", 0, 0
 
@@ -130,7 +130,7 @@ def _without_comment(line: str) -> tuple[str, bool]:
 
 
 def run_statements(statements: list[tuple[int, str]]) -> dict[str, Any]:
-    """Carry out the statements of a case file; return the fields of ``mpc``.
+    """Execute the statements of a case file and return the fields of ``mpc``.
 
     Raises
     ------
@@ -224,19 +224,19 @@ def _value(text: str, names: dict[str, Any], case: dict[str, Any]) -> Any:
         pass
     if re.fullmatch(r"'[^']*'", text):
         return text[1:-1]
-    held: dict[str, Any] = {}
+    values: dict[str, Any] = {}
 
     def hold(found: re.Match[str]) -> str:
-        name = f"table{len(held)}"
+        name = f"table{len(values)}"
         table = case[found[1]]
         part = table if found[2] is None else table[_index(found[2], names, case)]
-        held[name] = float(part.item()) if part.size == 1 else part
+        values[name] = float(part.item()) if part.size == 1 else part
         return name
 
     python = re.sub(r"mpc\.(bus|gen|branch)\b(?:\s*\(((?:[^()\[\]]|\[[^\]]*\])*)\))?", hold, text)
     python = re.sub(r"mpc\.baseMVA\b", "baseMVA", python)
     python = re.sub(r"\.(?=[*/^])", "", python).replace("^", "**")
-    known = names | held | ({"baseMVA": case["baseMVA"]} if "baseMVA" in case else {})
+    known = names | values | ({"baseMVA": case["baseMVA"]} if "baseMVA" in case else {})
     return _evaluate(ast.parse(python.strip(), mode="eval").body, known)
 
 

@@ -1,4 +1,4 @@
-"""Read MATPOWER case files (version 2), also those that hold ohms and kilowatts and convert them at their end.
+"""Reader of MATPOWER case files (version 2), including those that convert ohms and kilowatts at their end.
 
 Distribution cases such as ``case33bw.m`` end in statements that convert their tables; reading the tables alone would
 take ohms for per unit without a word. Those statements are carried out, see
@@ -86,7 +86,7 @@ def net_of_case(case: dict[str, Any], source: str) -> Any:
             ]
     for name, rows in (("bus", bus), ("branch", branch)):
         for row in np.flatnonzero(~np.isfinite(rows[:, : _COLUMNS[name]]).all(axis=1)):
-            faults.append(Fault(source, f"mpc.{name}, row {row + 1}", "holds a value that is no finite number"))
+            faults.append(Fault(source, f"mpc.{name}, row {row + 1}", "contains a value that is not finite"))
     if faults:
         raise InputError(faults)
     position = {number: index for index, number in enumerate(numbers)}

@@ -1,4 +1,4 @@
-"""What a pandapower net in JSON would have pandapower load: looked at before pandapower decodes it.
+"""Safety check of pandapower nets in JSON: which code or files pandapower would load from them.
 
 pandapower imports every module that such a file names, and a module runs when it is imported. So only modules of
 pandapower itself, and of the packages whose objects it writes, may be named. What stands in the file as text is looked
@@ -22,11 +22,11 @@ _PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PureWindowsPath)
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with every key it has, also those it repeats."""
+    """A JSON object with all its keys, repeated ones included."""
 
 
 def foreign_parts(text: str) -> list[str]:
-    """Name what in a net would load code or files from elsewhere, such as ``subprocess.run``.
+    """List the parts of a net that would load foreign code or files, such as ``subprocess.run``.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def _look_at(value: Any, found: dict[str, None]) -> None:
 
 
 def _look_at_object(pairs: _Pairs, found: dict[str, None]) -> None:
-    """Look at every combination of module, class and content that a decoder might read from an object."""
+    """Check every combination of module, class and content that a decoder might read from an object."""
     given = {key: [str(value) for name, value in pairs if name == key] for key in ("_module", "_class", "_object")}
     names = given["_class"] or ["?"]
     for module in given["_module"]:

@@ -85,7 +85,7 @@ def network_of_net(net: Any, name: str, source: str | None = None) -> Network:
 
 
 class _Reader:
-    """Holds the net, its conversion, and the numbers of the feeder's buses."""
+    """Reader of one net: the net, its conversion, and the numbers of the feeder's buses."""
 
     def __init__(self, net: Any, name: str, source: str):
         self.net, self.name, self.source = net, name, source
@@ -159,13 +159,13 @@ class _Reader:
     # --------------------------------------------------------------------------------------------------------- branches
 
     def _sections(self) -> tuple[PiSections, Complex[np.ndarray, " node"]]:
-        """Branches between feeder buses, and the shunts of those buses (with what hangs on them open) [pu]."""
+        """Branches between feeder buses, and the shunts of those buses, open-ended branches included [pu]."""
         branch = self.matrices.branch
         rows = [row for table in self.lookup for row in self._rows(table)]
         names = self._branch_names()
         ends = branch[:, [F_BUS, T_BUS]].astype(np.int64)
-        wanted = [row for row in rows if branch[row, BR_STATUS] > 0]
-        self._check_branches(wanted, branch)
+        closed = [row for row in rows if branch[row, BR_STATUS] > 0]
+        self._check_branches(closed, branch)
         # open ends are numbered after the buses
         number = self.bus_of_row.copy()
         open_ends = np.flatnonzero(number < 0)
@@ -174,9 +174,9 @@ class _Reader:
         y = 1.0 / np.where((z != 0.0) & np.isfinite(z), z, 1.0)  # a branch without impedance has been noted
         y_from = (branch[:, BR_G] + 1j * branch[:, BR_B]) / 2
         y_to = y_from + (branch[:, BR_G_ASYM] + 1j * branch[:, BR_B_ASYM]) / 2
-        taken = np.array(wanted, dtype=np.int64)
+        taken = np.array(closed, dtype=np.int64)
         sections = PiSections(
-            names=tuple(names[row] for row in wanted),
+            names=tuple(names[row] for row in closed),
             from_bus=number[ends[taken, 0]],
             to_bus=number[ends[taken, 1]],
             y_series=y[taken],
@@ -187,9 +187,9 @@ class _Reader:
             i_max_pu=self._ratings_pu(branch)[taken],
         )
         is_bus = np.arange(number.size) < len(self.net_bus)
-        kept, shunt = fold_dead_ends(sections, is_bus)
+        sections, shunt = fold_dead_ends(sections, is_bus)
         np.add.at(shunt, number, np.where(self.bus_of_row >= 0, self.matrices.y_shunt, 0.0))
-        return merge_parallel(kept), shunt
+        return merge_parallel(sections), shunt
 
     def _rows(self, table: str) -> range:
         first, last = self.lookup[table]
@@ -273,7 +273,7 @@ class _Reader:
             limit = np.full(len(self.net_bus), -np.inf if tightest is np.maximum else np.inf)
             tightest.at(limit, self.bus_of.to_numpy(), values)
             limits.append(limit)
-        # case files repeat the voltage held at the slack bus as both its limits, where they limit nothing
+        # case files repeat the voltage of the slack bus as both of its limits, which have no effect there
         if limits[0][slack] == limits[1][slack]:
             limits[0][slack], limits[1][slack] = _V_MIN_PU, _V_MAX_PU
         for bus in np.flatnonzero(limits[0] >= limits[1]):
@@ -297,7 +297,7 @@ class _Reader:
             if self.bus_of.get(bus, slack) != slack:
                 self._note(
                     element(self.net, "gen", index),
-                    "holds a voltage away from the slack bus; replace it by a static generator (sgen) of fixed P and Q",
+                    "controls a voltage away from the slack bus; replace it by an sgen of fixed P and Q",
                 )
 
     def _note(self, key: str, message: str) -> None:
@@ -365,6 +365,6 @@ def _power_base(
     p_gen: Float[np.ndarray, " bus"],
     otherwise: float,
 ) -> float:
-    """A power of ten that the feeder's own power does not exceed, so that per-unit figures are near 1 [MVA]."""
+    """Base power for which per-unit values are near 1: a power of ten above the feeder's own power [MVA]."""
     largest = max(math.hypot(p_load.sum(), q_load.sum()), abs(p_gen.sum()))
     return 10.0 ** max(math.ceil(math.log10(largest)), -3) if largest > 0.0 else otherwise

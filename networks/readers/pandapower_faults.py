@@ -1,4 +1,4 @@
-"""What of a pandapower net a radial feeder cannot carry: named element by element, with the way out."""
+"""Elements of a pandapower net that a radial feeder cannot represent, each with the way out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARRIED = frozenset(
 _INSTEAD = {
     "trafo3w": "three windings need a bus in their middle; replace it by three two-winding transformers",
     "ward": "replace it by a load and a shunt",
-    "xward": "it holds a voltage behind an impedance; replace it by a load and a shunt",
+    "xward": "it controls a voltage behind an impedance; replace it by a load and a shunt",
     "dcline": "remove it and give it as an MVDC link in the config",
     "asymmetric_load": "power flows here are balanced; replace it by a load",
     "asymmetric_sgen": "power flows here are balanced; replace it by a static generator",
@@ -56,7 +56,7 @@ def element(net: Any, table: str, index: Any) -> str:
 
 
 def net_faults(net: Any, source: str) -> list[Fault]:
-    """List everything in the tables of a net that a feeder cannot carry."""
+    """List everything in the tables of a net that a feeder cannot represent."""
     found = [
         *_base_faults(net),
         *_bus_faults(net),

@@ -1,4 +1,4 @@
-"""Branches as π sections between any two buses, and what makes them a radial feeder: folding and merging.
+"""π sections between any two buses, and the reductions that make them a radial feeder.
 
 Both are exact. A branch that ends nowhere, or where it began, draws a current in proportion to the voltage at its one
 bus, so it is a shunt there. Branches side by side with equal ratios add up to one branch.
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Complex, Float, Int
 
 @dataclass(frozen=True, eq=False)
 class PiSections:
-    """Branches: an ideal transformer ``ratio : 1`` at ``from_bus``, then a π section, as in MATPOWER.
+    """Branches as in MATPOWER: an ideal transformer ``ratio : 1`` at ``from_bus``, then a π section.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class PiSections:
     shift_deg: Float[np.ndarray, " branch"]
     i_max_pu: Float[np.ndarray, " branch"]
 
-    def take(self, wanted: Bool[np.ndarray, " branch"] | Int[np.ndarray, " taken"]) -> PiSections:
-        """Return some of the branches, by mask or by number."""
-        numbers = np.arange(len(self.names))[wanted]
+    def take(self, selection: Bool[np.ndarray, " branch"] | Int[np.ndarray, " taken"]) -> PiSections:
+        """Select branches by mask or by number."""
+        numbers = np.arange(len(self.names))[selection]
         arrays: dict[str, Any] = {
             name: value[numbers] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
@@ -82,7 +82,7 @@ def fold_dead_ends(
 
 
 def merge_parallel(sections: PiSections) -> PiSections:
-    """Add up branches between the same two buses, where their ratios and shifts are equal; the others stay apart.
+    """Merge parallel branches whose ratios and shifts are equal.
 
     The rating of the sum is the current at which the first of them reaches its own, shared by series admittance
     (charging left aside).

@@ -1,4 +1,4 @@
-"""Where networks come from besides the catalogue: pandapower and MATPOWER files, SimBench, and functions.
+"""Sources of networks besides the catalogue: pandapower and MATPOWER files, SimBench, functions.
 
 pandapower is imported where it is needed: listing the catalogue should not wait for it.
 """
@@ -21,7 +21,7 @@ from gridferry.networks.readers.net_json import PACKAGES, foreign_parts
 
 
 class SpecError(Exception):
-    """What names the network is wrong, in words for the user; `gridferry.networks.catalog` adds where it was given."""
+    """A network spec is wrong; `gridferry.networks.catalog` adds where it was given."""
 
 
 def network_of_json(path: Path) -> Network:
@@ -40,11 +40,11 @@ def network_of_json(path: Path) -> Network:
     if foreign:
         shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         raise SpecError(
-            f"{path.name} names {shown}; a net file may hold objects of {', '.join(PACKAGES)} only: to read others is "
-            "to run their code; leave them out, or build the net in a function given as package.module:function"
+            f"{path.name} names {shown}; a net file may contain objects of {', '.join(PACKAGES)} only: reading "
+            "others would run their code; leave them out, or build the net in a function, package.module:function"
         )
     if not isinstance(net, pp.pandapowerNet):
-        raise SpecError(f"{path.name} holds no pandapower net; write it with pandapower.to_json(net, path)")
+        raise SpecError(f"{path.name} contains no pandapower net; write it with pandapower.to_json(net, path)")
     return _read(net, path.stem, str(path))
 
 

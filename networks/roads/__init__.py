@@ -1,1 +1,1 @@
-"""Roads between the stations of trucks: distances, graphs and travel times."""
+"""Roads between stations: distance matrices, road graphs and travel times."""

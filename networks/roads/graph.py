@@ -1,4 +1,4 @@
-"""A directed road graph between stations: fastest paths by departure time, slowed by traffic.
+"""Directed road graph between stations: fastest paths by time of departure, with traffic.
 
 Every edge has a free-flow time t0 and, where a capacity c is known, the volume-delay function of the Bureau of Public
 Roads: ``t = t0 (1 + b (volume / c)^power)``. The congestion of a road is its traffic volume [veh/h]. A trip is timed by
@@ -25,7 +25,7 @@ from gridferry.networks.roads.travel import Roads, Rounding, Trips
 
 @dataclass(frozen=True, eq=False)
 class RoadGraph(Roads):
-    """Stations on the nodes of a road graph; congestion is the traffic on each road [veh/h].
+    """Road graph with stations at its nodes; congestion is the traffic on each road [veh/h].
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class RoadGraph(Roads):
         return {}
 
     def _fastest(self, volumes: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Minutes and kilometres between all stations; kept, for they are asked for again every step."""
+        """Minutes and kilometres between all stations; cached, since every step needs them."""
         if volumes not in self._by_volumes:
             self._by_volumes[volumes] = self._search(volumes)
         return self._by_volumes[volumes]
@@ -88,7 +88,7 @@ class RoadGraph(Roads):
 
 
 def graph_at(roads: tuple[Road, ...], volumes: Sequence[float]) -> nx.DiGraph:
-    """Build the graph at a volume of traffic on each road [veh/h]; of several between two nodes the fastest counts."""
+    """Build the graph at given traffic on each road [veh/h]; of parallel roads the fastest counts."""
     graph = nx.DiGraph()
     for road, volume in zip(roads, volumes, strict=True):
         minutes = road.minutes_at(volume)

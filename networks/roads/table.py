@@ -1,4 +1,4 @@
-"""The roads of a graph, read from CSV with every fault named by its row."""
+"""Reader of a road graph's CSV; every fault names its row."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _header_faults(header: list[str], source: str) -> list[Fault]:
 
 
 class _RoadRow:
-    """One row; reads every cell and notes what is wrong."""
+    """Reader of one row, which collects its faults."""
 
     def __init__(self, row: Mapping[str | None, str | list[str] | None], where: str, speed: float | None, source: str):
         self.faults: list[Fault] = []
@@ -132,7 +132,7 @@ class _RoadRow:
         self._power = _BPR_POWER if power is None else power
 
     def road(self) -> Road:
-        """Return the row as a road; only where there is no fault."""
+        """Return the row as a road; call it only if there is no fault."""
         return Road(self._start, self._end, self._km, self._minutes, self._capacity, self._b, self._power)
 
     def _note(self, column: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Travel between stations: how long a trip takes and how far it is, by time of departure."""
+"""Travel between stations: time and distance of trips by time of departure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridferry.networks.read_only import immutable
 
 
 class Rounding(StrEnum):
-    """How a travel time becomes a whole number of steps; a trip takes at least one."""
+    """Rounding of travel times to steps; a trip takes at least one step."""
 
     NEAREST = "nearest"
     UP = "up"
@@ -23,7 +23,7 @@ class Rounding(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Trips:
-    """Trips between all stations, by departure.
+    """Travel times and distances between all stations, by departure.
 
     Attributes
     ----------
@@ -61,16 +61,16 @@ class Roads(ABC):
 
     @abstractmethod
     def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
-        """Time and distance of every trip, departing under each of the given states of the roads."""
+        """Time and distance of every trip, for each of the given congestions at departure."""
 
     def on_every_road(self, congestion: Float[np.ndarray, " departure"]) -> Float[np.ndarray, "departure road"]:
-        """Return the same congestion on all roads, as a view that cannot be written to."""
+        """Return the same congestion on all roads, as a read-only view."""
         return np.broadcast_to(congestion[:, None], (len(congestion), len(self.road_names)))
 
     def transit_steps(
         self, congestion: Float[np.ndarray, "departure road"], step_s: int
     ) -> Int[np.ndarray, "departure station station"]:
-        """Whole steps in transit ``τ_ij(t)``, at least one; 0 from a station to itself [A, eq. 2]."""
+        """Steps in transit ``τ_ij(t)``, at least one; 0 from a station to itself [A, eq. 2]."""
         steps = steps_of_minutes(self.trips(congestion).minutes, step_s, self.rounding)
         diagonal = np.arange(len(self.stations))
         steps[:, diagonal, diagonal] = 0
@@ -78,16 +78,16 @@ class Roads(ABC):
 
 
 def steps_of_minutes(minutes: Float[np.ndarray, "*axes"], step_s: int, rounding: Rounding) -> Int[np.ndarray, "*axes"]:
-    """Round travel times to whole steps, at least one; halves round up."""
+    """Round travel times to steps, at least one; halves round up."""
     raw = minutes * 60.0 / step_s
     # a product such as 20 min / 10 min must not become 3 steps because of its last bit
-    whole = np.ceil(raw - 1e-9) if rounding is Rounding.UP else np.floor(raw + 0.5 + 1e-9)
-    return np.maximum(whole.astype(np.int64), 1)
+    rounded = np.ceil(raw - 1e-9) if rounding is Rounding.UP else np.floor(raw + 0.5 + 1e-9)
+    return np.maximum(rounded.astype(np.int64), 1)
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceMatrix(Roads):
-    """Stations with the distances between them; congestion is the delay of each trip in minutes [A, eq. 2].
+    """Distance matrix of stations; congestion is the delay of each trip in minutes [A, eq. 2].
 
     There is a road from every station to every other, row after row of the matrix.
 

@@ -1,4 +1,4 @@
-"""The case as a simulator is given it: the object itself in this process, the config document elsewhere."""
+"""Case parameters of simulators: the case itself in this process, its config document in another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WAY = "start the simulator with --allow {}"
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a config from another process may name.
+    """Files and code that a config from another process may name.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Allowed:
 
     @classmethod
     def of_options(cls, given: Iterable[str]) -> Allowed:
-        """Tell files and folders from code; raises `InputError` for what is neither."""
+        """Sort options into files, folders and code; raises `InputError` for what is neither."""
         places, code, faults = [configs_dir().resolve()], set(), []
         for one in given:
             place, colon, name = one.rpartition(":")
@@ -48,13 +48,13 @@ class Allowed:
         return cls(tuple(places), frozenset(code))
 
     def refusal(self, spec: str, origin: str) -> str | None:
-        """Say that code may not run here; ``None`` where it may, and for what is known by name."""
+        """Message that code may not run here; ``None`` if it may, and for names of built-in things."""
         if (":" in spec or spec.endswith(".py")) and _code(spec) not in self.code:
             return f"is code that may not run here; {_WAY.format(spec)}"
         return None
 
     def check(self, loaded: LoadedConfig, *, controller: bool) -> None:
-        """Raise `InputError` with all that a config names and may not; ``controller``: its controller is built, too."""
+        """Raise `InputError` for all that a config must not name; ``controller``: its controller included."""
         config, faults = loaded.config, []
         specs: list[tuple[Loc, str]] = [
             (("networks", i, "feeder"), one.feeder) for i, one in enumerate(config.networks) if names_code(one.feeder)
@@ -78,13 +78,13 @@ class Allowed:
 
 
 def _code(spec: str) -> str:
-    """A spec with the path of its file, if it has one, absolute."""
+    """Spec whose file, if it has one, has an absolute path."""
     place, _, name = spec.rpartition(":")
     return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else spec
 
 
 def _texts(value: object) -> Iterator[str]:
-    """All texts in a document but its keys."""
+    """All text values in a document, without its keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -96,7 +96,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _is_there(text: str) -> bool:
-    """Whether a text is the path of something that can be read; pipes and devices can."""
+    """Whether a text is the path of something readable, pipes and device files included."""
     try:
         return Path(text).exists() and not Path(text).is_dir()
     except (OSError, ValueError):
@@ -104,7 +104,7 @@ def _is_there(text: str) -> bool:
 
 
 def case_of_params(params: Mapping[str, Any], allowed: Allowed | None = None, *, controller: bool = False) -> Case:
-    """Return the case that a simulator was given: itself, or the document it is made from.
+    """Return the case from a simulator's parameters: the case itself, or its document.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""mosaik simulator that hosts the controller: state and forecast in, setpoints out.
+"""mosaik simulator of the controller: state and forecast in, setpoints out.
 
-``Controller-0`` takes the fleet's state and the grids' results, both one step old, and gives the plan and how it came
+``Controller-0`` takes the devices' state and the grids' results, both one step old, and gives the plan and how it came
 about; its children ``Setpoint-<i>`` and ``Position-<i>`` carry row 0 of the plan to ports and positions of devices.
 """
 
@@ -16,7 +16,7 @@ from gridferry.controllers.devices import states_of_json
 from gridferry.controllers.plans.first_step import observed
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
-from gridferry.sim.adapters.fleet import in_order
+from gridferry.sim.adapters.devices import in_order
 from gridferry.sim.adapters.serve import serve_case
 from gridferry.sim.case.case import Case
 from gridferry.sim.host.ac_limits import AcLimits
@@ -38,7 +38,7 @@ META: dict[str, Any] = {
 
 
 class ControllerSimulator(mosaik_api_v3.Simulator):
-    """Runs a controller in the closed loop."""
+    """Simulator that runs a controller in the closed loop."""
 
     def __init__(self, allowed: Allowed | None = None) -> None:
         super().__init__(META)
@@ -73,7 +73,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the one ``Controller``, with what carries its plan to every port and position."""
+        """Create the single ``Controller`` with a ``Setpoint`` per port and a ``Position`` per position."""
         if model != "Controller" or num != 1:
             raise ValueError("create exactly one Controller")
         plant = self._case.plant
@@ -108,7 +108,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
         )
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
-        """Return the plan, how it came about, and the setpoints of its row 0."""
+        """Return the plan, its outcome, and the setpoints of its row 0."""
         return {eid: {attr: self._value(eid, attr) for attr in attrs} for eid, attrs in outputs.items()}
 
     def _value(self, eid: str, attr: str) -> Any:
@@ -132,7 +132,7 @@ class ControllerSimulator(mosaik_api_v3.Simulator):
 
 
 def _known(value: float) -> float | None:
-    """JSON has no word for NaN."""
+    """Value for JSON: ``None`` in the place of NaN."""
     return value if np.isfinite(value) else None
 
 

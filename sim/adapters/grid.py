@@ -1,4 +1,4 @@
-"""mosaik simulator of the AC grids: one ``Grid`` entity per network; buses, lines and external grid are its children.
+"""mosaik simulator of the AC grids: a ``Grid`` per network, with buses, lines and external grid as children.
 
 It runs in any mosaik scenario. Injections can be connected bus by bus (``P_gen[MW]``, ``P_load[MW]``, … of ``Bus``,
 with the names that mosaik-pandapower-2 uses) or as one list per network (the same attributes of ``Grid``, in the order
@@ -60,7 +60,7 @@ META: dict[str, Any] = {
 
 
 class _Member:
-    """One network of the simulator: its grid, where its entities start, and its last results."""
+    """One network of the simulator: its grid, its entities, and its last results."""
 
     def __init__(self, eid: str, grid: AcGrid, nominal: bool, first_bus: int, first_line: int):
         self.eid = eid
@@ -132,11 +132,11 @@ class _Member:
 
 
 class GridSimulator(mosaik_api_v3.Simulator):
-    """AC power flow of any number of networks as a mosaik simulator.
+    """Simulator of the AC power flow of any number of networks.
 
     Parameters
     ----------
-    listed : networks besides those of the catalogue that may be asked for; any that can be read where it is ``None``
+    listed : accepted networks besides those of the catalogue; all readable ones if ``None``
     """
 
     def __init__(self, listed: Mapping[str, Network] | None = None) -> None:

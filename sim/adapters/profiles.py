@@ -1,8 +1,8 @@
-"""mosaik simulator of what really happens: load, generation, prices, traffic and outages, step by step.
+"""mosaik simulator of the realised conditions: load, generation, prices, traffic and outages.
 
 ``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, and
 ``P_own[MW]``: what of ``P_gen[MW]`` is the network's own, and no device's. ``Market-0`` gives the prices, ``Roads-0``
-the list ``congestion`` of all roads, ``Service-0`` the ``series`` of all devices, by device and key.
+the list ``congestion`` of all roads, ``DeviceSeries-0`` the ``series`` of all devices, by device and key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ META: dict[str, Any] = {
         "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"]},
         "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
         "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
-        "Service": {"public": True, "params": [], "attrs": ["series"]},
+        "DeviceSeries": {"public": True, "params": [], "attrs": ["series"]},
     },
 }
 
 
 class ProfileSimulator(mosaik_api_v3.Simulator):
-    """Serves the realised conditions of a case."""
+    """Simulator that gives the realised conditions of a case."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -51,7 +51,7 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create one ``Demand`` per network, one ``Market``, one ``Roads``, one ``Service``."""
+        """Create one ``Demand`` per network, one ``Market``, one ``Roads``, one ``DeviceSeries``."""
         expected = len(self._case.plant.feeders) if model == "Demand" else 1
         if num != expected:
             raise ValueError(f"create {expected} {model}, not {num}")

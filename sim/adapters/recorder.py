@@ -1,4 +1,4 @@
-"""mosaik simulator that writes down what the others say; it runs in the process of the runner."""
+"""mosaik simulator that records the outputs of the others; it runs in the process of the runner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridferry.controllers.contract import Plant
 from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.controllers.schedule.settlement import settle
-from gridferry.sim.adapters.fleet import in_order
+from gridferry.sim.adapters.devices import in_order
 from gridferry.sim.case.case import Case
 from gridferry.sim.results.costs import published
 from gridferry.sim.results.kind_tables import Values, kind_values
@@ -30,7 +30,7 @@ META: dict[str, Any] = {
 
 
 class RecorderSimulator(mosaik_api_v3.Simulator):
-    """Turns the inputs of a step into a `StepRecord`."""
+    """Simulator that turns the inputs of a step into a `StepRecord`."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -54,7 +54,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the one ``Recorder``."""
+        """Create the single ``Recorder``."""
         return [{"eid": "Recorder-0", "type": model, "rel": []}]
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
@@ -92,7 +92,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         return time + plant.step_s
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
-        """Nothing is given to others."""
+        """Return nothing: the recorder has no outputs."""
         return {}
 
     def _bus(self, mine: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
     def _cost(
         self, begins: str, mine: dict[str, Any], outcomes: list[dict[str, Any]], plan: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Rows of all cost terms: what each came to, and what the plan expected of it."""
+        """Rows of all cost terms: realised and planned."""
         plant = self._case.plant
         (buy,) = mine["buy_price"].values()
         money = {name: np.array([amount]) for name, amount in _money(outcomes).items()}
@@ -253,7 +253,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
 
 
 def _money(outcomes: list[dict[str, Any]]) -> dict[str, float]:
-    """What the devices cost, by term; a term of several kinds adds up."""
+    """Costs of the devices by term, summed over kinds."""
     sums: dict[str, float] = {}
     for one in outcomes:
         for name, amount in one["money"].items():
@@ -262,7 +262,7 @@ def _money(outcomes: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _positions(plant: Plant, begins: str, outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of all positions: what each stands at or, where that takes time, is on the way to."""
+    """Rows of all positions: the value of each, or the one that it is on the way to."""
     rows: list[dict[str, Any]] = []
     for device, outcome in zip(plant.devices, outcomes, strict=True):
         away = not any(port["connected"] for port in outcome["ports"])
@@ -296,13 +296,13 @@ def _real(value: float | None) -> float:
 
 
 def _differences(planned: list[float], measured: list[float]) -> tuple[float, float]:
-    """Largest and root mean square of the differences where both are known; NaN where none are."""
+    """Largest difference and root mean square difference where both are known; NaN if none are."""
     both = np.abs(np.array(planned) - np.array(measured))
     both = both[np.isfinite(both)]
     return (float(both.max()), float(np.sqrt(np.mean(both**2)))) if both.size else (float("nan"), float("nan"))
 
 
 def _worth(objective: float, bound: float, reference: float) -> dict[str, float]:
-    """What a better plan could save at most, what this one saves against doing nothing, and their ratio."""
+    """Absolute gap, saving of the plan against rest, and their ratio."""
     gap, saving = objective - bound, reference - objective
     return {"gap_abs": gap, "saving": saving, "gap_of_saving": gap / saving if saving > 0 else float("nan")}

@@ -1,9 +1,8 @@
-"""Run one of our simulators as a process of its own: ``python -m gridferry.sim.adapters.grid [HOST:]PORT``.
+"""Simulators as processes of their own: ``python -m gridferry.sim.adapters.grid [HOST:]PORT``.
 
-Where a mosaik waits at that address (it started the process with ``cmd``), the simulator connects to it; where nobody
-does, it waits there itself until a mosaik connects (``connect = "host:port"`` in a config). Whoever connects is not
-asked who they are: so it waits on loopback unless a host is given, and takes from the other side only what was allowed
-at its start.
+If mosaik listens at that address (it started the process with ``cmd``), the simulator connects to it. Otherwise it
+listens there itself until mosaik connects (``connect = "host:port"`` in a config). Connections are not authenticated:
+so it listens on loopback unless a host is given, and accepts only what was allowed at its start.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """Return a parser of what every simulator takes on its command line."""
+    """Return a parser of the options that all simulators have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "address",
@@ -39,7 +38,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def serve_case(simulator: Callable[[Allowed], mosaik_api_v3.Simulator], description: str) -> None:
-    """Run a simulator that is given a whole config, until mosaik stops it."""
+    """Run a simulator that takes a config document, until mosaik stops it."""
     parser = arguments(description)
     parser.add_argument(
         "--allow",
@@ -82,7 +81,7 @@ def _only_this_machine(host: str, port: int) -> bool:
 
 
 def _that_answers(simulator: mosaik_api_v3.Simulator) -> mosaik_api_v3.Simulator:
-    """Have a failure of ``init`` told by ``create``: of the first, mosaik's API tells the other side nothing."""
+    """Defer a failure of ``init`` to ``create``, since mosaik's API does not report the former to the other side."""
     init, create = simulator.init, simulator.create
     failed: list[Exception] = []
 
@@ -95,10 +94,10 @@ def _that_answers(simulator: mosaik_api_v3.Simulator) -> mosaik_api_v3.Simulator
             return simulator.meta
 
     @wraps(create)
-    def create_or_tell(*args: Any, **kwargs: Any) -> Any:
+    def create_or_raise(*args: Any, **kwargs: Any) -> Any:
         if failed:
             raise failed[0]
         return create(*args, **kwargs)
 
-    vars(simulator).update(init=init_anyway, create=create_or_tell)
+    vars(simulator).update(init=init_anyway, create=create_or_raise)
     return simulator

@@ -1,1 +1,1 @@
-"""From a config to a case: the plant, what really happens, and what may be known of it."""
+"""Case of a config: plant, realised conditions, forecasts."""

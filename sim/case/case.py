@@ -1,4 +1,4 @@
-"""A case: a config with everything it names read, checked and put together."""
+"""Case: a config with everything that it names read and checked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gridferry.sim.config.loaded import LoadedConfig
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What a run needs to know.
+    """Data of a run: plant, networks, conditions, forecasts.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Case:
     plant : what controllers see
     networks : what the AC power flow is built from
     forecaster : what happens, and what may be known of it
-    built : the controller; where it is ``None``, as with a simulator in another process, it is built when asked for
+    built : the controller; ``None``, as for a simulator in another process: it is built on first use
     """
 
     loaded: LoadedConfig
@@ -39,7 +39,7 @@ class Case:
 
     @property
     def conditions(self) -> Conditions:
-        """Load, generation, prices and traffic as they happen."""
+        """Realised load, generation, prices and traffic."""
         return self.forecaster.realised
 
     @property
@@ -52,12 +52,12 @@ class Case:
         return self.built or _controller(self.loaded, self.plant)
 
     def as_params(self) -> dict[str, Any]:
-        """Return what another process needs to build the same case, as JSON-able values."""
+        """Return the data from which another process can build the same case, as JSON-able values."""
         return {"document": _jsonable(self.loaded.document), "base_dir": str(self.loaded.base_dir)}
 
 
 def build_case(loaded: LoadedConfig) -> Case:
-    """Read what a config names and put it together, the controller too.
+    """Build the case of a config, and check that its controller can be built.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def build_case(loaded: LoadedConfig) -> Case:
 
 
 def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
-    """Find all that is wrong with a config beyond its single values.
+    """Find all faults of a config beyond its single values.
 
     Parameters
     ----------
@@ -99,11 +99,11 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
 
 
 def case_without_controller(loaded: LoadedConfig) -> Case:
-    """Put a config together for a simulator that needs no controller; raises `InputError` likewise."""
-    assembly = build_plant(loaded)
-    conditions = build_conditions(loaded, assembly.plant)
-    forecaster = Forecaster(assembly.plant, conditions, loaded.config.forecast, loaded.config.seed)
-    return Case(loaded, assembly.plant, assembly.networks, forecaster)
+    """Build the case of a config for a simulator that needs no controller; raises `InputError` likewise."""
+    built = build_plant(loaded)
+    conditions = build_conditions(loaded, built.plant)
+    forecaster = Forecaster(built.plant, conditions, loaded.config.forecast, loaded.config.seed)
+    return Case(loaded, built.plant, built.networks, forecaster)
 
 
 def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
@@ -120,7 +120,7 @@ def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
 
 
 def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
-    """Faults of the controller's settings where there is no plant to build it for."""
+    """Faults of the controller's settings if there is no plant to build it for."""
     chosen = loaded.config.controller
     try:
         cls = find_controller(chosen.use, loaded.base_dir)
@@ -140,7 +140,7 @@ def _inherited(loaded: LoadedConfig) -> dict[str, Any]:
 
 
 def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
-    """Name the file or setting that a controller's option came from, and the option's value."""
+    """Add to a fault the file or setting of a controller's option, and its value."""
     table, _, option = fault.key.partition(".")
     if fault.source != str(loaded.path) or table != "controller":
         return fault

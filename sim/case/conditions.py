@@ -1,4 +1,4 @@
-"""What really happens: load, generation, prices, traffic, outages of every step, from the config and its profiles."""
+"""Realised conditions: load, generation, prices, traffic and outages of every step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gridferry.sim.config.schema import Config, LoadConfig
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What surrounds the devices in every step of the run; arrays are read-only.
+    """Realised conditions of every step of the run; arrays are read-only.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Conditions:
 
 
 def uncertain_series(plant: Plant) -> Iterator[tuple[Device[Any], str, str]]:
-    """Device, key and name of the error of every series that forecasts get wrong."""
+    """Device, key and error name of every series with forecast errors."""
     for device in plant.devices:
         for key, series in device.series.items():
             if series.forecast == "uncertain":
@@ -66,7 +66,7 @@ Sure = Callable[[Loc], bool]
 
 
 def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
-    """Read the profiles that a config names, each file once, and evaluate its series for every step of the run.
+    """Read the profiles of a config, each file once, and evaluate all series for every step of the run.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
 
 
 def profile_faults(loaded: LoadedConfig, sure: Sure) -> list[Fault]:
-    """Find what is wrong with the profiles of a config whose plant cannot be built.
+    """Find the faults of profiles, for a config whose plant cannot be built.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ def profile_faults(loaded: LoadedConfig, sure: Sure) -> list[Fault]:
 def reference_faults(loaded: LoadedConfig) -> list[Fault]:
     """Find series that name no profile, and profiles whose file is not there."""
     config = loaded.config
-    found = [_reference_fault(loaded, one) for one in _wanted(config)]
+    found = [_reference_fault(loaded, one) for one in _series_entries(config)]
     found += [file_fault(loaded, ("profiles", name, "file"), one.file) for name, one in config.profiles.items()]
     return [one for one in found if one is not None]
 
 
 def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
-    """Say that a file is not there, with the nearest names; ``None`` where it is."""
+    """Fault of a missing file, with similar names; ``None`` if it exists."""
     path = loaded.base_dir / file
     if path.is_file():
         return None
@@ -108,8 +108,8 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A series of the config, and the values that it may have."""
+class _SeriesEntry:
+    """A series of the config, and its limits."""
 
     loc: Loc
     series: Profile
@@ -117,33 +117,33 @@ class _Wanted:
 
     @property
     def place(self) -> Loc:
-        """Where the column, or the number, stands."""
+        """Place of the column, or of the number, in the config."""
         return (*self.loc, "column") if isinstance(self.series, ProfileColumn) else self.loc
 
     def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
-        """Positions of the values that it may not have; of missing ones the table tells."""
+        """Indices of values outside the limits; missing values are faults of the table."""
         lowest = self.limits.lowest
         low = values <= lowest if self.limits.above else values < lowest
         return np.flatnonzero(low | (values > self.limits.highest + _ROUNDING))
 
 
-def _wanted(config: Config) -> Iterator[_Wanted]:
+def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
     for i, load in enumerate(config.loads):
         for key in ("factor", "p_mw", "q_mvar"):
             series = getattr(load, key)
             if series is not None:
-                yield _Wanted(("loads", i, key), series, ANY if key == "q_mvar" else MAGNITUDE)
-    yield _Wanted(("prices", "buy"), config.prices.buy, ANY)
-    yield _Wanted(("prices", "sell"), config.prices.sell, ANY)
+                yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" else MAGNITUDE)
+    yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY)
+    yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY)
     if config.roads is not None:
-        yield _Wanted(("roads", "congestion"), config.roads.congestion)
+        yield _SeriesEntry(("roads", "congestion"), config.roads.congestion)
     for kind in config.kinds:
         for i, entry in enumerate(config.entries(kind)):
             for key, one in kind.series.items():
                 if getattr(entry, key) is not None:
                     meaning = one.limits.meaning or f"it is {one.meaning}"
-                    yield _Wanted((kind.table, i, key), getattr(entry, key), replace(one.limits, meaning=meaning))
-    yield _Wanted(("forecast", "outage"), config.forecast.outage)
+                    yield _SeriesEntry((kind.table, i, key), getattr(entry, key), replace(one.limits, meaning=meaning))
+    yield _SeriesEntry(("forecast", "outage"), config.forecast.outage)
 
 
 def _column(series: str | ProfileColumn) -> tuple[str, str]:
@@ -151,19 +151,19 @@ def _column(series: str | ProfileColumn) -> tuple[str, str]:
     return source, column
 
 
-def _reference_fault(loaded: LoadedConfig, wanted: _Wanted) -> Fault | None:
-    if not isinstance(wanted.series, (str, ProfileColumn)):
+def _reference_fault(loaded: LoadedConfig, entry: _SeriesEntry) -> Fault | None:
+    if not isinstance(entry.series, (str, ProfileColumn)):
         return None
-    source, column = _column(wanted.series)
+    source, column = _column(entry.series)
     if not source or not column:
-        return loaded.fault(wanted.place, 'expected "source.column", the source being a key of [profiles]')
+        return loaded.fault(entry.place, 'expected "source.column", the source being a key of [profiles]')
     if source not in loaded.config.profiles:
-        return loaded.fault(wanted.place, no_such("profile", source, loaded.config.profiles))
+        return loaded.fault(entry.place, no_such("profile", source, loaded.config.profiles))
     return None
 
 
 class _SeriesReader:
-    """Evaluates the series it can and notes what is wrong with the others.
+    """Reader of series: evaluates the valid ones and collects the faults of the others.
 
     Attributes
     ----------
@@ -175,15 +175,15 @@ class _SeriesReader:
         self._loaded, self._config = loaded, loaded.config
         self.faults: list[Fault] = reference_faults(loaded)
         self._checked: set[tuple[str, str]] = set()
-        wanted = [one for one in _wanted(self._config) if sure(one.loc)]
+        entries = [one for one in _series_entries(self._config) if sure(one.loc)]
         self._columns: dict[str, tuple[str, ...]] = {}
-        self._tables = self._read_all(wanted, sure)
-        self.values = {one.loc: self._evaluate(one) for one in wanted}
+        self._tables = self._read_all(entries, sure)
+        self.values = {one.loc: self._evaluate(one) for one in entries}
 
-    def _read_all(self, wanted: list[_Wanted], sure: Sure) -> dict[str, ProfileTable]:
-        """Read the profiles that can be read; notes the faults of the others."""
+    def _read_all(self, entries: list[_SeriesEntry], sure: Sure) -> dict[str, ProfileTable]:
+        """Read the valid profiles, and collect the faults of the others."""
         columns: dict[str, list[str]] = {}
-        for one in wanted:
+        for one in entries:
             if isinstance(one.series, (str, ProfileColumn)):
                 source, column = _column(one.series)
                 columns.setdefault(source, []).append(column)
@@ -194,7 +194,7 @@ class _SeriesReader:
         for source, profile in self._config.profiles.items():
             path = self._loaded.base_dir / profile.file
             if source not in columns or not sure(("profiles", source)) or not path.is_file():
-                continue  # of files that are not there the references have told
+                continue  # missing files are faults of the references
             try:
                 self._columns[source] = column_names(path)
                 if on_time:
@@ -206,23 +206,23 @@ class _SeriesReader:
     def _note(self, loc: Loc, message: str) -> None:
         self.faults.append(self._loaded.fault(loc, message))
 
-    def _evaluate(self, wanted: _Wanted) -> Float[np.ndarray, " step"]:
+    def _evaluate(self, entry: _SeriesEntry) -> Float[np.ndarray, " step"]:
         steps = self._config.time.steps
-        if isinstance(wanted.series, (str, ProfileColumn)):
-            values = self._from_profile(wanted, wanted.series)
+        if isinstance(entry.series, (str, ProfileColumn)):
+            values = self._from_profile(entry, entry.series)
             return np.zeros(steps) if values is None else values
-        values = np.full(steps, float(wanted.series))
-        if len(wanted.outside(values[:1])):
-            self._note(wanted.loc, f"must not be {wanted.limits.outside}; {wanted.limits.meaning}")
+        values = np.full(steps, float(entry.series))
+        if len(entry.outside(values[:1])):
+            self._note(entry.loc, f"must not be {entry.limits.outside}; {entry.limits.meaning}")
         return values
 
-    def _from_profile(self, wanted: _Wanted, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
+    def _from_profile(self, entry: _SeriesEntry, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
         name, column = _column(series)
         if name not in self._columns or not column:
             return None
         if column not in self._columns[name]:
             file = self._loaded.base_dir / self._config.profiles[name].file
-            self._note(wanted.place, no_such(f"column in {file}", column, self._columns[name]))
+            self._note(entry.place, no_such(f"column in {file}", column, self._columns[name]))
             return None
         if name not in self._tables:
             return None
@@ -236,27 +236,27 @@ class _SeriesReader:
             largest = float(np.max(values[np.isfinite(values)], initial=-np.inf))
             if not largest > 0:
                 self._note(
-                    wanted.place, f"its largest value is {largest:g}; per_unit needs a column with positive values"
+                    entry.place, f"its largest value is {largest:g}; per_unit needs a column with positive values"
                 )
                 return None
             scale /= largest
-        outside = wanted.outside(scale * table.raw[column][table.window])
+        outside = entry.outside(scale * table.raw[column][table.window])
         if len(outside):
             row = table.window.start + int(outside[0])
             value = scale * table.raw[column][row]
             more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
             where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-            allowed = wanted.limits
-            self._note(wanted.place, f"is {allowed.outside} {where}; {allowed.meaning}, so {allowed.way}")
+            allowed = entry.limits
+            self._note(entry.place, f"is {allowed.outside} {where}; {allowed.meaning}, so {allowed.way}")
             return None
         values = table.resampled(column, self._config.profiles[name].resample)
         values = values if scale == 1.0 else scale * values
         # means of shares may be a bit above 1
-        return values if wanted.limits.highest == np.inf else np.minimum(values, wanted.limits.highest)
+        return values if entry.limits.highest == np.inf else np.minimum(values, entry.limits.highest)
 
 
 class _Composition:
-    """Puts the series of loads and devices where they belong in a plant."""
+    """Assignment of the series to the loads and devices of a plant."""
 
     def __init__(self, loaded: LoadedConfig, plant: Plant):
         self.loaded, self.config, self.plant = loaded, loaded.config, plant
@@ -264,7 +264,7 @@ class _Composition:
         self.series, self.faults = reader.values, reader.faults
 
     def conditions(self) -> Conditions:
-        """Compose everything, then raise all faults at once."""
+        """Build the conditions, or raise all faults at once."""
         config, plant = self.config, self.plant
         steps = config.time.steps
         load_p, load_q = np.zeros((steps, plant.n_bus)), np.zeros((steps, plant.n_bus))
@@ -287,7 +287,7 @@ class _Composition:
         )
 
     def _of_devices(self) -> dict[str, dict[str, Float[np.ndarray, " step"]]]:
-        """Series of every device; its place in the config is its table, and where its name stands in it."""
+        """Series of every device, found in the config by table and name."""
         given = {}
         for device in self.plant.devices:
             names = [one.name for one in self.config.entries(type(device))]
@@ -335,5 +335,5 @@ class _Composition:
 
 
 def _unless(plain: float, values: np.ndarray) -> np.ndarray | None:
-    """Return the values, ``None`` where there is nothing but ``plain``."""
+    """Return the values; ``None`` if all are ``plain``."""
     return None if (values == plain).all() else values

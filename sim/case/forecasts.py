@@ -1,4 +1,4 @@
-"""What the controller may know of the coming steps: perfect, persistence, or with drawn errors.
+"""Forecasts of the coming steps: perfect, persistence, or with drawn errors.
 
 How errors are drawn is in `gridferry.sim.case.forecast_errors`.
 
@@ -23,7 +23,7 @@ from gridferry.sim.config.schema import ForecastConfig, ForecastKind
 
 
 class Forecaster:
-    """Makes the forecast of every step.
+    """Maker of the forecast of every step.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Forecaster:
 def corrected(
     plant: Plant, forecast: Forecast, known: Conditions, realised: Conditions, step: int, decay_h: float
 ) -> Forecast:
-    """Mix what was measured in the last step into a day-ahead forecast.
+    """Update a day-ahead forecast with the last measurement.
 
     The ratio of measured to forecast load of each network, uncertain series of each device and traffic in step
     ``step - 1`` is taken to persist, and to fade as ``exp(-age / decay_h)``. A quantity forecast near zero tells
@@ -95,8 +95,8 @@ def corrected(
     def factor(
         measured: Float[np.ndarray, " series"], expected: Float[np.ndarray, " series"], typical: float
     ) -> Float[np.ndarray, "horizon series"]:
-        tells = expected > 0.05 * typical
-        ratio = np.where(tells, measured / np.where(tells, expected, 1.0), 1.0)
+        significant = expected > 0.05 * typical
+        ratio = np.where(significant, measured / np.where(significant, expected, 1.0), 1.0)
         return 1.0 + np.outer(fading, np.clip(ratio, 0.5, 2.0) - 1.0)
 
     load_p, load_q = forecast.load_p_mw.copy(), forecast.load_q_mvar.copy()
@@ -108,8 +108,8 @@ def corrected(
         load_q[:, buses] *= share
     series = {device: dict(given) for device, given in forecast.series.items()}
     for device, key, _ in uncertain_series(plant):
-        foretold, happened = (np.abs(one.series[device.key][key]) for one in (known, realised))
-        share = factor(happened[last : last + 1], foretold[last : last + 1], float(foretold.max()))
+        expected, happened = (np.abs(one.series[device.key][key]) for one in (known, realised))
+        share = factor(happened[last : last + 1], expected[last : last + 1], float(expected.max()))
         series[device.key][key] = forecast.series[device.key][key] * share[:, 0]
     traffic = factor(realised.congestion[last], known.congestion[last], float(known.congestion.max(initial=0.0)))
     return own_copy(
@@ -118,7 +118,7 @@ def corrected(
 
 
 def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:
-    """For each of the steps from ``step`` to ``end``, the measured step that stands for it.
+    """Measured steps that persistence uses for the steps from ``step`` to ``end``.
 
     The same time of the latest day on which it was measured, which within the first 24 hours ahead is the day before;
     before a day has passed the last measured value. At the start of a step the one before is the last that was
@@ -162,7 +162,7 @@ def _rows(
 
 
 def _nothing_of(forecast: Forecast) -> Forecast:
-    """Return a forecast of which nothing arrived: all values are NaN."""
+    """Return a forecast that did not arrive: all values are NaN."""
 
     def nothing(value: Any) -> Any:
         if isinstance(value, Mapping):

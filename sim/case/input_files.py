@@ -1,4 +1,4 @@
-"""The files that a case is built from: data, networks, and the code of plug-ins with what they import beside them."""
+"""Input files of a case: data, networks, and the code of plug-ins with their local imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 
 def input_files(loaded: LoadedConfig) -> set[Path]:
-    """Return the files that a case is built from, without those that the config itself was read from.
+    """Return the input files of a case, without those of the config itself.
 
     What a plug-in or a function of a network opens on its own is not known.
 
@@ -50,13 +50,13 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
 
 
 def config_files(loaded: LoadedConfig) -> set[Path]:
-    """Return the files that a config was read from: its own, and those that it extends."""
+    """Return the files of a config: its own, and those that it extends."""
     origins = {Path(one) for one in loaded.merged.origins.values() if one.endswith(".toml")}
     return {one for one in (loaded.path, *origins) if one.is_file()}
 
 
 def _named(values: Iterable[object], base: Path) -> Iterable[Path]:
-    """Files that a controller's settings name, such as the plan of ``replay``; which do so is known to it alone."""
+    """Files named in a controller's settings, such as the plan of ``replay``."""
     for value in values:
         if isinstance(value, dict):
             yield from _named(value.values(), base)
@@ -69,7 +69,7 @@ def _named(values: Iterable[object], base: Path) -> Iterable[Path]:
 
 
 def _code(place: str, base: Path) -> set[Path]:
-    """File of a module, named by path or by name, and the files that it imports from beside it or its package."""
+    """File of a module, given by path or name, and the files that it imports from its folder or package."""
     if place.endswith(".py"):
         found = next((folder / place for folder in (base, Path.cwd()) if (folder / place).is_file()), base / place)
         return _with_imports(found, found.parent, None)
@@ -93,7 +93,7 @@ def _file_of_module(name: str) -> Path | None:
 
 
 def _with_imports(file: Path, root: Path, package: str | None) -> set[Path]:
-    """Follow imports below a folder; only those of one package where that is given, as in a folder of all packages."""
+    """Follow imports within a folder, or within one package where that is given."""
     found: set[Path] = set()
     waiting = [file]
     while waiting:

@@ -1,4 +1,4 @@
-"""Read a config so that a case can be built from it, or say everything that is wrong with it."""
+"""Loading of configs: a checked config, or all of its faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a config to the plant: networks, stations and roads, then the devices, with every fault collected."""
+"""Plant of a config: networks, stations, roads, devices; all faults are collected."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gridferry.sim.config.schema import Config, LoadConfig, NetworkConfig
 
 
 @dataclass(frozen=True, eq=False)
-class Assembly:
-    """The plant and the networks it was made of.
+class BuiltPlant:
+    """A plant and its networks.
 
     Attributes
     ----------
@@ -33,8 +33,8 @@ class Assembly:
     networks: tuple[Network, ...]
 
 
-def build_plant(loaded: LoadedConfig) -> Assembly:
-    """Put the parts of a config together.
+def build_plant(loaded: LoadedConfig) -> BuiltPlant:
+    """Build the plant of a config.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def build_plant(loaded: LoadedConfig) -> Assembly:
 
 
 class _Builder:
-    """Builds what it can and notes what it cannot; a part with a fault is replaced by the first of its kind."""
+    """Builder of a plant that collects faults; a faulty part is replaced by the first of its kind."""
 
     def __init__(self, loaded: LoadedConfig):
         self.loaded = loaded
@@ -54,8 +54,8 @@ class _Builder:
         self.places = Places(loaded)
         self._note = self.places.note
 
-    def build(self) -> Assembly:
-        """Build everything, then raise all faults at once."""
+    def build(self) -> BuiltPlant:
+        """Build the plant, or raise all faults at once."""
         config, places = self.config, self.places
         places.unique("network", ((("networks", i, "name"), one.name) for i, one in enumerate(config.networks)))
         places.unique("station", ((("stations", i, "name"), one.name) for i, one in enumerate(config.stations)))
@@ -88,7 +88,7 @@ class _Builder:
             export_price_ratio=config.prices.export_ratio,
             currency=config.currency,
         )
-        return Assembly(plant, networks)
+        return BuiltPlant(plant, networks)
 
     def _place(self, loc: Loc, network: str, bus: BusName) -> tuple[int, int]:
         """Number of the network, and of the bus along the axis of all buses."""
@@ -97,27 +97,27 @@ class _Builder:
 
     # --------------------------------------------------------------------------------------------------------- networks
 
-    def _network(self, number: int, wanted: NetworkConfig) -> Network | None:
+    def _network(self, number: int, entry: NetworkConfig) -> Network | None:
         loc: Loc = ("networks", number)
         network: Network | None = None
         try:
-            network = load_network(wanted.feeder, self.loaded.base_dir)
+            network = load_network(entry.feeder, self.loaded.base_dir)
         except InputError as error:
             for fault in error.faults:
                 # a fault inside a feeder's own file says where it is
                 self._note((*loc, "feeder"), str(fault) if fault.key else fault.message)
-        low, high = wanted.v_min_pu, wanted.v_max_pu
+        low, high = entry.v_min_pu, entry.v_max_pu
         if network is not None:
             feeder = network.feeder.with_limits(low, high)
-            if wanted.slack_v_pu is not None:
-                feeder = replace(feeder, slack_v_pu=wanted.slack_v_pu)
+            if entry.slack_v_pu is not None:
+                feeder = replace(feeder, slack_v_pu=entry.slack_v_pu)
             low = float(network.feeder.v_min_pu.max()) if low is None else low
             high = float(network.feeder.v_max_pu.min()) if high is None else high
             network = replace(network, feeder=feeder)
         if low is not None and high is not None and low >= high:
-            if wanted.v_min_pu is not None:
+            if entry.v_min_pu is not None:
                 self._note((*loc, "v_min_pu"), f"voltage limits upside down: must be below v_max_pu = {high:g}")
-            elif wanted.v_max_pu is not None:
+            elif entry.v_max_pu is not None:
                 self._note((*loc, "v_max_pu"), f"voltage limits upside down: must be above v_min_pu = {low:g}")
         return network
 
@@ -134,14 +134,14 @@ class _Builder:
                 self._check_nominal(loc, load, feeder)
 
     def _check_nominal(self, loc: Loc, load: LoadConfig, feeder: Feeder) -> None:
-        """Note a factor that has nothing to scale."""
+        """Add a fault for a load factor without nominal loads to scale."""
         nominal = (feeder.p_load_mw != 0) | (feeder.q_load_mvar != 0)
         if load.bus is None:
             if not nominal.any():
                 wrong = f"{load.network} has no nominal loads to scale; give bus and p_mw instead"
                 self._note((*loc, "factor"), wrong)
             return
-        with suppress(KeyError):  # of a bus that is not there has been told
+        with suppress(KeyError):  # a missing bus has its own fault
             if not nominal[feeder.bus_index(load.bus)]:
                 wrong = f"bus {load.bus} of {load.network} has no nominal load to scale; give p_mw instead"
                 self._note((*loc, "factor"), wrong)

@@ -1,4 +1,4 @@
-"""Time series from a CSV or Parquet file, brought to the steps of the run.
+"""Time series from a CSV or Parquet file, resampled to the steps of the run.
 
 Row i of a file covers ``[t_i, t_i + d)``, d being the spacing of its times, which must be regular.
 """
@@ -27,7 +27,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, eq=False)
 class ProfileTable:
-    """Columns of a profile file and how its rows lie on the run's clock.
+    """Columns of a profile file, and the times of its rows on the run's clock.
 
     Attributes
     ----------
@@ -51,16 +51,16 @@ class ProfileTable:
 
     @cached_property
     def window(self) -> slice:
-        """Rows that the run touches."""
+        """Rows within the run."""
         begin, end = self.clock.begin_s - int(self.time_s[0]), self.clock.end_s - int(self.time_s[0])
         return slice(begin // self.spacing_s, -(-end // self.spacing_s))
 
     def row_text(self, row: int) -> str:
-        """Where a row stands in the file, as an editor counts: ``line 17``."""
+        """Place of a row in the file, as an editor counts: ``line 17``."""
         return row_text(Path(self.file), row)
 
     def faults(self, column: str) -> list[Fault]:
-        """Missing, infinite and unreadable values in the rows that the run touches."""
+        """Faults of missing, infinite and unreadable values in the rows within the run."""
         values = self.raw[column][self.window]
         bad = np.flatnonzero(~np.isfinite(values)) + self.window.start
         if not len(bad):
@@ -73,7 +73,7 @@ class ProfileTable:
         return [Fault(self.file, f'{self.row_text(row)}, column "{column}"', f"{wrong}; fill it in{others}")]
 
     def resampled(self, column: str, how: Resample) -> Float[np.ndarray, " step"]:
-        """Bring a column to the steps of the run.
+        """Resample a column to the steps of the run.
 
         ``mean`` weighs rows by the time they share with a step; ``previous`` takes the row in which a step begins;
         ``linear`` interpolates between the times of the rows at the beginning of a step, holding the last row's value.
@@ -101,7 +101,7 @@ class ProfileTable:
 
     @cached_property
     def _shares(self) -> list[tuple[Int[np.ndarray, " step"], Float[np.ndarray, " step"]]]:
-        """For the first, second, … row that each step touches: which it is, and its share of the step's time."""
+        """First, second, … row within each step, and its share of the step's time."""
         step_s, spacing = self.clock.step_s, self.spacing_s
         begin = self.clock.begin_s - int(self.time_s[0]) + step_s * np.arange(self.clock.steps, dtype=np.int64)
         first = begin // spacing
@@ -115,13 +115,13 @@ class ProfileTable:
         return shares
 
 
-def read_profile(path: Path, time: str, wanted: Sequence[str], clock: Clock) -> ProfileTable:
+def read_profile(path: Path, time: str, requested: Sequence[str], clock: Clock) -> ProfileTable:
     """Read columns of a CSV or Parquet file.
 
     Parameters
     ----------
     time : name of the time column
-    wanted : names of the columns; those the file does not have are left out
+    requested : names of the columns; those the file does not have are left out
 
     Raises
     ------
@@ -132,7 +132,7 @@ def read_profile(path: Path, time: str, wanted: Sequence[str], clock: Clock) -> 
     columns = column_names(path)
     if time not in columns:
         raise InputError(Fault(str(path), f'time column "{time}"', no_such("column", time, columns)))
-    present = [one for one in dict.fromkeys(wanted) if one in columns and one != time]
+    present = [one for one in dict.fromkeys(requested) if one in columns and one != time]
     twice = [one for one in (time, *present) if columns.count(one) > 1]
     if twice:
         raise InputError(
@@ -140,7 +140,7 @@ def read_profile(path: Path, time: str, wanted: Sequence[str], clock: Clock) -> 
         )
     stamps, raw, texts = _read_parquet(path, time, present) if is_parquet(path) else _read_csv(path, time, present)
     seconds = seconds_of(path, time, stamps, clock)
-    if time in wanted:
+    if time in requested:
         raw[time], texts[time] = seconds / 3600.0, {}
     table = ProfileTable(str(path), clock, seconds, spacing_of(path, time, seconds), raw, texts, columns)
     _check_cover(table, time)
@@ -170,14 +170,14 @@ _Columns = dict[str, np.ndarray]
 _Texts = dict[str, dict[int, str]]
 
 
-def _read_parquet(path: Path, time: str, wanted: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
+def _read_parquet(path: Path, time: str, requested: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
     try:
-        table = pq.read_table(path, columns=[time, *wanted])
+        table = pq.read_table(path, columns=[time, *requested])
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
     raw: _Columns = {}
     texts: _Texts = {}
-    for name in wanted:
+    for name in requested:
         column = table[name]
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
             raw[name], texts[name] = _floats(column), {}
@@ -186,26 +186,26 @@ def _read_parquet(path: Path, time: str, wanted: list[str]) -> tuple[pa.ChunkedA
     return table[time], raw, texts
 
 
-def _read_csv(path: Path, time: str, wanted: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
+def _read_csv(path: Path, time: str, requested: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
     try:
-        table = _csv_table(path, time, wanted, pa.float64())
-        return table[time], {name: _floats(table[name]) for name in wanted}, {name: {} for name in wanted}
+        table = _csv_table(path, time, requested, pa.float64())
+        return table[time], {name: _floats(table[name]) for name in requested}, {name: {} for name in requested}
     except pa.ArrowInvalid:
         pass  # something is no number: read as text, to say what and where
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
     try:
-        table = _csv_table(path, time, wanted, pa.string())
+        table = _csv_table(path, time, requested, pa.string())
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
-    both = {name: read_numbers([one.strip() for one in table[name].to_pylist()]) for name in wanted}
+    both = {name: read_numbers([one.strip() for one in table[name].to_pylist()]) for name in requested}
     return table[time], {name: one[0] for name, one in both.items()}, {name: one[1] for name, one in both.items()}
 
 
-def _csv_table(path: Path, time: str, wanted: list[str], kind: pa.DataType) -> pa.Table:
+def _csv_table(path: Path, time: str, requested: list[str], kind: pa.DataType) -> pa.Table:
     convert = pa_csv.ConvertOptions(
-        column_types={time: pa.string()} | dict.fromkeys(wanted, kind),
-        include_columns=[time, *wanted],
+        column_types={time: pa.string()} | dict.fromkeys(requested, kind),
+        include_columns=[time, *requested],
         null_values=MISSING,
         strings_can_be_null=False,
     )

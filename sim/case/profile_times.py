@@ -1,7 +1,7 @@
-"""Times of a profile file on the clock of the run, and how its cells are read.
+"""Times of a profile file on the clock of the run, and reading of its cells.
 
 Times are hours from local midnight of the run's first day, or ISO time stamps with an offset where the run's start has
-one. Everything is counted in whole seconds from that midnight.
+one. All times are integers in seconds from that midnight.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def row_text(path: Path, row: int) -> str:
-    """Where a row of data stands in a file, as an editor counts: ``line 17`` of a CSV, ``row 16`` of a Parquet file."""
+    """Place of a row in a file, as an editor counts: ``line 17`` of a CSV, ``row 16`` of a Parquet file."""
     if is_parquet(path):
         return f"row {row + 1}"
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -79,7 +79,7 @@ def row_text(path: Path, row: int) -> str:
 
 
 def read_numbers(cells: Sequence[str]) -> tuple[Float[np.ndarray, " row"], dict[int, str]]:
-    """Read cells as numbers, NaN where there is none; also returns by row what stands where a number should."""
+    """Read cells as numbers, NaN for empty ones; also returns, by row, texts that are no numbers."""
     values = np.full(len(cells), np.nan)
     texts: dict[int, str] = {}
     for row, cell in enumerate(cells):
@@ -94,7 +94,7 @@ def read_numbers(cells: Sequence[str]) -> tuple[Float[np.ndarray, " row"], dict[
 
 
 def _number(cell: str) -> float | None:
-    """Read a number; Python's own digit groups ``1_000`` are none."""
+    """Read a number; Python's digit groups ``1_000`` are refused."""
     try:
         return None if "_" in cell else float(cell)
     except ValueError:
@@ -102,7 +102,7 @@ def _number(cell: str) -> float | None:
 
 
 def seconds_of(path: Path, time: str, stamps: pa.ChunkedArray, clock: Clock) -> Int[np.ndarray, " row"]:
-    """Start of each row, in whole seconds from local midnight of the run's first day."""
+    """Start of each row in seconds (integers) from local midnight of the run's first day."""
     if len(stamps) < 2:
         raise InputError(Fault(str(path), "", f"has {len(stamps)} rows; at least two are needed to know their length"))
     if pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type):
@@ -153,9 +153,9 @@ def _unreadable_times(path: Path, time: str, cells: Sequence[str]) -> list[Fault
 def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, " row"]:
     hours, _ = read_numbers(cells)
     seconds = hours * 3600.0
-    whole = np.round(seconds)
+    rounded = np.round(seconds)
     with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~((np.abs(seconds - whole) <= _HOUR_ROUNDING_S) & (np.abs(hours) <= _HOURS_MAX)))
+        bad = np.flatnonzero(~((np.abs(seconds - rounded) <= _HOUR_ROUNDING_S) & (np.abs(hours) <= _HOURS_MAX)))
     faults = []
     for row in bad[:_SHOWN]:
         if cells[row] in MISSING:
@@ -167,7 +167,7 @@ def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, 
         faults.append(Fault(str(path), f'{row_text(path, int(row))}, column "{time}"', wrong))
     if faults:
         raise InputError(faults)
-    return whole.astype(np.int64)
+    return rounded.astype(np.int64)
 
 
 def _from_midnight(
@@ -192,7 +192,7 @@ def _from_midnight(
 
 
 def spacing_of(path: Path, time: str, seconds: Int[np.ndarray, " row"]) -> int:
-    """Length of every row [s]: the spacing of most rows, which must be that of all."""
+    """Length of every row [s]: the most frequent spacing, which all rows must have."""
     gaps = np.diff(seconds)
     usual = int(np.median(gaps))
     bad = np.flatnonzero(gaps != usual) if usual > 0 else np.flatnonzero(gaps <= 0)

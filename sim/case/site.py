@@ -1,4 +1,4 @@
-"""Where the devices of a config are put, with every fault collected: what `Site` promises to the kinds."""
+"""Sites of the devices of a config, as `Site` defines them; all faults are collected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gridferry.sim.config.loaded import LoadedConfig
 
 
 class Places:
-    """Networks and stations by name, and what is wrong with the names that a config uses.
+    """Networks and stations by name, and the faults of a config's references to them.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class Places:
         self.stations: tuple[Station, ...] = ()
 
     def note(self, loc: Loc, message: str) -> None:
-        """Note a fault, once."""
+        """Add a fault, once."""
         fault = self.loaded.fault(loc, message)
         if fault not in self.faults:
             self.faults.append(fault)
 
     def unique(self, kind: str, named: Iterable[tuple[Loc, str]]) -> None:
-        """Note names that are given twice."""
+        """Add faults of names that are given twice."""
         seen: dict[str, Loc] = {}
         for loc, name in named:
             if name in seen:
@@ -49,7 +49,7 @@ class Places:
                 seen[name] = loc
 
     def network(self, loc: Loc, name: str) -> int | None:
-        """Number of a network; ``None`` where there is none, which is noted."""
+        """Number of a network; ``None`` with a fault if there is none."""
         names = [one.name for one in self.loaded.config.networks]
         if name in names:
             return names.index(name)
@@ -62,7 +62,7 @@ class Places:
         return None if network is None else network.feeder
 
     def bus(self, loc: Loc, number: int | None, bus: BusName) -> int:
-        """Number of a bus along the axis of all buses; 0 where there is none, which is noted."""
+        """Number of a bus on the axis of all buses; 0 with a fault if there is none."""
         feeder = self.feeder(number)
         if number is None or feeder is None:
             return 0
@@ -74,7 +74,7 @@ class Places:
             return 0
 
     def branch(self, loc: Loc, number: int | None, branch: str) -> int:
-        """Number of a branch along the axis of all branches; 0 where there is none, which is noted."""
+        """Number of a branch on the axis of all branches; 0 with a fault if there is none."""
         feeder = self.feeder(number)
         if number is None or feeder is None:
             return 0
@@ -150,17 +150,17 @@ class EntrySite(Site):
         return 0
 
     def name(self, name: str, key: str = "name") -> str:
-        """Take the name of a part."""
+        """Check that the name of a part is unique, and return it."""
         self.named.append(((*self._loc, key), name))
         return name
 
     def fault(self, key: str, message: str) -> None:
-        """Note what is wrong with the value of a key."""
+        """Add a fault about the value of a key."""
         self._places.note((*self._loc, key), message)
 
 
 def build_devices(places: Places) -> tuple[Device[Any], ...]:
-    """Build the devices of all tables, in the order of the kinds; faults go to the places."""
+    """Build the devices of all tables, in the order of the kinds; faults are added to the places."""
     config = places.loaded.config
     devices: list[Device[Any]] = []
     names: list[tuple[Loc, str]] = []
@@ -186,7 +186,7 @@ def build_devices(places: Places) -> tuple[Device[Any], ...]:
 
 
 def _built(kind: type[Device[Any]], entry: Any, site: Site, places: Places, loc: Loc) -> Device[Any] | None:
-    """Build one device; ``None`` where a plug-in fails to."""
+    """Build one device; ``None`` if a plug-in fails."""
     before = len(places.faults)
     try:
         with running_user_code():
@@ -206,7 +206,7 @@ def _is_planned(device: Device[Any]) -> bool:
 
 
 def _other_names(device: Device[Any], named: list[tuple[Loc, str]], loc: Loc) -> list[tuple[Loc, str]]:
-    """Names of ports and positions that no key gives, each once."""
+    """Names of ports and positions that are not given by keys, each once."""
     known = {device.name, *(name for _, name in named)}
     given = [*(port.name for port in device.ports), *(position.name for position in device.positions)]
     return [(loc, name) for name in dict.fromkeys(given) if name not in known]

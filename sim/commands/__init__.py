@@ -1,1 +1,1 @@
-"""The commands of ``gridferry``, one per file; each returns its exit code."""
+"""Commands of ``gridferry``, one per file; each returns its exit code."""

@@ -18,7 +18,7 @@ from gridferry.sim.exit_codes import DONE, NOT_SO
 
 
 def check_command(what: str, as_json: bool) -> int:
-    """Check a config, a controller or a kind of device and print all that is wrong."""
+    """Check a config, a controller or a kind of device, and print all faults."""
     return _check_config(what, as_json) if _is_config(what) else _check_class(what, as_json)
 
 

@@ -12,7 +12,7 @@ from gridferry.sim.results.export import export_run
 
 
 def export_command(directory: Path, to: str, out: Path | None, as_json: bool) -> int:
-    """Write the tables of a run and say where."""
+    """Export the tables of a run and print the paths."""
     written = export_run(directory, to, out)
     if as_json:
         print_json({"files": [str(path) for path in written]})

@@ -11,16 +11,16 @@ from gridferry.sim.exit_codes import DONE
 
 
 def new_controller_command(name: str, folder: Path) -> int:
-    """Write a plug-in controller and its test, and say how to use them."""
-    return _say(new_controller(name, folder))
+    """Write a plug-in controller and its test, and print how to use them."""
+    return _print_paths(new_controller(name, folder))
 
 
 def new_device_command(name: str, folder: Path) -> int:
-    """Write a kind of device and its test, and say how to use them."""
-    return _say(new_device(name, folder))
+    """Write a kind of device and its test, and print how to use them."""
+    return _print_paths(new_device(name, folder))
 
 
-def _say(written: list[Path]) -> int:
+def _print_paths(written: list[Path]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"wrote {path}", markup=False)

@@ -1,4 +1,4 @@
-"""What every command prints with; apart from the commands that simulate, so that the others need no simulator."""
+"""Printing of tables and JSON, in a module that imports no simulator."""
 
 from __future__ import annotations
 

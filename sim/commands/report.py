@@ -12,7 +12,7 @@ from gridferry.sim.results.report import write_report
 
 
 def report_command(directory: Path, show: bool) -> int:
-    """Write the page of a run, say where it is and, if asked to, open it."""
+    """Write the page of a run, print its path, and open it if requested."""
     path = write_report(directory)
     Console(highlight=False, soft_wrap=True).print(f"wrote {path}", markup=False)
     if show and not webbrowser.open(path.resolve().as_uri()):

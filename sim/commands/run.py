@@ -31,7 +31,7 @@ def run_command(
     regret: bool,
     as_json: bool,
 ) -> int:
-    """Run a config and print what came of it; with ``regret`` also what it cost beyond the run with foresight."""
+    """Run a config and print its figures; with ``regret`` also its cost beyond the run with foresight."""
     loaded = load_config(config, settings, controller, seed)
     errors = Console(stderr=True)
     try:
@@ -64,13 +64,13 @@ def run_command(
 
 
 def report_failure(failed: RunFailedError, as_json: bool, kept: bool = True) -> int:
-    """Say that a run failed and, where they are kept, where its results are."""
+    """Report that a run failed, and where its results are if they are kept."""
     return _report(f"the run failed: {failed}", failed.directory, as_json, kept)
 
 
 def report_interrupt(interrupted: RunInterruptedError, as_json: bool, kept: bool = True) -> int:
-    """Say that a run was interrupted and, where its results are kept, how to go on."""
-    message = "interrupted; go on with the same command and --resume" if kept else "interrupted"
+    """Report that a run was interrupted, and how to resume it if its results are kept."""
+    message = "interrupted; resume with the same command and --resume" if kept else "interrupted"
     return _report(message, interrupted.directory, as_json, kept)
 
 
@@ -85,7 +85,7 @@ def _report(message: str, directory: Path, as_json: bool, kept: bool) -> int:
 
 
 def print_run(done: Run) -> None:
-    """Print the figures of a run for people."""
+    """Print the figures of a run as a table."""
     print_table(run_table([done]))
     console = Console(highlight=False, soft_wrap=True)
     worst = done.violations(most=5)

@@ -14,7 +14,7 @@ from gridferry.sim.study.config import Study, StudyKind, find_study, load_study,
 from gridferry.sim.study.day_ahead import Table, run_study
 from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures
 
-_JUDGED = "reliability: voltages of all buses in AC; ratings of lines are not judged"
+_CAPTION = "reliability: voltages of all buses in AC; ratings of lines are not evaluated"
 
 
 @interruptible
@@ -42,7 +42,7 @@ def _print(console: Console, study: Study, table: Table) -> None:
         if metric.name in {name for one in published for name in one} or (not published and metric.ordered)
     ]
     grid = Grid(box=None, header_style="bold", pad_edge=False, title=table.config.title, title_justify="left")
-    grid.caption, grid.caption_justify = _JUDGED, "left"
+    grid.caption, grid.caption_justify = _CAPTION, "left"
     grid.add_column("")
     for metric in here:
         grid.add_column(metric.heading, justify="right")
@@ -62,8 +62,8 @@ def _print(console: Console, study: Study, table: Table) -> None:
             console.print(row.failure, markup=False)
     for one in agreements(study, table):
         pairs = "; ".join(f"{a} and {b}" for a, b in one.differing)
-        said = "[green]as published[/green]" if one.agrees else f"[red]not as published[/red]: {pairs}"
-        console.print(f"order by {one.metric.name.replace('_', ' ')}: {said}")
+        message = "[green]as published[/green]" if one.agrees else f"[red]not as published[/red]: {pairs}"
+        console.print(f"order by {one.metric.name.replace('_', ' ')}: {message}")
     console.print()
 
 

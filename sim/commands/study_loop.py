@@ -13,7 +13,7 @@ from gridferry.sim.study.closed_loop import LoopResult, run_loop_study
 from gridferry.sim.study.closed_loop_config import load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures
 
-_JUDGED = (
+_CAPTION = (
     "cost: grid + truck + ess + res; saving: over the first row; ±: standard deviation of the paired differences\n"
     "reliability: limits of all buses and lines in AC, in whole runs and in steps; a step that diverged breaks them"
 )
@@ -27,7 +27,7 @@ def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) 
         with study_progress(study.config.name) as progress:
             result = run_loop_study(study, workers, anew=overwrite, progress=progress)
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on where it stopped")
+        errors.print("interrupted; the same command resumes it")
         return FAILED
     if as_json:
         print_json(result.as_json())
@@ -44,7 +44,7 @@ def _print(result: LoopResult) -> None:
     console = Console(highlight=False, soft_wrap=True)
     config, currency = result.study.config, result.study.rows[0].config.currency
     grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(config.title), title_justify="left")
-    grid.caption, grid.caption_justify = _JUDGED, "left"
+    grid.caption, grid.caption_justify = _CAPTION, "left"
     compared = config.reference is not None
     rows = [[row.label, *_cells(row.figures, compared)] for row in result.rows]
     headings = ["", *_headings(currency, config.reference)]

@@ -14,7 +14,7 @@ from gridferry.sim.exit_codes import DONE, NOT_SO
 from gridferry.sim.loop.defects import keep_traceback
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
-from gridferry.sim.loop.validation import Verdict, judge, replaying
+from gridferry.sim.loop.validation import Verdict, replaying, run_validation
 from gridferry.sim.results.display import live_progress, run_table
 
 _SHOWN = 20
@@ -30,13 +30,13 @@ def validate_command(
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Replay a plan and print whether the AC grid holds it."""
+    """Replay a plan and print whether it is AC-feasible."""
     loaded = replaying(plan, config, settings)
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:
             with live_progress(loaded.config, steps, Console(stderr=True)) as progress:
-                verdict = judge(loaded, steps=steps, out=directory, overwrite=overwrite, progress=progress)
+                verdict = run_validation(loaded, steps=steps, out=directory, overwrite=overwrite, progress=progress)
         except RunDefectError as defect:
             if out is None:
                 defect.traceback = keep_traceback(defect)

@@ -1,4 +1,4 @@
-"""The text of a config before it is checked: TOML files laid over one another, settings from the command line.
+"""Config document before validation: merged TOML files and settings of the command line.
 
 A later layer is merged into an earlier one: tables are merged key by key, everything else is replaced. Where the
 earlier layer has an array, a table patches single entries, by their ``name`` or their number from 0::
@@ -39,7 +39,7 @@ _LONGEST = 200
 
 
 def key_text(loc: Loc) -> str:
-    """Write a place as TOML users know it: ``trucks[0].soc_min``."""
+    """Place in a document as text: ``trucks[0].soc_min``."""
     text = ""
     for part in loc:
         if isinstance(part, int):
@@ -73,7 +73,7 @@ def value_text(value: object) -> str:
 
 @dataclass
 class Document:
-    """A config as merged from its layers, and where each value came from.
+    """Merged config, with the origin of each value.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Document:
     origins: dict[Loc, str] = field(default_factory=dict)
 
     def lay_over(self, patch: Mapping[str, Any], source: str) -> list[Fault]:
-        """Merge a layer in; returns the faults of entries that are not there."""
+        """Merge a layer; return the faults of entries that do not exist."""
         faults: list[Fault] = []
         self._merge(self.values, patch, (), source, faults)
         return faults
@@ -139,14 +139,14 @@ class Document:
         return value
 
     def fault(self, loc: Loc, message: str) -> Fault:
-        """Word what is wrong at ``loc``: file, key and, where it is a single one, the value."""
+        """Fault at ``loc``, with file, key and, if it is a single one, the value."""
         value = self.value(loc, _MISSING)
         shown = value is not _MISSING and not isinstance(value, dict)
         return Fault(self.origin(loc), f"{key_text(loc)} = {value_text(value)}" if shown else key_text(loc), message)
 
 
 def _entry(entries: list[Any], key: str) -> int | None:
-    """Number of the entry that is meant by its name or its number."""
+    """Index of an entry, given by name or number."""
     for number, entry in enumerate(entries):
         if isinstance(entry, dict) and entry.get("name") == key:
             return number
@@ -183,7 +183,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         line = int(where[1]) if where and where[1] else text.count("\n") + 1
         column = f" (column {where[2]})" if where and where[2] else ""
         found = str(error)[: where.start()] if where else str(error)
-        raise InputError(Fault(f"{path}:{line}", "", f"not valid TOML{column}: {found}; mend this line")) from None
+        raise InputError(Fault(f"{path}:{line}", "", f"not valid TOML{column}: {found}; correct this line")) from None
     except (ValueError, RecursionError):
         # tomllib lets int() refuse numbers of thousands of digits, and recurses into nested arrays
         raise InputError(Fault(str(path), "", "a number too long or tables nested too deep to be a config")) from None
@@ -293,7 +293,7 @@ def _parse_value(text: str) -> Any:
 
 
 def parse_settings(settings: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Turn all settings into layers with their names; every bad one is reported."""
+    """Turn all settings into layers with their names; raises with all that are wrong."""
     layers: list[tuple[str, dict[str, Any]]] = []
     faults: list[Fault] = []
     for text in settings:
@@ -307,6 +307,6 @@ def parse_settings(settings: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Guess which of the known names is meant: `` (did you mean "x"?)``, or nothing."""
+    """Suggestion of a known name: `` (did you mean "x"?)``, or empty."""
     near = difflib.get_close_matches(name, known, n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""

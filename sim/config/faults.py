@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a config, in plain words: file, key, value, what is wrong, the way out."""
+"""Faults of a config from pydantic's errors, in plain words: file, key, value, way out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Model = type[Config]
 
 
 def faults_of(error: ValidationError, document: Document, model: Model, *, unknown_tables: bool = False) -> list[Fault]:
-    """Word every error; the branches of a union that all failed become one fault.
+    """Turn every error into a fault; the failed branches of a union become one fault.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def faults_of(error: ValidationError, document: Document, model: Model, *, unkno
 
 
 def locate(loc: tuple[int | str, ...], document: Document, model: Model) -> tuple[Loc, Loc | None]:
-    """Find the place in the document that an error speaks of.
+    """Find the place in the document that an error is about.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
 
 
 def _meaning(loc: Loc, model: Model) -> str:
-    """What the key means, from the config's own description."""
+    """Meaning of a key, from the description in the schema."""
     found = field_at(loc, model)
     return f" ({found.description.replace('``', '')})" if found is not None and found.description else ""
 
@@ -167,7 +167,7 @@ def _word_union(loc: Loc, branches: list[tuple[Loc, ErrorDetails]], document: Do
 
 
 def field_at(loc: Loc, model: Model) -> FieldInfo | None:
-    """Find the config's field at a place; ``None`` where there is none (an unknown key, an array's entry)."""
+    """Find the schema's field at a place; ``None`` if there is none (unknown key, array entry)."""
     if not loc or not isinstance(loc[-1], str):
         return None
     for one in _members(_annotation_at(loc[:-1], model)):
@@ -200,7 +200,7 @@ def _annotation_at(loc: Loc, model: Model) -> Any:
 
 
 def _members(annotation: Any) -> list[Any]:
-    """Types an annotation allows: unions taken apart, ``Annotated`` taken off."""
+    """Types that an annotation allows, without unions and ``Annotated``."""
     if get_origin(annotation) is Annotated:
         return _members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

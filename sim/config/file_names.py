@@ -1,4 +1,4 @@
-"""File names in a config, which are relative to the file that names them, made absolute."""
+"""Absolute paths for file names in a config, which are relative to the file that names them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:
 
 
 def anchor_spec(spec: str, folder: Path) -> str:
-    """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules stay."""
+    """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules are unchanged."""
     if spec.endswith(_FEEDER_FILES):
         return str(folder / spec)
     file, colon, name = spec.rpartition(":")
@@ -57,7 +57,7 @@ def anchor_spec(spec: str, folder: Path) -> str:
 
 
 def _anchored(specs: object, folder: Path) -> object:
-    """Make the files in a list of such, or in a patch of one, absolute."""
+    """Make the files in a list, or in a patch of one, absolute."""
     if isinstance(specs, list):
         return [_anchored(one, folder) for one in specs]
     if isinstance(specs, dict):
@@ -66,7 +66,7 @@ def _anchored(specs: object, folder: Path) -> object:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; also of a name that no file can have."""
+    """Whether a file exists; false for names that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):

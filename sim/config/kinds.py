@@ -1,4 +1,4 @@
-"""The kinds of devices that a config has, and the model of a config that knows their tables."""
+"""Kinds of devices of a config, and the config model with their tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _USE: Loc = ("devices", "use")
 
 @dataclass(frozen=True)
 class Found:
-    """The kinds that a config can have, as far as they were found.
+    """Kinds that a config can have, as far as they were found.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Found:
 
 
 def find_kinds(document: Document, base_dir: Path, refusal: Refusal) -> Found:
-    """Find the kinds that a config can have: ours, and those of ``[devices] use``.
+    """Find the kinds that a config can have: built-in ones, and those of ``[devices] use``.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def find_kinds(document: Document, base_dir: Path, refusal: Refusal) -> Found:
 
 
 def _taken_by(kind: Kind, others: list[Kind]) -> str | None:
-    """Whose a kind's table is already; nothing of the same kind, named twice, and ``None`` where it is free."""
+    """Owner of the table that a kind would have; empty for the same kind, ``None`` if the table is free."""
     if kind in others:
         return ""
     name = kind.table.lower()
@@ -128,7 +128,7 @@ def config_model(kinds: tuple[Kind, ...]) -> type[Config]:
 
 
 def _described(kind: Kind) -> str:
-    """What the first line of a table's docstring says, as the description of a key."""
+    """Description of a table's key: the first line of the docstring."""
     line = (kind.Config.__doc__ or kind.__doc__ or "").partition("\n")[0].rstrip(".")
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
@@ -137,12 +137,12 @@ def _described(kind: Kind) -> str:
 
 
 def refuse_nothing(spec: str, origin: str) -> str | None:
-    """Let all code run: of a config that the process itself was given."""
+    """Permit all code, for a config that was given to this process."""
     return None
 
 
 def outside_of_config(spec: str, origin: str) -> str | None:
-    """Say that code lies neither in the folder of the config that names it nor in an installed package.
+    """Message that code is neither in the config's folder nor in an installed package.
 
     What a setting of the command line names may lie anywhere, and so may what a run was made from, where its run
     directory is read.
@@ -167,7 +167,7 @@ def outside_of_config(spec: str, origin: str) -> str | None:
 
 
 def _was_run(file: Path, folder: Path) -> bool:
-    """Whether a folder is that of a run which was made from a file."""
+    """Whether a folder is the run directory of a run made from a file."""
     try:
         inputs = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"]
         return str(file) in {str(Path(one).resolve()) for one in inputs}

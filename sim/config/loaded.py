@@ -1,4 +1,4 @@
-"""A config as read, ready for the plant to be built from."""
+"""Loaded configs: validated, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridferry.sim.config.schema import Config
 
 @dataclass(frozen=True, eq=False)
 class LoadedConfig:
-    """A config, and where it came from.
+    """A validated config, and its origin.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class LoadedConfig:
     merged: Document = field(repr=False)
 
     def fault(self, loc: Loc, message: str) -> Fault:
-        """Word a fault at a place of the config, such as ``("networks", 0, "feeder")``."""
+        """Fault at a place of the config, such as ``("networks", 0, "feeder")``."""
         return self.merged.fault(loc, message)
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A config that may be faulty.
+    """Result of reading a config that may be faulty.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class Reading:
     repaired: Repaired | None = field(default=None, repr=False)
 
     def genuine(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Those faults of further checks on `loaded` that do not come from its repair."""
+        """Faults of further checks on `loaded` that are not caused by its repair."""
         return [one for one in faults if self.repaired is None or self.repaired.holds(one)]
 
     def sure(self, loc: Loc) -> bool:
-        """Whether what is at a place of `loaded` is the user's and may be judged by."""
+        """Whether the value at a place of `loaded` is the user's own, so that checks may rely on it."""
         if loc[0] == "time" and any(one.key.startswith(key_text(loc)) for one in self.faults):
             return False
         return self.repaired is None or not self.repaired.touches(loc)

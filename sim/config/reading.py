@@ -1,4 +1,4 @@
-"""Config files: finding, reading with what they extend, overriding, checking, writing.
+"""Config files: finding, reading, overriding, checking, writing.
 
 File names in a config are relative to the file that names them; they are made absolute when it is read, so that a
 config written into a run directory runs again from anywhere.
@@ -30,7 +30,7 @@ from gridferry.sim.config.schema import Config
 
 
 def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refusal | None = None) -> LoadedConfig:
-    """Check a config that arrived as tables, not as a file; for a simulator in another process.
+    """Check a config given as tables, for a simulator in another process.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_config(
 
 
 def model_of_config(path: str | Path) -> type[Config]:
-    """Return the model that a config is checked by: with the tables of its kinds of devices.
+    """Return the pydantic model of a config, with the tables of its kinds of devices.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def model_of_config(path: str | Path) -> type[Config]:
 def _merged(
     path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
 ) -> tuple[Document, Path, list[Fault]]:
-    """Lay a config, what it extends and what the command line says over one another; its file, and the faults."""
+    """Merge a config, what it extends and the command line's settings; return its file and the faults."""
     settings = parse_settings(overrides)
     if controller is not None and any("use" in _table(layer.get("controller")) for _, layer in settings):
         raise InputError(Fault("--set", "controller.use", "contradicts --controller; give one of them"))
@@ -141,7 +141,7 @@ def _table(value: object) -> dict[str, Any]:
 def _validated(
     document: Document, model: type[Config], *, unknown_tables: bool
 ) -> tuple[Config | None, Repaired | None, list[Fault]]:
-    """Check the values of a document by a model: the config, how it was repaired if it had to be, and the faults."""
+    """Validate a document: return the config, its repair if it needed any, and the faults."""
     try:
         return model.model_validate(document.values), None, []
     except ValidationError as error:
@@ -156,7 +156,7 @@ def complete(config: Config) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn enums into the strings that a file has."""
+    """Turn enums into strings, as in a file."""
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -165,7 +165,7 @@ def _plain(value: Any) -> Any:
 
 
 def _time_faults(loaded: LoadedConfig) -> list[Fault]:
-    """Check that steps divide the day, that the run begins with one, and that it ends within the calendar."""
+    """Check that steps divide the day, that the run begins at a step, and that it ends within the calendar."""
     time = loaded.config.time
     if 86400 % time.step_s:
         near = min((n for n in range(1, 86401) if 86400 % n == 0), key=lambda n: abs(n - time.step_s))
@@ -193,7 +193,7 @@ def _time_faults(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _choose_controller(document: Document, spec: str, folder: Path) -> None:
-    """Replace ``[controller]``, keeping what the host needs; the same controller keeps its settings."""
+    """Replace ``[controller]``, except for keys of the host; the same controller keeps its settings."""
     here = anchor_spec(spec, Path.cwd())
     spec = here if here != spec and Path(here.rpartition(":")[0]).is_file() else anchor_spec(spec, folder)
     old = document.values.get("controller", {})
@@ -247,7 +247,7 @@ def _is_dir(path: Path) -> bool:
 
 
 def _extended(base: str, folder: Path) -> Path:
-    """File meant by ``extends``: beside the config, or one that comes with the project."""
+    """File that ``extends`` names: relative to the config, or one of the project's configs."""
     beside = folder / base
     if is_file(beside):
         return beside

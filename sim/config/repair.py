@@ -1,4 +1,4 @@
-"""Make a faulty config valid, so that what else is wrong with it can be found and told in the same message.
+"""Repair of faulty configs, so that further checks can find more faults in the same run.
 
 Nothing runs on a repaired config: it exists only until its faults are raised.
 """
@@ -23,23 +23,23 @@ _STAND_INS: tuple[Any, ...] = (1, 0.5, "stand-in", datetime(2000, 1, 1), {})
 
 @dataclass(frozen=True)
 class Repaired:
-    """A valid config made from a faulty one.
+    """Repaired config.
 
     Attributes
     ----------
     config : the config, with defaults and stand-ins where values were wrong
-    doubtful : keys whose value (or what hangs on it) is made up; faults found there mean nothing
+    doubtful : keys whose value, or a value it depends on, was replaced; faults there are ignored
     """
 
     config: Config
     doubtful: tuple[str, ...]
 
     def holds(self, fault: Fault) -> bool:
-        """Whether a fault found in the repaired config is one of the user's."""
+        """Whether a fault of the repaired config is one of the user's config."""
         return not any(_within(fault.key, key) for key in self.doubtful)
 
     def touches(self, loc: Loc) -> bool:
-        """Whether something at, in or around a place is made up."""
+        """Whether a value at, within or around a place was replaced."""
         place = key_text(loc)
         return any(_within(place, key) or _within(key, place) for key in self.doubtful)
 
@@ -49,14 +49,14 @@ def _within(key: str, table: str) -> bool:
 
 
 def repair(document: Document, model: type[Config]) -> Repaired | None:
-    """Replace what is wrong by defaults and stand-ins; ``None`` where names that others refer to are wrong.
+    """Replace faulty values by defaults and stand-ins; ``None`` if names that others refer to are wrong.
 
     Parameters
     ----------
     model : what a config is checked by
     """
     trial = Document(document.source, deepcopy(document.values))
-    tries: dict[Loc, int] = {}
+    stand_ins_tried: dict[Loc, int] = {}
     doubtful: set[str] = set()
     for _ in range(_ROUNDS):
         try:
@@ -67,9 +67,9 @@ def repair(document: Document, model: type[Config]) -> Repaired | None:
         places = [
             (place if union is None else union) for place, union in (locate(one["loc"], trial, model) for one in errors)
         ]
-        mended: set[Loc] = set()
+        repaired: set[Loc] = set()
         for loc, details in zip(places, errors, strict=True):
-            if loc in mended:
+            if loc in repaired:
                 continue
             if details["type"] == "inconsistent":
                 doubtful |= {key_text((*loc, key)) for key in (*details["ctx"]["found"], *details["ctx"]["repair"])}
@@ -79,27 +79,27 @@ def repair(document: Document, model: type[Config]) -> Repaired | None:
                 _put(trial.values, loc, None)
             elif not loc or _is_reference_target(loc):
                 return None
-            elif isinstance(loc[-1], str) and loc not in tries and details["type"] != "missing":
-                tries[loc] = 0
+            elif isinstance(loc[-1], str) and loc not in stand_ins_tried and details["type"] != "missing":
+                stand_ins_tried[loc] = 0
                 doubtful.add(key_text(loc))
                 _put(trial.values, loc, None)
-            elif tries.get(loc, 0) < len(_STAND_INS):
+            elif stand_ins_tried.get(loc, 0) < len(_STAND_INS):
                 doubtful.add(key_text(loc))
-                _put(trial.values, loc, deepcopy(_STAND_INS[tries.get(loc, 0)]))
-                tries[loc] = tries.get(loc, 0) + 1
-            mended.add(loc)
+                _put(trial.values, loc, deepcopy(_STAND_INS[stand_ins_tried.get(loc, 0)]))
+                stand_ins_tried[loc] = stand_ins_tried.get(loc, 0) + 1
+            repaired.add(loc)
     return None
 
 
 def _is_reference_target(loc: Loc) -> bool:
-    """Whether other parts refer to this by name, so that a stand-in would make faults of its own."""
+    """Whether other parts refer to this by name, so that a stand-in would cause new faults."""
     if loc[0] == "profiles":
         return len(loc) <= 2
     return loc[0] in ("networks", "stations") and (len(loc) <= 2 or loc[2] == "name")
 
 
 def _put(values: Any, loc: Loc, value: Any) -> None:
-    """Set the value at ``loc``, or take the key out where it is ``None``."""
+    """Set the value at ``loc``, or remove the key if it is ``None``."""
     for part in loc[:-1]:
         values = values[part]
     if value is None:

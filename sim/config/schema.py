@@ -1,4 +1,4 @@
-"""The co-simulation config: what a user writes in TOML, as frozen pydantic models. Unknown keys are refused.
+"""Schema of configs: frozen pydantic models of the TOML file; unknown keys are refused.
 
 Only single values are checked here; what ties one part to another (buses, stations, profiles) is checked in
 `gridferry.sim.case`. Types are strict: a number in quotes is no number, ``true`` is no 1.
@@ -30,7 +30,7 @@ from gridferry.networks.roads.travel import Rounding
 
 
 class Resample(StrEnum):
-    """How a profile is brought to the step of the run."""
+    """How a profile is resampled to the steps of the run."""
 
     MEAN = "mean"
     PREVIOUS = "previous"
@@ -38,7 +38,7 @@ class Resample(StrEnum):
 
 
 class TimeConfig(Part):
-    """Steps of the run."""
+    """Time: start, step length and number of steps."""
 
     start: Annotated[datetime, Choice]
     """local time of the first step; with an offset where the profiles' time stamps have one"""
@@ -47,7 +47,7 @@ class TimeConfig(Part):
     steps: Annotated[int, Field(gt=0, le=10_000_000)]
     """number of steps"""
     horizon_steps: Annotated[int, Field(gt=0)] | None = None
-    """how far forecasts look ahead; the whole run when not given"""
+    """length of forecasts in steps; the rest of the run when not given"""
 
     @field_validator("start", mode="before")
     @classmethod
@@ -66,7 +66,7 @@ class ProfileSource(Part):
     time: str
     """name of the time column: hours from local midnight of the first day, or time stamps (start of the interval)"""
     resample: Annotated[Resample, Choice] = Resample.MEAN
-    """how the columns are brought to the step of the run"""
+    """how the columns are resampled to the steps of the run"""
 
 
 class NetworkConfig(Part):
@@ -76,17 +76,17 @@ class NetworkConfig(Part):
     feeder: FileName
     """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
     v_min_pu: Positive | None = None
-    """lowest voltage allowed at every bus [pu]; the source's own limits when not given"""
+    """lower voltage limit of every bus [pu]; the source's own limits when not given"""
     v_max_pu: Positive | None = None
-    """highest voltage allowed at every bus [pu]"""
+    """upper voltage limit of every bus [pu]"""
     slack_v_pu: Positive | None = None
-    """voltage held at the slack bus [pu]; the source's own when not given"""
+    """voltage of the slack bus [pu]; the source's own when not given"""
     loading_max_percent: Positive = 100.0
-    """highest branch loading allowed, where ratings are known [%]"""
+    """limit of the branch loading, where ratings are known [%]"""
 
 
 class LoadConfig(Part):
-    """Load at one bus, or the feeder's nominal loads scaled by a factor."""
+    """Load at one bus, or nominal loads of the feeder, scaled by a factor."""
 
     network: str
     bus: BusName | None = None
@@ -99,7 +99,7 @@ class LoadConfig(Part):
     """reactive power [Mvar], beside ``p_mw``"""
 
     @model_validator(mode="after")
-    def _one_way(self) -> LoadConfig:
+    def _one_form(self) -> LoadConfig:
         repair = {"factor": 1.0, "p_mw": None, "q_mvar": None}
         if (self.factor is None) == (self.p_mw is None):
             raise inconsistent({"factor": "give either factor or p_mw"}, repair)
@@ -116,9 +116,9 @@ class PricesConfig(Part):
     buy: Profile = 0.0
     """price of energy from the grid above [currency/MWh]"""
     sell: Profile = 0.0
-    """what customers pay for their load [currency/MWh]"""
+    """price that customers pay for their load [currency/MWh]"""
     export_ratio: Finite = 1.0
-    """export is paid at this share of the buying price"""
+    """price of export as a share of the buying price"""
 
 
 class StationConfig(Part):
@@ -143,12 +143,12 @@ class RoadsConfig(Part):
     install_min: NonNegative = 0.0
     """time to connect after arrival [min]"""
     rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
-    """how a travel time becomes whole steps"""
+    """how travel times are rounded to steps"""
     congestion: Profile = 0.0
     """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
 
     @model_validator(mode="after")
-    def _one_way(self) -> RoadsConfig:
+    def _one_form(self) -> RoadsConfig:
         repair = {"distance_km": [[0.0]], "speed_km_h": 1.0, "graph": None}
         if (self.distance_km is None) == (self.graph is None):
             raise inconsistent({"distance_km": "give either distance_km or graph"}, repair)
@@ -166,25 +166,24 @@ class ForecastKind(StrEnum):
 
 
 class ForecastConfig(Part):
-    """What the controller may know of the future."""
+    """Forecasts for the controller."""
 
     kind: Annotated[ForecastKind, Choice] = ForecastKind.PERFECT
     """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
     errors_on: Literal["forecast", "realised"] = "forecast"
-    """whether the profile is what happens and the forecast errs, or the profile is forecast and reality errs"""
+    """what differs from the profiles by the errors: the forecast, or reality"""
     errors: ErrorSettings = ErrorSettings()
     """how forecasts err; the model that controllers go by, too, unless they are given ``errors`` of their own"""
     update_decay_h: NonNegative = 0.0
-    """under ``errors``: the error measured in the last step corrects the forecast, expected to fade to 1/e in this time
-    [h]; 0: forecasts do not learn from what is measured"""
+    """under ``errors``: the last measured error updates the forecast; it fades to 1/e in this time [h]; 0: no update"""
     outage: Profile = 0.0
-    """where it is above 0 no forecast arrives: all of it is NaN"""
+    """above 0: no forecast arrives in the step, all of its values are NaN"""
     foresight: bool = False
-    """the controller is told what will really happen, errors of reality included; the reference for regret"""
+    """perfect forecasts of what will happen, errors of reality included; the reference for regret"""
 
 
 class OnFailure(StrEnum):
-    """What the host dispatches when the controller fails."""
+    """Fallback of the host if the controller fails."""
 
     PREVIOUS_PLAN = "previous_plan"
     IDLE = "idle"
@@ -199,9 +198,9 @@ class ControllerConfig(BaseModel):
     use: str = "idle"
     """built-in name, ``package.module:Class``, ``path/file.py:Class``, or the name of an installed plug-in"""
     on_failure: Annotated[OnFailure, Choice] = OnFailure.PREVIOUS_PLAN
-    """what is dispatched when it fails"""
+    """what is dispatched if the controller fails"""
     ac_corrections: Annotated[int, Field(ge=0, strict=True)] = 0
-    """how often a controller is asked in a step for a plan that keeps the limits AC on the forecast breaks"""
+    """largest number of corrected plans requested in a step, where AC on the forecast violates limits"""
 
     def settings(self) -> dict[str, Any]:
         """Return the controller's own options."""
@@ -209,7 +208,7 @@ class ControllerConfig(BaseModel):
 
 
 class AcEngine(StrEnum):
-    """Who solves the AC power flow."""
+    """Engine of the AC power flow."""
 
     PANDAPOWER = "pandapower"
     POWER_GRID_MODEL = "power-grid-model"
@@ -219,26 +218,26 @@ class GridConfig(Part):
     """AC power flow."""
 
     ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
-    """which engine solves it"""
+    """engine of the power flow"""
     tolerance_mva: Positive = 1e-9
     """largest mismatch of a solved flow [MVA]"""
     max_iterations: Annotated[int, Field(gt=0)] = 20
     """iterations before a step counts as diverged"""
     v_tolerance_pu: NonNegative = 1e-6
-    """a voltage counts as outside its limits when it is so by more than this [pu]"""
+    """tolerance of voltage limits: smaller violations do not count [pu]"""
     loading_tolerance_percent: NonNegative = 1e-3
-    """a branch counts as overloaded when it is so by more than this [%]"""
+    """tolerance of branch loading: smaller violations do not count [%]"""
 
 
 class SimulatorConfig(Part):
-    """Where a simulator runs."""
+    """Place of a simulator."""
 
     connect: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] | None = None
     """``host:port`` of a simulator started by hand; in this process when not given"""
 
 
 class SimulatorsConfig(Part):
-    """Simulators that can run elsewhere."""
+    """Simulators that can run in other processes."""
 
     grid: SimulatorConfig = SimulatorConfig()
     agents: SimulatorConfig = SimulatorConfig()
@@ -246,10 +245,10 @@ class SimulatorsConfig(Part):
 
 
 class RecordConfig(Part):
-    """What is written down, and how often."""
+    """Recording of results."""
 
     flush_steps: Annotated[int, Field(gt=0)] = 96
-    """the most steps in one transaction; a killed run loses at most these, or fewer, those of 5 s"""
+    """largest number of steps in a transaction; a killed run loses at most these, or those of the last 5 s"""
 
 
 class DevicesConfig(Part):
@@ -271,11 +270,11 @@ class Config(Part):
     name: Name
     """used for the run directory"""
     title: str = ""
-    """one line for people"""
+    """title in one line"""
     currency: str = "USD"
     """unit of money"""
     seed: Annotated[int, Field(ge=0)] = 0
-    """seed of everything that is drawn"""
+    """seed of all random numbers"""
     time: TimeConfig
     """steps of the run"""
     profiles: dict[Name, ProfileSource] = Field(default={})
@@ -283,7 +282,7 @@ class Config(Part):
     networks: Annotated[list[NetworkConfig], Field(min_length=1)]
     """distribution networks"""
     loads: list[LoadConfig] = Field(default=[])
-    """what the networks feed"""
+    """loads of the networks"""
     prices: PricesConfig = PricesConfig()
     """tariffs"""
     stations: list[StationConfig] = Field(default=[])
@@ -293,17 +292,17 @@ class Config(Part):
     devices: DevicesConfig = DevicesConfig()
     """kinds of devices beside those that come with the project"""
     forecast: ForecastConfig = ForecastConfig()
-    """what the controller may know of the future"""
+    """forecasts for the controller"""
     controller: ControllerConfig = ControllerConfig()
-    """who plans, and its settings"""
+    """the controller and its settings"""
     controllers: dict[str, dict[str, Any]] = Field(default={})
     """settings of other controllers, by name, used when ``--controller`` chooses them"""
     grid: GridConfig = GridConfig()
     """AC power flow"""
     simulators: SimulatorsConfig = SimulatorsConfig()
-    """simulators that run elsewhere"""
+    """simulators in other processes"""
     record: RecordConfig = RecordConfig()
-    """what is written down"""
+    """recording of results"""
 
     def entries(self, kind: type[Device[Any]]) -> list[Any]:
         """Return the entries of a kind's table, instances of `Device.Config`."""

@@ -1,4 +1,4 @@
-"""The AC grid of one network: an engine's voltages, and what follows from them (flows, loadings, losses, import)."""
+"""AC grid of one network: voltages by an engine; flows, loadings, losses and import from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridferry.sim.config.schema import AcEngine, GridConfig
 
 
 class Engine(Protocol):
-    """Solves one power flow: complex bus voltages [pu] from injections [MW, Mvar], ``None`` when it diverged."""
+    """AC engine: complex bus voltages [pu] from injections [MW, Mvar], ``None`` if diverged."""
 
     def solve(
         self, p_mw: Float[np.ndarray, " bus"], q_mvar: Float[np.ndarray, " bus"]
@@ -25,7 +25,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class AcSolution:
-    """An AC power flow; everything is NaN where it diverged.
+    """Solution of an AC power flow; NaN if it diverged.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class AcSolution:
     losses_branch_mw : losses of every branch [MW]
     import_mw, import_mvar : drawn from the grid above [MW, Mvar]
     losses_mw : losses of the network, shunts included [MW]
-    balance_error : mismatch between the injections asked for and those of the solution, relative to the power flowing
+    balance_error : mismatch between the given injections and those of the solution, relative to the power flowing
     """
 
     converged: bool
@@ -61,7 +61,7 @@ class AcGrid:
     ----------
     network : the network
     settings : engine and tolerances
-    slack_v_pu : voltage held at the slack bus [pu], instead of the network's own
+    slack_v_pu : voltage of the slack bus [pu], instead of the network's own
     """
 
     def __init__(self, network: Network, settings: GridConfig, slack_v_pu: float | None = None):

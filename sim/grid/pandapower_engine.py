@@ -1,4 +1,4 @@
-"""AC power flow by pandapower, with its internal model recycled from step to step.
+"""AC engine by pandapower, with its internal model reused from step to step.
 
 Only injections change from step to step, so the admittance matrix, the bus types and the start values are kept
 (``recycle``) and of the results only the voltages are read; flows follow from them, see
@@ -56,7 +56,7 @@ class PandapowerEngine:
         return self._voltages()
 
     def _build(self) -> bool:
-        """Build pandapower's internal model by solving the network without load, where every later solve starts."""
+        """Build pandapower's internal model by solving without load, the start of all later solves."""
         self._net._ppc = None
         self._load(np.zeros(len(self._net_bus)), np.zeros(len(self._net_bus)))
         solved = self._runpp(

@@ -1,4 +1,4 @@
-"""Build the pandapower net that the AC simulator solves: the source's own, or one made from a feeder."""
+"""pandapower nets for the AC simulator: the source's own, or one built from a feeder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AC power flow by power-grid-model: the second engine of the closed loop, and the batch engine of the Monte Carlo.
+"""AC engine by power-grid-model: second engine of the closed loop, batch engine of Monte Carlo.
 
 The feeder is handed over in per unit: every node is given the same rated voltage, so that ohms are per unit times one
 number. A branch becomes a generic branch of its series impedance with one ratio; the shunts of its ends and those of

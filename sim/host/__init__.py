@@ -1,1 +1,1 @@
-"""The controller's host: asks for a plan, checks it by AC power flow on the forecast, falls back when it fails."""
+"""Host of the controller: requests plans, checks them by AC power flow on the forecast, applies fallbacks."""

@@ -1,4 +1,4 @@
-"""Limits of the grid on an AC power flow of the forecast: by how much it breaks them, and the feedback of that."""
+"""Limit violations of an AC power flow on the forecast, and the feedback to the controller."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gridferry.controllers.schedule.ac_flow import AcFlow
 
 @dataclass(frozen=True, eq=False)
 class LimitViolation:
-    """By how much AC on the forecast breaks limits; 0 where they are kept within the tolerance, or nothing is known.
+    """Limit violations by AC on the forecast; 0 within the tolerance, or where nothing is known.
 
     Attributes
     ----------
     v_low_pu, v_high_pu : below the lower and above the upper voltage limit [pu]
     loading : above the limit of the loading, as a share of the rating
     reserved : what the limit of the loading leaves free of the rating, as a share of it
-    held : buses whose voltage no controller changes, the slack buses
+    is_slack : buses whose voltage no controller changes, the slack buses
     unsolved : networks without a power flow
     """
 
@@ -29,31 +29,31 @@ class LimitViolation:
     v_high_pu: Float[np.ndarray, " bus"]
     loading: Float[np.ndarray, " branch"]
     reserved: Float[np.ndarray, " branch"]
-    held: Bool[np.ndarray, " bus"]
+    is_slack: Bool[np.ndarray, " bus"]
     unsolved: int
 
     @property
     def v_pu(self) -> float:
-        """Largest of a voltage; NaN where a network has no power flow [pu]."""
+        """Largest voltage violation; NaN if a network has no power flow [pu]."""
         return float("nan") if self.unsolved else float(max(self.v_low_pu.max(), self.v_high_pu.max()))
 
     @property
     def percent(self) -> float:
-        """Largest of a loading; NaN where a network has no power flow [%]."""
+        """Largest violation of a rating; NaN if a network has no power flow [%]."""
         return float("nan") if self.unsolved else 100.0 * float(self.loading.max(initial=0.0))
 
     @property
     def rank(self) -> tuple[int, float]:
-        """What the least bad plan has least of: networks without a power flow, then the largest violation in per unit.
+        """Rank for comparing plans: networks without a power flow, then the largest violation in per unit.
 
         The voltages of slack buses, which are the same under every plan, do not count.
         """
-        free = np.where(self.held, 0.0, np.maximum(self.v_low_pu, self.v_high_pu))
+        free = np.where(self.is_slack, 0.0, np.maximum(self.v_low_pu, self.v_high_pu))
         return self.unsolved, float(max(free.max(), self.loading.max(initial=0.0)))
 
     @property
     def correctable(self) -> bool:
-        """Whether a limit breaks that another plan might keep."""
+        """Whether a limit is violated that another plan might keep."""
         return self.rank[1] > 0.0
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class LimitViolation:
 
 
 class AcLimits:
-    """The grid's limits, with the tolerances under which `gridferry.sim.results.metrics` counts what breaks them.
+    """Limits of the grid, with the tolerances of `gridferry.sim.results.metrics`.
 
     Parameters
     ----------
@@ -84,27 +84,29 @@ class AcLimits:
         self._low = np.concatenate([feeder.v_min_pu for feeder in feeders])
         self._high = np.concatenate([feeder.v_max_pu for feeder in feeders])
         self._loading = np.repeat(np.array(percents) / 100.0, [feeder.n_branch for feeder in feeders])
-        self._held = np.zeros(plant.n_bus, dtype=bool)
-        self._held[[buses.start + feeder.slack for feeder, buses in zip(feeders, plant.bus_slices, strict=True)]] = True
+        self._is_slack = np.zeros(plant.n_bus, dtype=bool)
+        self._is_slack[
+            [buses.start + feeder.slack for feeder, buses in zip(feeders, plant.bus_slices, strict=True)]
+        ] = True
         self._v_tolerance = v_tolerance_pu
         self._loading_tolerance = loading_tolerance_percent / 100.0
 
     def violation(self, flow: AcFlow) -> LimitViolation:
-        """Return by how much the first step of the first schedule breaks the limits."""
+        """Return the limit violations of the first step of the first schedule."""
         v_pu, loading = flow.v_pu[0, 0], flow.loading[0, 0]
         return LimitViolation(
             v_low_pu=_beyond(self._low - v_pu, self._v_tolerance),
             v_high_pu=_beyond(v_pu - self._high, self._v_tolerance),
             loading=_beyond(loading - self._loading, self._loading_tolerance),
             reserved=np.maximum(1.0 - self._loading, 0.0),
-            held=self._held,
+            is_slack=self._is_slack,
             unsolved=int((~flow.converged[0, 0]).sum()),
         )
 
 
 def next_feedback(feedback: AcFeedback | None, violation: LimitViolation, plan: Plan) -> AcFeedback:
-    """Return what is asked after ``plan``: what it was asked itself, and what AC broke in spite of it; read-only."""
-    low, high = (np.where(violation.held, 0.0, one) for one in (violation.v_low_pu, violation.v_high_pu))
+    """Return the feedback after ``plan``: earlier feedback plus the new violations; read-only."""
+    low, high = (np.where(violation.is_slack, 0.0, one) for one in (violation.v_low_pu, violation.v_high_pu))
     rating = np.zeros_like(violation.loading)
     if feedback is not None:
         low, high = low + feedback.v_low_pu, high + feedback.v_high_pu

@@ -1,4 +1,4 @@
-"""What the devices leave of row 0 of a plan: where trucks are, what is in service, and what a store can supply."""
+"""First step of a plan within the limits of its devices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gridferry.controllers.plans.first_step import step_first_row
 
 
 def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> Plan:
-    """Return a finite plan with row 0 cut to what its devices will do.
+    """Return a finite plan with row 0 limited to what its devices will do.
 
     Where a series of a device forecast for this step is not finite, its default holds. What the plan
     predicted is left out where it does not hold for what is left.
@@ -23,7 +23,7 @@ def supplied_row(plant: Plant, plan: Plan, observation: Observation, forecast: F
     rows_q[0] = [port.q_mvar for port in ports]
     set_by_plan = list(plant.planned)
     as_planned = all(
-        np.allclose(done[0, set_by_plan], asked[0, set_by_plan], rtol=0.0, atol=tolerances.POWER_MW)
-        for done, asked in ((rows_p, plan.p_mw), (rows_q, plan.q_mvar))
+        np.allclose(done[0, set_by_plan], requested[0, set_by_plan], rtol=0.0, atol=tolerances.POWER_MW)
+        for done, requested in ((rows_p, plan.p_mw), (rows_q, plan.q_mvar))
     )
     return replace(plan, p_mw=rows_p, q_mvar=rows_q, prediction=plan.prediction if as_planned else None)

@@ -1,4 +1,4 @@
-"""The controller's host: asks it for a plan, checks what it would dispatch, and falls back when it fails."""
+"""Host of a controller: requests a plan, checks its first step by AC, and falls back if it fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIMIT_TOLERANCE = 1e-6
 
 
 class Fallback(StrEnum):
-    """What was dispatched instead of the controller's own plan."""
+    """Kind of plan dispatched instead of the controller's own."""
 
     NONE = ""
     PREVIOUS_PLAN = "previous_plan"
@@ -46,7 +46,7 @@ class Fallback(StrEnum):
 
 @dataclass(frozen=True)
 class Dispatch:
-    """What the host sends to the devices in a step.
+    """Dispatch of a step: the plan, its check, and fallbacks.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Dispatch:
     fallback : what replaced the controller's plan, if anything did
     failure : why, in one line; also what failed of a correction; empty without a failure
     seconds : time the decision took, corrections and checks included
-    corrections : corrected plans asked for
+    corrections : corrected plans requested
     ac_excess_pu, ac_excess_percent : by how much AC on the forecast still breaks a limit of voltage and of loading at
         most; 0 where none, NaN where it has no solution or no finite forecast [pu, %]
     """
@@ -70,7 +70,7 @@ class Dispatch:
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """A plan, the evaluation of its row 0 on the forecast, and the limits that breaks."""
+    """A plan with the evaluation of its row 0 on the forecast, and its limit violations."""
 
     plan: Plan
     evaluation: Evaluation
@@ -82,7 +82,7 @@ class ControllerStoppedError(RuntimeError):
 
 
 def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
-    """Say what forbids dispatching row 0 of a checked plan: ratings exceeded, positions that may not be requested."""
+    """Faults that forbid the dispatch of row 0: exceeded ratings, invalid positions."""
     p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
     over_p = p > plant.port_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
     over_s = s > plant.port_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
@@ -105,18 +105,19 @@ def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
 
 
 class ControllerHost:
-    """Runs one controller, step by step.
+    """Host of one controller.
 
-    Before a plan is dispatched, AC is solved on the forecast under its row 0. Where that breaks a limit, a controller
-    that corrects its plans is asked again, up to ``ac_corrections`` times; the plan that breaks limits least goes out.
+    Before a plan is dispatched, AC is solved on the forecast under its row 0. If that violates a limit, corrected plans
+    are requested up to ``ac_corrections`` times from controllers that accept AC feedback. The plan with the smallest
+    violation is dispatched.
 
     Parameters
     ----------
-    plant : what it controls
+    plant : the plant
     controller : the controller
-    on_failure : what to dispatch when it fails
+    on_failure : fallback if the controller fails
     limits : the grid's limits and their tolerances; the plant's own when not given
-    ac_corrections : most corrected plans asked for in a step
+    ac_corrections : largest number of corrected plans requested in a step
     clip : leave setpoints beyond a rating to the agents, which clip and report them, instead of refusing the plan;
         this is how a schedule made elsewhere is validated
     """
@@ -139,14 +140,14 @@ class ControllerHost:
         self._clip = clip
 
     def decide(self, observation: Observation, forecast: Forecast) -> Dispatch:
-        """Return what to dispatch; raises `ControllerStoppedError` where the config says to stop at a failure."""
+        """Return the dispatch of a step; raises `ControllerStoppedError` on failure if the config says so."""
         started = perf_counter()
         unknown = parts_not_finite(forecast)
         plan: Plan | None = None
         if unknown:
             failure = f"the forecast is not finite: {', '.join(unknown)}"
         else:
-            plan, failure = self._ask(observation, forecast)
+            plan, failure = self._request_plan(observation, forecast)
         if plan is not None:
             attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
             if corrections:
@@ -175,8 +176,8 @@ class ControllerHost:
             ac_excess_percent=attempt.violation.percent,
         )
 
-    def _ask(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
-        """Ask the controller for a plan; ``None`` and why where it has none that may be dispatched.
+    def _request_plan(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
+        """Request a plan from the controller; ``None`` and the reason if it has none that may be dispatched.
 
         It is given copies of its own, and what it returns is copied: nothing that it writes to is the simulation's.
         """
@@ -204,14 +205,14 @@ class ControllerHost:
         return _Attempt(plan, found, self._limits.violation(found.flow))
 
     def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
-        """Ask for corrected plans; returns the least bad of all, how many were asked for, and what failed."""
+        """Request corrected plans; return the one with the smallest violation, their number, and a failure."""
         best = attempt = first
         feedback: AcFeedback | None = None
         for made in range(1, self._ac_corrections + 1):
             if not attempt.violation.correctable:
                 return best, made - 1, ""
             feedback = next_feedback(feedback, attempt.violation, attempt.plan)
-            plan, failure = self._ask(replace(observation, ac_feedback=feedback), forecast)
+            plan, failure = self._request_plan(replace(observation, ac_feedback=feedback), forecast)
             if plan is None:
                 return best, made, f"correction {made}: {failure}"
             attempt = self._tried(plan, observation, forecast)
@@ -220,7 +221,7 @@ class ControllerHost:
         return best, self._ac_corrections, ""
 
     def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
-        """Return what replaces the controller's plan, and why it is not the previous plan where that was wanted."""
+        """Return the fallback plan, its kind, and why the previous plan was not used if it was configured."""
         previous = observation.previous_plan
         memory = previous.memory if previous is not None else {}
         idle = self._tried(replace(hold(self._plant, observation), memory=memory), observation, forecast)
@@ -233,10 +234,10 @@ class ControllerHost:
         if faults:
             return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
         rest = replace(rest, solver=SolverOutcome(termination=Termination.PREVIOUS_PLAN))
-        kept = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
-        if kept.violation.rank > idle.violation.rank:
-            return idle, Fallback.IDLE, f"the previous plan {kept.violation}, more than doing nothing"
-        return kept, Fallback.PREVIOUS_PLAN, ""
+        continued = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
+        if continued.violation.rank > idle.violation.rank:
+            return idle, Fallback.IDLE, f"the previous plan {continued.violation}, more than doing nothing"
+        return continued, Fallback.PREVIOUS_PLAN, ""
 
 
 def _noted(attempt: _Attempt, note: Note) -> _Attempt:
@@ -245,7 +246,7 @@ def _noted(attempt: _Attempt, note: Note) -> _Attempt:
 
 
 def _predicted(attempt: _Attempt) -> Plan:
-    """Return the plan with a prediction: its own, or of its first step."""
+    """Return the plan with its own prediction, or with one of its first step."""
     if attempt.plan.prediction is not None:
         return attempt.plan
     return replace(attempt.plan, prediction=attempt.evaluation.prediction())

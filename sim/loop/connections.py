@@ -1,4 +1,4 @@
-"""Connections of a mosaik world to simulators in other processes, and what mosaik leaves undone when one fails."""
+"""Connections of a mosaik world to simulators in other processes, and clean-up after failures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Connection(ConnectStarter):
 
 
 def starter(simulator: str, remote: SimulatorConfig | None) -> Starter:
-    """Say how mosaik starts a simulator, ``"module:Class"``: in this process, or by a connection to another."""
+    """Return how mosaik starts a simulator: ``"module:Class"`` in this process, or a connection to another."""
     if remote is not None and remote.connect:
         return _Connection.from_addr_string(remote.connect)
     return PythonStarter.from_string(simulator)

@@ -1,4 +1,4 @@
-"""Exceptions that nobody expected: the traceback goes to a file, one line says where."""
+"""Unexpected exceptions: the traceback goes to a file, one line names it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def keep_traceback(error: BaseException, directory: Path | None = None) -> Path:
     return Path(name)
 
 
-def said_of(error: BaseException) -> str:
-    """Name an exception in one line."""
+def error_in_one_line(error: BaseException) -> str:
+    """Describe an exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__

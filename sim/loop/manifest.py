@@ -1,4 +1,4 @@
-"""What a run was made from: versions of the packages and hashes of the input files, what has changed."""
+"""Manifest of a run: versions of packages, hashes of input files, changes since."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def versions() -> dict[str, str]:
 
 
 def made_from(loaded: LoadedConfig) -> dict[str, Any]:
-    """Return what a manifest says of a case: versions, the config's file, the SHA-256 of every file it is built from.
+    """Return the manifest entries of a case: versions, config file, SHA-256 of every input file.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def is_ours(manifest: object) -> bool:
 
 
 def changes(manifest: Mapping[str, Any], loaded: LoadedConfig) -> list[Fault]:
-    """List the files and versions that differ from those a run was made from.
+    """List the files and versions that have changed since a run was made.
 
     The config's own file is none of them: what it says is compared, so a comment is no change.
 
@@ -94,17 +94,17 @@ def changes(manifest: Mapping[str, Any], loaded: LoadedConfig) -> list[Fault]:
         old = was["inputs"].get(name)
         new = now["inputs"].get(name) or (_hash(Path(name)) if Path(name).is_file() else None)
         if old != new:
-            said = "was not read" if old is None else "is gone; it was read" if new is None else "has changed"
+            change = "was not read" if old is None else "is gone; it was read" if new is None else "has changed"
             since = "since the run was started" if old and new else "when the run was started"
-            found.append(Fault("--resume", name, f"{said} {since}; {_WAYS}"))
+            found.append(Fault("--resume", name, f"{change} {since}; {_WAYS}"))
     return found
 
 
-_WAYS = "restore it, run into a new directory, or go on with --accept-changes"
+_WAYS = "restore it, run into a new directory, or continue with --accept-changes"
 
 
 def segments(manifest: Mapping[str, Any], step: int, now: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return from which step on which versions and inputs hold, where a run goes on with others than before.
+    """Return the segments of a run that was resumed with other versions or inputs.
 
     Parameters
     ----------

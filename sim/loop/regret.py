@@ -1,4 +1,4 @@
-"""Regret: what a run cost beyond the run whose controller is told what will really happen."""
+"""Regret: cost of a run beyond that of the same run with foresight."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SAME_INCOME = 1e-9
 
 
 def with_foresight(loaded: LoadedConfig) -> LoadedConfig:
-    """Return the same config, its controller being told what will really happen."""
+    """Return the same config with perfect forecasts of what will happen."""
     forecast = loaded.config.forecast.model_copy(update={"foresight": True})
     config = loaded.config.model_copy(update={"forecast": forecast})
     return replace(loaded, config=config, document=complete(config))
 
 
 def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
-    """Compare a run with that of the same config, seed, controller and reality with foresight.
+    """Compare a run with the same run with foresight.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
 
 
 def _incomparable(run: Mapping[str, Any], foresight: Mapping[str, Any]) -> str:
-    """Why costs of two runs do not compare; costs leave out steps whose power flow diverged."""
+    """Reason why costs of two runs do not compare: costs leave out steps whose power flow diverged."""
     if run["steps"] != foresight["steps"]:
         return f"the run has {run['steps']} steps, the one with foresight {foresight['steps']}"
     diverged = run["grid"]["diverged_steps"], foresight["grid"]["diverged_steps"]

@@ -1,4 +1,4 @@
-"""Going on with a run: which one, whether it is still the same, and from which step."""
+"""Resuming runs: which one, whether its inputs are unchanged, from which step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridferry.sim.results.run_directory import CONFIG, DATABASE, FORESIGHT, MAN
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run begins.
+    """Start of a run: its first step, or a checkpoint.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Resumption:
 
 
 def unfinished(name: str, regret: bool) -> Path:
-    """Directory of the newest run of a config that has not come to its end, or whose run with foresight has not."""
+    """Directory of the newest unfinished run of a config, its run with foresight included."""
     found = [(path, read_json(path)) for path in sorted(Path("runs").glob(f"*/{MANIFEST}"))]
     waiting = [
         (str(manifest.get("started")), path.parent)
@@ -50,12 +50,12 @@ def _foresight_waits(directory: Path) -> bool:
     return manifest.is_file() and read_json(manifest).get("status") != "completed"
 
 
-def resumption(case: Case, directory: Path, until: int, accept_changes: bool) -> Resumption:
-    """Find where the run in a directory goes on.
+def resumption(case: Case, directory: Path, end: int, accept_changes: bool) -> Resumption:
+    """Find the step from which the run in a directory resumes.
 
     Parameters
     ----------
-    until : the step it is to end before
+    end : the step it is to end before
     accept_changes : go on although files or versions have changed
 
     Raises
@@ -83,10 +83,8 @@ def resumption(case: Case, directory: Path, until: int, accept_changes: bool) ->
     except ValueError as error:
         message = f"was recorded by another version (its checkpoint: {error}); run it into a new directory"
         raise InputError(Fault("--resume", str(directory), message)) from error
-    if step > until:
-        raise InputError(
-            Fault("--resume", str(directory), f"has {step} steps already, more than the {until} asked for")
-        )
+    if step > end:
+        raise InputError(Fault("--resume", str(directory), f"has {step} steps already, more than the {end} requested"))
     manifest = read_json(directory / MANIFEST)
     changed = changes(manifest, case.loaded)
     if not changed:

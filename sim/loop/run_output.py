@@ -1,4 +1,4 @@
-"""Where a run is written: a directory of its own, or one whose run it replaces, of which nothing else is touched."""
+"""Output directory of a run: a new one, or one whose earlier run is replaced."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _SPILLED = f"{DATABASE}.tmp"
 
 
 def new_directory(name: str) -> Path:
-    """Return where a run goes that nobody gave a directory for."""
+    """Return a new directory for a run without ``--out``."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     return Path("runs") / f"{name.replace(' ', '-')}-{stamp}"
 
 
 def refuse_unusable(directory: Path, *, resume: bool, overwrite: bool, regret: bool, reads: Iterable[Path]) -> None:
-    """Check that a run may be written to a directory; touch nothing.
+    """Check that a run may be written to a directory, without any change.
 
     Parameters
     ----------
@@ -55,16 +55,16 @@ def refuse_unusable(directory: Path, *, resume: bool, overwrite: bool, regret: b
     holds = _names(directory)
     if resume:
         if not _holds_run(directory):
-            raise InputError(Fault("--resume", str(directory), "no run to go on with; leave --resume out to start one"))
+            raise InputError(Fault("--resume", str(directory), "no run to resume; leave --resume out to start one"))
     elif not holds <= _LEFT_OVER:
         if MANIFEST in holds and not _holds_run(directory):
-            said = f"its {MANIFEST} is not that of a run; choose another"
-            raise InputError(Fault("--out", str(directory), said))
+            message = f"its {MANIFEST} is not that of a run; choose another"
+            raise InputError(Fault("--out", str(directory), message))
         if MANIFEST not in holds:
             raise InputError(Fault("--out", str(directory), "exists and is no run directory; choose another"))
         if not overwrite:
-            ways = "choose another, or --resume to go on with it, or --overwrite to replace it"
-            raise InputError(Fault("--out", str(directory), f"holds a run; {ways}"))
+            ways = "choose another, or --resume to continue it, or --overwrite to replace it"
+            raise InputError(Fault("--out", str(directory), f"contains a run; {ways}"))
     foresight = directory / FORESIGHT
     if regret and os.path.lexists(foresight) and not _is_folder(foresight):
         raise InputError(Fault("--regret", str(foresight), "is in the way; move it, or choose another --out"))
@@ -78,19 +78,19 @@ def _refuse_removing(directory: Path, reads: Iterable[Path]) -> None:
     needed = {place for path in reads for place in (_place(path), path.resolve())}
     for path in written(directory):
         if _place(path) in needed:
-            said = f"{path.name} in it is read by this run, and would be removed; choose another"
-            raise InputError(Fault("--out", str(directory), said))
+            message = f"{path.name} in it is read by this run, and would be removed; choose another"
+            raise InputError(Fault("--out", str(directory), message))
         if _is_folder(path):
             raise InputError(Fault("--out", str(directory), f"{path.name} in it is a folder; choose another"))
 
 
 def _place(path: Path) -> Path:
-    """Return a path without symbolic links on the way; a link at its end is kept."""
+    """Return a path with symbolic links resolved, but for a link at its end."""
     return path.parent.resolve() / path.name
 
 
 def written(directory: Path) -> Iterator[Path]:
-    """Files in the directory of a run that a run, its report and its export wrote; the manifest is the last of them.
+    """Files in a run directory that the run, its report and its export wrote; the manifest comes last.
 
     Symbolic links stand for themselves, not for what they point to.
     """
@@ -110,7 +110,7 @@ def written(directory: Path) -> Iterator[Path]:
 
 
 def clear(directory: Path) -> None:
-    """Remove what `written` lists, and the folders of a run that become empty by it.
+    """Remove the files of `written`, and the run's folders that become empty.
 
     Raises
     ------
@@ -122,8 +122,8 @@ def clear(directory: Path) -> None:
         for path in files:
             path.unlink(missing_ok=True)
     except OSError as error:
-        said = f"{path.name} in it cannot be removed ({error.strerror}); choose another"
-        raise InputError(Fault("--out", str(directory), said)) from None
+        message = f"{path.name} in it cannot be removed ({error.strerror}); choose another"
+        raise InputError(Fault("--out", str(directory), message)) from None
     for folder in {path.parent for path in files} - {directory}:
         with suppress(OSError):  # it holds something else, or the lock of the run with foresight that is to come
             folder.rmdir()

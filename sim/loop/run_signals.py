@@ -1,4 +1,4 @@
-"""Signals that end a run: Ctrl-C, SIGTERM as schedulers and containers send it, SIGHUP of a terminal that is closed."""
+"""Signals that end a run: Ctrl-C, SIGTERM (schedulers, containers), SIGHUP (closed terminal)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 @contextmanager
 def ending_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Give the signals that end a run to a handler; outside the main thread, where none arrive, do nothing."""
+    """Install a handler for the signals that end a run; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -32,11 +32,11 @@ def ending_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
 
 
 def handle_signals(handler: Callable[[int, object], None]) -> dict[signal.Signals, Any]:
-    """Give the signals that end a run to a handler, and return what handled them before."""
+    """Install a handler for the signals that end a run, and return the previous handlers."""
     named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # ``nohup`` ignores the signal for the run's sake
-    heeded = [signal.SIGINT, *(one for one in named if signal.getsignal(one) is not signal.SIG_IGN)]
-    return {number: signal.signal(number, handler) for number in heeded}
+    handled = [signal.SIGINT, *(one for one in named if signal.getsignal(one) is not signal.SIG_IGN)]
+    return {number: signal.signal(number, handler) for number in handled}
 
 
 def raise_interrupt(number: int, frame: object) -> None:
@@ -45,7 +45,7 @@ def raise_interrupt(number: int, frame: object) -> None:
 
 
 def interruptible(command: Callable[P, int]) -> Callable[P, int]:
-    """Let a command that is ended by a signal while it does no run say so, with the exit code of a run that is."""
+    """Wrap a command so that a signal ends it with a message and the exit code of an interrupted run."""
 
     @functools.wraps(command)
     def ended(*args: P.args, **kwargs: P.kwargs) -> int:
@@ -60,24 +60,24 @@ def interruptible(command: Callable[P, int]) -> Callable[P, int]:
 
 
 class Interrupt:
-    """Turns a signal into the end of the run after the step at hand, so that no transaction is torn.
+    """Interrupt: a signal ends the run after the current step, so that transactions are complete.
 
     A second signal does not wait.
     """
 
     def __init__(self, progress: Callable[[LiveState], None] | None):
-        self.asked = False
+        self.requested = False
         self._progress = progress
 
-    def ask(self, number: int, frame: object) -> None:
+    def request(self, number: int, frame: object) -> None:
         """Handle a signal."""
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def after_step(self, live: LiveState) -> None:
-        """Show the progress, then stop if that was asked for."""
+        """Show the progress, then stop if requested."""
         if self._progress is not None:
             self._progress(live)
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Run a case: directory, manifest, closed loop, summary, plan. The same for a notebook, the command line and a test."""
+"""Runs of a case: directory, manifest, closed loop, summary, plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gridferry.sim.case.input_files import config_files, input_files
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
-from gridferry.sim.loop.defects import keep_traceback, said_of
+from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
 from gridferry.sim.loop.manifest import made_from
 from gridferry.sim.loop.regret import regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
@@ -51,7 +51,7 @@ __all__ = ["Run", "RunFailedError", "RunInterruptedError", "load_run", "run"]
 
 
 class RunFailedError(RuntimeError):
-    """The run stopped before its end; what it had is in its directory."""
+    """The run stopped before its end; its results so far are in its directory."""
 
     def __init__(self, message: str, directory: Path):
         super().__init__(message)
@@ -59,11 +59,11 @@ class RunFailedError(RuntimeError):
 
 
 class ForesightFailedError(RunFailedError):
-    """The run came to its end, but not the one with foresight; both directories keep their results."""
+    """The run is complete, but the one with foresight failed; both directories keep their results."""
 
 
 class RunDefectError(RunFailedError):
-    """An exception that nobody expected ended the run: a defect of ours, or of what was given to it in Python."""
+    """An unexpected exception ended the run: a defect of the package, or of Python objects given to it."""
 
     def __init__(self, message: str, directory: Path, traceback: Path):
         super().__init__(message, directory)
@@ -71,7 +71,7 @@ class RunDefectError(RunFailedError):
 
 
 class RunInterruptedError(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP during a run; what it had is in its directory, and ``resume`` goes on with it."""
+    """Ctrl-C, SIGTERM or SIGHUP ended the run; its results so far are in its directory, ``resume`` continues it."""
 
     def __init__(self, directory: Path):
         super().__init__(f"interrupted; results so far: {directory}")
@@ -101,13 +101,13 @@ def run(
     controller, overrides, seed : replace what the config says (``--controller``, ``--set``, ``--seed``)
     steps : simulate only the first steps of the run
     out : run directory; ``runs/<name>-<time>`` when not given
-    resume : go on with the run in ``out`` (or with the newest unfinished one of this config) after its last checkpoint
-    overwrite : replace the run in a directory that holds one; what no run has written stays there
-    accept_changes : with ``resume``: go on although input files or versions of packages have changed since; the
+    resume : continue the run in ``out`` (or with the newest unfinished one of this config) after its last checkpoint
+    overwrite : replace the run in a directory; other files stay there
+    accept_changes : with ``resume``: continue although input files or versions of packages have changed since; the
         manifest then says under ``segments`` from which step on which hold
     clip : leave setpoints beyond ratings to the agents, which clip and report them, instead of refusing the plan
-    regret : run again into ``foresight`` in the run directory, the controller being told what will really happen, and
-        add to the summary what the run cost beyond that, see `gridferry.sim.loop.regret.regret_of`
+    regret : run again with perfect forecasts, into ``foresight`` in the run directory, and add the cost difference to
+        the summary, see `gridferry.sim.loop.regret.regret_of`
     progress : called after every step
 
     Raises
@@ -118,7 +118,7 @@ def run(
         when the simulation stopped; its directory keeps the results so far. `ForesightFailedError` where only the run
         with foresight did, `RunDefectError` where an exception was not expected; it has the file of the traceback.
     RunInterruptedError
-        at Ctrl-C, SIGTERM or SIGHUP, after the step at hand; the directory keeps the results so far. A second signal
+        at Ctrl-C, SIGTERM or SIGHUP, after the current step; the directory keeps the results so far. A second signal
         does not wait.
     """
     loaded = config if isinstance(config, LoadedConfig) else load_config(config, overrides, controller, seed)
@@ -137,13 +137,13 @@ def run(
     foresight = directory / FORESIGHT
     check = partial(refuse_unusable, directory, resume=resume, overwrite=overwrite, regret=regret, reads=reads)
     check()
-    with ExitStack() as held:
+    with ExitStack() as opened:
         interrupt = Interrupt(progress)
-        held.enter_context(ending_signals(interrupt.ask))
-        held.enter_context(locked(directory))
+        opened.enter_context(ending_signals(interrupt.request))
+        opened.enter_context(locked(directory))
         check()  # another may have written to it before it was locked
         if regret:
-            held.enter_context(locked(foresight))
+            opened.enter_context(locked(foresight))
         elif overwrite and foresight.is_dir() and not foresight.is_symlink():
             with locked(foresight):  # nobody writes to what is removed
                 pass
@@ -162,21 +162,21 @@ def run(
         except (InputError, RunFailedError, OSError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # such as a full disk
-            raise RunFailedError(said_of(error), directory) from error
+            raise RunFailedError(error_in_one_line(error), directory) from error
         except BaseException as error:
             raise _defect(error, directory) from error
 
 
 def _defect(error: BaseException, directory: Path) -> RunDefectError:
-    """Keep the traceback of an exception that nobody expected; the manifest says that the run failed by it."""
-    said, manifest = said_of(error), directory / MANIFEST
+    """Write the traceback of an unexpected exception; the manifest records the failure."""
+    failure, manifest = error_in_one_line(error), directory / MANIFEST
     if manifest.is_file():
-        write_json(manifest, read_json(manifest) | {"status": "failed", "ended": _now(), "failure": said})
-    return RunDefectError(said, directory, keep_traceback(error, directory))
+        write_json(manifest, read_json(manifest) | {"status": "failed", "ended": _now(), "failure": failure})
+    return RunDefectError(failure, directory, keep_traceback(error, directory))
 
 
 def _with_regret(done: Run, knowing: Case, begin: Resumption, until: int, clip: bool, interrupt: Interrupt) -> Run:
-    """Run the case with foresight, unless it has been, and add the regret to a run's summary."""
+    """Run the case with foresight, unless done before, and add the regret to a run's summary."""
     found: dict[str, Any] = {"run_cost": operating_cost(done.summary)}
     try:
         found = regret_of(done, _run(knowing, done.directory / FORESIGHT, begin, until, clip, interrupt))
@@ -241,12 +241,12 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
         failure = str(error)
         unexpected = error.unexpected
     except KeyboardInterrupt:
-        interrupt.asked = True
+        interrupt.requested = True
     finally:
         recorder.close()
     with duckdb.connect(str(directory / DATABASE), read_only=True, config=CLOSED) as connection:
         steps = _steps(connection)
-        interrupted = interrupt.asked and steps < until
+        interrupted = interrupt.requested and steps < until
         if interrupted:
             failure = f"interrupted after {steps} of {until} steps"
         summary = _head(case, steps, failure) | summarise(connection, facts)

@@ -1,4 +1,4 @@
-"""Hold a schedule against the AC grid: replay it in closed loop and list every limit it breaks."""
+"""Validation of schedules: replay in closed loop, and list every limit violation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridferry.sim.results.run_directory import Run, open_results
 
 @dataclass(frozen=True)
 class Shortfall:
-    """Power that a plan asked for and a device could not give, or a move that it could not make.
+    """Shortfall: requested power that a device could not give, or a trip that it could not make.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Shortfall:
     reasons: str
 
     def __str__(self) -> str:
-        what = f"asked {self.asked_mw:.6g} MW, done {self.done_mw:.6g} MW"
+        what = f"requested {self.asked_mw:.6g} MW, done {self.done_mw:.6g} MW"
         return f"step {self.step}: {self.device} {what} ({self.shortfall_mwh:.6g} MWh short): {self.reasons}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a schedule.
+    """Verdict on a schedule.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Verdict:
 
     @property
     def feasible(self) -> bool:
-        """Whether the AC grid holds the schedule: solved at every step, no limit broken."""
+        """Whether the schedule is AC-feasible: a power flow in every step, no limit violated."""
         return not self.violations and not self.diverged
 
     def as_json(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Verdict:
 
 
 def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a config with the controller ``replay`` playing a ``plan.csv``; raises `InputError`."""
+    """Read a config with the controller ``replay`` of a ``plan.csv``; raises `InputError`."""
     path = Path(plan).absolute()
     if not path.is_file():
         raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
@@ -94,7 +94,7 @@ def validate(
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
-    """Replay a schedule in closed loop and list what the AC grid does not hold.
+    """Replay a schedule in closed loop, and list limit violations and shortfalls.
 
     Setpoints beyond a device's limits are clipped by the device, and reported as shortfalls.
 
@@ -113,10 +113,12 @@ def validate(
     RunFailedError
         when the simulation stopped.
     """
-    return judge(replaying(plan, config, overrides), out=out, steps=steps, overwrite=overwrite, progress=progress)
+    return run_validation(
+        replaying(plan, config, overrides), out=out, steps=steps, overwrite=overwrite, progress=progress
+    )
 
 
-def judge(
+def run_validation(
     loaded: LoadedConfig,
     *,
     out: str | Path,
@@ -124,7 +126,7 @@ def judge(
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
-    """Run what `replaying` gave; see `validate`."""
+    """Run the config of `replaying`; see `validate`."""
     done = run(loaded, steps=steps, out=out, overwrite=overwrite, clip=True, progress=progress)
     with open_results(done.directory) as connection:
         diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged ORDER BY step").fetchall()

@@ -1,7 +1,7 @@
 """Assemble the mosaik world of a case and run it.
 
-profiles → controller → fleet → grid → recorder          within a step
-           controller ← fleet, grid                       state, one step old (time-shifted)
+profiles → controller → devices → grid → recorder        within a step
+           controller ← devices, grid                     state, one step old (time-shifted)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mosaik_api_v3.connection import RemoteException
 
 from gridferry.networks.catalog import CATALOGUE
 from gridferry.networks.faults import InputError
-from gridferry.sim.adapters.fleet import initial_state
+from gridferry.sim.adapters.devices import initial_state
 from gridferry.sim.adapters.grid import GRID_RESULTS
 from gridferry.sim.case.case import Case
 from gridferry.sim.config.schema import NetworkConfig, SimulatorConfig
@@ -35,7 +35,7 @@ from gridferry.sim.results.records import Recorder
 _SIMULATORS = {
     "Profiles": "gridferry.sim.adapters.profiles:ProfileSimulator",
     "Controller": "gridferry.sim.adapters.controller:ControllerSimulator",
-    "Fleet": "gridferry.sim.adapters.fleet:FleetSimulator",
+    "Devices": "gridferry.sim.adapters.devices:DeviceSimulator",
     "Grid": "gridferry.sim.adapters.grid:GridSimulator",
     "Recorder": "gridferry.sim.adapters.recorder:RecorderSimulator",
 }
@@ -57,7 +57,7 @@ class SimulationFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Start:
-    """Where a simulation starts: at its first step, or at a checkpoint.
+    """Start of a simulation: its first step, or a checkpoint.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def simulate(
     config = case.loaded.config
     remote = {
         "Grid": config.simulators.grid,
-        "Fleet": config.simulators.agents,
+        "Devices": config.simulators.agents,
         "Controller": config.simulators.controller,
     }
     seen = _Progress(start.step, progress)
@@ -115,12 +115,12 @@ def simulate(
             raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
     if seen.steps != until_step:
         # mosaik logs the failure of a remote simulator and returns as if all were well
-        said = "; ".join(errors) or "a simulator closed its connection"
-        raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {said}")
+        message = "; ".join(errors) or "a simulator closed its connection"
+        raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {message}")
 
 
 class _Progress:
-    """Counts the steps that reached the recorder."""
+    """Counter of the steps that reached the recorder."""
 
     def __init__(self, steps: int, then: Callable[[LiveState], None] | None):
         self.steps = steps
@@ -160,7 +160,7 @@ def _assemble(
     )
     profiles = world.start("Profiles", **shared)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
-    agents = world.start("Fleet", **of_case("Fleet"), state=state)
+    agents = world.start("Devices", **of_case("Devices"), state=state)
     here = {} if remote["Grid"].connect else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
     grid = world.start("Grid", step_size=plant.step_s, **here)
     writer = world.start("Recorder", case=case, recorder=recorder, first_step=start.step, progress=progress)
@@ -168,9 +168,9 @@ def _assemble(
     demands = profiles.Demand.create(len(plant.feeders))
     (market,) = profiles.Market.create(1)
     (roads,) = profiles.Roads.create(1)
-    (service,) = profiles.Service.create(1)
+    (series,) = profiles.DeviceSeries.create(1)
     (controller,) = host.Controller.create(1)
-    (fleet,) = agents.Fleet.create(1)
+    (devices,) = agents.Devices.create(1)
     grids = [
         grid.Grid(
             network=_name_elsewhere(network) if remote["Grid"].connect else network.name,
@@ -187,16 +187,16 @@ def _assemble(
             raise ValueError(f"the grid simulator has another net as {network.name} than the config; give it the same")
     (record,) = writer.Recorder.create(1)
 
-    world.connect(roads, fleet, "congestion")
-    world.connect(service, fleet, "series")
-    setpoints, ports = _of_type(controller, "Setpoint"), _of_type(fleet, "Port")
+    world.connect(roads, devices, "congestion")
+    world.connect(series, devices, "series")
+    setpoints, ports = _of_type(controller, "Setpoint"), _of_type(devices, "Port")
     for index in plant.planned:
         world.connect(setpoints[index], ports[index], "P_set[MW]", "Q_set[MVar]")
-    for chosen, position in zip(_of_type(controller, "Position"), _of_type(fleet, "Position"), strict=True):
+    for chosen, position in zip(_of_type(controller, "Position"), _of_type(devices, "Position"), strict=True):
         world.connect(chosen, position, "position_set")
-    for feed, one in zip(_of_type(fleet, "Feed"), grids, strict=True):
+    for feed, one in zip(_of_type(devices, "Feed"), grids, strict=True):
         world.connect(feed, one, ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
-    world.connect(fleet, controller, "state", time_shifted=True, initial_data={"state": state})
+    world.connect(devices, controller, "state", time_shifted=True, initial_data={"state": state})
     last = checkpoint.get("grids")
     for k, (demand, one, feeder) in enumerate(zip(demands, grids, plant.feeders, strict=True)):
         world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", ("P_own[MW]", "P_gen[MW]"))
@@ -208,11 +208,11 @@ def _assemble(
     world.connect(market, record, "buy_price", "sell_price")
     world.connect(roads, record, "congestion")
     world.connect(controller, record, "plan", "dispatch")
-    world.connect(fleet, record, "state", "outcomes")
+    world.connect(devices, record, "state", "outcomes")
 
 
 def _name_elsewhere(network: NetworkConfig) -> str:
-    """What a grid simulator elsewhere knows a network by: files and functions go by their names in the config."""
+    """Name of a network for a remote grid simulator; files and functions go by their names in the config."""
     if network.feeder not in CATALOGUE and network.name in CATALOGUE:
         raise ValueError(f"the network {network.name} is not that of the catalogue; give it another name in the config")
     return network.feeder if network.feeder in CATALOGUE else network.name
@@ -229,7 +229,7 @@ def _of_type(entity: Any, *types: str) -> list[Any]:
 
 
 def _expected(error: BaseException) -> bool:
-    """Whether an exception says that a controller, a file or a remote simulator failed, not that the code is wrong."""
+    """Whether an exception is a failure of a controller, a file or a remote simulator, not a defect of the code."""
     from_mosaik = type(error).__module__.partition(".")[0] in ("mosaik", "mosaik_api_v3", "asyncio")
     known = (
         SystemExit,
@@ -247,7 +247,7 @@ def _reason(error: BaseException, errors: list[str]) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "; ".join(["a remote simulator closed its connection", *errors])
     if isinstance(error, RemoteException):
-        said = f"{error.source}: {error.remote_type}: {error.remote_msg}"
+        message = f"{error.source}: {error.remote_type}: {error.remote_msg}"
     else:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return "; ".join([said, *errors])
+        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return "; ".join([message, *errors])

@@ -1,1 +1,1 @@
-"""Results of a run: the record, its figures, and how people and other tools read them."""
+"""Results of a run: record, figures, display, report, export."""

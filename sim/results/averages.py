@@ -1,4 +1,4 @@
-"""Means over runs that differ in their seed only."""
+"""Means over runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def grouped(summaries: Sequence[Mapping[str, Any]]) -> list[Group]:
 
 
 def _each(members: Sequence[Mapping[str, Any]], statistic: Any) -> dict[str, Any]:
-    """Apply a statistic to every number that all members have."""
+    """Apply a statistic to every number that all summaries have."""
     found: dict[str, Any] = {}
     for key in members[0]:
         values = [one.get(key) for one in members]

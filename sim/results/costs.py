@@ -1,4 +1,4 @@
-"""What a run cost: by name of the cost term, and as the summary publishes it."""
+"""Costs of a run: by cost term, and as in the summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOLVED = "(SELECT step FROM network GROUP BY step HAVING bool_and(converged))"
 
 
 def published(terms: Mapping[str, float], name: str) -> float:
-    """Return a published sum of cost terms; those that there are none of cost nothing."""
+    """Return a sum of cost terms in the summary; missing terms count as zero."""
     return math.fsum(terms.get(term, 0.0) for term in PUBLISHED[name])
 
 
@@ -64,7 +64,7 @@ def cost_figures(connection: duckdb.DuckDBPyConnection, step_h: float) -> dict[s
 
 
 def operating_cost(summary: Mapping[str, Any]) -> float | None:
-    """Return what a run cost, by its summary: the sum of all cost terms [currency]; ``None`` where it does not say.
+    """Return the operating cost in a summary: the sum of all cost terms [currency]; ``None`` if it has none.
 
     Income is left out: loads are what they are, whoever plans.
     """

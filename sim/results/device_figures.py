@@ -1,4 +1,4 @@
-"""Figures of the devices of a run, from the tables of their kinds: totals of every kind, fleet, energy balances."""
+"""Figures of devices, from the tables of their kinds: totals, stores and vehicles, energy balances."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_MOVERS = ("departed", "km")
 
 
 def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
-    """Return of every kind, by its table, how many devices it has, and what its columns come to.
+    """Return number of devices and totals of the columns of every kind, by table.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[st
 
 
 def device_totals(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnInfo]) -> list[list[Any]]:
-    """Return of every device of a kind its name and the totals of the columns, in the order of the plant."""
+    """Return name and totals of the columns of every device of a kind, in the order of the plant."""
     chosen = [_last_sql(one) if one.total == "last" else f"{one.total}({one.sql})" for one in columns]
     rows = connection.execute(
         f"SELECT {', '.join(['device', *chosen])} FROM {quoted(table)} GROUP BY device ORDER BY min(rowid)"
@@ -57,7 +57,7 @@ def device_totals(connection: duckdb.DuckDBPyConnection, table: str, columns: Se
 
 
 def fleet_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
-    """Return the figures of ``fleet`` in the summary: of all stores and all that drives, whatever their kinds."""
+    """Return the figures of ``fleet`` in the summary: all stores and vehicles, whatever their kinds."""
     found: dict[str, Any] = {"trips": 0, "km": 0.0}
     if movers := _joined(kinds, _OF_MOVERS):
         found["trips"], found["km"] = connection.execute(
@@ -97,7 +97,7 @@ def _store_figures(connection: duckdb.DuckDBPyConnection, stores: str) -> dict[s
 
 
 def stored_mwh(connection: duckdb.DuckDBPyConnection) -> float | None:
-    """Return what all stores hold after the run more than before it [MWh]; ``None`` without stores."""
+    """Return the change of stored energy over the run [MWh]; ``None`` without stores."""
     stores = connection.execute('SELECT "table" FROM kind_info WHERE stores ORDER BY rowid').fetchall()
     changes = [
         change
@@ -142,7 +142,7 @@ def _last_sql(column: ColumnInfo) -> str:
 
 
 def _joined(kinds: Kinds, columns: Sequence[str]) -> str:
-    """Rows of all kinds that have these columns, as a table in SQL; empty where none has."""
+    """SQL of the rows of all kinds that have these columns; empty if none has."""
     having = [table for table, own in kinds.items() if {*columns} <= {one.name for one in own}]
     chosen = ", ".join(["kind", "step", "device", "rated_mwh", *columns])
     joined = " UNION ALL ".join(f"SELECT {chosen} FROM {_with_rating(table)}" for table in having)
@@ -150,7 +150,7 @@ def _joined(kinds: Kinds, columns: Sequence[str]) -> str:
 
 
 def _with_rating(table: str) -> str:
-    """Rows of a kind's table with the energy that its stores are rated for; NULL for what is no store."""
+    """SQL of a kind's rows with the rated energy of its stores; NULL for other devices."""
     literal = "'" + table.replace("'", "''") + "'"
     return (
         f"(SELECT rows.*, {literal} AS kind, rated.rated_mwh FROM {quoted(table)} AS rows LEFT JOIN "

@@ -1,4 +1,4 @@
-"""What people see in the terminal: the progress bar and the table of figures."""
+"""Terminal output: progress bar and table of figures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ROWS = (
     ("", "import, relative error", "plan_vs_ac.import_rel_error", ".2e"),
     ("", "largest cone gap, pu²", "plan_vs_ac.cone_gap_max", ".2e"),
     ("AC on the forecast", "corrected steps", "dispatch.corrected_steps", "d"),
-    ("", "corrected plans asked for", "dispatch.corrections", "d"),
+    ("", "corrected plans requested", "dispatch.corrections", "d"),
     ("", "steps that break a limit", "dispatch.remaining_steps", "d"),
     ("", "voltage beyond its limit, pu", "dispatch.remaining_max_pu", ".2e"),
     ("", "steps not checked", "dispatch.unchecked_steps", "d"),
@@ -55,20 +55,20 @@ _ROWS = (
     ("", "state of charge, lowest", "fleet.soc_min", ".4f"),
     ("", "state of charge, highest", "fleet.soc_max", ".4f"),
     ("", "state of charge at the end, lowest", "fleet.soc_end", ".4f"),
-    ("", "asked for but not delivered, MWh", "fleet.shortfall_mwh", ".6f"),
+    ("", "requested but not delivered, MWh", "fleet.shortfall_mwh", ".6f"),
     ("controller", "solver calls", "solver.calls", "d"),
     ("", "largest gap", "solver.gap_max", ".2e"),
     ("", "largest gap, {c}", "solver.gap_abs_max", ",.4f"),
     ("", "largest gap, share of the saving", "solver.gap_of_saving_max", ".2%"),
     ("", "fallbacks", "solver.fallbacks", "d"),
-    ("", "deciding, s in all", "solver.decision_seconds_total", ".2f"),
-    ("", "deciding, longest step, s", "solver.decision_seconds_max", ".3f"),
+    ("", "decision time, total, s", "solver.decision_seconds_total", ".2f"),
+    ("", "decision time, longest step, s", "solver.decision_seconds_max", ".3f"),
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
 )
 
 
 def figure(summary: Mapping[str, Any], path: str) -> Any:
-    """Return the figure at a dotted path of a summary; ``None`` where it has no meaning."""
+    """Return the figure at a dotted path of a summary; ``None`` if it is missing."""
     value: Any = summary
     for key in path.split("."):
         if not isinstance(value, Mapping) or key not in value:
@@ -124,7 +124,7 @@ def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
 
 
 def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tuple[str, str, list[str]]]:
-    """Rows of every kind of device: how many there are, and what of its totals and costs is not zero everywhere."""
+    """Rows of every kind of device: their number, and totals and costs that are not zero everywhere."""
     rows: list[tuple[str, str, list[str]]] = []
     for table in _keys(summaries, "kinds"):
         of_kind = [(figure(one, "kinds") or {}).get(table, {}) for one in summaries]
@@ -142,18 +142,18 @@ def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tu
 
 
 def _keys(mappings: Sequence[Mapping[str, Any]], part: str) -> list[str]:
-    """Keys of a part of any of the mappings, in the order in which they come."""
+    """Keys of a part of any of the mappings, in order."""
     return list(dict.fromkeys(key for one in mappings for key in one.get(part, {})))
 
 
 def _shown(value: float | int | str, form: str) -> str:
-    """Format a figure; the mean of a count need not be whole."""
+    """Format a figure; the mean of a count may have decimals."""
     return format(value, ",.2f" if form == "d" and isinstance(value, float) else form)
 
 
 @contextmanager
 def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on stderr how many parts of a study are done, and the time left; nothing where it is no terminal."""
+    """Show the progress of a study and the time left on stderr; nothing without a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
@@ -172,7 +172,7 @@ def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def live_progress(config: Config, steps: int | None, console: Console) -> Iterator[Callable[[LiveState], None] | None]:
-    """Show a progress bar with step, time left and the live state; nothing where no terminal is attached."""
+    """Show a progress bar with step, time left and live state; nothing without a terminal."""
     if not console.is_terminal:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Write the tables of a run in other tools' formats: CSV, Parquet, HDF5."""
+"""Export of a run's tables to CSV, Parquet or HDF5."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
 
 
 def export_names(directory: Path) -> list[str]:
-    """Names of all files that an export of the run in a directory may have written."""
+    """Names of all files that an export of a run may have written."""
     tables = [*TABLES, *INFO_TABLES, *BUILT_IN]
     with suppress(InputError), open_results(directory) as connection:
         tables = list(dict.fromkeys([*tables, *all_tables(connection)]))
@@ -65,7 +65,7 @@ def export_names(directory: Path) -> list[str]:
 
 
 def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:
-    """Write a table by way of a database of our own: that of the results may reach no other file."""
+    """Write a table via a separate database, as that of the results may not access other files."""
     options = "FORMAT CSV, HEADER" if to is Format.CSV else "FORMAT PARQUET"
     name = str(path).replace("'", "''")
     rows = results.sql(f'SELECT * FROM "{table}" ORDER BY rowid')

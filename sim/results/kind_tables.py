@@ -1,4 +1,4 @@
-"""The table of results that each kind of device has: what all kinds record, the kind's own columns, and its money.
+"""Result tables of kinds of devices: common columns, the kind's own columns, and its costs.
 
 For every device in every step::
 
@@ -92,7 +92,7 @@ def kind_info(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
 
 
 def column_info(kinds: Sequence[Kind], currency: str) -> list[dict[str, Any]]:
-    """Return the rows of ``column_info``: what the columns of each kind's table mean, and how they are summed up."""
+    """Return the rows of ``column_info``: meaning and total of the columns of each kind's table."""
     rows: list[dict[str, Any]] = []
     for kind in kinds:
         for name, one in kind.columns.items():
@@ -110,7 +110,7 @@ def _info(kind: Kind, column: str, unit: str, meaning: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ColumnInfo:
-    """A column of a kind's table, as a database describes it; see `gridferry.controllers.devices.Column`.
+    """Column of a kind's table, as described in a database; see `gridferry.controllers.devices.Column`.
 
     Attributes
     ----------
@@ -130,42 +130,42 @@ class ColumnInfo:
 
     @property
     def title(self) -> str:
-        """The name, with the unit where the name does not say it."""
+        """The name, with the unit if the name does not contain it."""
         return self.name if self.name.endswith(self.unit.lower()) else f"{self.name}, {self.unit}"
 
     @property
     def sql(self) -> str:
-        """The column as a finite number, NULL where it is none."""
+        """SQL of the column as a finite number, else NULL."""
         name = quoted(self.name)
         return f"CASE WHEN isfinite({name}) THEN {name} END" if self.of == REAL else f"{name}::BIGINT"
 
 
 def recorded_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[ColumnInfo]]:
-    """Return what a database says of the columns of its kinds, by table; nothing if it does not say all of it."""
+    """Return the columns of the kinds in a database, by table; empty if the description is incomplete."""
     there = connection.execute(
         "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
     ).fetchall()
     if ("column_info", "cost") not in {(table, column) for table, column, _ in there}:
         return {}
     rows = connection.execute('SELECT "table", "column", unit, meaning, total, money, cost FROM column_info').fetchall()
-    said = {(table, column): rest for table, column, *rest in rows}
+    described = {(table, column): rest for table, column, *rest in rows}
     return {
         kind: [
-            ColumnInfo(column, of, *said[table, column])
+            ColumnInfo(column, of, *described[table, column])
             for table, column, of in there
-            if (table, column) in said and table == kind
+            if (table, column) in described and table == kind
         ]
         for kind in recorded_kinds(connection)
     }
 
 
 def quoted(name: str) -> str:
-    """Return a name of a table or column as SQL takes it."""
+    """Return a table's or column's name quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def recorded_kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, int]]:
-    """Return what a database says of the kinds it holds: name and version by table; nothing if it does not say."""
+    """Return the kinds in a database: name and version by table; empty if not described."""
     if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'kind_info'").fetchall():
         return {}
     rows = connection.execute('SELECT kind, "table", version FROM kind_info ORDER BY rowid').fetchall()
@@ -173,7 +173,7 @@ def recorded_kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str
 
 
 def other_versions(recorded: Mapping[str, tuple[str, int]], kinds: Sequence[Kind]) -> dict[str, str]:
-    """Say by table which kinds were recorded in another version than they have now; nothing where all agree."""
+    """Messages by table about kinds recorded in another version than the present one."""
     now = {kind.table: (kind.port_kind, kind.version) for kind in kinds}
     return {
         table: f"{name} in version {recorded.get(table, ('', 'none'))[1]}, now {now.get(table, ('', 'none'))[1]}"

@@ -1,4 +1,4 @@
-"""What the progress display shows; apart from the recorder, so that showing figures needs no simulator."""
+"""Live state for the progress display, in a module that imports no simulator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LiveState:
-    """What the progress display shows of a step.
+    """Figures of a step in the progress display.
 
     Attributes
     ----------

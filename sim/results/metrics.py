@@ -1,4 +1,4 @@
-"""Figures of a run, read from its database: costs, grid, plan against AC, fleet, solver, balances.
+"""Figures of a run, computed from its database: costs, grid, plan against AC, devices, solver, balances.
 
 Everything is summed in the database, so a year is no different from a day. A step whose power flow diverged counts
 under ``diverged_steps`` and is left out of the sums that need a power flow (income, grid cost, losses, import).
@@ -19,7 +19,7 @@ from gridferry.sim.results.kind_tables import quoted, recorded_columns
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the sums need beside the tables.
+    """Facts of a run that its figures need beside the tables.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Violation:
-    """A limit that the AC grid broke.
+    """Limit violation in the AC grid.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """By how much the limit is broken, in its unit."""
+        """Size of the violation, in the unit of the limit."""
         return abs(self.value - self.limit)
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ _VIOLATIONS = """
 
 
 def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int | None = None) -> list[Violation]:
-    """Return the limits that the AC grid broke, worst first within their kind."""
+    """Return the limit violations in the AC grid, worst first within their kind."""
     rows = connection.execute(
         f'SELECT kind, network, element, step, value, "limit" FROM ({_VIOLATIONS}) '
         "ORDER BY kind DESC, excess DESC, step, network, element" + (f" LIMIT {int(most)}" if most else ""),
@@ -111,7 +111,7 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str
 
 
 def _known(**figures: Any) -> dict[str, Any]:
-    """Leave out what has no meaning in this run."""
+    """Leave out figures without a value."""
     return {
         key: value
         for key, value in figures.items()
@@ -120,7 +120,7 @@ def _known(**figures: Any) -> dict[str, Any]:
 
 
 def _spread(connection: duckdb.DuckDBPyConnection, column: str, *names: str) -> dict[str, Any] | None:
-    """Distribution over steps of a column of table ``step``, where it is known; ``None`` where it never is."""
+    """Distribution over steps of a column of table ``step``; ``None`` if it has no values."""
     of = {
         "mean": f"avg({column})",
         "p50": f"quantile_cont({column}, 0.5)",
@@ -128,8 +128,8 @@ def _spread(connection: duckdb.DuckDBPyConnection, column: str, *names: str) -> 
         "p99": f"quantile_cont({column}, 0.99)",
         "max": f"max({column})",
     }
-    wanted = ", ".join(of[name] for name in names)
-    found = _one(connection, f"SELECT {wanted} FROM step WHERE isfinite({column})")
+    selected = ", ".join(of[name] for name in names)
+    found = _one(connection, f"SELECT {selected} FROM step WHERE isfinite({column})")
     return None if found[0] is None else dict(zip(names, found, strict=True))
 
 
@@ -200,7 +200,7 @@ def _plan_vs_ac(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _dispatch(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    """What AC on the forecast said of the plans dispatched, before it was known what happens."""
+    """Figures of the AC check of dispatched plans on the forecast."""
     (corrected, corrections, remaining, v_pu, percent, unchecked) = _one(
         connection,
         """

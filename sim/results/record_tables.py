@@ -1,4 +1,4 @@
-"""The tables of a record: their columns, which of them a database has, and whether they are those of today."""
+"""Tables of a record: their columns, and comparison with those of a database."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DEVICE_COLUMNS = {
     "energy_plan_mwh": REAL,
     "soc": REAL,
     "availability": REAL,
-    "capacity": REAL,
+    "usable_energy_share": REAL,
     "charged_mwh": REAL,
     "discharged_mwh": REAL,
     "loss_mwh": REAL,
@@ -160,7 +160,7 @@ _LATER = ("cost", "position", "kind_info", "column_info")
 
 
 def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
-    """Return the columns of the table of each kind; raises ``ValueError`` where the record has such a table itself."""
+    """Return the columns of the table of each kind; raises ``ValueError`` for reserved table names."""
     tables = {kind.table: kind_columns(kind) for kind in kinds}
     taken = {*TABLES, *INFO_TABLES, "checkpoint"}
     if wrong := sorted(table for table in tables if table.lower() in taken):
@@ -169,27 +169,27 @@ def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
 
 
 def shared_columns(kind: Kind) -> list[str]:
-    """Columns of a kind that table ``device`` has, too: of the same name and type, and none that all kinds have."""
+    """Columns of a kind that table ``device`` has, too, by name and type, without those of all kinds."""
     shared = {*DEVICE_COLUMNS} - {*_OF_ALL}
     return [name for name, of in kind_columns(kind).items() if name in shared and DEVICE_COLUMNS[name] == of]
 
 
 def other_form(connection: duckdb.DuckDBPyConnection, kinds: Sequence[Kind]) -> list[str]:
-    """Say what of a record is of another form than it has now: versions of kinds, tables, columns; nothing of none."""
+    """Messages about a record of another version: kinds, tables, columns; empty for the present version."""
     found = _columns(connection)
     if "step" not in found:
         return []
     if "kind_info" not in found:
         return ["no table kind_info"]
     versions = other_versions(recorded_kinds(connection), kinds)
-    said = list(versions.values())
+    differences = list(versions.values())
     for table, columns in {**TABLES, **INFO_TABLES, **tables_of_kinds(kinds)}.items():
         if table not in found:
-            said += [] if table in versions else [f"no table {table}"]
+            differences += [] if table in versions else [f"no table {table}"]
         elif table not in versions and list(columns) != found[table]:
             other = ", ".join(sorted(set(columns) ^ set(found[table])))
-            said.append(f"table {table}: {other or 'another order of columns'}")
-    return said
+            differences.append(f"table {table}: {other or 'another order of columns'}")
+    return differences
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
@@ -203,7 +203,7 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 def all_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Names of the tables of a record: of all runs, of its kinds of devices, and what does not change.
+    """Names of the tables of a record: common tables, tables of its kinds, tables of constant data.
 
     Records of earlier versions lack some.
     """
@@ -213,6 +213,6 @@ def all_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def views(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Views that stand where a run has tables; what they show is not what was recorded."""
+    """Views with the names of a run's tables; their content was not recorded by a run."""
     found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     return sorted({name for (name,) in found} & {*TABLES, *recorded_kinds(connection), *INFO_TABLES, "checkpoint"})

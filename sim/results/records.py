@@ -1,4 +1,4 @@
-"""The run's record: DuckDB tables keyed by step and entity, written in transactions while the run goes on.
+"""Record of a run: DuckDB tables by step and entity, written in transactions during the run.
 
 A step is kept in memory until its batch is full or becoming 5 s old; then the batch and the checkpoint to resume from
 are committed together. So memory does not grow with the length of the run, and a run that is killed keeps every batch
@@ -40,7 +40,7 @@ _ARROW = {TEXT: pa.string(), INT: pa.int64(), REAL: pa.float64(), FLAG: pa.bool_
 
 @dataclass(frozen=True)
 class StepRecord:
-    """Everything that is written down of one step.
+    """Record of one step.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class StepRecord:
 
 
 class Recorder:
-    """Writes `StepRecord` after `StepRecord` to ``results.duckdb``.
+    """Writer of `StepRecord` rows to ``results.duckdb``.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Recorder:
             self._insert(table, _rows(rows, INFO_TABLES[table]))
 
     def add(self, record: StepRecord) -> None:
-        """Take one step; commit when the batch is full, or would be 5 s old after another step as long as this."""
+        """Add a step; commit if the batch is full, or would be 5 s old after another step of this duration."""
         self._pending.append(record)
         now = self._clock()
         lasted, self._added = now - self._added, now
@@ -147,7 +147,7 @@ class Recorder:
                 "INSERT INTO checkpoint VALUES (?, ?)", [last.step + 1, json.dumps(last.checkpoint, allow_nan=True)]
             )
             connection.execute("COMMIT")
-        except BaseException:  # an interrupt, too: the batch is whole or not there, and can be written again
+        except BaseException:  # also at an interrupt: the batch is complete or absent, and can be written again
             connection.execute("ROLLBACK")
             raise
         self._pending = []
@@ -183,7 +183,7 @@ class Recorder:
 
 
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:
-    """Return the step to go on with and the state before it; ``None`` if nothing was committed yet."""
+    """Return the next step and the state before it; ``None`` if nothing was committed yet."""
     if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchall():
         return None
     rows = connection.execute("SELECT next_step, state FROM checkpoint").fetchall()

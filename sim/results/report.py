@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: figures, pictures, devices of every kind, violations."""
+"""Report of a run: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_report(directory: str | Path) -> Path:
 
 
 def page(run: Run) -> str:
-    """Return the page: everything it shows and the code that draws it stand in it."""
+    """Return the self-contained HTML page of a run."""
     summary = run.summary
     title = html.escape(f"{summary['config']}: {summary['controller']}")
     lead = f"{summary['status']}, {summary['steps']} steps of {summary['step_s']} s, seed {summary['seed']}"
@@ -78,9 +78,9 @@ def _figures(run: Run) -> str:
 def _violations(run: Run) -> str:
     found = run.violations()
     diverged = run.summary["grid"]["diverged_steps"]
-    said = [f"<p>{diverged} steps have no power-flow solution.</p>"] if diverged else []
+    parts = [f"<p>{diverged} steps have no power-flow solution.</p>"] if diverged else []
     if not found:
-        return "".join([*said, "<p>None.</p>"])
+        return "".join([*parts, "<p>None.</p>"])
     rows = [
         f"<tr><td>{one.step}</td><td>{html.escape(one.network)}</td><td>{one.kind}</td>"
         f'<td>{html.escape(one.element)}</td><td class="figure">{one.value:.6g}</td>'
@@ -89,12 +89,12 @@ def _violations(run: Run) -> str:
     ]
     head = "".join(f"<th>{one}</th>" for one in ("step", "network", "kind", "bus or line", "value", "limit", "by"))
     if len(found) > _SHOWN:
-        said.append(f"<p>{len(found)} in all; the worst {_SHOWN}:</p>")
-    return "".join([*said, f'<table id="violations"><tr>{head}</tr>{"".join(rows)}</table>'])
+        parts.append(f"<p>{len(found)} in total; the worst {_SHOWN}:</p>")
+    return "".join([*parts, f'<table id="violations"><tr>{head}</tr>{"".join(rows)}</table>'])
 
 
 def _kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> str:
-    """Return the totals of the devices of a kind, and what its columns are over time."""
+    """Return the section of a kind: totals of its devices, and its columns over time."""
     summed = [one for one in columns if one.total]
     with open_results(run.directory) as results:
         devices = device_totals(results, table, summed)

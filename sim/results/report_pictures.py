@@ -1,4 +1,4 @@
-"""The pictures of a run's page."""
+"""Pictures of a run's report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_html(picture: go.Figure, heading: str) -> str:
 def _line(
     picture: go.Figure, times: pd.Series, steps: pd.Series, values: pd.Series, name: str, **style: object
 ) -> None:
-    """Add a line of values that hold over their steps; gaps where there is none."""
+    """Add a line of values that are constant over their steps, with gaps for missing values."""
     shown = [None if not np.isfinite(one) else float(one) for one in values.to_numpy(float, na_value=np.nan)]
     x = [one.isoformat() for one in times.loc[steps]]
     picture.add_scatter(x=x, y=shown, name=name, mode="lines", **{"line": {"shape": "hv"}, **style})
@@ -110,7 +110,7 @@ def _by_device(run: Run, times: pd.Series, column: str, unit: str) -> go.Figure 
 
 
 def _positions(run: Run, times: pd.Series) -> go.Figure | None:
-    """One bar per stay at a position, or on the way to one, over the time it takes."""
+    """Bars over time, one per stay at a position or trip to one."""
     if "position" not in run.tables():
         return None
     rows = run.table("position")
@@ -142,7 +142,7 @@ def _positions(run: Run, times: pd.Series) -> go.Figure | None:
 
 
 def of_kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> go.Figure | None:
-    """Return the numbers of a kind's table over time, one below the other: each that changes, equal ones once."""
+    """Return a picture of a kind's columns over time: one row per column that changes, equal ones once."""
     rows = run.table(table)
     drawn: list[ColumnInfo] = []
     for one in columns:
@@ -160,10 +160,10 @@ def of_kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -
             values = own[one.name]
             before = values.shift()
             # a line that keeps its level needs no points there
-            told = (values != before) & ~(values.isna() & before.isna())
-            told.iloc[[0, -1]] = True
+            changes = (values != before) & ~(values.isna() & before.isna())
+            changes.iloc[[0, -1]] = True
             style = {"line": {"shape": "hv", "color": colour}, "legendgroup": device, "showlegend": number == 1}
-            _line(picture, times, own["step"][told], values[told], str(device), row=number, col=1, **style)
+            _line(picture, times, own["step"][changes], values[changes], str(device), row=number, col=1, **style)
     return picture
 
 

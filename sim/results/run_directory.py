@@ -1,4 +1,4 @@
-"""A run directory: what its files are called, how they are written, and how a finished run is opened."""
+"""Run directories: names of files, writing, and opening of a finished run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORESIGHT = "foresight"
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory.
+    """A run, opened from its directory.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Run:
     manifest: dict[str, Any]
 
     def tables(self) -> list[str]:
-        """Return the names of the tables: of all runs, of the kinds of devices in this one, and what does not change.
+        """Return the names of the tables: common ones, those of the kinds, those of constant data.
 
         Of all runs are bus, line, network, device, position, plan, cost, step; those of kinds are called as in the
         config; bus_info, line_info, device_info, kind_info and column_info do not change.
@@ -59,7 +59,7 @@ class Run:
             return all_tables(connection)
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return one of `tables`, ordered by step; raises ``KeyError`` for another, saying which there are."""
+        """Return one of `tables`, ordered by step; raises ``KeyError`` with the names for another."""
         with open_results(self.directory) as connection:
             tables = all_tables(connection)
             if name not in tables:
@@ -68,13 +68,13 @@ class Run:
             return connection.execute(f'SELECT * FROM "{name}" ORDER BY {order}').df()
 
     def violations(self, most: int | None = None) -> list[Violation]:
-        """Return the limits that the AC grid broke, worst first."""
+        """Return the limit violations in the AC grid, worst first."""
         with open_results(self.directory) as connection:
             return violations(connection, RunFacts(**self.manifest["facts"]), most)
 
 
 def load_run(directory: str | Path) -> Run:
-    """Open a run directory; raises `InputError` if it is none."""
+    """Open a run directory; raises `InputError` if it is not one."""
     folder = Path(directory)
     refuse_in_use(folder)
     parts: dict[str, dict[str, Any]] = {}
@@ -89,12 +89,12 @@ def load_run(directory: str | Path) -> Run:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a run directory; raises `InputError` where it is missing or none."""
+    """Read a JSON file of a run directory; raises `InputError` if it is missing or invalid."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         way = (
-            "the run was not finished: go on with gridferry run ... --resume"
+            "the run is not finished: continue it with gridferry run ... --resume"
             if (path.parent / DATABASE).is_file()
             else "give a run directory"
         )
@@ -110,7 +110,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_results(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the results of a run for reading, and nothing else that the database may name.
+    """Open the results of a run for reading, without access to other files.
 
     Raises
     ------
@@ -124,24 +124,26 @@ def open_results(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(path), read_only=True, config=CLOSED)
     except duckdb.Error as error:
-        said = str(error).splitlines()[0]
+        message = str(error).splitlines()[0]
         raise InputError(
-            Fault(str(path), "", f"cannot be opened ({said}); wait for the run that writes it, or give another")
+            Fault(str(path), "", f"cannot be opened ({message}); wait for the run that writes it, or give another")
         ) from None
     with connection:
         try:
             shown = views(connection)
             if shown:
-                said = f"{', '.join(shown)}: a view where a run has a table; give another run directory"
-                raise InputError(Fault(str(path), "", said))
+                message = f"{', '.join(shown)}: a view where a run has a table; give another run directory"
+                raise InputError(Fault(str(path), "", message))
             yield connection
         except duckdb.Error as error:
-            said = f"cannot be read as the results of a run ({str(error).splitlines()[0]}); give another run directory"
-            raise InputError(Fault(str(path), "", said)) from error
+            message = (
+                f"cannot be read as the results of a run ({str(error).splitlines()[0]}); give another run directory"
+            )
+            raise InputError(Fault(str(path), "", message)) from error
 
 
 def make_folder(path: Path, key: str) -> None:
-    """Create a folder and those above it; raises `InputError` for ``key`` where that cannot be done."""
+    """Create a folder and its parents; raises `InputError` for ``key`` on failure."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -149,14 +151,14 @@ def make_folder(path: Path, key: str) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file in one piece: a run that is killed leaves the old one or the new one."""
+    """Write a JSON file atomically: a killed run leaves the old one or the new one."""
     with in_one_piece(path) as target:
         target.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def in_one_piece(path: Path) -> Iterator[Path]:
-    """Give a path to write to beside a file, which it then replaces; a symbolic link is replaced, not followed."""
+    """Give a path next to a file, which then replaces it; a symbolic link is replaced, not followed."""
     target = beside(path)
     target.unlink(missing_ok=True)
     yield target
@@ -164,5 +166,5 @@ def in_one_piece(path: Path) -> Iterator[Path]:
 
 
 def beside(path: Path) -> Path:
-    """Where a file is written before it takes its place."""
+    """Path at which a file is written before it replaces another."""
     return path.with_name(path.name + ".part")

@@ -1,4 +1,4 @@
-"""The lock of a directory that a run writes: the operating system holds it, so a process that is killed leaves none."""
+"""Lock of a run directory, held by the operating system: a killed process leaves none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridferry.networks.faults import Fault, InputError
 LOCK = "run.lock"
 """The locked file. It names the process that holds it; where none does, it means nothing."""
 
-_TRIES = 10
+_ATTEMPTS = 10
 _PAUSE_S = 0.01
 
 if sys.platform == "win32":
@@ -36,7 +36,7 @@ else:
 
 @contextmanager
 def locked(directory: Path, key: str = "--out") -> Iterator[None]:
-    """Hold the lock of a directory, which is made where it is not there, and removed again where it stays empty.
+    """Lock a directory; it is created if missing, and removed again if it stays empty.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def locked(directory: Path, key: str = "--out") -> Iterator[None]:
 
 def _locked_file(directory: Path, key: str) -> int:
     path = directory / LOCK
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if path.is_symlink():
@@ -73,18 +73,18 @@ def _locked_file(directory: Path, key: str) -> int:
         except FileNotFoundError:  # removed by another that was refused
             continue
         except OSError as error:
-            said = f"cannot be created or written to ({error.strerror}); choose another"
-            raise InputError(Fault(key, str(directory), said)) from None
+            message = f"cannot be created or written to ({error.strerror}); choose another"
+            raise InputError(Fault(key, str(directory), message)) from None
         try:
             _take(file, shared=False)
         except (BlockingIOError, PermissionError):
             os.close(file)
-            time.sleep(_PAUSE_S)  # somebody may only be looking whether it is held
+            time.sleep(_PAUSE_S)  # another process may only be checking the lock
             continue
         except OSError as error:
             os.close(file)
-            said = f"cannot be locked ({error.strerror}); choose one on another file system"
-            raise InputError(Fault(key, str(directory), said)) from None
+            message = f"cannot be locked ({error.strerror}); choose one on another file system"
+            raise InputError(Fault(key, str(directory), message)) from None
         if _is_at(file, path):
             os.ftruncate(file, 0)
             os.write(file, f"{os.getpid()} {platform.node()}".encode())
@@ -102,7 +102,7 @@ def _is_at(file: int, path: Path) -> bool:
 
 
 def refuse_in_use(directory: Path) -> None:
-    """Raise `InputError` where the run of another process is being written to a directory."""
+    """Raise `InputError` if another process writes a run to a directory."""
     path = directory / LOCK
     try:
         file = os.open(path, os.O_RDONLY)
@@ -112,8 +112,8 @@ def refuse_in_use(directory: Path) -> None:
         _take(file, shared=True)
     except (BlockingIOError, PermissionError):
         if _read_holder(path)[0] != str(os.getpid()):
-            said = f"in use by {_holder_named(path)}; wait for the end of its run, or give another"
-            raise InputError(Fault(str(directory), "", said)) from None
+            message = f"in use by {_holder_named(path)}; wait for the end of its run, or give another"
+            raise InputError(Fault(str(directory), "", message)) from None
     except OSError:  # a file system that has no locks: no run is in there
         return
     finally:
@@ -121,7 +121,7 @@ def refuse_in_use(directory: Path) -> None:
 
 
 def _read_holder(path: Path) -> tuple[str, str]:
-    """Process and machine that a lock file names; empty where it names none."""
+    """Process and machine in a lock file; empty if it has none."""
     try:
         process, _, machine = path.read_text(encoding="utf-8", errors="replace").partition(" ")
     except OSError:

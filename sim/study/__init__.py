@@ -1,1 +1,1 @@
-"""Studies: variants of a config side by side, judged by Monte Carlo or in closed loop."""
+"""Studies: variants of a config side by side, evaluated by Monte Carlo or in closed loop."""

@@ -1,4 +1,4 @@
-"""Run a closed-loop study: every row with every seed, in worker processes, going on where it was stopped."""
+"""Closed-loop studies: every row with every seed, in worker processes, resumable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gridferry.sim.study.closed_loop_config import LoopStudy, load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures, RunFigures, figures_of_row
 from gridferry.sim.study.closed_loop_jobs import Job, Outcome, make
 from gridferry.sim.study.config import overrides
-from gridferry.sim.study.workers import told_to_end, worker_pool
+from gridferry.sim.study.workers import ending_requested, worker_pool
 
 STUDY = "study.json"
 
@@ -29,7 +29,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 
 @dataclass(frozen=True)
 class LoopRow:
-    """A row of the study: its runs in the order of the seeds, and what they come to."""
+    """Row of the study: its runs in the order of the seeds, and its figures."""
 
     label: str
     controller: str
@@ -40,11 +40,11 @@ class LoopRow:
 
 @dataclass(frozen=True)
 class LoopResult:
-    """A study that was run.
+    """Result of a closed-loop study.
 
     Attributes
     ----------
-    study : what was asked for
+    study : the study
     directory : where its runs are
     rows : one for each of the file
     """
@@ -60,11 +60,11 @@ class LoopResult:
 
     @property
     def defects(self) -> list[Outcome]:
-        """Runs that an exception ended that nobody expected."""
+        """Runs that ended with an unexpected exception."""
         return [one for row in self.rows for one in row.runs if one.defect]
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON-able values; figures without meaning are left out."""
+        """Return the result as JSON-able values, without missing figures."""
         config = self.study.config
         return {
             "study": config.name,
@@ -96,7 +96,7 @@ def run_loop_study(
     anew: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoopResult:
-    """Make all runs of a closed-loop study and gather their figures; ``study.json`` in its directory has them, too.
+    """Do all runs of a closed-loop study, and write their figures to ``study.json`` in its directory.
 
     A run that is complete, and was made from the same config, files and versions, is taken as it is; one that was
     stopped goes on; any other is made again in its place.
@@ -106,14 +106,14 @@ def run_loop_study(
     workers : processes that share the work, each on one thread
     out : directory of the study; ``runs/<name>`` when not given
     anew : make all runs again
-    progress : told how many runs are done, and of how many
+    progress : called with the number of finished runs and their total
 
     Raises
     ------
     InputError
         for anything wrong with the study or its config, and where another process runs it; nothing has been run then.
     RunInterruptedError, KeyboardInterrupt
-        at Ctrl-C, SIGTERM or SIGHUP, after the steps at hand; the same call goes on. A second signal does not wait.
+        at Ctrl-C, SIGTERM or SIGHUP, after the current steps; the same call resumes. A second signal does not wait.
     """
     loaded = study if isinstance(study, LoopStudy) else load_loop_study(study)
     directory = Path("runs") / loaded.config.name.replace(" ", "-") if out is None else Path(out)
@@ -165,13 +165,13 @@ def _outcomes(jobs: list[Job], workers: int) -> Generator[tuple[Job, Outcome], N
             try:
                 yield job, one.result()
             except BrokenProcessPool:
-                said = "its process was killed (short of memory?); give fewer workers and run the study again"
-                yield job, Outcome(job.seed, job.directory, None, said)
+                message = "its process was killed (short of memory?); give fewer workers and run the study again"
+                yield job, Outcome(job.seed, job.directory, None, message)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let the processes that are started use one thread each; libraries read this when they are imported."""
+    """Limit new processes to one thread each, by variables that libraries read on import."""
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
@@ -185,14 +185,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def _make_in_worker(job: Job) -> Outcome:
-    if not told_to_end():
+    if not ending_requested():
         with suppress(RunInterruptedError):
-            return make(job, _stop_if_told)
+            return make(job, _stop_if_requested)
     return Outcome(job.seed, job.directory, None, "interrupted")
 
 
-def _stop_if_told(live: LiveState) -> None:
-    if told_to_end():
+def _stop_if_requested(live: LiveState) -> None:
+    if ending_requested():
         raise KeyboardInterrupt
 
 

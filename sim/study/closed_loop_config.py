@@ -1,4 +1,4 @@
-"""A study file of the kind ``closed_loop``: one config, controllers and settings as rows, seeds."""
+"""Study files of the kind ``closed_loop``: one config, controllers and settings as rows, seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LoopRowConfig(Part):
     """One controller with its settings."""
 
     label: Annotated[str, Field(min_length=1)]
-    """how it is called in the table; its folder is named after it"""
+    """label in the table, and name of the folder"""
     controller: Annotated[str, Field(min_length=1)] | None = None
     """the controller, as ``--controller`` takes it; the config's own when not given"""
     set: Annotated[dict[str, Any], Field(default_factory=dict)]
@@ -41,7 +41,7 @@ class LoopStudyConfig(Part):
     name: Name
     """its runs are under ``runs/<name>``"""
     title: str = ""
-    """one line for people"""
+    """title in one line"""
     config: Annotated[str, Field(min_length=1)]
     """config file, relative to the study, or the name of one that comes with the project"""
     seeds: Annotated[int, Field(ge=1)] = 1
@@ -51,14 +51,14 @@ class LoopStudyConfig(Part):
     steps: Annotated[int, Field(ge=1)] | None = None
     """simulate only the first steps of each run"""
     reference: str | None = None
-    """label of the row that every other is compared with seed by seed, beside the first row"""
+    """label of a second reference row, compared with all others seed by seed"""
     rows: Annotated[list[LoopRowConfig], Field(min_length=1)]
-    """what is compared; savings are over the first of them"""
+    """rows to compare; savings are relative to the first row"""
 
 
 @dataclass(frozen=True, eq=False)
 class LoopStudy:
-    """A closed-loop study as read.
+    """A closed-loop study with its config.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class LoopStudy:
 
 
 def load_loop_study(name: str | Path) -> LoopStudy:
-    """Read and check a closed-loop study; the case of every row is put together once.
+    """Read and check a closed-loop study; the case of every row is built once.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _row_faults(path: Path, config: LoopStudyConfig) -> list[Fault]:
 
 
 def _at_row(path: Path, number: int, fault: Fault) -> Fault:
-    """Name a fault's place in the study where it comes from there."""
+    """Add the place in the study to a fault."""
     if fault.source.startswith("--set"):
         return Fault(str(path), f"rows[{number}].set: {fault.key}", fault.message)
     if fault.source == "--controller":

@@ -1,4 +1,4 @@
-"""Figures of a closed-loop study: of one run, and of a row over its seeds, paired with other rows seed by seed."""
+"""Figures of a closed-loop study: of a run, and of a row over its seeds, paired with other rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class RunFigures:
-    """What a run comes to; ``None`` is a figure that its summary lacks.
+    """Figures of a run; ``None`` if its summary lacks one.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class RunFigures:
     violations : limits of buses and lines broken in AC
     broken_steps : steps in which one was, or whose power flow diverged
     diverged_steps, fallbacks : as in the summary
-    decision_seconds, decision_seconds_max : deciding, in all steps and in the longest [s]
+    decision_seconds, decision_seconds_max : decision time, total and of the longest step [s]
     """
 
     steps: int
@@ -46,7 +46,7 @@ class RunFigures:
 
 @dataclass(frozen=True)
 class RowFigures:
-    """What the runs of a row come to, over those that did not fail; ``None`` where that has no meaning.
+    """Figures of a row over the runs that did not fail; ``None`` if undefined.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class RowFigures:
 
 
 def figures_of_run(run: Run) -> RunFigures:
-    """Gather the figures of a run; raises `InputError` where its results cannot be opened."""
+    """Collect the figures of a run; raises `InputError` if its results cannot be opened."""
     with open_results(run.directory) as connection:
         diverged = connection.execute("SELECT DISTINCT step FROM network WHERE NOT converged").fetchall()
     broken = {step for (step,) in diverged} | {one.step for one in run.violations()}
@@ -167,7 +167,7 @@ def _less(a: float, b: float) -> bool:
 
 
 def _all(values: Sequence[N | None]) -> list[N]:
-    """Return the values if all are known, and none otherwise: a mean over some would not compare."""
+    """Return the values if all are known, else none, as a mean over some would not compare."""
     known = [one for one in values if one is not None]
     return known if len(known) == len(values) else []
 

@@ -1,4 +1,4 @@
-"""One run of a closed-loop study: made, gone on with, or taken as it is where it is there already."""
+"""Runs of a closed-loop study: started, resumed, or reused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gridferry.networks.faults import InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.loop.defects import keep_traceback, said_of
+from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
 from gridferry.sim.loop.manifest import changes
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
 from gridferry.sim.results.live_state import LiveState
@@ -25,7 +25,7 @@ from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_run
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made.
+    """One run of the study.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """Outcome of a run.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outcome:
-    """Make a run, go on with it, or take it as it is; an outcome without figures says why it failed.
+    """Start, resume or reuse a run; an outcome without figures has the reason of its failure.
 
     Parameters
     ----------
@@ -75,15 +75,15 @@ def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outco
     """
     try:
         loaded = load_config(job.config, job.settings, job.controller, job.seed)
-        way = _way(job, loaded)
-        if way is _Way.REUSE:
+        action = _action(job, loaded)
+        if action is _Action.REUSE:
             made = load_run(job.directory)
         else:
-            resume, overwrite = way is _Way.RESUME, way is _Way.REPLACE
+            resume, overwrite = action is _Action.RESUME, action is _Action.REPLACE
             made = run(
                 loaded, steps=job.steps, out=job.directory, resume=resume, overwrite=overwrite, progress=progress
             )
-        return Outcome(job.seed, job.directory, figures_of_run(made), reused=way is _Way.REUSE)
+        return Outcome(job.seed, job.directory, figures_of_run(made), reused=action is _Action.REUSE)
     except RunDefectError as error:
         return Outcome(job.seed, job.directory, None, f"{error}; traceback: {error.traceback}", defect=True)
     except (RunFailedError, InputError) as error:
@@ -91,12 +91,12 @@ def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outco
     except OSError:
         raise
     except Exception as error:
-        said = f"{said_of(error)}; traceback: {keep_traceback(error)}"
-        return Outcome(job.seed, job.directory, None, said, defect=True)
+        message = f"{error_in_one_line(error)}; traceback: {keep_traceback(error)}"
+        return Outcome(job.seed, job.directory, None, message, defect=True)
 
 
-class _Way(Enum):
-    """How a run is come by."""
+class _Action(Enum):
+    """What to do about a run: start, resume, replace or reuse it."""
 
     START = auto()
     RESUME = auto()
@@ -104,20 +104,20 @@ class _Way(Enum):
     REPLACE = auto()
 
 
-def _way(job: Job, loaded: LoadedConfig) -> _Way:
+def _action(job: Job, loaded: LoadedConfig) -> _Action:
     if not (job.directory / MANIFEST).is_file():
-        return _Way.START
+        return _Action.START
     manifest = read_json(job.directory / MANIFEST)
     if job.anew or not _made_alike(job.directory, manifest, loaded):
-        return _Way.REPLACE
-    steps, wanted = _recorded_steps(job.directory, loaded), job.steps or loaded.config.time.steps
-    if steps is None or steps > wanted:
-        return _Way.REPLACE
-    return _Way.REUSE if steps == wanted and manifest["status"] == "completed" else _Way.RESUME
+        return _Action.REPLACE
+    steps, requested = _recorded_steps(job.directory, loaded), job.steps or loaded.config.time.steps
+    if steps is None or steps > requested:
+        return _Action.REPLACE
+    return _Action.REUSE if steps == requested and manifest["status"] == "completed" else _Action.RESUME
 
 
 def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig) -> bool:
-    """Whether a run was made from the same config and files by the same versions."""
+    """Whether a run has the same config, files and versions."""
     if "segments" in manifest or not (directory / CONFIG).is_file():
         return False
     if set(manifest.get("facts", {})) != {one.name for one in fields(RunFacts)}:
@@ -130,7 +130,7 @@ def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig)
 
 
 def _recorded_steps(directory: Path, loaded: LoadedConfig) -> int | None:
-    """Return how many steps a run has; ``None`` where its tables are those of another version."""
+    """Return the number of recorded steps; ``None`` if the tables are of another version."""
     if not (directory / DATABASE).is_file():
         return 0
     with open_results(directory) as connection:

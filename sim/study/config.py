@@ -1,4 +1,4 @@
-"""A study file: which configs, with which settings, judged how, and beside which published figures."""
+"""Study files: configs, settings, evaluation, published figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RowConfig(Part):
     """One variant of a table."""
 
     label: str
-    """how it is called in the table"""
+    """label in the table"""
     scenario: str | None = None
     """its ``scenario`` in the file of published figures; without it nothing is published"""
     value: float | None = None
@@ -42,7 +42,7 @@ class TableConfig(Part):
     name: Name
     """the table's name in the file of published figures"""
     title: str = ""
-    """one line for people"""
+    """title in one line"""
     config: Annotated[str, Field(min_length=1)]
     """config file, relative to the study, or the name of one that comes with the project"""
     reference: dict[str, Any] | None = None
@@ -50,16 +50,16 @@ class TableConfig(Part):
     draws: Annotated[int, Field(ge=1)] = 1
     """figures are means over this many values of ``controller.seed``, from 0 on; the config's own seed where 1"""
     days: Annotated[int, Field(ge=1)] | None = None
-    """days sampled to judge each plan; the study's when not given"""
+    """days sampled to evaluate each plan; the study's when not given"""
     rows: Annotated[list[RowConfig], Field(min_length=1)]
     """the variants"""
 
 
 class StudyKind(StrEnum):
-    """What a study does with its rows."""
+    """Kind of study: what is done with its rows."""
 
     DAY_AHEAD = "day_ahead"
-    """plans a day and judges the plan on sampled days"""
+    """plans a day and evaluates the plan on sampled days"""
     CLOSED_LOOP = "closed_loop"
     """runs them in closed loop, seed by seed"""
 
@@ -71,13 +71,13 @@ class StudyConfig(Part):
     """``day_ahead``; of the kind ``closed_loop`` is another file, `gridferry.sim.study.closed_loop_config`"""
     name: Name
     title: str = ""
-    """one line for people"""
+    """title in one line"""
     published: str | None = None
     """CSV of published figures, relative to the study"""
     days: Annotated[int, Field(ge=1)] = 10_000
-    """days sampled to judge each plan in AC"""
+    """days sampled to evaluate each plan in AC"""
     seed: Annotated[int, Field(ge=0)] = 0
-    """seed of the days that plans are judged by; they are never those a plan was made with"""
+    """seed of the days on which plans are evaluated; they differ from the days a plan was made with"""
     errors: ErrorSettings | None = None
     """forecast errors of those days, laid over the config's ``forecast.errors`` without bias; the controller's
     ``errors`` when not given, or those of the config"""
@@ -89,7 +89,7 @@ class StudyConfig(Part):
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study as read.
+    """A study with its config files.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Run a study: plan every variant day-ahead, judge its plan by AC Monte Carlo, and gather the figures."""
+"""Day-ahead studies: plan every variant, evaluate its plan by AC Monte Carlo, collect the figures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from gridferry.sim.study.workers import worker_pool
 
 @dataclass(frozen=True)
 class Job:
-    """One plan to be made and judged.
+    """One plan to be made and evaluated.
 
     Attributes
     ----------
     config : config file
     settings : overrides, as ``--set`` takes them
-    days, seed : sampled days that judge it, and their seed
+    days, seed : number of sampled days for the evaluation, and their seed
     errors : forecast errors of those days; the controller's when ``None``, or those of the config
     threads : threads of the AC engine, as `gridferry.sim.study.monte_carlo.reliability` takes them
     """
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What came of a variant; means where it was drawn more than once.
+    """Figures of a variant; means if it has several draws.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Row:
-    """A variant and its figures; ``failure`` says why there are none."""
+    """A variant and its figures; ``failure`` is the reason if there are none."""
 
     label: str
     figures: Figures | None
@@ -99,12 +99,12 @@ class Table:
 def run_study(
     study: str | Path | Study, workers: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Table, ...]:
-    """Make and judge all plans of a study; equal variants are made once.
+    """Make and evaluate all plans of a study; equal variants are made once.
 
     Parameters
     ----------
     workers : processes that share the work
-    progress : told how many plans are done, and of how many
+    progress : called with the number of finished plans and their total
 
     Raises
     ------
@@ -134,7 +134,7 @@ def run_study(
 
 
 def evaluate(job: Job) -> Figures | str:
-    """Make a plan for the day of a config and judge it; returns why where there is no plan.
+    """Make a plan for the day of a config and evaluate it; returns the reason if there is no plan.
 
     Raises
     ------
@@ -160,22 +160,24 @@ def evaluate(job: Job) -> Figures | str:
     first = case.plant.step_of_day(0)
     days = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
     tolerance = case.loaded.config.grid.v_tolerance_pu
-    judged = reliability(case.plant, plan, seen, forecast, sources, days, v_tolerance_pu=tolerance, threads=job.threads)
+    evaluated = reliability(
+        case.plant, plan, seen, forecast, sources, days, v_tolerance_pu=tolerance, threads=job.threads
+    )
     return Figures(
         cost=at_forecast.controllable_cost.value,
         loss_kwh=1e3 * at_forecast.losses_mwh,
-        cost_mean=judged.controllable_cost.value,
-        cost_mean_low=judged.controllable_cost.low,
-        cost_mean_high=judged.controllable_cost.high,
-        loss_mean_kwh=1e3 * judged.losses_mwh,
-        joint=judged.joint.value,
-        joint_low=judged.joint.low,
-        joint_high=judged.joint.high,
-        step=judged.step,
-        worst_bus_step=judged.worst_bus_step.value,
-        worst_bus_step_low=judged.worst_bus_step.low,
-        worst_bus_step_high=judged.worst_bus_step.high,
-        diverged=float(judged.diverged),
+        cost_mean=evaluated.controllable_cost.value,
+        cost_mean_low=evaluated.controllable_cost.low,
+        cost_mean_high=evaluated.controllable_cost.high,
+        loss_mean_kwh=1e3 * evaluated.losses_mwh,
+        joint=evaluated.joint.value,
+        joint_low=evaluated.joint.low,
+        joint_high=evaluated.joint.high,
+        step=evaluated.step,
+        worst_bus_step=evaluated.worst_bus_step.value,
+        worst_bus_step_low=evaluated.worst_bus_step.low,
+        worst_bus_step_high=evaluated.worst_bus_step.high,
+        diverged=float(evaluated.diverged),
         plan_seconds=seconds,
     )
 
@@ -196,7 +198,7 @@ def _errors(job: Job, controller: Controller, of_config: ErrorSettings) -> Error
 
 
 def _refuse_bad_variants(study: Study) -> None:
-    """Read every variant before the first is planned; faults of settings are named at their place in the study."""
+    """Check every variant before the first is planned; faults of settings name their place in the study."""
     faults: list[Fault] = []
     for number, (table, config) in enumerate(zip(study.config.tables, study.configs, strict=True)):
         places = [(f"tables[{number}].rows[{k}].set", row.set) for k, row in enumerate(table.rows)]
@@ -215,7 +217,7 @@ def _refuse_bad_variants(study: Study) -> None:
 
 
 def _jobs(study: Study, number: int, settings: dict[str, Any] | None, workers: int) -> list[Job]:
-    """Plans behind one row, or behind the reference of a table; the reference is not drawn."""
+    """Plans of one row, or of the reference of a table, which has a single draw."""
     table = study.config.tables[number]
     chosen = table.reference if settings is None else settings
     assert chosen is not None

@@ -13,7 +13,7 @@ _Z = float(ndtri(0.975))
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its confidence interval; NaN where there was nothing to estimate it from."""
+    """Estimate with its confidence interval; NaN without samples."""
 
     value: float
     low: float
@@ -25,7 +25,7 @@ def share(successes: float | int, trials: float | int) -> Estimate:
 
     Parameters
     ----------
-    successes, trials : need not be whole numbers, where trials are an effective sample size
+    successes, trials : need not be integers, as trials may be an effective sample size
     """
     if trials <= 0:
         return Estimate(np.nan, np.nan, np.nan)

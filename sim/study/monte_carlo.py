@@ -1,9 +1,9 @@
-"""Reliability of a schedule: what full AC power flow says of it under many samples of forecast errors.
+"""Reliability of a schedule by AC power flow under samples of forecast errors.
 
-Devices do the schedule, loads and outputs differ from the forecast by the sampled errors, and every sample, step and
-network is solved in AC (`gridferry.controllers.schedule.sampled_evaluation`). Samples are streamed, and only four
-numbers of each are kept. Inside the limits means the voltage limits of the buses; ratings of lines and transformers are
-not judged.
+Devices are simulated under the schedule, with loads and outputs that differ from the forecast by the sampled errors.
+Every sample, step and network is solved in AC (`gridferry.controllers.schedule.sampled_evaluation`). Samples are
+streamed, and only four numbers of each are kept. Limits are the voltage limits of the buses, without ratings of lines
+and transformers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FLOWS = 2_048
 
 @dataclass(frozen=True)
 class Reliability:
-    """How a schedule fares in AC.
+    """Reliability, cost and losses of a schedule in AC.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def reliability(
     v_tolerance_pu: float = 1e-6,
     threads: int = 0,
 ) -> Reliability:
-    """Judge a plan by AC power flow under sampled errors.
+    """Evaluate a plan by AC power flow under sampled errors.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ def reliability(
         found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
         flow = found.flow
         # a diverged flow is NaN, which no comparison passes
-        kept: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= v_min) & (flow.v_pu <= v_max)
-        inside += kept.sum(axis=0)
+        within: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= v_min) & (flow.v_pu <= v_max)
+        inside += within.sum(axis=0)
         tally.diverged += int(np.isnan(flow.import_mw).sum())
         cost = found.cost.sum(axis=1)
         demand = (evaluation.injected_mw - flow.p_mw.sum(axis=2)) @ price
         losses = flow.losses_mw.sum(axis=(1, 2)) * plant.step_h
-        tally.add(np.all(kept, axis=2), losses, cost - demand)
+        tally.add(np.all(within, axis=2), losses, cost - demand)
     return _summary(tally, inside, forecast.steps, len(plant.feeders), time.perf_counter() - began)
 
 
@@ -118,7 +118,7 @@ def reliability(
 
 @dataclass
 class _Tally:
-    """What is kept of every sample: a few numbers."""
+    """Collected figures of every sample."""
 
     diverged: int = 0
     steps_inside: list[np.ndarray] = field(default_factory=list)
@@ -126,7 +126,7 @@ class _Tally:
     controllable: list[np.ndarray] = field(default_factory=list)
 
     def add(self, inside: np.ndarray, losses: np.ndarray, controllable: np.ndarray) -> None:
-        """Add a chunk; ``inside`` tells of every sample and step whether all buses were."""
+        """Add a chunk; ``inside`` is, by sample and step, whether all buses were within limits."""
         self.steps_inside.append(inside.sum(axis=1))
         self.losses_mwh.append(losses)
         self.controllable.append(controllable)
@@ -163,7 +163,7 @@ def _solved(parts: list[np.ndarray]) -> Float[np.ndarray, " sample"]:
 def _portions(
     errors: Iterable[np.ndarray], steps: int, sources: int
 ) -> Iterator[Float[np.ndarray, "sample horizon source"]]:
-    """Cut chunks that would make too many flows at once."""
+    """Divide chunks with too many flows."""
     most = max(1, _FLOWS // steps)
     for chunk in errors:
         if chunk.shape[1:] != (steps, sources):

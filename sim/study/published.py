@@ -1,4 +1,4 @@
-"""A study's figures beside the published ones, and whether they come in the same order."""
+"""Comparison of a study's figures with published ones, and of the order of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridferry.sim.study.day_ahead import Figures, Table
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that sources publish.
+    """Metric that publications report.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Agreement:
-    """Whether rows come in the published order by a metric.
+    """Agreement of the order of rows with the published one, by a metric.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether all pairs come in the published order."""
+        """Whether all pairs are in the published order."""
         return not self.differing
 
 
@@ -90,7 +90,7 @@ def agreements(study: Study, table: Table) -> list[Agreement]:
 
 
 def as_json(study: Study, tables: tuple[Table, ...]) -> dict[str, Any]:
-    """Return everything as JSON-able values; figures without meaning are left out."""
+    """Return the result as JSON-able values, without missing figures."""
     return {
         "study": study.config.name,
         "tables": [

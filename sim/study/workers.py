@@ -1,4 +1,4 @@
-"""The worker processes of a study, and how they end: when told to, and with the process that started them."""
+"""Worker processes of a study; they end on request, and with the process that started them."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import Any
 from gridferry.sim.exit_codes import FAILED
 from gridferry.sim.loop.run_signals import ending_signals, handle_signals
 
-_told: Any = None
-"""In a worker: the flag that the study sets when it is told to end."""
+_end_flag: Any = None
+"""In a worker: flag that the study sets to request its end."""
 
 
 @contextmanager
 def worker_pool(workers: int, *, finish_step: bool) -> Iterator[ProcessPoolExecutor]:
-    """Start worker processes; a signal that ends a run is told to them, and raised as ``KeyboardInterrupt`` here.
+    """Start worker processes; a signal that ends a run is passed on, and raised as ``KeyboardInterrupt`` here.
 
     Parameters
     ----------
-    finish_step : let them end by themselves, as soon as `told_to_end`; a second signal does not wait for it.
+    finish_step : let them end by themselves, as soon as `ending_requested`; a second signal does not wait for it.
         Otherwise they are killed at once.
     """
     # a forked process would not survive the threads of this one, nor of the AC engine
     context = multiprocessing.get_context("spawn")
-    told = context.RawValue("b", 0)
+    flag = context.RawValue("b", 0)
     others = set(multiprocessing.active_children())
 
-    def tell(number: int, frame: object) -> None:
-        if told.value or not finish_step:
+    def request_end(number: int, frame: object) -> None:
+        if flag.value or not finish_step:
             for worker in set(multiprocessing.active_children()) - others:
                 worker.kill()
-        told.value = 1
+        flag.value = 1
         raise KeyboardInterrupt
 
-    with ending_signals(tell), ProcessPoolExecutor(workers, context, _begin, (told,)) as pool:
+    with ending_signals(request_end), ProcessPoolExecutor(workers, context, _begin, (flag,)) as pool:
         try:
             yield pool
         except BaseException:
@@ -46,16 +46,16 @@ def worker_pool(workers: int, *, finish_step: bool) -> Iterator[ProcessPoolExecu
             raise
 
 
-def _begin(told: Any) -> None:
-    global _told
-    _told = told
+def _begin(flag: Any) -> None:
+    global _end_flag
+    _end_flag = flag
     handle_signals(_note)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _note(number: int, frame: object) -> None:
-    """Handle a signal that reaches all processes, as Ctrl-C does, outside a run."""
-    _told.value = 1
+    """Handle a signal outside a run, such as Ctrl-C, which reaches all processes."""
+    _end_flag.value = 1
 
 
 def _end_with_parent() -> None:
@@ -65,6 +65,6 @@ def _end_with_parent() -> None:
     os._exit(FAILED)
 
 
-def told_to_end() -> bool:
-    """Whether this worker is to end."""
-    return bool(_told is not None and _told.value)
+def ending_requested() -> bool:
+    """Whether this worker was requested to end."""
+    return bool(_end_flag is not None and _end_flag.value)

@@ -134,7 +134,7 @@ soc_max = 0.9
 soc_initial = 0.5
 cycles_max_per_day = 1.5
 cost_per_mwh_charged = 2.0
-capacity = "day.bess_holds"
+usable_energy_share = "day.bess_holds"
 availability = "day.bess"
 
 [[links]]
@@ -227,15 +227,15 @@ def assert_safe(done: Run, steps: int = STEPS, idle: Run | None = None) -> None:
     assert np.isfinite(device[["p_set_mw", "q_set_mvar", "p_mw", "q_mvar"]]).all(axis=None)
     for name in (*STORES, *TERMINALS):
         p_max, s_max = RATING[name]
-        asked = np.hypot(rows(done, name, "p_set_mw"), rows(done, name, "q_set_mvar"))
+        requested = np.hypot(rows(done, name, "p_set_mw"), rows(done, name, "q_set_mvar"))
         gave = np.hypot(rows(done, name, "p_mw"), rows(done, name, "q_mvar"))
         there = rows(done, name, "availability")
-        assert (asked <= s_max * (1 + 2e-6) + 1e-6).all()
+        assert (requested <= s_max * (1 + 2e-6) + 1e-6).all()
         assert (gave <= s_max * there * (1 + 1e-9)).all()
         assert (np.abs(rows(done, name, "p_set_mw")) <= p_max * (1 + 1e-6) + 1e-6).all()
         assert (np.abs(rows(done, name, "p_mw")) <= p_max * there * (1 + 1e-9)).all()
     for name in STORES:
-        soc = rows(done, name, "soc") / rows(done, name, "capacity")
+        soc = rows(done, name, "soc") / rows(done, name, "usable_energy_share")
         assert soc.min() >= 0.1 - 1e-9
         assert soc.max() <= 0.9 + 1e-9
         assert rows(done, name, "cycles_today").max() <= CYCLES[name] * (1 + 1e-9)

@@ -22,14 +22,14 @@ EXACT = {"scenario": "deterministic", "gap_of_saving": 0.0, "gap_abs": 1e-3}
 ERRORS = {"load_std": 0.08, "generation_std": 0.2}
 
 
-def controller(cls: type[Controller], plant: Plant, **wish: Any) -> Controller:
+def controller(cls: type[Controller], plant: Plant, **options: Any) -> Controller:
     """Build a controller that has time enough on the busiest machine."""
-    return cls(plant, read_settings(cls.Settings, {"time_limit_s": 3600.0} | wish, "test", "controller"))
+    return cls(plant, read_settings(cls.Settings, {"time_limit_s": 3600.0} | options, "test", "controller"))
 
 
-def joint(case: Case, **wish: Any) -> Plan:
+def joint(case: Case, **options: Any) -> Plan:
     plant, observation, forecast = case
-    return controller(Joint, plant, **wish).plan(observation, forecast)
+    return controller(Joint, plant, **options).plan(observation, forecast)
 
 
 def trade(seed: int = 0, horizon: int = 6, export_ratio: float = 0.25, cheaper_by: float = 0.0) -> Case:

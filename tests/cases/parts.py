@@ -38,7 +38,7 @@ def forecast_of(
     congestion: np.ndarray | None = None,
     generation_mw: np.ndarray | None = None,
     availability: np.ndarray | None = None,
-    capacity: np.ndarray | None = None,
+    usable_energy_share: np.ndarray | None = None,
     **plain: np.ndarray,
 ) -> Forecast:
     """A forecast with the same congestion on all roads, and series in columns: see `with_series`."""
@@ -46,7 +46,9 @@ def forecast_of(
     delay = np.zeros(steps) if congestion is None else congestion
     roads = np.zeros((steps, 0)) if plant.roads is None else plant.roads.on_every_road(delay)
     bare = Forecast(congestion=roads, series=series_of_devices(plant, steps), **plain)
-    return with_series(plant, bare, generation_mw=generation_mw, availability=availability, capacity=capacity)
+    return with_series(
+        plant, bare, generation_mw=generation_mw, availability=availability, usable_energy_share=usable_energy_share
+    )
 
 
 def with_series(
@@ -55,7 +57,7 @@ def with_series(
     *,
     generation_mw: np.ndarray | None = None,
     availability: np.ndarray | None = None,
-    capacity: np.ndarray | None = None,
+    usable_energy_share: np.ndarray | None = None,
     **plain: Any,
 ) -> Any:
     """A forecast, or conditions, with other series, and other fields; devices that it does not know have defaults.
@@ -64,7 +66,7 @@ def with_series(
     ----------
     generation_mw : a column for each port that follows a profile
     availability : a column for each port that a plan sets; a device has that of its first
-    capacity : a column for each store
+    usable_energy_share : a column for each store
     """
     steps = len(forecast.buy_price)
     series = {device: dict(given) for device, given in series_of_devices(plant, steps, forecast.series).items()}
@@ -75,9 +77,9 @@ def with_series(
         for device in plant.devices:
             if "availability" in device.series:
                 series[device.key]["availability"] = availability[:, plant.columns(device).start]
-    if capacity is not None:
+    if usable_energy_share is not None:
         for column, device in enumerate(plant.stores):
-            series[device.key]["capacity"] = capacity[:, column]
+            series[device.key]["usable_energy_share"] = usable_energy_share[:, column]
     return replace(forecast, series=series, **plain)
 
 
@@ -103,7 +105,15 @@ def seen_as(plant: Plant, observation: Observation, **changes: Any) -> Observati
     return replace(observation, **observed(plant, states), **others)
 
 
-STATE_FIELDS = ("energy_mwh", "cycles_today", "capacity", "station", "transit_steps", "trips_today", "used_today")
+STATE_FIELDS = (
+    "energy_mwh",
+    "cycles_today",
+    "usable_energy_share",
+    "station",
+    "transit_steps",
+    "trips_today",
+    "used_today",
+)
 
 
 def storages(plant: Plant) -> list[Storage]:

@@ -59,8 +59,8 @@ def waiting(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     (cwd / "WAIT").touch()
     process = start(*arguments, cwd=cwd)
     assert process.stdout is not None
-    said = process.stdout.readline()
-    assert said == "waiting\n", (said, process.communicate())
+    message = process.stdout.readline()
+    assert message == "waiting\n", (message, process.communicate())
     (cwd / "WAIT").unlink()
     return process
 

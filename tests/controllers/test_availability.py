@@ -54,9 +54,11 @@ def energy_under(holds: np.ndarray, start: float, charge: float = 0.0, before: f
     """Energy of the store by the end of every step, with as much of it as can be."""
     power = stores.storage_power(STORE, len(holds))
     stored = stores.stored_energy(STORE, 1.0, start, power, holds, before)
-    asked = [power.charge <= charge, power.discharge == 0, power.q == 0]
+    requested = [power.charge <= charge, power.discharge == 0, power.q == 0]
     solve(
-        Model(-cp.sum(stored.energy) + 1e-3 * cp.sum(power.charge), [*power.constraints, *stored.constraints, *asked])
+        Model(
+            -cp.sum(stored.energy) + 1e-3 * cp.sum(power.charge), [*power.constraints, *stored.constraints, *requested]
+        )
     )
     return stored.energy.value
 
@@ -146,16 +148,16 @@ def by_trucks(case: Case) -> Plan:
 
 
 @pytest.mark.parametrize("planned", [by_links, by_trucks])
-def test_no_plan_asks_for_what_is_out_of_service(planned) -> None:
+def test_no_plan_requests_what_is_out_of_service(planned) -> None:
     case = evening()
     there = np.random.default_rng(4).choice([0.0, 0.3, 1.0], (6, 5))
     there[:, 4] = there[:, 3]  # both ends of the link
     plan, whole = planned(equipped(case, availability=there)), planned(case)
     set_by_plan = list(case[0].planned)
-    asked, unlimited = (np.hypot(one.p_mw, one.q_mvar)[:, set_by_plan] for one in (plan, whole))
+    requested, unlimited = (np.hypot(one.p_mw, one.q_mvar)[:, set_by_plan] for one in (plan, whole))
     rated = case[0].port_s_max_mva[set_by_plan]
-    assert (asked <= rated * there + 1e-5).all()
-    assert not asked[there == 0.0].any()
+    assert (requested <= rated * there + 1e-5).all()
+    assert not requested[there == 0.0].any()
     assert plan.solver.objective >= whole.solver.objective - 1e-3
     # the shares bind: whole, more was asked for
     assert (unlimited > rated * there + 1e-3).any()
@@ -174,7 +176,7 @@ def test_nothing_in_service_is_the_cost_of_doing_nothing(planned) -> None:
 @pytest.mark.parametrize("planned", [by_links, by_trucks])
 def test_all_of_everything_is_no_share_given(planned) -> None:
     case = evening()
-    whole = equipped(case, availability=np.ones((6, 5)), capacity=np.ones((6, 3)))
+    whole = equipped(case, availability=np.ones((6, 5)), usable_energy_share=np.ones((6, 3)))
     assert planned(whole).solver.objective == pytest.approx(planned(case).solver.objective, abs=1e-3)
 
 
@@ -184,7 +186,7 @@ def test_batteries_keep_to_the_window_of_the_strings_left(planned) -> None:
     case = evening()
     holds = np.ones((6, 3))
     holds[2:, 2] = 0.5
-    plan = planned(equipped(case, capacity=holds))
+    plan = planned(equipped(case, usable_energy_share=holds))
     store, energy = case[0].stores[2].storage, float(case[1].energy_mwh[2])
     for step in range(6):
         p = plan.p_mw[step, 2]
@@ -198,14 +200,16 @@ def test_energy_due_is_that_of_the_strings_left() -> None:
     energy = np.array([1.0, 0.25, 0.6])
     holds = np.array([[1.0, 0.5, 1.0]])
     still = np.zeros((1, 5))
-    seen = seen_as(plant, observation, energy_mwh=energy, capacity=holds[0])
-    kept = by_links((plant, seen, read_only(with_series(plant, forecast, capacity=holds, availability=still))))
+    seen = seen_as(plant, observation, energy_mwh=energy, usable_energy_share=holds[0])
+    kept = by_links(
+        (plant, seen, read_only(with_series(plant, forecast, usable_energy_share=holds, availability=still)))
+    )
     assert not kept.p_mw[:, plant.planned].any()
-    with pytest.raises(InfeasibleError, match="B1 misses the energy"):
+    with pytest.raises(InfeasibleError, match="B1 falls short of the energy due"):
         by_links(
             (
                 plant,
-                seen_as(plant, seen, capacity=np.ones(3)),
+                seen_as(plant, seen, usable_energy_share=np.ones(3)),
                 read_only(with_series(plant, forecast, availability=still)),
             )
         )
@@ -226,6 +230,6 @@ def test_a_truck_that_loses_strings_on_the_road_brings_what_is_left() -> None:
     plant, observation, forecast = carrying(horizon=3, trip=10.0)
     seen = seen_as(plant, observation, energy_mwh=np.array([1.0]))
     holds = np.array([[1.0], [0.4], [0.4]])
-    plan = by_trucks((plant, seen, read_only(with_series(plant, forecast, capacity=holds))))
+    plan = by_trucks((plant, seen, read_only(with_series(plant, forecast, usable_energy_share=holds))))
     assert plan.p_mw[:, 0].sum() == pytest.approx(0.4, abs=1e-5)
     assert plan.solver.objective == pytest.approx(3 * IDLE - 0.4 * PRICE + 10.0, abs=0.1)

@@ -82,14 +82,14 @@ def test_savings_are_counted_from_a_horizon_in_which_trucks_on_the_road_drive_on
 
 
 @settings(max_examples=6)
-@given(seed=st.integers(0, 10**6), asked=st.sampled_from([0.0, 0.1, 0.4]))
-def test_together_is_never_dearer_than_either_part(seed: int, asked: float) -> None:
+@given(seed=st.integers(0, 10**6), requested=st.sampled_from([0.0, 0.1, 0.4]))
+def test_together_is_never_more_expensive_than_either_part(seed: int, requested: float) -> None:
     plant, observation, forecast = case = trade(seed)
-    plan = joint(case, **(EXACT | {"gap_of_saving": asked}))
+    plan = joint(case, **(EXACT | {"gap_of_saving": requested}))
     trucks = controller(MessExact, plant, gap=1e-6).plan(observation, forecast)
     links = controller(MvdcDrcc, plant, scenario="deterministic").plan(observation, forecast)
     gap = plan.solver.objective - plan.solver.bound
-    assert gap <= max(1e-3, asked * (plan.solver.reference - plan.solver.objective)) + 1e-9
+    assert gap <= max(1e-3, requested * (plan.solver.reference - plan.solver.objective)) + 1e-9
     for part in (trucks, links):
         assert plan.solver.bound <= part.solver.objective + 1e-3
         assert plan.solver.objective <= part.solver.objective + gap + 1e-3
@@ -106,7 +106,7 @@ def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
 
 @pytest.mark.parametrize("loss", [0.0, 0.02])
 @pytest.mark.parametrize("export_ratio", [0.5, 1.0, 1.2])
-def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio: float, loss: float) -> None:
+def test_negative_prices_are_planned_for_and_waste_is_reported(export_ratio: float, loss: float) -> None:
     plant, _, forecast = trade(3, horizon=5, export_ratio=export_ratio, cheaper_by=90.0)
     battery = of_kind(plant, "batteries")[0]
     plant = with_devices(
@@ -122,11 +122,11 @@ def test_negative_prices_are_planned_for_and_what_is_wasted_is_told(export_ratio
     assert plan.solver.bound <= best + 1e-3
     # losses have a price where waste would pay, which a cost does not show
     assert plan.solver.objective >= other.bound - built.bound_correction - 1e-3
-    told = plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is not None
+    reported = plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is not None
     if loss == 0.0:
-        assert not told
+        assert not reported
         assert plan.solver.note(NoteKind.RELAXATION_GAP) is None
-    if told:
+    if reported:
         assert plan.solver.status is Status.FEASIBLE
         return
     for index, store in enumerate(storages(plant)):
@@ -147,7 +147,7 @@ def test_margins_keep_what_they_ask_for_and_cost_something() -> None:
     assert robust.solver.objective >= tight.solver.objective - 1e-2
 
 
-def test_limits_that_no_plan_keeps_are_missed_by_least_or_refused() -> None:
+def test_limits_that_no_plan_keeps_are_violated_at_the_minimum_or_refused() -> None:
     case = within(trade(0), 0.9995)
     plan = joint(case, **EXACT)
     assert plan.solver.status is Status.FEASIBLE

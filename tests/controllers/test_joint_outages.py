@@ -1,4 +1,4 @@
-"""The joint controller under availability and capacity that a forecast tells of."""
+"""The joint controller under availability and usable energy that a forecast tells of."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_half_the_capacity_is_half_the_window(device: int) -> None:
     """Half of what is held is lost with half of the strings, at the start of step 3."""
     holds = np.ones((6, 2))
     holds[3:, device] = 0.5
-    case = equipped(trade(0), capacity=holds)
+    case = equipped(trade(0), usable_energy_share=holds)
     plan = joint(case, **EXACT)
     store, p, q = case[0].stores[device].storage, plan.p_mw[:, device], plan.q_mvar[:, device]
     gain = np.where(p < 0, -store.eta_charge * p, -p / store.eta_discharge) - store.loss_coefficient * np.hypot(p, q)
@@ -47,8 +47,8 @@ def test_half_the_capacity_is_half_the_window(device: int) -> None:
 def test_strings_lost_before_the_first_step_lose_nothing_again() -> None:
     """The share was 0.5 in the last step already; what is measured is what is left."""
     holds = np.full((6, 2), [1.0, 0.5])
-    plant, observation, forecast = equipped(trade(0), capacity=holds)
-    seen = seen_as(plant, observation, energy_mwh=np.array([0.5, 0.3]), capacity=np.array([1.0, 0.5]))
+    plant, observation, forecast = equipped(trade(0), usable_energy_share=holds)
+    seen = seen_as(plant, observation, energy_mwh=np.array([0.5, 0.3]), usable_energy_share=np.array([1.0, 0.5]))
     plan = joint((plant, seen, forecast), **EXACT)
     np.testing.assert_array_equal(plan.prediction.energy_mwh[0], [0.5, 0.3])
     assert plan.prediction.energy_mwh[1:, 1].max() <= 0.45 + 1e-5

@@ -58,7 +58,7 @@ def departing(case: Case) -> tuple[Case, Plan]:
     raise AssertionError("the truck stays")
 
 
-def test_a_late_truck_or_a_missed_arrival_brings_the_next_decision_forward() -> None:
+def test_a_late_truck_or_an_arrival_that_failed_brings_the_next_decision_forward() -> None:
     case, plan = departing(trade(0))
     step = case[1].step
     usual = following(case, plan)
@@ -99,19 +99,19 @@ def test_a_correction_tightens_the_first_step_and_keeps_the_routes() -> None:
     plan = joint(case, **EXACT)
     lowest = float(plan.prediction.v_pu[0, 3])
     low = lowest + 5e-4 - 0.9
-    mended = joint(corrected(case, plan, low=low), **EXACT)
-    np.testing.assert_array_equal(mended.position, plan.position)
-    assert decided_at(mended) == 0
-    assert mended.prediction.v_pu[0, 3] >= 0.9 + low - 1e-6
+    repaired = joint(corrected(case, plan, low=low), **EXACT)
+    np.testing.assert_array_equal(repaired.position, plan.position)
+    assert decided_at(repaired) == 0
+    assert repaired.prediction.v_pu[0, 3] >= 0.9 + low - 1e-6
     # only there: later steps may be as low as they were
-    assert mended.prediction.v_pu[1:, 3].min() <= plan.prediction.v_pu[1:, 3].min() + 1e-4 < 0.9 + low
-    assert mended.solver.objective >= plan.solver.objective - 1e-3
+    assert repaired.prediction.v_pu[1:, 3].min() <= plan.prediction.v_pu[1:, 3].min() + 1e-4 < 0.9 + low
+    assert repaired.solver.objective >= plan.solver.objective - 1e-3
     highest = float(plan.prediction.v_pu[0, 1])
     other = joint(corrected(case, plan, high=1.1 - highest + 5e-4), **EXACT)
     assert other.prediction.v_pu[0, 1] <= highest - 5e-4 + 1e-6
 
 
-def test_a_correction_leaves_as_much_of_a_rating_free_as_it_asks() -> None:
+def test_a_correction_leaves_as_much_of_a_rating_free_as_requested() -> None:
     plant, observation, forecast = trade(0)
     limit = np.array([0.025])
     rated = replace(plant, feeders=tuple(replace(one, i_max_pu=100.0 * limit) for one in plant.feeders))
@@ -123,6 +123,6 @@ def test_a_correction_leaves_as_much_of_a_rating_free_as_it_asks() -> None:
         return flow / one.prediction.v_pu[:, [0, 2]]
 
     rating = 1.0 - 0.95 * current(plan)[0].max() / 2.5
-    mended = joint(corrected(case, plan, rating=rating), **EXACT)
-    assert current(mended)[0].max() <= (1.0 - rating) * 2.5 * (1 + 1e-4)
-    np.testing.assert_array_equal(mended.position, plan.position)
+    repaired = joint(corrected(case, plan, rating=rating), **EXACT)
+    assert current(repaired)[0].max() <= (1.0 - rating) * 2.5 * (1 + 1e-4)
+    np.testing.assert_array_equal(repaired.position, plan.position)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cases.parts import of_kind, seen_as, storages, with_devices, with_series
-from gridferry.controllers.conformance.dry_run import rehearse
+from gridferry.controllers.conformance.dry_run import dry_run
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
     at_start,
@@ -98,14 +98,14 @@ def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
 def test_replanning_every_step_realises_the_plan_where_forecasts_are_right() -> None:
     day = day_of("three_bus")
     spent, planned = 0.0, None
-    for moment in rehearse(day, controller(day.plant, gap=2e-5), 144):
+    for moment in dry_run(day, controller(day.plant, gap=2e-5), 144):
         planned = planned or float(moment.plan.prediction.cost.sum())
         spent += float(moment.plan.prediction.cost[0])
     profit = income(day) - spent
     assert profit == pytest.approx(income(day) - planned, rel=2e-4)
 
 
-def test_between_decisions_routes_are_kept_and_drift_is_made_up_for() -> None:
+def test_between_decisions_routes_are_fixed_and_drift_is_corrected() -> None:
     day = day_of("three_bus")
     chosen = controller(day.plant, replan_every=6)
     first = chosen.plan(at_start(day.plant), day.day)
@@ -164,7 +164,7 @@ def test_equal_inputs_give_equal_plans() -> None:
         assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
-def test_energy_that_cannot_be_restored_by_midnight_is_missed_by_as_little_as_can_be() -> None:
+def test_energy_that_cannot_be_restored_by_midnight_falls_short_by_the_minimum() -> None:
     """Six steps before midnight half an hour of charging at 3.25 MW and η = 0.75 is all that can be had: 2.4375 MWh."""
     day = day_of("three_bus")
     empty = seen_as(day.plant, at_start(day.plant), step=141, energy_mwh=np.array([0.2 * 6.381]))
@@ -236,7 +236,7 @@ def test_negative_prices_neither_burn_energy_nor_open_the_cones() -> None:
 
 
 @pytest.mark.slow
-def test_an_upper_voltage_limit_that_only_false_losses_could_keep_is_reported_as_missed() -> None:
+def test_an_upper_voltage_limit_that_only_fictitious_losses_could_keep_is_reported_as_violated() -> None:
     plant, day = battery_day(np.full(24, 20.0), 2.0, 1.01)
     plan = controller(plant, gap=0.05).plan(at_start(plant), day)
     assert plan.solver.status is Status.FEASIBLE

@@ -9,7 +9,7 @@ import pytest
 
 from cases.dispatch import dispatch_model
 from cases.parts import forecast_of, of_kind, plant_of, seen_as, storages, with_devices
-from gridferry.controllers.conformance.dry_run import after, rehearse
+from gridferry.controllers.conformance.dry_run import after, dry_run
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
     at_start,
@@ -212,10 +212,10 @@ def test_equal_seeds_give_equal_plans_and_other_seeds_other_swarms() -> None:
     assert not np.array_equal(one.p_mw, other.p_mw)
 
 
-def test_a_plan_is_followed_to_the_end_when_everything_comes_as_forecast() -> None:
+def test_a_plan_is_continued_to_the_end_when_everything_comes_as_forecast() -> None:
     sample = surplus_here_load_there()
     _, _, plan = day_ahead(sample)
-    moments = list(rehearse(sample, two_stage(sample.plant), sample.plant.steps))
+    moments = list(dry_run(sample, two_stage(sample.plant), sample.plant.steps))
     np.testing.assert_allclose(np.concatenate([one.plan.p_mw[:1] for one in moments]), plan.p_mw, atol=1e-9)
     np.testing.assert_array_equal(np.concatenate([one.plan.position[:1] for one in moments]), plan.position)
     planned = [one.plan.memory["mess_two_stage"] for one in moments]
@@ -223,16 +223,16 @@ def test_a_plan_is_followed_to_the_end_when_everything_comes_as_forecast() -> No
     assert all(np.isnan(one.plan.solver.bound) for one in moments[1:])
 
 
-def test_the_plan_is_made_anew_as_often_as_asked() -> None:
+def test_the_plan_is_made_anew_as_often_as_requested() -> None:
     sample = surplus_here_load_there()
-    moments = list(rehearse(sample, two_stage(sample.plant, replan_every=5, iterations=1), sample.plant.steps))
+    moments = list(dry_run(sample, two_stage(sample.plant, replan_every=5, iterations=1), sample.plant.steps))
     assert [one.plan.memory["mess_two_stage"] for one in moments] == [0] * 5 + [5] * 5 + [10] * 5 + [15]
     over_midnight = two_feeders(step_s=3600)  # begins at six in the morning
-    moments = list(rehearse(over_midnight, two_stage(over_midnight.plant, iterations=1), 30))
+    moments = list(dry_run(over_midnight, two_stage(over_midnight.plant, iterations=1), 30))
     assert [one.plan.memory["mess_two_stage"] for one in moments] == [0] * 18 + [18] * 12
 
 
-def test_a_late_truck_goes_on_with_the_plan_and_asks_for_no_power_on_the_road() -> None:
+def test_a_late_truck_continues_the_plan_and_requests_no_power_on_the_road() -> None:
     """The real trip takes three times as long as forecast."""
     sample = surplus_here_load_there()
     controller = two_stage(sample.plant)
@@ -269,7 +269,7 @@ def test_a_battery_emptier_than_planned_keeps_its_window_and_the_energy_due() ->
     assert seen.states[0].cycles_today <= store.cycles_max_per_day or plant.step_of_day(seen.step) == 0
 
 
-def test_a_day_that_no_schedule_can_keep_is_missed_by_as_little_as_can_be_and_says_so() -> None:
+def test_a_day_without_a_feasible_schedule_has_the_minimum_violation_and_says_so() -> None:
     """A battery that starts empty and cannot be filled in the three steps left: it charges all it can."""
     sample = three_bus(step_s=1800)
     plant, last = sample.plant, sample.plant.steps - 3
@@ -290,7 +290,7 @@ def test_a_forecast_that_is_not_a_number_is_refused_by_name() -> None:
         two_stage(sample.plant).plan(at_start(sample.plant), replace(ahead, buy_price=ahead.buy_price * np.nan))
 
 
-def test_power_is_planned_anew_where_a_schedule_on_good_trips_misses_limits() -> None:
+def test_power_is_planned_anew_where_a_schedule_on_good_trips_violates_limits() -> None:
     """A truck that stands at the end of the line and rests lets the voltage fall; standing there, it can hold it."""
     sample = three_bus(step_s=3600)
     seen, ahead = at_start(sample.plant), look_ahead(sample, 0, 24)

@@ -145,7 +145,7 @@ def test_a_plan_that_cannot_exist_names_the_tightest_bus_and_step_and_by_how_muc
                 serving.plan(observation, forecast)
 
 
-def test_limits_missed_on_request_are_missed_by_least_and_told() -> None:
+def test_limits_violated_on_request_are_violated_at_the_minimum_and_reported() -> None:
     plan = planned(strained(v_min=1.006), scenario="deterministic", on_infeasible="relax")
     assert plan.solver.status is Status.FEASIBLE
     (violated,) = plan.solver.violations
@@ -166,7 +166,7 @@ def test_a_battery_that_cannot_be_full_again_is_named() -> None:
     full = with_devices(
         plant, batteries=(replace(of_kind(plant, "batteries")[0], storage=store), of_kind(plant, "batteries")[1])
     )
-    with pytest.raises(InfeasibleError, match="battery B1 misses the energy"):
+    with pytest.raises(InfeasibleError, match="battery B1 falls short of the energy due"):
         controller(full, scenario="deterministic").plan(empty, forecast)
 
 

@@ -53,16 +53,16 @@ def refusal(spec: str, folder: Path) -> str:
 
 def test_bare_names_are_answered_with_the_lines_to_write(tmp_path: Path) -> None:
     (tmp_path / "still.py").write_text(OLD)
-    said = refusal("still.py:Still", tmp_path)
-    assert all(line in said for line in LINES)
+    message = refusal("still.py:Still", tmp_path)
+    assert all(line in message for line in LINES)
 
 
 def test_bare_names_are_answered_beside_folders_of_the_users_own_that_have_them(tmp_path: Path) -> None:
     (tmp_path / "controllers").mkdir()
     (tmp_path / "controllers" / "__init__.py").touch()
     (tmp_path / "still.py").write_text(OLD)
-    said = refusal("still.py:Still", tmp_path)
-    assert all(line in said for line in LINES)
+    message = refusal("still.py:Still", tmp_path)
+    assert all(line in message for line in LINES)
 
 
 def test_a_module_of_the_users_own_may_have_a_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +73,6 @@ def test_a_module_of_the_users_own_may_have_a_bare_name(tmp_path: Path, monkeypa
     (tmp_path / "own.py").write_text(
         "from gridferry.controllers.idle import Idle\nfrom sim import SHARE\nfrom sim import NOTHING_LIKE_IT\n"
     )
-    said = refusal("own.py:Idle", tmp_path)
-    assert "NOTHING_LIKE_IT" in said
-    assert "write" not in said
+    message = refusal("own.py:Idle", tmp_path)
+    assert "NOTHING_LIKE_IT" in message
+    assert "write" not in message

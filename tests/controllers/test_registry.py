@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def said(spec: str, base_dir: Path | None = None) -> str:
+def refusal(spec: str, base_dir: Path | None = None) -> str:
     with pytest.raises(InputError) as raised:
         find_controller(spec, base_dir)
     assert len(raised.value.faults) == 1
@@ -94,7 +94,7 @@ def test_a_file_is_found_beside_the_config_in_the_working_folder_and_absolute(
     beside = find_controller("plugins/mine.py:Mine", folder)
     assert issubclass(beside, Controller)
     assert find_controller(f"{folder}/plugins/mine.py:Mine") is beside
-    assert "no file plugins/mine.py" in said("plugins/mine.py:Mine")
+    assert "no file plugins/mine.py" in refusal("plugins/mine.py:Mine")
     monkeypatch.chdir(folder)
     assert find_controller("plugins/mine.py:Mine") is beside
 
@@ -128,7 +128,7 @@ def test_an_installed_plug_in_is_found_by_name_but_cannot_take_ours(
     assert find_controller("rules") is not Idle
     listed = {one.name: one.summary for one in available()}
     assert "no module no_such_package.module" in listed["broken"]
-    assert "theirs" in said("thiers")
+    assert "theirs" in refusal("thiers")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_cannot_be_loaded_is_explained_in_one_message(folder: Path, spec: s
     (folder / "plugins" / "raises.py").write_text("\n1 / 0\n")
     (folder / "plugins" / "typo.py").write_text("def (\n")
     (folder / "plugins" / "needs.py").write_text("import no_such_library\n")
-    message = said(spec, folder)
+    message = refusal(spec, folder)
     for part in parts:
         assert part in message
 

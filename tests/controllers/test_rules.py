@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from cases import REPOSITORY
 from cases.parts import forecast_of, of_kind, seen_as, storages, with_devices
-from gridferry.controllers.conformance.dry_run import rehearse
+from gridferry.controllers.conformance.dry_run import dry_run
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
     at_start,
@@ -117,7 +117,7 @@ def test_no_limit_of_a_truck_is_ever_broken_by_what_the_rules_ask(
     energy, cycles, begun = store.energy_mwh * store.soc_initial, 0.0, 0
     low, high = store.energy_mwh * store.soc_min, store.energy_mwh * store.soc_max
     due = None if store.soc_end_min is None else store.energy_mwh * store.soc_end_min
-    for moment in rehearse(Sample("", plant, day), controller, steps):
+    for moment in dry_run(Sample("", plant, day), controller, steps):
         seen, plan = moment.observation, moment.plan
         assert plan.steps == 1
         p = float(plan.p_mw[0, 0])
@@ -148,7 +148,7 @@ def test_no_limit_of_a_battery_is_broken_and_links_rest(hourly: np.ndarray) -> N
     sample = with_prices(two_feeders(), np.repeat(hourly, 4))
     plant = sample.plant
     energy = np.array([s.energy_mwh * s.soc_initial for s in storages(plant)])
-    for moment in rehearse(sample, Rules(plant, Rules.Settings()), plant.steps):
+    for moment in dry_run(sample, Rules(plant, Rules.Settings()), plant.steps):
         p = moment.plan.p_mw[0]
         assert not p[3:].any()
         for index, store in enumerate(storages(plant)):
@@ -163,7 +163,7 @@ def test_on_the_published_day_the_truck_moves_and_earns_more_than_it_costs() -> 
     sample = published_day()
     prices = sample.day.buy_price
     earned, visited = 0.0, [0]
-    for moment in rehearse(sample, Rules(sample.plant, Rules.Settings()), 144):
+    for moment in dry_run(sample, Rules(sample.plant, Rules.Settings()), 144):
         p, step = float(moment.plan.p_mw[0, 0]), moment.observation.step
         to = int(moment.plan.position[0, 0])
         earned += p * prices[step] / 6 - max(-p, 0.0) * 15.0 / 6
@@ -197,17 +197,17 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
     day = first_steps(sample.day, 96)
     none = np.zeros((96, 0))
     sample = Sample("", plant, replace(day, buy_price=rising, congestion=none))
-    asked = [m.plan.p_mw[0, 0] for m in rehearse(sample, Rules(plant, Rules.Settings()), 96)]
-    assert asked == pytest.approx([-0.4] * 24 + [0.0] * 48 + [0.4] * 24)
+    requested = [m.plan.p_mw[0, 0] for m in dry_run(sample, Rules(plant, Rules.Settings()), 96)]
+    assert requested == pytest.approx([-0.4] * 24 + [0.0] * 48 + [0.4] * 24)
     moderate = Rules(plant, Rules.Settings(moderate=True))
-    asked = [m.plan.p_mw[0, 0] for m in rehearse(sample, moderate, 96)]
-    assert asked == pytest.approx([-0.4] * 24 + [-0.15] * 24 + [0.15] * 24 + [0.4] * 24)
+    requested = [m.plan.p_mw[0, 0] for m in dry_run(sample, moderate, 96)]
+    assert requested == pytest.approx([-0.4] * 24 + [-0.15] * 24 + [0.15] * 24 + [0.4] * 24)
 
 
 def test_flat_prices_and_spreads_below_the_round_trip_loss_leave_everything_at_rest() -> None:
     for prices in (np.full(144, 50.0), np.where(np.arange(144) < 72, 60.0, 100.0)):
         sample = with_prices(three_bus(), prices)  # 0.75 each way: 100 does not pay for (60 + 15) / 0.5625 = 133
-        for moment in rehearse(sample, Rules(sample.plant, Rules.Settings()), 72):
+        for moment in dry_run(sample, Rules(sample.plant, Rules.Settings()), 72):
             assert not moment.plan.p_mw.any()
 
 
@@ -215,7 +215,7 @@ def test_a_plan_needs_nothing_but_the_observation() -> None:
     """A fresh controller, given what a used one was given, plans the same: nothing is kept inside."""
     sample = published_day()
     used = Rules(sample.plant, Rules.Settings())
-    for moment in rehearse(sample, used, 144):
+    for moment in dry_run(sample, used, 144):
         again = Rules(sample.plant, Rules.Settings()).plan(moment.observation, moment.forecast)
         assert np.array_equal(again.p_mw, moment.plan.p_mw)
         assert np.array_equal(again.position, moment.plan.position)
@@ -232,11 +232,11 @@ def test_thresholds_of_a_day_stay_when_the_forecast_changes_within_it() -> None:
     assert kept == pytest.approx(np.quantile(sample.day.buy_price, [0.25, 0.5, 0.75]))
 
 
-def test_a_truck_does_not_leave_again_before_the_least_stay() -> None:
+def test_a_truck_does_not_leave_again_before_the_minimum_stay() -> None:
     sample = published_day()
     arrived, departures = 0, []
     stay = Rules.Settings(min_stay_h=9.0)
-    for moment in rehearse(sample, Rules(sample.plant, stay), 144):
+    for moment in dry_run(sample, Rules(sample.plant, stay), 144):
         seen = moment.observation
         if seen.transit_steps[0] > 0:
             arrived = seen.step + int(seen.transit_steps[0])

@@ -66,8 +66,8 @@ class GoldenCase:
         """Run the case into a directory; return the run, read from there, and all its figures."""
         if self.validate is not None:
             verdict = validate(HERE / self.validate, self.where(), overrides=self.set, steps=self.steps, out=out)
-            said = {key: value for key, value in verdict.as_json().items() if key != "summary"}
-            return verdict.run, figures(said) | summary_figures(load_run(out))
+            message = {key: value for key, value in verdict.as_json().items() if key != "summary"}
+            return verdict.run, figures(message) | summary_figures(load_run(out))
         controller, overrides = self.controller, self.set
         if self.replay is not None:
             controller, overrides = "replay", (*self.set, f"controller.file='{HERE / self.replay}'")
@@ -159,15 +159,15 @@ def replayed(golden: Figures) -> Figures:
 
 def differences(name: str, golden: Figures, found: Figures, allowed: Allowed) -> list[str]:
     """Say which golden figures were not found, or not within their tolerance; further figures may be there."""
-    said = []
+    message = []
     for key, value in golden.items():
         if key not in found:
-            said.append(f"{name}: {key}: golden {value!r}, found none")
+            message.append(f"{name}: {key}: golden {value!r}, found none")
             continue
         tolerance = allowed(key, value) if isinstance(value, float) else 0.0
         if not _same(value, found[key], tolerance):
-            said.append(f"{name}: {key}: golden {value!r}, found {found[key]!r}, tolerance {tolerance:.3g}")
-    return said
+            message.append(f"{name}: {key}: golden {value!r}, found {found[key]!r}, tolerance {tolerance:.3g}")
+    return message
 
 
 def plan_differences(name: str, golden: Path, found: Path) -> list[str]:
@@ -198,17 +198,17 @@ def _rows(plan: Path) -> list[Figures]:
 
 def imbalances(done: Run) -> list[str]:
     """Say where ``source - Δ Σ P - loss`` of a device in a step is not the change of what it stores [MWh]."""
-    said = []
+    message = []
     for table, of_kind in done.summary["kinds"].items():
         rows = done.table(table)
         if len(rows) != done.summary["steps"] * of_kind["devices"]:
-            said.append(f"{table}: {len(rows)} rows for {of_kind['devices']} devices")
+            message.append(f"{table}: {len(rows)} rows for {of_kind['devices']} devices")
         left = rows["source_mwh"] - rows["injected_mwh"] - rows["loss_mwh"] - rows["stored_change_mwh"]
-        said += [
+        message += [
             f"{table}: step {wrong.step}: {wrong.device}: {left[wrong.Index]:.3g} MWh are missing"
             for wrong in rows[~(left.abs() <= _BALANCED_MWH)].itertuples()
         ]
-    return said
+    return message
 
 
 def mispredictions(done: Run) -> list[str]:
@@ -223,16 +223,16 @@ def mispredictions(done: Run) -> list[str]:
         *((f"cost {term}", rows, "plan_cost", "cost") for term, rows in done.table("cost").groupby("term")),
         ("step", _operating_cost(done), "plan_cost", "cost"),
     ]
-    said = []
+    message = []
     for name, rows, planned, measured in pairs:
         known = rows[rows[planned].notna()]
         if known.empty and len(rows):
-            said.append(f"{name}: nothing is predicted of {measured}")
+            message.append(f"{name}: nothing is predicted of {measured}")
         scale = _PREDICTED * known[measured].abs().clip(lower=1.0)
         for wrong in known[~((known[planned] - known[measured]).abs() <= scale)].itertuples():
             real, plan = getattr(wrong, measured), getattr(wrong, planned)
-            said.append(f"{name}: step {wrong.step}: {measured} is {real!r}, {plan!r} was predicted")
-    return said
+            message.append(f"{name}: step {wrong.step}: {measured} is {real!r}, {plan!r} was predicted")
+    return message
 
 
 def _operating_cost(done: Run) -> pd.DataFrame:

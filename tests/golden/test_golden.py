@@ -37,10 +37,10 @@ def runs(cases: list[GoldenCase]) -> list[object]:
 @pytest.mark.parametrize("case", runs(EXACT))
 def test_an_exact_run_has_its_golden_figures_and_plan(case: GoldenCase, tmp_path: Path) -> None:
     done, found = case.play(tmp_path / "run")
-    said = differences(case.name, golden_figures(case), found, exactly)
-    said += plan_differences(case.name, plan_file(case), done.directory / "plan.csv")
-    said += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
-    assert not said, "\n".join(said)
+    message = differences(case.name, golden_figures(case), found, exactly)
+    message += plan_differences(case.name, plan_file(case), done.directory / "plan.csv")
+    message += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
+    assert not message, "\n".join(message)
 
 
 @pytest.mark.parametrize("case", runs(OPTIMISED))
@@ -48,18 +48,18 @@ def test_an_optimised_run_costs_what_its_golden_run_costs_and_its_plan_replays_t
     case: GoldenCase, tmp_path: Path
 ) -> None:
     done, found = case.play(tmp_path / "run")
-    said = differences(case.name, case.compared(golden_figures(case)), found, case.allowed())
+    message = differences(case.name, case.compared(golden_figures(case)), found, case.allowed())
     again = case.replay_plan(done.directory / "plan.csv", tmp_path / "again")
-    said += differences(f"{case.name}, replayed", replayed(found), again, exactly)
-    said += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
-    assert not said, "\n".join(said)
+    message += differences(f"{case.name}, replayed", replayed(found), again, exactly)
+    message += imbalances(done) + (mispredictions(done) if case.knows_what_happens() else [])
+    assert not message, "\n".join(message)
 
 
 @pytest.mark.parametrize("case", OPTIMISED, ids=lambda case: case.name)
 def test_a_golden_plan_of_an_optimiser_replays_to_its_golden_figures(case: GoldenCase, tmp_path: Path) -> None:
     again = case.replay_plan(plan_file(case), tmp_path / "run")
-    said = differences(case.name, replayed(golden_figures(case)), again, exactly)
-    assert not said, "\n".join(said)
+    message = differences(case.name, replayed(golden_figures(case)), again, exactly)
+    assert not message, "\n".join(message)
 
 
 @pytest.mark.parametrize("case", runs([case for case in CASES if not case.knows_what_happens()]))
@@ -98,7 +98,7 @@ def test_a_plan_differs_by_a_power_a_position_or_a_row(tmp_path: Path) -> None:
     golden, found = tmp_path / "golden.csv", tmp_path / "found.csv"
     head = "step,device,p_mw,q_mvar,position\n"
     golden.write_text(head + "0,T1,0.5,0.0,S1\n")
-    for row, said in [
+    for row, message in [
         ("0,T1,0.5000000001,0.0,S1\n", 0),
         ("0,T1,0.50000001,0.0,S1\n", 1),
         ("0,T1,0.5,0.0,S2\n", 1),
@@ -106,7 +106,7 @@ def test_a_plan_differs_by_a_power_a_position_or_a_row(tmp_path: Path) -> None:
         ("0,T1,0.5,0.0,S1\n1,T1,0.5,0.0,S1\n", 1),
     ]:
         found.write_text(head + row)
-        assert len(plan_differences("day", golden, found)) == said
+        assert len(plan_differences("day", golden, found)) == message
 
 
 def test_every_shipped_config_every_controller_and_every_way_to_run_has_a_golden_case() -> None:

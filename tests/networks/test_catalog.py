@@ -83,7 +83,7 @@ def fault_of(spec: str, base_dir: Path = Path()) -> str:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("iee33", 'did you mean "ieee33"?'),
         ("", "no such network"),
@@ -101,14 +101,14 @@ def fault_of(spec: str, base_dir: Path = Path()) -> str:
         ("list.json", "cannot be read as a pandapower net"),
     ],
 )
-def test_a_spec_that_names_nothing_is_one_fault_with_the_way_out(spec: str, said: str, tmp_path: Path) -> None:
+def test_a_spec_that_names_nothing_is_one_fault_with_the_way_out(spec: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "grid.json").write_text("{}")
     (tmp_path / "broken.json").write_text("{not json")
     (tmp_path / "list.json").write_text("[1, 2]")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     words = fault_of(spec, tmp_path)
     assert words.startswith("case.toml: networks[0].feeder: ")
-    assert said in words
+    assert message in words
 
 
 def test_simbench_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

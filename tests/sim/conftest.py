@@ -14,8 +14,8 @@ def gridferry(capsys, monkeypatch, tmp_path):
     def command(*arguments):
         with pytest.raises(SystemExit) as left:
             cli.main([str(one) for one in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return left.value.code, said.out, said.err
+        message = capsys.readouterr()
+        assert "Traceback" not in message.out + message.err
+        return left.value.code, message.out, message.err
 
     return command

@@ -1,1 +1,1 @@
-"""What a kind of device promises, and how a device is tried: from an entry of the config to steps and plans."""
+"""Promises of kinds of devices and their tests, from a config entry to steps and plans."""

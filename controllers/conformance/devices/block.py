@@ -1,4 +1,4 @@
-"""What a kind promises of its optimisation block."""
+"""Promises about the optimisation block of a kind."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def _done_as_planned(trial: Trial) -> None:
 
 
 BLOCK_PROMISES: Mapping[str, Callable[[Trial], None]] = {
-    "what its block plans is done, at the cost that it says": _done_as_planned
+    "the device does and costs what its block plans": _done_as_planned
 }
 """Promises of kinds that are optimised."""

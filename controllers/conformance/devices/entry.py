@@ -1,4 +1,4 @@
-"""An entry of a kind's table to try it with, and what a kind promises of its config."""
+"""Sample entries of a kind's table, and promises about the config of a kind."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Kind = type[Device[Any]]
 _KNOWN: Mapping[str, Any] = {"name": "D1", "network": "dn1", "bus": "3", "station": "S2"}
 """Keys that many kinds have, with values that the sample site knows."""
 _NOWHERE: Mapping[str, Any] = {"network": "nowhere", "bus": "nowhere", "station": "nowhere"}
-_GUESSES = (1.0, 1, 0.5, "x", True)
+_EXAMPLES = (1.0, 1, 0.5, "x", True)
 """Values for a key that must be given; the first that is accepted is taken."""
 
 
 def sample_entry(kind: Kind) -> dict[str, Any]:
-    """Return an entry of the kind's table, as a config has it: its `Device.example`, and what can be guessed.
+    """Return a sample entry of the kind's table: its `Device.example`, completed by plausible values.
 
     Raises
     ------
@@ -34,12 +34,14 @@ def sample_entry(kind: Kind) -> dict[str, Any]:
     entry = dict(kind.example)
     for key, one in kind.Config.model_fields.items():
         if key not in entry and one.is_required():
-            guesses = [_KNOWN[key]] if key in _KNOWN else _GUESSES
-            entry[key] = next((guess for guess in guesses if key not in _faults(kind, {**entry, key: guess})), None)
+            candidates = [_KNOWN[key]] if key in _KNOWN else _EXAMPLES
+            entry[key] = next(
+                (candidate for candidate in candidates if key not in _faults(kind, {**entry, key: candidate})), None
+            )
     if faults := _faults(kind, entry):
-        said = "; ".join(f"{key}: {message}" for key, message in faults.items())
+        message = "; ".join(f"{key}: {message}" for key, message in faults.items())
         raise BrokenPromiseError(
-            f"no entry of [[{kind.table}]] to try it with: {said}; write into the class "
+            f"no entry of [[{kind.table}]] to try it with: {message}; write into the class "
             'example: ClassVar[Mapping[str, Any]] = {"' + '": ..., "'.join(faults) + '": ...}, as in a config'
         )
     return entry
@@ -51,7 +53,7 @@ def sample_devices(kind: Kind) -> list[Device[Any]]:
 
 
 def _faults(kind: Kind, entry: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with an entry, by key."""
+    """Faults of an entry, by key."""
     try:
         kind.Config.model_validate(entry)
     except ValidationError as error:
@@ -124,7 +126,7 @@ def _can_be_tried(kind: Kind) -> None:
 
 
 ENTRY_PROMISES: Mapping[str, Callable[[Kind], None]] = {"there is an entry of its table to try": _can_be_tried}
-"""Without it nothing that follows can be tried."""
+"""Nothing else can be tested without it."""
 CONFIG_PROMISES: Mapping[str, Callable[[Kind], None]] = {
     "its config refuses unknown keys": _strict,
     "an entry survives JSON; series are keys of it, with their defaults": _through_json,

@@ -1,4 +1,4 @@
-"""What a kind of device promises as a class, and what a device of it promises before it does anything."""
+"""Promises about a kind as a class, and about a device before its first step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def is_taken(table: str) -> bool:
-    """Whether a table has another meaning already."""
+    """Whether the name of a table is taken already."""
     return table in TAKEN_TABLES or table in BUILT_IN
 
 
@@ -55,9 +55,9 @@ def _is_text(value: object) -> bool:
 # ----------------------------------------------------------------------------------------------------------- the class
 
 
-def _says_what_it_is(kind: Kind) -> None:
+def _has_description(kind: Kind) -> None:
     if not (vars(kind).get("__doc__") or "").strip():
-        raise BrokenPromiseError("the class has no docstring; its first line says what the kind is")
+        raise BrokenPromiseError("the class has no docstring; its first line describes the kind")
 
 
 def _class_variables(kind: Kind) -> None:
@@ -100,7 +100,7 @@ def _faults_of_class(kind: Any) -> Iterator[str]:
 
 
 KIND_PROMISES: Mapping[str, Callable[[Kind], None]] = {
-    "the class says what it is": _says_what_it_is,
+    "the class has a description": _has_description,
     "class variables are in order": _class_variables,
 }
 
@@ -210,8 +210,8 @@ def _through_plan_file(trial: Trial) -> None:
         try:
             back = read_plan(path, plant)
         except InputError as error:
-            said = "; ".join(f"{one.key}: {one.message}" for one in error.faults[:1])
-            raise BrokenPromiseError(f"a schedule that was written cannot be read: {said}") from error
+            message = "; ".join(f"{one.key}: {one.message}" for one in error.faults[:1])
+            raise BrokenPromiseError(f"a schedule that was written cannot be read: {message}") from error
     if not all(map(np.array_equal, (back.p_mw, back.q_mvar, back.position), (p_mw, q_mvar, position))):
         raise BrokenPromiseError("a schedule comes back from plan.csv changed; give ports and positions other names")
 

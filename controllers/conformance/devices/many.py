@@ -1,4 +1,4 @@
-"""A kind that does many schedules at once does what `Device.step` does in each."""
+"""Promise that `Device.simulate_many` agrees with `Device.step`."""
 
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ def _compare(trial: Trial, begin: Sequence[Tried], schedules: Sequence[Sequence[
             for what, found, right in _values(device, alone, many, sample, step):
                 if not _same(found, right):
                     raise BrokenPromiseError(
-                        f"{trial.said(alone, alone.before)}: simulate_many gives {what} = {found}, step gives {right}; "
-                        "step says what is right (controllers.devices.stores.many.with_rest_alone does schedules one "
-                        "by one)"
+                        f"{trial.example(alone, alone.before)}: simulate_many gives {what} = {found}, step {right}; "
+                        "step is right (controllers.devices.stores.many.with_rest_alone does schedules one by one)"
                     )
             state = alone.after
 

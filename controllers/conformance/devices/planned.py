@@ -1,4 +1,4 @@
-"""Plan for one device by its block, and compare that with what it does and costs step by step."""
+"""Promise that a device does and costs what its block plans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOLERANCE = 1e-4
 
 
 def done_as_planned(trial: Trial) -> None:
-    """Plan for the device alone, and have it do that step by step.
+    """Plan for the device alone, simulate the plan step by step, and compare.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def done_as_planned(trial: Trial) -> None:
         requests = requests_of_row(plant, states, *rows)
         ((after, outcome),) = step_all(plant.devices, plant.couplings, states, requests, nows, around)
         if fault := _power_fault(trial, planned, row, outcome) or _cost_fault(trial, planned, row, outcome):
-            example = trial.said(Given(request=requests[0], now=nows[0]), states[0])
+            example = trial.example(Given(request=requests[0], now=nows[0]), states[0])
             raise BrokenPromiseError(f"{example}, as planned for step {row} of {_HORIZON}: {fault}")
         states = [after]
 
 
 def _planned(plant: Plant, start: Observation, forecast: Forecast) -> Planned:
-    """Plan as an optimising controller does."""
+    """Plan for the device as an optimising controller does."""
     dispatch = Dispatch(
         outlook=Outlook(plant, start, forecast),
         limits=limits_of(plant, _HORIZON),
@@ -90,6 +90,6 @@ def _cost_fault(trial: Trial, planned: Planned, row: int, outcome: Outcome) -> s
 
 
 def _forecast(trial: Trial, plant: Plant) -> Forecast:
-    """A few steps with prices that go up and down, under the device's own series at their defaults."""
+    """Forecast of a few steps with varying prices; the device's series have their defaults."""
     prices = np.resize([20.0, 150.0], _HORIZON)
     return replace(look_ahead(trial.sample, 0, _HORIZON), buy_price=prices, series=series_of_devices(plant, _HORIZON))

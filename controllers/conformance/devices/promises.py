@@ -1,4 +1,4 @@
-"""What a device of any kind promises, each promise by name."""
+"""Promises of all devices, by name."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _close(a: float, b: float) -> bool:
 
 
 def _steps(trial: Trial) -> Iterator[tuple[Tried, str]]:
-    """Every step that was answered, with the words that name it."""
+    """Every completed step, with a text that names it."""
     for tried in trial.walk.steps:
-        yield tried, trial.said(tried, tried.before)
+        yield tried, trial.example(tried, tried.before)
 
 
 def _on_the_walk(name: str) -> Callable[[Trial], None]:
-    """Return the check of a promise that is watched while the device walks."""
+    """Return the check of a promise that is monitored during the walk."""
 
     def check(trial: Trial) -> None:
         if name in trial.walk.broken:
@@ -44,7 +44,7 @@ def _repeatable(trial: Trial) -> None:
         for device in (trial.device, other):
             if trial.do(tried.before, tried, device).result != tried.result:
                 raise BrokenPromiseError(
-                    f"{trial.said(tried, tried.before)}: the same step again gave something else; keep all that "
+                    f"{trial.example(tried, tried.before)}: the same step again gave something else; keep all that "
                     "changes in the state, and use no clock and no random numbers"
                 )
 
@@ -95,7 +95,7 @@ def _ports(trial: Trial) -> None:
 
 
 def _reported(trial: Trial) -> None:
-    """What is short of a request is said: by a setpoint, but for one port of several, which may balance the others."""
+    """Shortfalls are reported for every setpoint, but for one port of several, which may balance the others."""
     silent: dict[str, str] = {}
     for tried, example in _steps(trial):
         for k, (port, did) in enumerate(zip(trial.device.ports, tried.outcome.ports, strict=True)):
@@ -129,12 +129,12 @@ def _follows(trial: Trial) -> None:
     if not any(follows):
         return
     for tried, example in _steps(trial):
-        asked = tried.request
+        request = tried.request
         p, q = (
             tuple(0.37 if free else one for one, free in zip(values, follows, strict=True))
-            for values in (asked.p_mw, asked.q_mvar)
+            for values in (request.p_mw, request.q_mvar)
         )
-        other = replace(tried, request=Request(p, q, asked.position))
+        other = replace(tried, request=Request(p, q, request.position))
         if trial.do(tried.before, other).result != tried.result:
             raise BrokenPromiseError(
                 f"{example}: with another P or Q requested of a port that follows, it did something else; "
@@ -145,7 +145,7 @@ def _follows(trial: Trial) -> None:
 def _rest(trial: Trial) -> None:
     for tried in trial.walk.steps:
         done = trial.resting(tried)
-        example = trial.said(done, done.before)
+        example = trial.example(done, done.before)
         short = sum(one.shortfall_mwh for one in done.outcome.ports)
         if short > 0:
             raise BrokenPromiseError(f"{example}, which is to rest: a shortfall of {short:g} MWh; correct Port.rest_mw")
@@ -195,7 +195,7 @@ def _defaults(trial: Trial) -> None:
         usual = replace(tried, now=replace(tried.now, series=dict(trial.plain.series)))
         if trial.do(tried.before, given).result != trial.do(tried.before, usual).result:
             raise BrokenPromiseError(
-                f"{trial.said(given, tried.before)}: without series it does something else than with their defaults; "
+                f"{trial.example(given, tried.before)}: without series it differs from the step with their defaults; "
                 "read them by now.series.get(key, default)"
             )
 
@@ -208,10 +208,10 @@ STEP_PROMISES: Mapping[str, Callable[[Trial], None]] = {
     "a state survives JSON, and a step from it is the same": _through_json,
     "source - injected - loss is the change of what is stored": _balance,
     "ports inject where they may, within their limits": _ports,
-    "what is not done of a request is said": _reported,
+    "shortfalls are reported": _reported,
     "ports that follow take no notice of P and Q": _follows,
     "at rest nothing is short, and positions stay": _rest,
-    "positions stand at one of their labels": _inside_labels,
+    "positions have one of their labels": _inside_labels,
     "money is of the terms in costs": _money,
     "a row has the columns, in their types": _row,
     "a series that is missing counts as its default": _defaults,

@@ -1,4 +1,4 @@
-"""A site to build devices of any kind at: the networks and stations of a sample plant."""
+"""Site for building sample devices: the networks and stations of a sample plant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gridferry.networks.faults import no_such
 
 
 class SampleSite(Site):
-    """Where an entry of a kind's table is built.
+    """Site of a sample entry of a kind's table.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""One step of a device under trial: what was requested, what came back, and what is wrong with the form of that."""
+"""One tested step of a device: its inputs, its result, and checks of the result's types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gridferry.controllers.devices import Device, Injection, Now, Outcome, Reque
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is requested in a step, and what surrounds it.
+    """Inputs of a tested step: the request and the surroundings.
 
     Attributes
     ----------
@@ -29,17 +29,17 @@ class Given:
             ", ".join(f"{value:g}" for value in values)
             for values in (self.request.p_mw, self.request.q_mvar, self.request.position)
         )
-        said = [f"P = {p} MW, Q = {q} Mvar"] if p else []
-        said += [f"position {at}"] if at else []
-        said += [f"{key} = {value:g}" for key, value in self.now.series.items()]
-        said += [] if self.now.plugged else ["not plugged"]
-        said += ["the last step of a day"] if self.now.ends_day else []
-        return ", ".join(said) or "a step"
+        parts = [f"P = {p} MW, Q = {q} Mvar"] if p else []
+        parts += [f"position {at}"] if at else []
+        parts += [f"{key} = {value:g}" for key, value in self.now.series.items()]
+        parts += [] if self.now.plugged else ["not plugged"]
+        parts += ["the last step of a day"] if self.now.ends_day else []
+        return ", ".join(parts) or "a step"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried(Given):
-    """A step that was done.
+    """A completed step under test.
 
     Attributes
     ----------
@@ -54,24 +54,24 @@ class Tried(Given):
 
     @property
     def result(self) -> tuple[Any, Any, Outcome]:
-        """All that came of it."""
+        """Everything that the step returned."""
         return self.moved, self.after, self.outcome
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a plain number, finite or not."""
+    """Whether a value is a plain number, finite or not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def fault_of_form(device: Device[Any], tried: Tried) -> str:
-    """Say which type or length of what came back is wrong; nothing where all are right."""
+    """Message about a wrong type or length in the result; empty if all are right."""
     outcome: Any = tried.outcome
     for state, method in ((tried.moved, "move"), (tried.after, "step")):
         if type(state) is not device.State:
             also = "" if method == "move" else " and an Outcome"
             return f"{method} gave a {type(state).__name__} for a state; return a {device.State.__name__}{also}"
-        for said in (f"at({state})", device.at(state)), (f"transit_steps({state})", device.transit_steps(state)):
-            if fault := _fault_of_positions(*said, len(device.positions)):
+        for parts in (f"at({state})", device.at(state)), (f"transit_steps({state})", device.transit_steps(state)):
+            if fault := _fault_of_positions(*parts, len(device.positions)):
                 return fault
     if not isinstance(outcome, Outcome):
         return f"step gave a {type(outcome).__name__}; return the state after it and an Outcome"
@@ -101,7 +101,7 @@ def _fault_of_positions(what: str, given: Any, positions: int) -> str:
 
 
 def not_finite(device: Device[Any], tried: Tried) -> str:
-    """Name a number of what came back that is not finite; nothing where all are."""
+    """Name a number in the result that is not finite; empty if all are finite."""
     for name, given in (("state", tried.after), ("outcome", tried.outcome)):
         for path, value in _numbers(name, given):
             if not math.isfinite(value):

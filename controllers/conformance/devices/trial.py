@@ -1,4 +1,4 @@
-"""Walk a device through steps as a run may bring them, and through requests that no controller would make.
+"""Test walk of a device: ordinary steps, and requests beyond all limits.
 
 Everything goes through `step_all`, as in a run. Draws have a seed: what is found once is found again.
 """
@@ -47,14 +47,14 @@ _MOST_LABELS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
-    """The steps that were answered with finite values, and the first example of each promise broken on the way."""
+    """Completed steps of a test walk, and the first example of each broken promise."""
 
     steps: list[Tried] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
 
 
 class _Watch(Coupling):
-    """Sees the state between `Device.move` and `Device.step`."""
+    """Coupling that records the state between `Device.move` and `Device.step`."""
 
     moved: Any = None
     values: Any = None
@@ -62,7 +62,7 @@ class _Watch(Coupling):
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
     ) -> Sequence[Now]:
-        """Remember it."""
+        """Record the states."""
         (self.moved,) = moved
         self.values = values_of(self.moved)
         return nows
@@ -70,7 +70,7 @@ class _Watch(Coupling):
 
 @dataclass(frozen=True)
 class Trial:
-    """A device and the steps that it is tried on.
+    """A device under test and the steps of its test walk.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Trial:
 
     @cached_property
     def sample(self) -> Sample:
-        """The plant at whose stations and buses the device is."""
+        """Sample plant of the device."""
         return two_feeders(self.step_s)
 
     @property
@@ -93,15 +93,15 @@ class Trial:
 
     @cached_property
     def plain(self) -> Now:
-        """A step surrounded by the defaults."""
+        """Inputs of a step with the defaults of all series."""
         return Now(self.step_h, series={key: one.default for key, one in self.device.series.items()})
 
-    def said(self, given: Given, state: Any) -> str:
-        """Name an example, as the beginning of an explanation."""
+    def example(self, given: Given, state: Any) -> str:
+        """Text that names an example, to begin a message with."""
         return one_line(f"{self.device.name}: {given}, from {str(state)[:300]}")
 
     def do(self, state: Any, given: Given, device: Device[Any] | None = None) -> Tried:
-        """Have the device do a step, or another one in its place."""
+        """Simulate one step of the device, or of another device in its place."""
         return self._watched(state, given, device or self.device, _Watch())
 
     def do_many(
@@ -111,42 +111,42 @@ class Trial:
         around: Sequence[Tried],
         series: Mapping[str, np.ndarray],
     ) -> Outcomes:
-        """Have the device do what was requested in runs of steps, all from a state; see `Device.simulate_many`."""
+        """Simulate several schedules from one state; see `Device.simulate_many`."""
         device, plant = self.device, self.sample.plant
-        asked = [[one.request for one in steps] for steps in schedules]
+        single = [[one.request for one in steps] for steps in schedules]
         requests = Requests(
-            np.array([[one.p_mw for one in steps] for steps in asked], dtype=np.float64),
-            np.array([[one.q_mvar for one in steps] for steps in asked], dtype=np.float64),
-            np.array([[one.position for one in steps] for steps in asked], dtype=np.int64),
+            np.array([[one.p_mw for one in steps] for steps in single], dtype=np.float64),
+            np.array([[one.q_mvar for one in steps] for steps in single], dtype=np.float64),
+            np.array([[one.position for one in steps] for steps in single], dtype=np.int64),
         )
         roads = 0 if plant.roads is None else len(plant.roads.road_names)
         nows: list[Now] = []
         for one in around:
-            told: Sequence[Now] = [one.now]
+            informed: Sequence[Now] = [one.now]
             for coupling in plant.couplings:
-                told = coupling.inform_all([device], told, {"congestion": [one.congestion] * roads})
-            nows += told
+                informed = coupling.inform_all([device], informed, {"congestion": [one.congestion] * roads})
+            nows += informed
         return device.simulate_many(state, requests, nows, series)
 
     def restored(self, state: Any) -> Any:
-        """Return a state as it comes back from a checkpoint."""
+        """Return a state after a round trip through a checkpoint."""
         text = json.dumps(states_to_json([self.device], [state]), allow_nan=False)
         (back,) = states_of_json([self.device], json.loads(text))
         return back
 
     def resting(self, tried: Tried) -> Tried:
-        """Do nothing where a step was done."""
+        """Repeat a completed step at rest."""
         return self.do(tried.before, replace(_given(tried), request=rest(self.device, tried.before)))
 
     @cached_property
     def walk(self) -> Walk:
-        """Do all steps, each from the state after the last one that was answered."""
+        """Simulate all steps, each from the state after the last completed one."""
         state = self.device.initial_state(self.plain)
         walk = Walk()
         for given in self._all_given(state):
             inputs = (self.device, state, given)
             before, watch = values_of(inputs), _Watch()
-            example = self.said(given, state)
+            example = self.example(given, state)
             try:
                 tried = self._watched(state, given, self.device, watch)
                 fault = fault_of_form(self.device, tried)
@@ -187,9 +187,9 @@ class Trial:
             yield self._drawn(rng)
 
     def _single_requests(self, nothing: Request) -> Iterator[Request]:
-        """Change one value at a time: within limits, beyond them, and far beyond."""
+        """Requests with one value changed: within limits, beyond them, and far beyond."""
         for k, port in enumerate(self.device.ports):
-            low, high, size = _reach(port)
+            low, high, size = _limits_of(port)
             for p in (high, low, 0.5 * high, 2.0 * high, 2.0 * low, *_EXTREMES):
                 yield replace(nothing, p_mw=_with(nothing.p_mw, k, p))
             for q in (size, -size, *_EXTREMES):
@@ -202,7 +202,7 @@ class Trial:
     def _drawn(self, rng: random.Random) -> Given:
         p_mw, q_mvar = [], []
         for port in self.device.ports:
-            low, high, size = _reach(port)
+            low, high, size = _limits_of(port)
             p_mw.append(rng.choice([rng.uniform(low, high), rng.uniform(1.5 * low, 1.5 * high), port.rest_mw]))
             q_mvar.append(rng.choice([0.0, rng.uniform(-size, size)]))
         position = [rng.randrange(-1, len(one.labels) + 1) for one in self.device.positions]
@@ -216,8 +216,8 @@ def _given(tried: Given) -> Given:
     return Given(request=tried.request, now=tried.now, congestion=tried.congestion)
 
 
-def _reach(port: Port) -> tuple[float, float, float]:
-    """Least and largest P and the rating of a port, 1 in the place of what is not limited."""
+def _limits_of(port: Port) -> tuple[float, float, float]:
+    """Lowest and largest P and the rating of a port; 1 where there is no limit."""
     low, high, size = port.p_min_mw, port.p_max_mw, port.s_max_mva
     return (
         low if math.isfinite(low) else -1.0,
@@ -227,7 +227,7 @@ def _reach(port: Port) -> tuple[float, float, float]:
 
 
 def _values(series: Series, rng: random.Random) -> Iterator[float]:
-    """Values that a series may have: its limits, and one between them."""
+    """Test values of a series: its limits, and one value between them."""
     limits = series.limits
     low = limits.lowest if math.isfinite(limits.lowest) else series.default - 1.0
     high = limits.highest if math.isfinite(limits.highest) else max(low, series.default) + 1.0

@@ -1,4 +1,4 @@
-"""A stationary battery over the horizon."""
+"""Optimisation block of a stationary battery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gridferry.controllers.devices.stores.block import storage_power, store_of
 
 
 def battery_block(battery: Battery, ahead: Ahead) -> Block:
-    """Return a battery over the horizon."""
+    """Return the block of a battery."""
     power = storage_power(battery.storage, ahead.horizon, available=ahead.series["availability"])
     store = store_of(battery.storage, ahead, power)
 

@@ -1,4 +1,4 @@
-"""``[[batteries]]`` of the config."""
+"""Table ``[[batteries]]`` of the config."""
 
 from __future__ import annotations
 

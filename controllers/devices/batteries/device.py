@@ -40,20 +40,20 @@ class Battery(Device[StoreState]):
 
     @classmethod
     def build(cls, config: BatteryConfig, site: Site) -> Battery:
-        """Build one from its entry of ``[[batteries]]``."""
+        """Build a battery from its entry of ``[[batteries]]``."""
         return cls(config.name, site.network(config.network), site.bus(config.network, config.bus), config.storage())
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """One, at its bus."""
+        """The port at its bus."""
         return (self.storage.port(self.name, (self.bus,)),)
 
     def initial_state(self, now: Now) -> StoreState:
-        """At the initial state of charge, of what it can hold."""
+        """State at the initial state of charge, of the usable energy."""
         return initial_store(self.storage, now)
 
     def step(self, state: StoreState, request: Request, now: Now) -> tuple[StoreState, Outcome]:
-        """Charge or discharge as far as limits allow."""
+        """Charge or discharge within all limits."""
         after, done = step_store(self.storage, state, request.p_mw[0], request.q_mvar[0], now)
         port = Injection(self.bus, done.p_mw, done.q_mvar, done.shortfall_mwh, done.loss_mwh, done.clips)
         row = store_row(self.storage, state, after, done, now)
@@ -62,12 +62,12 @@ class Battery(Device[StoreState]):
     def simulate_many(
         self, state: StoreState, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
     ) -> Outcomes:
-        """Charge and discharge as many schedules say."""
+        """Simulate many schedules."""
         p, q = requests.p_mw, requests.q_mvar
         done = simulate_store(self.storage, state, p[:, :, 0], q[:, :, 0], nows, series)
         outcomes = Outcomes(np.full(p.shape, self.bus), p, q, done.energy_mwh, {"wear": done.wear_cost})
         return with_rest_alone(self, done.within, (state, requests, nows, series), outcomes)
 
     def stored_mwh(self, state: StoreState) -> float:
-        """Energy in it [MWh]."""
+        """Stored energy [MWh]."""
         return state.energy_mwh

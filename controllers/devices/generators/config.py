@@ -1,4 +1,4 @@
-"""``[[generators]]`` of the config."""
+"""Table ``[[generators]]`` of the config."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class GeneratorConfig(DeviceConfig):
     p_mw: Profile
     """output [MW], non-negative"""
     feed_in_tariff: NonNegative = 0.0
-    """paid for every MWh it produces [currency/MWh]"""
+    """price paid for its production [currency/MWh]"""

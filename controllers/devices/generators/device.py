@@ -1,4 +1,4 @@
-"""A generator with a profile: what sun or wind give is injected, whatever is requested."""
+"""A generator with a profile: it injects its output, whatever is requested."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridferry.controllers.devices.steps import Injection, Now, Outcome, Outcome
 
 @dataclass(frozen=True)
 class Generator(Device[Stateless]):
-    """A source with a profile (PV, wind, other); ``feed_in_tariff`` is paid for what it produces [currency/MWh]."""
+    """Generator with a profile (PV, wind, other); ``feed_in_tariff`` is paid for its production [currency/MWh]."""
 
     table: ClassVar[str] = "generators"
     port_kind: ClassVar[str] = "generator"
@@ -37,13 +37,13 @@ class Generator(Device[Stateless]):
 
     @classmethod
     def build(cls, config: GeneratorConfig, site: Site) -> Generator:
-        """Build one from its entry of ``[[generators]]``."""
+        """Build a generator from its entry of ``[[generators]]``."""
         network, bus = site.network(config.network), site.bus(config.network, config.bus)
         return cls(config.name, config.kind, network, bus, config.feed_in_tariff)
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """One, at its bus; its rating is not known."""
+        """The port at its bus; its rating is not known."""
         return (
             Port(
                 name=self.name,
@@ -57,15 +57,15 @@ class Generator(Device[Stateless]):
 
     @property
     def error_group(self) -> str:
-        """What drives it: sun, wind or another."""
+        """Its source of energy: sun, wind or another."""
         return self.kind
 
     def initial_state(self, now: Now) -> Stateless:
-        """It has none."""
+        """A generator has no state."""
         return Stateless()
 
     def step(self, state: Stateless, request: Request, now: Now) -> tuple[Stateless, Outcome]:
-        """Inject its output."""
+        """Inject the output of the step."""
         p_mw = now.series.get("p_mw", 0.0)
         produced = now.step_h * p_mw
         return state, Outcome(
@@ -75,7 +75,7 @@ class Generator(Device[Stateless]):
     def simulate_many(
         self, state: Stateless, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
     ) -> Outcomes:
-        """Inject many outputs."""
+        """Inject the output in many samples at once."""
         shape = requests.p_mw.shape
         output = np.array([now.series.get("p_mw", 0.0) for now in nows])
         p_mw = np.array(np.broadcast_to(series.get("p_mw", output), shape[:2]), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""An MVDC link over the horizon: converters that together take from the DC side what they give [B, §2.1].
+"""Optimisation block of an MVDC link: converters in balance on the DC side [B, §2.1].
 
 Σ_k (P_k + loss_k) = 0          over the terminals of a link, two or more
 loss_k ≥ A_k ‖(P_k, Q_k)‖       the cone; equality is the converter
@@ -61,7 +61,7 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, " horizon"
 
 
 def link_block(link: Link, ahead: Ahead) -> Block:
-    """Return a link over the horizon."""
+    """Return the block of a link."""
     power = link_power(link, ahead.horizon, ahead.series["availability"])
     at = [((k, terminal.bus), k) for k, terminal in enumerate(link.terminals)]
     losses = Losses(
@@ -83,11 +83,11 @@ def link_block(link: Link, ahead: Ahead) -> Block:
 def converter_loss(
     link: Link, p_mw: Float[np.ndarray, "horizon terminal"], q_mvar: Float[np.ndarray, "horizon terminal"]
 ) -> Float[np.ndarray, "horizon terminal"]:
-    """Loss of every converter under given power, ``A √(P² + Q²)`` [MW]."""
+    """Loss of every converter at given power, ``A √(P² + Q²)`` [MW]."""
     return np.array([one.loss_coefficient for one in link.terminals]) * np.hypot(p_mw, q_mvar)
 
 
 def loss_slack_mw(link: Link, power: LinkPower) -> float:
-    """Largest converter loss that a solved link counts on beyond the true one [MW]; 0 where the cones are tight."""
+    """Largest fictitious converter loss of a solved link [MW]; 0 where the cones are tight."""
     true = converter_loss(link, power.p.value, power.q.value)
     return float(np.max(power.loss.value - true, initial=0.0))

@@ -1,4 +1,4 @@
-"""``[[links]]`` of the config."""
+"""Table ``[[links]]`` of the config."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ class LinkConfig(DeviceConfig):
     terminals: Annotated[list[TerminalConfig], Field(min_length=2)]
     """two or more"""
     balancing: Annotated[int, Field(ge=1)] = 1
-    """number of the terminal that holds the DC voltage and so balances the others"""
+    """number of the terminal that controls the DC voltage and so balances the others"""
     availability: Profile = 1.0
-    """share of the rating of all its terminals that is in service: 0 out of service, 1 whole"""
+    """share of the rating of all terminals in service: 0 none, 1 all"""

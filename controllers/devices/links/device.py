@@ -1,11 +1,11 @@
-"""An MVDC link: converters that together take from the DC side what they give [B, §2.1].
+"""An MVDC link: converters in balance on the DC side [B, §2.1].
 
     Σ_k (P_k + A_k √(P_k² + Q_k²)) = 0,   P_k² + Q_k² ≤ S_k²
 
-The balancing terminal holds the DC voltage: its P is what closes the sum, whatever was asked of it. Every other
-terminal gives what is asked within its rating, P before Q. Where the balancing terminal cannot carry the difference,
-the P of the others shrink by a common factor until it can, then (only where their reactive losses alone are too much)
-their Q. A derated link has the rating of all its terminals times its availability.
+The balancing terminal controls the DC voltage: its P closes the sum, whatever is requested. Every other terminal does
+its request within its rating, P before Q. Where the balancing terminal cannot supply the difference, the P of the
+others are reduced by a common factor, then (only where their reactive losses alone are too large) their Q. A derated
+link has the rating of all its terminals times its availability.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Link(Device[Stateless]):
-    """An MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` is the one that holds the DC voltage.
+    """MVDC link: ``Σ (P_k + loss_k) = 0`` over its terminals; ``balancing`` controls the DC voltage.
 
     The shortfall of the balancing terminal is what it stays short of balancing the others as they were requested.
     """
@@ -55,7 +55,7 @@ class Link(Device[Stateless]):
     series: ClassVar[Mapping[str, Series]] = {
         "availability": Series(
             default=1.0,
-            meaning="share of the rating of every terminal: 0 out of service, 1 whole",
+            meaning="share of the rating of every terminal in service: 0 none, 1 all",
             limits=SHARE,
             forecast="as_measured",
         )
@@ -70,7 +70,7 @@ class Link(Device[Stateless]):
 
     @classmethod
     def build(cls, config: LinkConfig, site: Site) -> Link:
-        """Build one from its entry of ``[[links]]``."""
+        """Build a link from its entry of ``[[links]]``."""
         terminals: list[Terminal] = []
         ends: dict[tuple[str, str], int] = {}
         for j, one in enumerate(config.terminals):
@@ -88,7 +88,7 @@ class Link(Device[Stateless]):
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """Its terminals."""
+        """The ports: one per terminal."""
         return tuple(
             Port(
                 name=one.name,
@@ -101,11 +101,11 @@ class Link(Device[Stateless]):
         )
 
     def initial_state(self, now: Now) -> Stateless:
-        """It has none."""
+        """A link has no state."""
         return Stateless()
 
     def step(self, state: Stateless, request: Request, now: Now) -> tuple[Stateless, Outcome]:
-        """Do what is requested as far as ratings and the balance allow."""
+        """Do the request within ratings and the balance."""
         availability = now.series.get("availability", 1.0)
         row = {"availability": availability}
         if availability <= 0:
@@ -118,54 +118,54 @@ class Link(Device[Stateless]):
         return state, Outcome(self._balanced(ratings, request.p_mw, request.q_mvar, now.step_h), row=row)
 
     def _balanced(
-        self, ratings: Sequence[float], p_asked: Sequence[float], q_asked: Sequence[float], step_h: float
+        self, ratings: Sequence[float], p_requested: Sequence[float], q_requested: Sequence[float], step_h: float
     ) -> tuple[Injection, ...]:
         b, losses = self.balancing, [one.loss_coefficient for one in self.terminals]
         dc = _DcSide(losses, ratings, b)
-        wanted = dc.balancing_p(q_asked[b], -dc.drawn(p_asked, q_asked))
-        rated = [math.copysign(min(abs(p), s_max), p) for p, s_max in zip(p_asked, ratings, strict=True)]
-        p_share, q_share = dc.shares(rated, q_asked)
+        unlimited = dc.balancing_p(q_requested[b], -dc.drawn(p_requested, q_requested))
+        rated = [math.copysign(min(abs(p), s_max), p) for p, s_max in zip(p_requested, ratings, strict=True)]
+        p_share, q_share = dc.shares(rated, q_requested)
         p = [p_share * one for one in rated]
-        q = [q_share * one for one in q_asked]
-        p[b] = min(max(dc.balancing_p(q_asked[b], -dc.drawn(p, q)), -ratings[b]), ratings[b])
-        q[b] = q_asked[b]
+        q = [q_share * one for one in q_requested]
+        p[b] = min(max(dc.balancing_p(q_requested[b], -dc.drawn(p, q)), -ratings[b]), ratings[b])
+        q[b] = q_requested[b]
         done: list[Injection] = []
         for k, terminal in enumerate(self.terminals):
-            asked = wanted if k == b else p_asked[k]
+            requested = unlimited if k == b else p_requested[k]
             q_done = reactive_within(ratings[k], p[k], q[k])
             done.append(
                 Injection(
                     terminal.bus,
                     p[k],
                     q_done,
-                    shortfall_mwh=step_h * abs(asked - p[k]),
+                    shortfall_mwh=step_h * abs(requested - p[k]),
                     loss_mwh=step_h * losses[k] * math.hypot(p[k], q_done),
-                    clips=_clips(ratings[k], q_asked[k], asked, p[k], q[k], q_done, k == b),
+                    clips=_clips(ratings[k], q_requested[k], requested, p[k], q[k], q_done, k == b),
                 )
             )
         return tuple(done)
 
 
-def _out_of_service(bus: int, p_asked: float, q_asked: float, step_h: float) -> Injection:
-    clips = (Clip.OUT_OF_SERVICE,) if max(abs(p_asked), abs(q_asked)) > NEGLIGIBLE_MW else ()
-    return Injection(bus, shortfall_mwh=step_h * abs(p_asked), clips=clips)
+def _out_of_service(bus: int, p_requested: float, q_requested: float, step_h: float) -> Injection:
+    clips = (Clip.OUT_OF_SERVICE,) if max(abs(p_requested), abs(q_requested)) > NEGLIGIBLE_MW else ()
+    return Injection(bus, shortfall_mwh=step_h * abs(p_requested), clips=clips)
 
 
 def _clips(
-    s_max: float, q_asked: float, p_asked: float, p: float, q: float, q_done: float, balancing: bool
+    s_max: float, q_requested: float, p_requested: float, p: float, q: float, q_done: float, balancing: bool
 ) -> tuple[Clip, ...]:
-    rated = math.copysign(min(abs(p_asked), s_max), p_asked)
+    rated = math.copysign(min(abs(p_requested), s_max), p_requested)
     clips: list[Clip] = []
-    if abs(p_asked - rated) > NEGLIGIBLE_MW or abs(q - q_done) > NEGLIGIBLE_MW:
+    if abs(p_requested - rated) > NEGLIGIBLE_MW or abs(q - q_done) > NEGLIGIBLE_MW:
         clips.append(Clip.RATING)
-    if not balancing and max(abs(rated - p), abs(q_asked - q)) > NEGLIGIBLE_MW:
+    if not balancing and max(abs(rated - p), abs(q_requested - q)) > NEGLIGIBLE_MW:
         clips.append(Clip.BALANCE)
     return tuple(clips)
 
 
 @dataclass(frozen=True, slots=True)
 class _DcSide:
-    """The balance of the DC side under the ratings of a step.
+    """Balance of the DC side at the ratings of a step.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ class _DcSide:
     balancing: int
 
     def drawn(self, p: Sequence[float], q: Sequence[float]) -> float:
-        """What all but the balancing terminal draw from the DC side, losses included [MW]."""
+        """Power that all terminals but the balancing one draw from the DC side, losses included [MW]."""
         return sum(
             p[k] + loss * min(math.hypot(p[k], q[k]), max(s_max, abs(p[k])))
             for k, (loss, s_max) in enumerate(zip(self.losses, self.ratings, strict=True))
@@ -219,7 +219,7 @@ class _DcSide:
 
 
 def _largest(allowed: Callable[[float], bool]) -> float:
-    """Bisect between 0, which is allowed, and 1, which is not."""
+    """Bisect for the largest feasible share between 0 (feasible) and 1 (infeasible)."""
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""A device in an optimisation: its share of what is known, and the variables, constraints and costs it makes of that.
+"""Interface of optimisation blocks: inputs of a device, and its variables, constraints and costs.
 
 A kind names its block as text (`Device.block`), so that nobody needs cvxpy who does not optimise. The block is a
 function of a device and an `Ahead`; a coupling names a function of itself and the blocks of all devices. Axes begin
@@ -42,7 +42,7 @@ class TripsAhead:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ahead:
-    """One device's share of observation and forecast.
+    """Inputs of a device's block: its share of observation and forecast.
 
     Attributes
     ----------
@@ -52,10 +52,10 @@ class Ahead:
     state : measured
     series : values of `Device.series`, every key in every step
     trips : where positions have routes
-    fixed : positions decided before, of positions with routes; ``None`` where they are to be decided
-    soc_at_end : least state of charge of a store at the end of a horizon that ends inside a day; ``None``: free
-    zero_transit_time : a trip costs what it costs, but takes no time. Every route with delays can be followed so, by
-        resting at the far end while the vehicle would drive: this is a relaxation
+    fixed : fixed values of positions with routes; ``None`` if they are to be decided
+    soc_at_end : minimum state of charge of a store at the end of a horizon that ends inside a day; ``None``: free
+    zero_transit_time : trips have their cost, but take no time. This is a relaxation: a route with delays becomes one
+        where the vehicle rests at the far end while it would drive
     """
 
     step_h: float
@@ -76,15 +76,15 @@ class Ahead:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SoftLimit:
-    """A limit that is violated where no plan keeps all limits, by as little as possible.
+    """Soft limit: it may be violated, at the minimum, where no plan keeps all limits.
 
     Attributes
     ----------
-    slack : what is left of the limit, in its unit; 0 or more where it is kept
-    step : step of the horizon that each row of it is about
+    slack : slack of the limit, in its unit; 0 or more where it is kept
+    step : step of the horizon of each row
     weight : a violation of 1 counts as much as this many pu² of a squared voltage; one, or of each column
     unit : of the slack
-    words : what a device does that violates it; a violation and its place follow
+    words : text about a violation, such as "falls short of the energy due"; size and place are added
     """
 
     slack: cp.Expression
@@ -94,13 +94,13 @@ class SoftLimit:
     words: str = "violates a limit"
 
     def violation(self) -> Float[np.ndarray, ...]:
-        """Violation of every row in a solution, in the unit of the slack."""
+        """Violation of every row at a solution, in the unit of the slack."""
         return np.maximum(-np.asarray(self.slack.value, dtype=np.float64), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Exclusive:
-    """Two powers that exclude each other; the relaxation may have both, as charging and discharging.
+    """Two powers that must not be non-zero at once (complementarity), such as charging and discharging.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Exclusive:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Losses:
-    """Losses of a converter, the cone of which is a relaxation: priced where wasting energy would pay.
+    """Losses of a converter, modelled by a relaxed cone; they have a price where fictitious losses would pay.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Losses:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Planned:
-    """What is to be requested of a device, read from a solution.
+    """Requests to a device, read from a solution.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """A device, or a coupling, in an optimisation; a coupling has no powers and no plan.
+    """Optimisation block of a device or a coupling; a coupling has no powers and no plan.
 
     Attributes
     ----------

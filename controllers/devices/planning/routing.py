@@ -1,4 +1,4 @@
-"""Where a vehicle is: a time-space network with transit times that depend on the departure.
+"""Routing of vehicles: a time-space network whose transit times depend on the departure.
 
 A vehicle is parked at a station through step t, ``z_s(t) = 1``, or on the road. A departure in step t occupies the
 steps ``t … t+τ-1`` and reaches its station at the start of step t+τ, where it parks or departs again. At every station
@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True, eq=False)
 class Arcs:
-    """Trips a vehicle could make within the horizon, one entry each.
+    """Possible trips of a vehicle within the horizon, one entry each.
 
     Attributes
     ----------
@@ -39,14 +39,14 @@ class Arcs:
 
 
 def travel_arcs(transit: Int[np.ndarray, "departure station station"], stations: tuple[int, ...]) -> Arcs:
-    """List the trips between a vehicle's stations that leave at least one step at the far end.
+    """List the trips between a vehicle's stations that end at least one step before the horizon.
 
     A trip that ends with the horizon or later costs fuel and labour and earns nothing within it, so that staying parked
     is never more expensive: leaving such trips out changes no optimum. (The next plan looks further and has them.)
 
     Parameters
     ----------
-    transit : whole steps of every trip by departure, `Roads.transit_steps`
+    transit : steps of every trip by departure, `Roads.transit_steps`
     """
     horizon, pick = len(transit), np.array(stations, dtype=np.int64)
     steps = transit[:, pick[:, None], pick[None, :]]
@@ -56,8 +56,8 @@ def travel_arcs(transit: Int[np.ndarray, "departure station station"], stations:
     return Arcs(departure[keep], arrival[keep], origin[keep], target[keep])
 
 
-def instant(arcs: Arcs) -> Arcs:
-    """Return the same trips with zero transit time: the step of departure is already worked at the far end."""
+def with_zero_transit_time(arcs: Arcs) -> Arcs:
+    """Return the same trips with zero transit time: the vehicle is at the far end from the step of departure."""
     return replace(arcs, arrival=arcs.departure)
 
 
@@ -67,7 +67,7 @@ def by_day(day: Int[np.ndarray, " step"]) -> Float[np.ndarray, "day step"]:
 
 
 def trips_left(max_per_day: int, day: Int[np.ndarray, " horizon"], trips_today: int) -> Int[np.ndarray, " day"]:
-    """Trips that may still begin on each day of the horizon."""
+    """Remaining trips of each day of the horizon."""
     left = np.full(int(day[-1]) + 1, max_per_day, dtype=np.int64)
     left[0] = max(max_per_day - trips_today, 0)
     return left
@@ -75,7 +75,7 @@ def trips_left(max_per_day: int, day: Int[np.ndarray, " horizon"], trips_today: 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TimeSpaceNetwork:
-    """What a vehicle can do within the horizon.
+    """Time-space network: what a vehicle can do within the horizon.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class TimeSpaceNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A vehicle's route through the horizon.
+    """Route of a vehicle through the horizon: variables and constraints.
 
     Attributes
     ----------
@@ -119,16 +119,16 @@ class Route:
 
     @property
     def binaries(self) -> tuple[cp.Variable, ...]:
-        """What must be 0 or 1."""
+        """Variables that must be 0 or 1."""
         return tuple(one for one in (self.parked, self.departs) if isinstance(one, cp.Variable))
 
-    def values(self, wanted: Int[np.ndarray, " horizon"]) -> dict[cp.Variable, np.ndarray]:
-        """Return the binaries of the route to the wanted stations; none of a fixed route."""
-        return dict(zip(self.binaries, follow(self.network, wanted), strict=False))
+    def values(self, targets: Int[np.ndarray, " horizon"]) -> dict[cp.Variable, np.ndarray]:
+        """Return the binaries of the route to given stations; none for a fixed route."""
+        return dict(zip(self.binaries, follow(self.network, targets), strict=False))
 
     @property
     def stations(self) -> Int[np.ndarray, " horizon"]:
-        """The station where it is parked or driving to in each step of a solution."""
+        """Station where the vehicle is parked, or is driving to, in each step of a solution."""
         network = self.network
         target = np.full(network.horizon, network.stations[network.start], dtype=np.int64)
         arcs, made = network.arcs, np.flatnonzero(self.departs.value > 0.5)
@@ -138,11 +138,11 @@ class Route:
 
 
 def route(network: TimeSpaceNetwork, fixed: Int[np.ndarray, " horizon"] | None = None) -> Route:
-    """Let a vehicle start at a station, or arrive there while the horizon runs, and move along arcs.
+    """Build the route of a vehicle that starts at a station, or arrives there, and moves along arcs.
 
     Parameters
     ----------
-    fixed : stations decided before, followed as `follow` does; to be decided where not given
+    fixed : fixed stations, reached as `follow` does; to be decided if not given
     """
     if fixed is not None:
         parked, departs = follow(network, fixed)
@@ -168,14 +168,14 @@ def route(network: TimeSpaceNetwork, fixed: Int[np.ndarray, " horizon"] | None =
 
 
 def follow(
-    network: TimeSpaceNetwork, wanted: Int[np.ndarray, " horizon"]
+    network: TimeSpaceNetwork, targets: Int[np.ndarray, " horizon"]
 ) -> tuple[Float[np.ndarray, "horizon place"], Float[np.ndarray, " arc"]]:
-    """Drive to the wanted stations as the roads allow: where it is parked, and the trips that it makes.
+    """Simulate the drive to given stations: where the vehicle is parked, and its trips.
 
     A trip the horizon, the day's limit or a station outside the vehicle's list does not allow is left out.
     """
     arcs, stations, day = network.arcs, network.stations, network.day
-    horizon = len(wanted)
+    horizon = len(targets)
     parked, departs = np.zeros((horizon, len(stations))), np.zeros(len(arcs))
     index = {
         (int(t), int(s), int(g)): arc
@@ -187,7 +187,7 @@ def follow(
     for step in range(horizon):
         if step < free_at:
             continue
-        arc = index.get((step, here, place.get(int(wanted[step]), here)))
+        arc = index.get((step, here, place.get(int(targets[step]), here)))
         if arc is not None and left[day[step]] > 0:
             departs[arc] = 1.0
             left[day[step]] -= 1

@@ -1,1 +1,1 @@
-"""Stores of energy, on a truck or not: their law, their keys in a config, their block."""
+"""Stores of energy, stationary or on trucks: physics, config keys, optimisation block."""

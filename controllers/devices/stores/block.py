@@ -1,4 +1,4 @@
-"""A store over the horizon, stationary or not: charging and discharging, reactive power, energy, cycles, wear.
+"""Optimisation block of a store: charging and discharging, reactive power, energy, cycles, wear.
 
 E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - loss)          [A, eq. 37, in energy; B, §2.2]
 loss ≥ A ‖(P_dh - P_ch, Q)‖
@@ -21,7 +21,7 @@ from gridferry.controllers.devices.stores.storage import Storage
 
 @dataclass(frozen=True, eq=False)
 class StoragePower:
-    """Power of a battery, or of a truck at one of its stations, over the horizon.
+    """Power variables of a battery, or of a truck at one of its stations.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ def storage_power(
     present: cp.Expression | None = None,
     available: Float[np.ndarray, " horizon"] | None = None,
 ) -> StoragePower:
-    """Keep the power within the converter's limits where the battery is connected [A, eqs. 22, 39-41].
+    """Limit the power by the converter, where the battery is connected [A, eqs. 22, 39-41].
 
     ``0 ≤ P_ch, P_dh``, ``P_ch + P_dh ≤ P̄ z``, ``(P_dh - P_ch)² + Q² ≤ S̄² z²``
 
@@ -76,7 +76,7 @@ def storage_power(
 
 @dataclass(frozen=True, eq=False)
 class StoredEnergy:
-    """Energy of a battery at the start of every step and at the end of the last.
+    """Energy variables of a battery: at the start of every step and at the end of the last.
 
     Attributes
     ----------
@@ -99,24 +99,24 @@ def stored_energy(
     step_h: float,
     energy_start_mwh: float,
     power: StoragePower,
-    holds: Float[np.ndarray, " horizon"] | None = None,
-    held_before: float = 1.0,
+    usable: Float[np.ndarray, " horizon"] | None = None,
+    usable_before: float = 1.0,
 ) -> StoredEnergy:
-    """Carry the energy from step to step, within the window [A, eq. 37; B, §2.2].
+    """Balance the energy from step to step, within the window [A, eq. 37; B, §2.2].
 
-    A battery measured outside its window may stay where it is, but gets no further out.
+    A battery measured outside its window may stay there, but gets no further out.
 
     Parameters
     ----------
-    holds : share of the rated energy that it can hold in each step, all of it when not given. Where the share falls
-        the energy falls with it; where it rises, room is added, and the least to be held rises with it
-    held_before : the share in the step before the first
+    usable : usable share of the rated energy in each step, 1 when not given. Where it falls, stored energy falls with
+        it; where it rises, both ends of the window rise
+    usable_before : the share in the step before the first
     """
     horizon = power.charge.shape[0]
     energy = cp.Variable(horizon + 1)
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
-    share = np.ones(horizon) if holds is None else holds
-    keeps = np.ones(horizon) if holds is None else kept_share(holds, held_before)
+    share = np.ones(horizon) if usable is None else usable
+    keeps = np.ones(horizon) if usable is None else retained_share(usable, usable_before)
     resting = energy_start_mwh * np.cumprod(keeps)
     low = np.minimum(store.soc_min * store.energy_mwh * share, resting)
     high = np.maximum(store.soc_max * store.energy_mwh * share, resting)
@@ -129,10 +129,10 @@ def stored_energy(
     return StoredEnergy(energy, loss, constraints, high, keeps)
 
 
-def kept_share(holds: Float[np.ndarray, " horizon"], held_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
-    """Share of its energy that a battery keeps at the start of each step, where it can hold less than before."""
-    before = np.append(held_before, holds[:-1])
-    return np.minimum(np.divide(holds, before, out=np.ones(len(holds)), where=before > 0), 1.0)
+def retained_share(usable: Float[np.ndarray, " horizon"], usable_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
+    """Share of its energy that a battery retains at the start of each step, where its usable energy falls."""
+    before = np.append(usable_before, usable[:-1])
+    return np.minimum(np.divide(usable, before, out=np.ones(len(usable)), where=before > 0), 1.0)
 
 
 def cycle_limit(
@@ -142,7 +142,7 @@ def cycle_limit(
     day: Int[np.ndarray, " horizon"],
     cycles_today: float,
 ) -> list[cp.Constraint]:
-    """Keep each day's cycles within the limit; those already done count for the first day [A, eq. 38].
+    """Limit the cycles of each day; those already done count for the first day [A, eq. 38].
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ _SHORT = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """A store over the horizon, wherever it is connected.
+    """Variables and constraints of a store, wherever it is connected.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ class Store:
 
     @property
     def exclusive(self) -> dict[str, Exclusive]:
-        """Charging and discharging exclude each other."""
+        """Complementarity of charging and discharging."""
         power = self.power
         return {
             "charging": Exclusive(
@@ -193,7 +193,7 @@ class Store:
 
     @property
     def losses(self) -> tuple[Losses, ...]:
-        """Converter loss, of a converter that has any."""
+        """Converter losses; none for a converter without."""
         store = self.store
         if store.loss_coefficient == 0:
             return ()
@@ -207,15 +207,15 @@ class Store:
 
     @property
     def wear(self) -> cp.Expression:
-        """Wear, per MWh drawn from the grid (horizon,) [A, eq. 29] [currency]."""
+        """Cost of wear by energy drawn from the grid (horizon,) [A, eq. 29] [currency]."""
         return self.ahead.step_h * self.store.cost_per_mwh_charged * self.power.charge
 
     def wear_of(self, p_mw: Float[np.ndarray, " horizon"]) -> Float[np.ndarray, " horizon"]:
-        """Wear of an injection [currency]."""
+        """Cost of wear of given injections [currency]."""
         return self.ahead.step_h * self.store.cost_per_mwh_charged * np.maximum(-p_mw, 0.0)
 
     def _simultaneous(self) -> Bool[np.ndarray, " horizon"]:
-        """Steps in which it charges and discharges at once and could not do without: netted, it would overflow.
+        """Steps with simultaneous charging and discharging that cannot be netted, as the store would overflow.
 
         Elsewhere netting gives the same injection, loses less and costs no more, so that nothing needs forbidding.
         """
@@ -224,15 +224,15 @@ class Store:
         return both if both.any() and self._overflows(self.stored.loss.value) else np.zeros_like(both)
 
     def _fictitious_mw(self) -> float:
-        """Largest converter loss beyond the true one, of a store that would overflow without it.
+        """Largest fictitious converter loss of a store that would overflow without it [MW].
 
-        Others just end with more energy than was asked for.
+        Other stores end with more energy than planned.
         """
         true = self.store.loss_coefficient * np.hypot(self.power.p.value, self.power.q.value)
         return float(np.max(self.stored.loss.value - true)) if self._overflows(true) else 0.0
 
     def _overflows(self, loss_mw: Float[np.ndarray, " horizon"]) -> bool:
-        """Whether it would leave its window under given losses if it netted charging and discharging."""
+        """Whether the store would leave its window at given losses with charging and discharging netted."""
         store, stored = self.store, self.stored
         net = self.power.charge.value - self.power.discharge.value
         gain = store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / store.eta_discharge
@@ -245,14 +245,14 @@ class Store:
 
 
 def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
-    """Give a store its energy, its cycles, and what is due of it, from its measured state.
+    """Build a store's energy, cycle and energy-due constraints from its measured state.
 
     Parameters
     ----------
     power : wherever it is connected
     """
-    state, share = ahead.state, ahead.series["capacity"]
-    stored = stored_energy(store, ahead.step_h, state.energy_mwh, power, share, state.capacity)
+    state, share = ahead.state, ahead.series["usable_energy_share"]
+    stored = stored_energy(store, ahead.step_h, state.energy_mwh, power, share, state.usable_energy_share)
     cycles = cycle_limit(store, ahead.step_h, power, ahead.day, state.cycles_today)
     due = store.due(ahead.day_ends, ahead.horizon, ahead.soc_at_end)
     soft = {}
@@ -263,6 +263,6 @@ def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
             slack=stored.energy[at] - least,
             step=at - 1,
             weight=_SHORT,
-            words="misses the energy it must hold",
+            words="falls short of the energy due",
         )
     return Store(store, ahead, power, stored, {"energy": stored.constraints, "cycles": cycles}, soft)

@@ -1,4 +1,4 @@
-"""The keys of the config that all kinds with a store share."""
+"""Config keys of all kinds with a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gridferry.controllers.devices.stores.storage import Storage
 
 
 class StoreConfig(DeviceConfig):
-    """What a kind with a store has in its table."""
+    """Base of the tables of kinds with a store."""
 
     energy_mwh: Positive
     """rated energy [MWh]"""
@@ -42,15 +42,15 @@ class StoreConfig(DeviceConfig):
     soc_initial: Fraction = 0.5
     """state of charge at the start"""
     soc_end: Literal["start", "free"] | Fraction = "start"
-    """least state of charge at the end of every day"""
+    """minimum state of charge at the end of every day"""
     cycles_max_per_day: Positive | None = None
-    """full cycles allowed a day"""
+    """limit of full cycles per day"""
     cost_per_mwh_charged: NonNegative = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
     availability: Profile = 1.0
-    """share of its power and converter rating that is in service: 0 out of service, 1 whole; a truck drives even so"""
-    capacity: Profile = 1.0
-    """share of the rated energy that it can hold, above 0; where it falls, the energy of the lost strings is lost"""
+    """share of its power and converter rating in service: 0 none, 1 all; a truck drives even when out of service"""
+    usable_energy_share: Profile = 1.0
+    """share of the rated energy that is usable, above 0; where it falls, stored energy falls with it"""
 
     @model_validator(mode="after")
     def _consistent(self) -> StoreConfig:
@@ -75,7 +75,7 @@ class StoreConfig(DeviceConfig):
         return self
 
     def storage(self) -> Storage:
-        """Return what limits the store."""
+        """Return the limits of the store."""
         if self.soc_end == "start":
             soc_end_min: float | None = self.soc_initial
         elif self.soc_end == "free":

@@ -1,4 +1,4 @@
-"""Many schedules of a store at once: arrays for those within every limit, `step` one by one for the rest.
+"""Many schedules of a store at once: arrays within all limits, `step` one by one beyond them.
 
 What limits leave of a request beyond them is said once, in `gridferry.controllers.devices.stores.step`.
 """
@@ -20,7 +20,7 @@ from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 @dataclass(frozen=True, slots=True)
 class StoreSchedules:
-    """What a store does of many schedules, as far as they are within all limits.
+    """Results of many schedules of a store, valid for those within all limits.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def simulate_store(
     charge, discharge = np.maximum(-p, 0.0), np.maximum(p, 0.0)
     into, out = storage.eta_charge * charge, discharge / storage.eta_discharge
     within = np.abs(p) <= share * min(storage.p_max_mw, storage.s_max_mva)
-    within &= _values("capacity", nows, series) == start.capacity
+    within &= _values("usable_energy_share", nows, series) == start.usable_energy_share
     gain = into - out
     if q.any():
         s_max = share * storage.s_max_mva
@@ -81,7 +81,7 @@ def with_rest_alone(
     given: tuple[Any, Requests, Sequence[Now], Mapping[str, np.ndarray]],
     outcomes: Outcomes,
 ) -> Outcomes:
-    """Keep what was done together where that is right, and do the other samples one by one.
+    """Take the array results where they are valid, and step the other samples one by one.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _within_window(storage: Storage, start: StoreState, change: np.ndarray, roun
 
     A step on a bound that rounding puts beyond it ends on the bound, as in `step`; availability does not narrow that.
     """
-    low, high = window(storage, start.capacity)
+    low, high = window(storage, start.usable_energy_share)
     before = np.full((len(change), 1), start.energy_mwh)
     energy = np.add.accumulate(np.concatenate([before, change], axis=1), axis=1)
     energy = energy[:, 1:]

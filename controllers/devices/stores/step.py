@@ -1,21 +1,21 @@
-"""The law of a store, stationary or on a truck: the energy it moves, and what its limits leave of a setpoint.
+"""Physics of a store: one step of its energy balance, and its limits on a setpoint.
 
     E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch        [A, eq. 37; B, §2.2]
 
-Limits take from a setpoint in this order:
+A setpoint is limited in this order:
 
 1. P by the largest power and the converter's rating,
 2. P by the cycles left of the day,
 3. P by the window of energy, so that the step ends on the bound; the loss is that of the Q which step 4 leaves,
-4. Q by what the rating leaves beside P,
+4. Q by the rating at that P,
 5. Q by the window of energy, where its loss alone would empty the store.
 
 P and Q only ever shrink towards 0. A store outside its window may stay where it is, but gets no further out.
 
-A derated store has its power and its converter's rating times the availability. Where strings drop out, the share of
-the rated energy that can be held falls: what they held is lost at the start of the step, in proportion, so that the
-others keep their state of charge. Strings that come back are empty. The window is of the energy that can be held;
-cycles are counted against the rated energy, as wear and warranties are.
+A derated store has its power and its converter's rating times the availability. Where the usable share of the rated
+energy falls, stored energy falls in proportion at the start of the step: failed strings take theirs with them. Strings
+that come back are empty. The window is relative to the usable energy; cycles are relative to the rated energy, as wear
+and warranties are.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROUNDING = 16 * sys.float_info.epsilon
 
 @dataclass(frozen=True, slots=True)
 class StoreStep:
-    """What a store did in a step. ``E(t+1) - E(t) = charged - discharged - loss``.
+    """Result of a step of a store: ``E(t+1) - E(t) = charged - discharged - loss``.
 
     Attributes
     ----------
@@ -59,15 +59,15 @@ class StoreStep:
 
 
 def initial_store(storage: Storage, now: Now) -> StoreState:
-    """Return the state in which a run begins: the initial state of charge, of what the store can hold."""
-    capacity = now.series.get("capacity", 1.0)
-    return StoreState(storage.soc_initial * storage.energy_mwh * capacity, capacity=capacity)
+    """Return the state at the start of a run: the initial state of charge, of the usable energy."""
+    share = now.series.get("usable_energy_share", 1.0)
+    return StoreState(storage.soc_initial * storage.energy_mwh * share, usable_energy_share=share)
 
 
 def step_store(
     storage: Storage, state: StoreState, p_mw: float, q_mvar: float, now: Now
 ) -> tuple[StoreState, StoreStep]:
-    """Do what is requested as far as the limits allow."""
+    """Simulate a step of a store: do the request within all limits."""
     availability = now.series.get("availability", 1.0)
     if availability <= 0:
         return idle_store(storage, state, p_mw, q_mvar, now, Clip.OUT_OF_SERVICE)
@@ -80,7 +80,7 @@ def step_store(
 def idle_store(
     storage: Storage, state: StoreState, p_mw: float, q_mvar: float, now: Now, why: Clip
 ) -> tuple[StoreState, StoreStep]:
-    """Give no power, whatever is requested."""
+    """Simulate a step without power, whatever is requested."""
     clips = (why,) if max(abs(p_mw), abs(q_mvar)) > NEGLIGIBLE_MW else ()
     return _move(storage, state, _strings(state, now), p_mw, now, 0.0, 0.0, clips)
 
@@ -94,7 +94,7 @@ def store_row(
         "energy_mwh": after.energy_mwh,
         "soc": after.energy_mwh / storage.energy_mwh,
         "availability": now.series.get("availability", 1.0),
-        "capacity": after.capacity,
+        "usable_energy_share": after.usable_energy_share,
         "charged_mwh": done.charged_mwh,
         "discharged_mwh": done.discharged_mwh,
         "cycles_today": done.cycles_today,
@@ -109,20 +109,20 @@ def _derated(storage: Storage, availability: float) -> Storage:
 
 
 def _strings(state: StoreState, now: Now) -> StoreState:
-    """Return the store with the strings it has in this step."""
-    capacity = now.series.get("capacity", 1.0)
-    if capacity == state.capacity:
+    """Return the state with the usable energy of this step: where that falls, stored energy falls with it."""
+    share = now.series.get("usable_energy_share", 1.0)
+    if share == state.usable_energy_share:
         return state
-    # what held nothing is empty
-    kept = min(capacity / state.capacity, 1.0) if state.capacity > 0 else 0.0
-    return StoreState(kept * state.energy_mwh, state.cycles_today, capacity)
+    # a store without usable energy is empty
+    remaining = min(share / state.usable_energy_share, 1.0) if state.usable_energy_share > 0 else 0.0
+    return StoreState(remaining * state.energy_mwh, state.cycles_today, share)
 
 
 def _move(
     storage: Storage,
     state: StoreState,
     left: StoreState,
-    p_asked: float,
+    p_requested: float,
     now: Now,
     p: float,
     q: float,
@@ -141,7 +141,7 @@ def _move(
     done = StoreStep(
         p_mw=p,
         q_mvar=q,
-        shortfall_mwh=step_h * abs(p_asked - p),
+        shortfall_mwh=step_h * abs(p_requested - p),
         charged_mwh=step_h * charge,
         discharged_mwh=step_h * discharge,
         loss_mwh=step_h * ((charge - into) + (out - discharge) + converter) + (state.energy_mwh - left.energy_mwh),
@@ -149,22 +149,22 @@ def _move(
         wear_cost=storage.cost_per_mwh_charged * step_h * charge,
         clips=clips,
     )
-    return StoreState(energy, 0.0 if now.ends_day else cycles, left.capacity), done
+    return StoreState(energy, 0.0 if now.ends_day else cycles, left.usable_energy_share), done
 
 
 def _clip_to_limits(
-    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float
+    storage: Storage, state: StoreState, p_requested: float, q_requested: float, step_h: float
 ) -> tuple[float, float, tuple[Clip, ...]]:
     """Reduce a setpoint to what the limits allow; returns P, Q and the reasons. A feasible one passes unchanged."""
     clips: list[Clip] = []
-    p = _within(p_asked, min(storage.p_max_mw, storage.s_max_mva), Clip.RATING, clips)
+    p = _within(p_requested, min(storage.p_max_mw, storage.s_max_mva), Clip.RATING, clips)
     p = _within(p, _cycle_limit(storage, state, step_h, p), Clip.CYCLES, clips)
-    q = reactive_within(storage.s_max_mva, p, q_asked)
+    q = reactive_within(storage.s_max_mva, p, q_requested)
     if _inside(storage, state, p, q, step_h):
-        if abs(q - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+        if abs(q - q_requested) > NEGLIGIBLE_MW and Clip.RATING not in clips:
             clips.append(Clip.RATING)
         return p, q, tuple(clips)
-    return _clip_to_window(storage, state, p, q_asked, step_h, clips)
+    return _clip_to_window(storage, state, p, q_requested, step_h, clips)
 
 
 def _within(p: float, limit: float, why: Clip, clips: list[Clip]) -> float:
@@ -176,7 +176,7 @@ def _within(p: float, limit: float, why: Clip, clips: list[Clip]) -> float:
 
 
 def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -> float:
-    """Largest power in the direction of ``p`` that the cycles left allow [MW] [A, eq. 38]."""
+    """Largest power in the direction of ``p`` that the remaining cycles allow [MW] [A, eq. 38]."""
     if math.isinf(storage.cycles_max_per_day):
         return math.inf
     left = max(storage.cycles_max_per_day - state.cycles_today, 0.0) * 2 * storage.energy_mwh / step_h
@@ -185,18 +185,21 @@ def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -
 
 def _window(storage: Storage, state: StoreState) -> tuple[float, float]:
     """Least and largest energy at the end of a step [MWh]."""
-    low, high = window(storage, state.capacity)
+    low, high = window(storage, state.usable_energy_share)
     return min(low, state.energy_mwh), max(high, state.energy_mwh)
 
 
-def window(storage: Storage, capacity: float) -> tuple[float, float]:
-    """Least and largest energy of a store with a share of its strings [MWh]; as states of charge within the limits."""
-    held = capacity * storage.energy_mwh
-    low, high = storage.soc_min * held, storage.soc_max * held
+def window(storage: Storage, usable: float) -> tuple[float, float]:
+    """Least and largest energy of a store, given the usable share of its rated energy [MWh].
+
+    Divided by the usable energy, both lie within the limits of the state of charge, to the last bit.
+    """
+    energy_mwh = usable * storage.energy_mwh
+    low, high = storage.soc_min * energy_mwh, storage.soc_max * energy_mwh
     # a product divided by its factor can come out one bit further than it went in
-    if held > 0 and low / held < storage.soc_min:
+    if energy_mwh > 0 and low / energy_mwh < storage.soc_min:
         low = math.nextafter(low, math.inf)
-    if held > 0 and high / held > storage.soc_max:
+    if energy_mwh > 0 and high / energy_mwh > storage.soc_max:
         high = math.nextafter(high, 0.0)
     return low, high
 
@@ -211,38 +214,40 @@ def _inside(storage: Storage, state: StoreState, p: float, q: float, step_h: flo
 
 
 def _clip_to_window(
-    storage: Storage, state: StoreState, p_asked: float, q_asked: float, step_h: float, clips: list[Clip]
+    storage: Storage, state: StoreState, p_requested: float, q_requested: float, step_h: float, clips: list[Clip]
 ) -> tuple[float, float, tuple[Clip, ...]]:
-    """End the step on the bound that ``p_asked`` and its Q would break."""
+    """Limit the power so that the step ends on the bound that ``p_requested`` and its Q would break."""
     s_max, loss = storage.s_max_mva, storage.loss_coefficient
     low, high = _window(storage, state)
-    q_size = abs(q_asked)
+    q_size = abs(q_requested)
     spare, room = (state.energy_mwh - low) / step_h, (high - state.energy_mwh) / step_h
-    charge = max(-p_asked, 0.0)
-    apparent = min(math.hypot(p_asked, q_size), s_max)
+    charge = max(-p_requested, 0.0)
+    apparent = min(math.hypot(p_requested, q_size), s_max)
     if storage.eta_charge * charge - loss * apparent > room:
         p = -min(_fullest_charge(storage.eta_charge, loss, q_size, s_max, room), charge)
-        return _clipped(p_asked, q_asked, p, reactive_within(s_max, p, q_asked), s_max, Clip.ENERGY_FULL, clips)
-    if p_asked > 0:
-        p = min(_emptying_discharge(1 / storage.eta_discharge, loss, q_size, s_max, spare), p_asked)
+        return _clipped(
+            p_requested, q_requested, p, reactive_within(s_max, p, q_requested), s_max, Clip.ENERGY_FULL, clips
+        )
+    if p_requested > 0:
+        p = min(_emptying_discharge(1 / storage.eta_discharge, loss, q_size, s_max, spare), p_requested)
         most = spare / loss if p == 0 and loss > 0 else math.inf
     elif (own := (storage.eta_charge * charge + spare) / loss if loss > 0 else math.inf) >= charge:
-        p, most = p_asked, math.sqrt((own - charge) * (own + charge))
+        p, most = p_requested, math.sqrt((own - charge) * (own + charge))
     else:
         # the converter loses more than the store gains: only where A > η_ch
         p, most = -min(spare / (loss - storage.eta_charge), charge), 0.0
-    q = reactive_within(s_max, p, q_asked)
-    q = math.copysign(min(abs(q), most), q_asked)
-    return _clipped(p_asked, q_asked, p, q, s_max, Clip.ENERGY_EMPTY, clips)
+    q = reactive_within(s_max, p, q_requested)
+    q = math.copysign(min(abs(q), most), q_requested)
+    return _clipped(p_requested, q_requested, p, q, s_max, Clip.ENERGY_EMPTY, clips)
 
 
 def _clipped(
-    p_asked: float, q_asked: float, p: float, q: float, s_max: float, why: Clip, clips: list[Clip]
+    p_requested: float, q_requested: float, p: float, q: float, s_max: float, why: Clip, clips: list[Clip]
 ) -> tuple[float, float, tuple[Clip, ...]]:
-    beside = reactive_within(s_max, p, q_asked)
-    if abs(beside - q_asked) > NEGLIGIBLE_MW and Clip.RATING not in clips:
+    beside = reactive_within(s_max, p, q_requested)
+    if abs(beside - q_requested) > NEGLIGIBLE_MW and Clip.RATING not in clips:
         clips.append(Clip.RATING)
-    if max(abs(p - p_asked), abs(q - beside)) > NEGLIGIBLE_MW:
+    if max(abs(p - p_requested), abs(q - beside)) > NEGLIGIBLE_MW:
         clips.append(why)
     return p, q, tuple(clips)
 

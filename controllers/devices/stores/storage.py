@@ -1,4 +1,4 @@
-"""What a store is: its limits, its state, what surrounds it, what it records."""
+"""Data of a store: limits, state, series, recorded columns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ AVAILABILITY = Series(
 )
 STORE_SERIES: Mapping[str, Series] = {
     "availability": AVAILABILITY,
-    "capacity": Series(
+    "usable_energy_share": Series(
         default=1.0,
-        meaning="share of the rated energy that can be held, above 0",
+        meaning="share of the rated energy that is usable, above 0",
         limits=replace(
             SHARE,
             above=True,
-            meaning="it is the share, above 0, of the rated energy that can be held (availability = 0: out of service)",
+            meaning="it is the share, above 0, of the rated energy that is usable (availability = 0: out of service)",
         ),
         forecast="as_measured",
     ),
@@ -28,7 +28,7 @@ STORE_COLUMNS: Mapping[str, Column] = {
     "energy_mwh": Column(unit="MWh", meaning="energy at its end", total="last"),
     "soc": Column(unit="", meaning="energy at its end, of the rated energy", total="last"),
     "availability": Column(unit="", meaning="share of the rating in service"),
-    "capacity": Column(unit="", meaning="share of the rated energy that can be held"),
+    "usable_energy_share": Column(unit="", meaning="share of the rated energy that is usable"),
     "charged_mwh": Column(unit="MWh", meaning="drawn from the grid", total="sum"),
     "discharged_mwh": Column(unit="MWh", meaning="given to the grid", total="sum"),
     "cycles_today": Column(
@@ -41,7 +41,7 @@ STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged"}
 
 @dataclass(frozen=True)
 class Storage:
-    """What limits a battery, on a truck or not [A, eqs. 37-41; B, §2.2].
+    """Limits of a battery, stationary or on a truck [A, eqs. 37-41; B, §2.2].
 
     ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
 
@@ -54,7 +54,7 @@ class Storage:
     loss_coefficient : converter loss A [MW per MVA], drawn from the store
     soc_min, soc_max : window of the state of charge
     soc_initial : state of charge at the start of the run
-    soc_end_min : least state of charge at the end of every day; ``None`` where it is free
+    soc_end_min : minimum state of charge at the end of every day; ``None`` where it is free
     cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
     cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
     """
@@ -77,7 +77,7 @@ class Storage:
         return Port(name=name, buses=buses, p_min_mw=-self.p_max_mw, p_max_mw=self.p_max_mw, s_max_mva=self.s_max_mva)
 
     def due(self, day_ends: Iterable[int], horizon: int, soc_at_end: float | None) -> dict[int, float]:
-        """Return the least state of charge by the steps of a horizon at whose start it is due.
+        """Return the minimum state of charge, by steps of a horizon at whose start it is due.
 
         Parameters
         ----------
@@ -97,9 +97,9 @@ class StoreState:
     ----------
     energy_mwh : stored energy [MWh]
     cycles_today : cycles since local midnight, of the rated energy
-    capacity : share of the rated energy that it could hold in the step before
+    usable_energy_share : share of the rated energy that was usable in the step before
     """
 
     energy_mwh: float
     cycles_today: float = 0.0
-    capacity: float = 1.0
+    usable_energy_share: float = 1.0

@@ -1,4 +1,4 @@
-"""A truck over the horizon: its route, its power at the stations, and what driving costs."""
+"""Optimisation block of a truck: route, power at the stations, cost of driving."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gridferry.controllers.devices.planning.routing import (
     Route,
     TimeSpaceNetwork,
     by_day,
-    instant,
     route,
     travel_arcs,
     trips_left,
+    with_zero_transit_time,
 )
 from gridferry.controllers.devices.stores.block import StoragePower, storage_power, store_of
 from gridferry.controllers.devices.stores.storage import Storage
@@ -29,11 +29,11 @@ from gridferry.controllers.devices.trucks.device import Truck, TruckCost
 
 
 def truck_block(truck: Truck, ahead: Ahead) -> Block:
-    """Return a truck over the horizon."""
+    """Return the block of a truck."""
     network = truck_network(truck, ahead)
     moves = network
     if ahead.zero_transit_time:
-        moves = TimeSpaceNetwork(**{**vars(network), "arcs": instant(network.arcs)})
+        moves = TimeSpaceNetwork(**{**vars(network), "arcs": with_zero_transit_time(network.arcs)})
     taken = route(moves, None if ahead.fixed is None else ahead.fixed[:, 0])
     available = ahead.series["availability"]
     at = [
@@ -59,7 +59,7 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         "labour": driving.constraints,
         **store.constraints,
     }
-    if ahead.fixed is None and len(at) > 1 and np.all(ahead.series["capacity"] == 1.0):
+    if ahead.fixed is None and len(at) > 1 and np.all(ahead.series["usable_energy_share"] == 1.0):
         start = float(ahead.state.energy_mwh)
         constraints["energy_by_station"] = energy_by_station(truck.storage, ahead.step_h, start, taken, at)
 
@@ -97,7 +97,7 @@ def _in_use(used: cp.Variable) -> np.ndarray:
 
 
 def truck_network(truck: Truck, ahead: Ahead) -> TimeSpaceNetwork:
-    """Return what a truck can do within the horizon, from its measured state."""
+    """Return the time-space network of a truck, from its measured state."""
     if ahead.trips is None:
         raise ValueError(f"{truck.name}: a plant with trucks needs roads")
     state = ahead.state
@@ -132,16 +132,16 @@ def _sum(one: StoragePower, other: StoragePower) -> StoragePower:
 def energy_by_station(
     store: Storage, step_h: float, energy_start_mwh: float, route: Route, at: Sequence[StoragePower]
 ) -> list[cp.Constraint]:
-    """Tell a truck's energy apart by where it is, and tie the power at every station to what it brought there.
+    """Split a truck's stored energy by station, and limit the power at every station by the energy there.
 
-    With whole trucks nothing new is said. Fractions of a truck, though, could charge at one station and discharge at
-    another without a trip if they shared one store; here each carries its own, so that energy only gets elsewhere on
-    the road. At the start of step t, with the trips that leave and arrive then,
+    For integral routes these constraints are redundant. In the relaxation, fractions of a truck with one common store
+    could charge at one station and discharge at another without a trip. With energy by station, energy moves only by
+    trips. At the start of step t, with the trips that leave and arrive then,
 
         e_s(t) = e_s(t-1) + Δ gain_s(t-1) + Σ_into c_a - Σ_out c_a
         e_min z_s(t) ≤ e_s(t), e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          e_min y_a ≤ c_a ≤ e_max y_a
 
-    which makes the relaxation of the whole problem far tighter (the formulation is ours).
+    which makes the relaxation much tighter (the formulation is ours).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``[[trucks]]`` of the config."""
+"""Table ``[[trucks]]`` of the config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gridferry.controllers.devices.stores.config import StoreConfig
 
 
 class Mileage(StrEnum):
-    """Kilometres that a trip is charged for."""
+    """Distance that the fuel of a trip is charged for."""
 
     LEG = "leg"
     LONGEST_LEG = "longest_leg"
@@ -29,11 +29,11 @@ class TruckConfig(StoreConfig):
     """Batteries on trucks."""
 
     station: str
-    """where it stands at the start"""
+    """station at the start"""
     stations: list[str] | None = None
-    """stations it may use; all when not given"""
+    """stations that it may use; all when not given"""
     trips_max_per_day: Annotated[int, Field(ge=0)] = 1000
-    """trips allowed a day"""
+    """limit of trips per day"""
     fuel_per_km: NonNegative = 0.0
     """fuel rate [currency/km]"""
     labour_per_h: NonNegative = 0.0

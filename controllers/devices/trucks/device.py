@@ -1,4 +1,4 @@
-"""A truck: a battery that can be at one of several stations, or between them [A, eqs. 2, 22-24, 28].
+"""A battery on a truck, at one of several stations or between them [A, eqs. 2, 22-24, 28].
 
 A parked truck whose position is to be another of its stations departs at once, if the day's trips allow, and is parked
 there again ``τ`` steps later, τ being what the roads really take at its departure, whatever the plan expected. On the
@@ -39,7 +39,7 @@ from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckCo
 
 
 class Phase(StrEnum):
-    """What a truck is doing at the start of a step."""
+    """Phase of a truck at the start of a step."""
 
     PARKED = "parked"
     IN_TRANSIT = "in_transit"
@@ -48,7 +48,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class TruckCost:
-    """What driving costs [A, eq. 28].
+    """Cost parameters of driving [A, eq. 28].
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class TruckCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruckState(StoreState):
-    """A truck at the start of a step; what its battery holds, first.
+    """State of a truck at the start of a step; the fields of its battery come first.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class Truck(Device[TruckState]):
 
     @classmethod
     def build(cls, config: TruckConfig, site: Site) -> Truck:
-        """Build one from its entry of ``[[trucks]]``."""
+        """Build a truck from its entry of ``[[trucks]]``."""
         known = [one.name for one in site.all_stations()]
         if config.stations and config.station in known and config.station not in config.stations:
             site.fault("station", f"is not among the stations it may use ({', '.join(config.stations)})")
@@ -155,34 +155,34 @@ class Truck(Device[TruckState]):
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        """One, at the buses of its stations."""
+        """The port, at the buses of the stations."""
         return (self.storage.port(self.name, tuple(self.all_stations[one].bus for one in self.stations)),)
 
     @cached_property
     def positions(self) -> tuple[Position, ...]:
-        """The station where it is parked or driving to."""
+        """The position: the station where the truck is parked or driving to."""
         labels = tuple(one.name for one in self.all_stations)
         return (Position(name=self.name, labels=labels, allowed=self.stations, with_routes=True),)
 
     def initial_state(self, now: Now) -> TruckState:
-        """Parked at its first station, at the initial state of charge of what its battery can hold."""
+        """State parked at the initial station, at the initial state of charge of the usable energy."""
         store = initial_store(self.storage, now)
-        return TruckState(store.energy_mwh, capacity=store.capacity, station=self.initial_station)
+        return TruckState(store.energy_mwh, usable_energy_share=store.usable_energy_share, station=self.initial_station)
 
     def stored_mwh(self, state: TruckState) -> float:
-        """Energy in its battery [MWh]."""
+        """Stored energy of the battery [MWh]."""
         return state.energy_mwh
 
     def at(self, state: TruckState) -> tuple[int, ...]:
-        """Its station."""
+        """Station where the truck is parked or driving to."""
         return (state.station,)
 
     def transit_steps(self, state: TruckState) -> tuple[int, ...]:
-        """Steps until it is parked there."""
+        """Steps until the truck is parked there."""
         return (state.transit_steps,)
 
     def move(self, state: TruckState, request: Request, now: Now) -> TruckState:
-        """Depart, where that is requested and possible.
+        """Depart if requested and possible.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Truck(Device[TruckState]):
         )
 
     def step(self, state: TruckState, request: Request, now: Now) -> tuple[TruckState, Outcome]:
-        """Drive, install or work, as far as the battery allows."""
+        """Drive, install, or charge and discharge within all limits."""
         p_mw, q_mvar = request.p_mw[0], request.q_mvar[0]
         moving = state.transit_steps > 0
         if moving or not now.plugged:
@@ -221,7 +221,7 @@ class Truck(Device[TruckState]):
         after = TruckState(
             store.energy_mwh,
             store.cycles_today,
-            store.capacity,
+            store.usable_energy_share,
             station=state.station,
             transit_steps=max(state.transit_steps - 1, 0),
             driving_steps=max(state.driving_steps - 1, 0),
@@ -255,7 +255,7 @@ class Truck(Device[TruckState]):
     def simulate_many(
         self, state: TruckState, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
     ) -> Outcomes:
-        """Drive, install and work as many schedules say."""
+        """Simulate many schedules."""
         station, transit, departed_from = self._drive(state, requests.position[:, :, 0], nows)
         moving = transit > 0
         idle = moving | ~np.array([now.plugged for now in nows])
@@ -263,9 +263,7 @@ class Truck(Device[TruckState]):
         done = simulate_store(self.storage, state, p, q, nows, series)
         fuel = np.zeros(p.shape)
         for sample, step in np.argwhere(departed_from >= 0).tolist():
-            _, fuel[sample, step] = self._fuel(
-                int(departed_from[sample, step]), int(station[sample, step]), nows[step]
-            )
+            _, fuel[sample, step] = self._fuel(int(departed_from[sample, step]), int(station[sample, step]), nows[step])
         outcomes = Outcomes(
             bus=np.where(moving, NOWHERE, self._bus[station])[:, :, None],
             p_mw=p[:, :, None],
@@ -315,7 +313,7 @@ class Truck(Device[TruckState]):
         return np.array([one.bus for one in self.all_stations], dtype=np.int64)
 
     def _refusal(self, state: TruckState, to: int) -> Clip | None:
-        """Why it does not go where it is asked to; ``None`` where it does, or is there or on the way."""
+        """Reason why the truck does not depart as requested; ``None`` if it does, or is there or on the way."""
         if to == state.station:
             return None
         if state.transit_steps > 0:
@@ -332,7 +330,7 @@ class Truck(Device[TruckState]):
         return now.trips
 
     def _fuel(self, departed_from: int, to: int, now: Now) -> tuple[float, float]:
-        """Kilometres of the trip begun, none where there is none, and what they cost [km, currency]."""
+        """Kilometres of a trip that begins in this step, and their cost [km, currency]."""
         if departed_from < 0:
             return 0.0, 0.0
         km = self._travel(now).km
@@ -343,7 +341,7 @@ class Truck(Device[TruckState]):
         return own, self.cost.fuel_per_km * charged
 
     def _labour(self, state: TruckState, moving: bool, works: bool, step_h: float) -> float:
-        """Due in this step: its share of a trip, or the flat hours in the first step of use in a day [currency]."""
+        """Labour cost of this step: its share of a trip, or the flat hours at the first use of a day [currency]."""
         if self.cost.labour is Labour.TRAVEL:
             return self.cost.labour_per_h * step_h if moving else 0.0
         return self.cost.labour_per_h * self.cost.flat_hours if works and not state.used_today else 0.0

@@ -35,10 +35,10 @@ REPEAT = "equal inputs give equal results"
 JSON = "a state survives JSON, and a step from it is the same"
 BALANCE = "source - injected - loss is the change of what is stored"
 PORTS = "ports inject where they may, within their limits"
-SAID = "what is not done of a request is said"
+SAID = "shortfalls are reported"
 FOLLOWS = "ports that follow take no notice of P and Q"
 REST = "at rest nothing is short, and positions stay"
-LABELS = "positions stand at one of their labels"
+LABELS = "positions have one of their labels"
 MONEY = "money is of the terms in costs"
 ROW = "a row has the columns, in their types"
 DEFAULTS = "a series that is missing counts as its default"
@@ -66,7 +66,7 @@ def test_our_kinds_and_a_users_keep_every_promise(kind: type[Device[Any]]) -> No
 @pytest.mark.parametrize(
     "name", ["capacitor_bank:CapacitorBank", "constant_load:ConstantLoad", "curtailable:Curtailable"]
 )
-def test_kinds_of_users_keep_every_promise_on_an_entry_that_is_made_up(name: str) -> None:
+def test_kinds_of_users_keep_every_promise_on_a_sample_entry(name: str) -> None:
     assert [str(one) for one in check_device(f"plugins.{name}") if not one.passed] == []
 
 
@@ -154,7 +154,7 @@ def test_a_battery_whose_results_are_not_changed_breaks_nothing() -> None:
             ROW,
             "row has x; name every value",
         ),
-        (lambda after, did, asked: (after, replace(did, row={})), ROW, "row lacks availability, capacity"),
+        (lambda after, did, asked: (after, replace(did, row={})), ROW, "row lacks availability, charged_mwh"),
         (
             lambda after, did, asked: (after, replace(did, row={**did.row, "soc": "half"})),
             ROW,
@@ -174,7 +174,7 @@ def test_a_broken_promise_is_caught_with_an_example_and_the_way_to_mend_it(
 def test_the_example_is_the_simplest_that_breaks_the_promise() -> None:
     found = broken_by(lambda after, did, asked: (after, port_with(did, p_mw=asked.p_mw[0])), PORTS)
     assert found[PORTS].startswith(
-        "B1: P = 1 MW, Q = 0 Mvar, availability = 1, capacity = 1, from StoreState(energy_mwh="
+        "B1: P = 1 MW, Q = 0 Mvar, availability = 1, usable_energy_share = 1, from StoreState(energy_mwh="
     )
 
 
@@ -295,8 +295,8 @@ class Lost(CapacitorBank):
 
 
 def test_a_position_that_is_not_spoken_of_is_caught() -> None:
-    said = "transit_steps(BankState(on=0)) is (); return a tuple with an int for each of 1 positions"
-    assert said in broken(Lost, BANK, ANSWERED)[ANSWERED]
+    message = "transit_steps(BankState(on=0)) is (); return a tuple with an int for each of 1 positions"
+    assert message in broken(Lost, BANK, ANSWERED)[ANSWERED]
 
 
 class Restless(CapacitorBank):
@@ -343,8 +343,8 @@ class Overdone(Curtailable):
 
 
 def test_a_limit_that_is_exceeded_is_caught() -> None:
-    said = broken(Overdone, Overdone("O", 2, 0.5), SAID)[SAID]
-    assert said.endswith("O injects 0.5 MW, more than its limit")
+    message = broken(Overdone, Overdone("O", 2, 0.5), SAID)[SAID]
+    assert message.endswith("O injects 0.5 MW, more than its limit")
 
 
 class OtherDefault(Generator):
@@ -389,7 +389,7 @@ def test_class_variables_out_of_order_are_caught(name: str, value: Any, says: st
 
 def test_a_class_without_a_docstring_is_caught() -> None:
     silent = type("Silent", (Battery,), {"table": "silent"})
-    assert set(broken(silent, BATTERY)) == {"the class says what it is"}
+    assert set(broken(silent, BATTERY)) == {"the class has a description"}
 
 
 PORT = BATTERY.ports[0]

@@ -194,7 +194,7 @@ def test_settings_that_take_anything_or_can_change_are_caught() -> None:
 
     Careless.__doc__ = None
     names = {one.name for one in check_controller(Careless) if not one.passed}
-    assert names == {"settings refuse unknown keys", "settings are frozen", "the class says what it does"}
+    assert names == {"settings refuse unknown keys", "settings are frozen", "the class has a description"}
     with pytest.raises(AssertionError, match="FAILED: settings are frozen"):
         assert_conforms(Careless)
 

@@ -63,7 +63,7 @@ class Step:
     """Drawn: what surrounds the devices, and what is requested of them."""
 
     availability: float
-    capacity: float
+    usable_energy_share: float
     output_mw: float
     ends_day: bool
     congestion: float
@@ -72,7 +72,11 @@ class Step:
     position: list[int]
 
     def nows(self) -> list[Now]:
-        series = {"availability": self.availability, "capacity": self.capacity, "p_mw": self.output_mw}
+        series = {
+            "availability": self.availability,
+            "usable_energy_share": self.usable_energy_share,
+            "p_mw": self.output_mw,
+        }
         return [Now(0.25, self.ends_day, {key: series[key] for key in one.series}) for one in DEVICES]
 
     def requests(self) -> list[Request]:
@@ -224,12 +228,12 @@ class OnePlace(Coupling):
     ) -> Sequence[Now]:
         """Plug in the first of those parked at a station."""
         taken: set[int] = set()
-        told = list(nows)
+        reported = list(nows)
         for i, state in enumerate(moved):
             if isinstance(devices[i], Truck) and state.transit_steps == 0:
-                told[i] = replace(nows[i], plugged=state.station not in taken)
+                reported[i] = replace(nows[i], plugged=state.station not in taken)
                 taken.add(state.station)
-        return told
+        return reported
 
 
 def test_of_two_trucks_at_a_station_with_one_place_the_second_gives_nothing_until_the_first_leaves() -> None:
@@ -260,7 +264,7 @@ def test_a_kind_of_a_users_own_is_found_beside_the_config() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("batterys", 'did you mean "batteries"?'),
         (str(BANK), 'name the class too: "'),
@@ -270,10 +274,10 @@ def test_a_kind_of_a_users_own_is_found_beside_the_config() -> None:
         ("gone.py:Bank", "no file gone.py in "),
     ],
 )
-def test_a_kind_that_is_not_there_is_said_with_what_there_is(spec: str, said: str) -> None:
+def test_a_kind_that_is_not_there_is_said_with_what_there_is(spec: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         find_kind(spec)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 # --------------------------------------------------------------------------------------------------------- architecture

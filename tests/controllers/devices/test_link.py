@@ -42,10 +42,10 @@ draws = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(draws)
 def test_the_balance_closes_and_every_rating_holds(draw: Draw) -> None:
-    asked, setpoints = draw.case()
-    outcomes = step_link(asked, setpoints, HOUR)
+    subject, setpoints = draw.case()
+    outcomes = step_link(subject, setpoints, HOUR)
     balance = 0.0
-    for terminal, done, setpoint in zip(asked.terminals, outcomes, setpoints, strict=True):
+    for terminal, done, setpoint in zip(subject.terminals, outcomes, setpoints, strict=True):
         apparent = math.sqrt(done.p_mw**2 + done.q_mvar**2)
         assert apparent <= terminal.s_max_mva * (1 + 1e-12)
         assert abs(done.q_mvar) <= abs(setpoint.q_mvar)
@@ -57,21 +57,23 @@ def test_the_balance_closes_and_every_rating_holds(draw: Draw) -> None:
 @settings(max_examples=400, deadline=None)
 @given(draws)
 def test_what_the_balancing_terminal_can_carry_passes_unchanged(draw: Draw) -> None:
-    asked, setpoints = draw.case()
-    b = asked.balancing
+    subject, setpoints = draw.case()
+    b = subject.balancing
     drawn = sum(
         one.p_mw + terminal.loss_coefficient * math.hypot(one.p_mw, one.q_mvar)
-        for k, (terminal, one) in enumerate(zip(asked.terminals, setpoints, strict=True))
+        for k, (terminal, one) in enumerate(zip(subject.terminals, setpoints, strict=True))
         if k != b
     )
-    holder = asked.terminals[b]
+    holder = subject.terminals[b]
     a, s_max = holder.loss_coefficient, holder.s_max_mva
     assume(-(1 + a) * s_max <= drawn <= (1 - a) * s_max)
     others = [k for k in range(len(setpoints)) if k != b]
     assume(
-        all(math.hypot(setpoints[k].p_mw, setpoints[k].q_mvar) <= 0.999 * asked.terminals[k].s_max_mva for k in others)
+        all(
+            math.hypot(setpoints[k].p_mw, setpoints[k].q_mvar) <= 0.999 * subject.terminals[k].s_max_mva for k in others
+        )
     )
-    outcomes = step_link(asked, setpoints, HOUR)
+    outcomes = step_link(subject, setpoints, HOUR)
     for k in others:
         assert (outcomes[k].p_mw, outcomes[k].q_mvar) == (setpoints[k].p_mw, setpoints[k].q_mvar)
     assert sum(done.shortfall_mwh for done in outcomes) == pytest.approx(0.0, abs=1e-12)
@@ -79,10 +81,10 @@ def test_what_the_balancing_terminal_can_carry_passes_unchanged(draw: Draw) -> N
 
 @settings(max_examples=400, deadline=None)
 @given(draws)
-def test_what_was_done_can_be_asked_again_and_passes_unchanged(draw: Draw) -> None:
-    asked, setpoints = draw.case()
-    first = step_link(asked, setpoints, HOUR)
-    again = step_link(asked, [Setpoint(one.p_mw, one.q_mvar) for one in first], HOUR)
+def test_what_was_done_can_be_requested_again_and_passes_unchanged(draw: Draw) -> None:
+    subject, setpoints = draw.case()
+    first = step_link(subject, setpoints, HOUR)
+    again = step_link(subject, [Setpoint(one.p_mw, one.q_mvar) for one in first], HOUR)
     for one, other in zip(first, again, strict=True):
         assert other.p_mw == pytest.approx(one.p_mw, rel=1e-9, abs=1e-9)
         assert other.q_mvar == pytest.approx(one.q_mvar, rel=1e-6, abs=1e-6)

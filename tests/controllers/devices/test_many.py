@@ -65,9 +65,11 @@ store_states = st.builds(StoreState, energies, cycles, strings)
 places = st.sampled_from([0, 1, 0, 1, 7])
 
 
-def surrounded(availability: float, capacity: float, ends_day: bool, plugged: bool) -> Now:
+def surrounded(availability: float, usable_energy_share: float, ends_day: bool, plugged: bool) -> Now:
     """What surrounds a step."""
-    return Now(0.5, ends_day, {"availability": availability, "capacity": capacity}, TRAVEL, plugged)
+    return Now(
+        0.5, ends_day, {"availability": availability, "usable_energy_share": usable_energy_share}, TRAVEL, plugged
+    )
 
 
 def assert_alike(
@@ -125,7 +127,7 @@ def test_many_trucks_parked_or_on_the_road_within_limits_or_beyond_do_what_each_
     st.sampled_from(BATTERIES),
     store_states,
     runs_of(st.tuples(few, few, shares, strings)),
-    st.sampled_from([(), ("availability",), ("availability", "capacity")]),
+    st.sampled_from([(), ("availability",), ("availability", "usable_energy_share")]),
 )
 def test_many_batteries_do_what_each_does_under_series_of_all_or_of_each(
     battery: Battery, state: StoreState, given_: tuple[list[list[Any]], list[Any]], of_each: tuple[str, ...]
@@ -133,7 +135,7 @@ def test_many_batteries_do_what_each_does_under_series_of_all_or_of_each(
     schedules, around = given_
     series = {
         "availability": [[one[2] for one in steps] for steps in schedules],
-        "capacity": [[one[3] for one in steps] for steps in schedules],
+        "usable_energy_share": [[one[3] for one in steps] for steps in schedules],
     }
     asked = [[Request((one[0],), (one[1],)) for one in steps] for steps in schedules]
     nows = [surrounded(*one) for one in around]

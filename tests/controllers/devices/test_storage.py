@@ -81,9 +81,9 @@ def test_no_limit_is_ever_broken(situation: tuple[Storage, StoreState, Setpoint,
     assert after.energy_mwh <= max(storage.soc_max * storage.energy_mwh, state.energy_mwh)
     assert after.cycles_today <= storage.cycles_max_per_day
     # limits shrink a setpoint, they never turn or enlarge it
-    for asked, given_ in ((setpoint.p_mw, done.p_mw), (setpoint.q_mvar, done.q_mvar)):
-        assert abs(given_) <= abs(asked)
-        assert given_ * asked >= 0
+    for requested, given_ in ((setpoint.p_mw, done.p_mw), (setpoint.q_mvar, done.q_mvar)):
+        assert abs(given_) <= abs(requested)
+        assert given_ * requested >= 0
 
 
 @settings(max_examples=300, deadline=None)
@@ -106,7 +106,7 @@ def test_energy_follows_the_law_and_its_balance_closes(
 
 @settings(max_examples=300, deadline=None)
 @given(situations())
-def test_what_was_done_can_be_asked_again_and_passes_unchanged(
+def test_what_was_done_can_be_requested_again_and_passes_unchanged(
     situation: tuple[Storage, StoreState, Setpoint, Now],
 ) -> None:
     storage, state, setpoint, conditions = situation
@@ -125,15 +125,15 @@ def test_a_setpoint_inside_all_limits_passes_bit_by_bit(
 ) -> None:
     storage, state, setpoint, conditions = situation
     p = min(max(0.4 * setpoint.p_mw, -storage.s_max_mva), storage.s_max_mva)
-    asked = Setpoint(p, 0.2 * setpoint.q_mvar)
-    end = energy_by_law(storage, state.energy_mwh, asked.p_mw, asked.q_mvar, conditions.step_h)
+    requested = Setpoint(p, 0.2 * setpoint.q_mvar)
+    end = energy_by_law(storage, state.energy_mwh, requested.p_mw, requested.q_mvar, conditions.step_h)
     moved = -p * storage.eta_charge if p < 0 else p / storage.eta_discharge
     cycles = state.cycles_today + conditions.step_h * moved / (2 * storage.energy_mwh)
     assume(storage.soc_min * storage.energy_mwh <= end <= storage.soc_max * storage.energy_mwh)
     assume(cycles < storage.cycles_max_per_day)
-    assume(abs(p) < storage.p_max_mw and math.hypot(p, asked.q_mvar) < 0.999 * storage.s_max_mva)
-    _, done = step_store(storage, state, asked, conditions)
-    assert (done.p_mw, done.q_mvar, done.shortfall_mwh, done.clips) == (asked.p_mw, asked.q_mvar, 0.0, ())
+    assume(abs(p) < storage.p_max_mw and math.hypot(p, requested.q_mvar) < 0.999 * storage.s_max_mva)
+    _, done = step_store(storage, state, requested, conditions)
+    assert (done.p_mw, done.q_mvar, done.shortfall_mwh, done.clips) == (requested.p_mw, requested.q_mvar, 0.0, ())
 
 
 @settings(max_examples=300, deadline=None)

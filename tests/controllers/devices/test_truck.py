@@ -55,10 +55,10 @@ def test_installation_is_the_last_part_of_the_trip() -> None:
     assert [one.phase for one in done] == [driving, driving, driving, installing, Phase.PARKED]
 
 
-def test_power_asked_for_on_the_road_is_shortfall_also_when_the_plan_thinks_the_truck_has_arrived() -> None:
+def test_power_requested_on_the_road_is_shortfall_also_when_the_plan_thinks_the_truck_has_arrived() -> None:
     # the plan counted on 2 steps, the roads take 4
-    asked = [Setpoint(0.0, 0.0, 1)] * 2 + [Setpoint(1.2, 0.3, 1)] * 3
-    _, done = drive(TRUCK, TRUCK.initial_state(STEP), asked)
+    requested = [Setpoint(0.0, 0.0, 1)] * 2 + [Setpoint(1.2, 0.3, 1)] * 3
+    _, done = drive(TRUCK, TRUCK.initial_state(STEP), requested)
     assert [one.shortfall_mwh for one in done] == pytest.approx([0.0, 0.0, 0.2, 0.2, 0.0])
     assert [one.clips for one in done] == [(), (), (Clip.IN_TRANSIT,), (Clip.IN_TRANSIT,), ()]
     assert [one.q_mvar for one in done] == [0.0, 0.0, 0.0, 0.0, 0.3]
@@ -140,12 +140,12 @@ def test_flat_labour_is_due_once_on_each_day_of_driving_or_power() -> None:
     assert paid == [0.0, 80.0, 0.0, 0.0, 80.0, 80.0, 0.0]
 
 
-def test_a_split_drive_ends_where_the_whole_one_does() -> None:
-    asked = [Setpoint(0.3, 0.1, one) for one in (0, 1, 1, 1, 2, 2, 2, 0, 0, 0)]
-    whole, paid = drive(TRUCK, TRUCK.initial_state(STEP), asked)
-    for cut in range(len(asked)):
-        first, early = drive(TRUCK, TRUCK.initial_state(STEP), asked[:cut])
-        second, late = drive(TRUCK, first[-1], asked[cut:])
+def test_a_split_drive_ends_where_the_unsplit_one_does() -> None:
+    requested = [Setpoint(0.3, 0.1, one) for one in (0, 1, 1, 1, 2, 2, 2, 0, 0, 0)]
+    whole, paid = drive(TRUCK, TRUCK.initial_state(STEP), requested)
+    for cut in range(len(requested)):
+        first, early = drive(TRUCK, TRUCK.initial_state(STEP), requested[:cut])
+        second, late = drive(TRUCK, first[-1], requested[cut:])
         assert second[-1] == whole[-1]
         assert early + late == paid
 

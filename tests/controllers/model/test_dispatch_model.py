@@ -167,7 +167,7 @@ def test_what_is_planned_costs_what_doing_it_costs_term_by_term() -> None:
         np.testing.assert_allclose(cost.value, found.costs[term][0], atol=1e-4, err_msg=term)
 
 
-def test_positions_decided_before_are_the_same_as_binaries_that_are_held() -> None:
+def test_fixed_positions_are_the_same_as_fixed_binaries() -> None:
     case = trade(0)
     wanted = np.array([[0], [0], [1], [1], [1], [0]])
     free = dispatch_model(case, options=ModelOptions())

@@ -59,7 +59,7 @@ anything = given(
 
 @settings(max_examples=15)
 @anything
-def test_whole_trucks_do_what_they_would_with_one_store(
+def test_integral_trucks_do_what_they_would_with_one_store(
     seed: int, trucks: int, transit: list[int], soc: list[float]
 ) -> None:
     case = measured(instance(seed, trucks, horizon=6), transit, soc)

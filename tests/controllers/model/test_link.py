@@ -25,7 +25,7 @@ def best(one: Link, worth: np.ndarray, q: np.ndarray | None = None):
     return power
 
 
-def test_what_the_dear_end_gets_is_what_the_cheap_end_gives_less_both_losses() -> None:
+def test_the_expensive_end_gets_what_the_cheap_end_gives_less_both_losses() -> None:
     power = best(link(1.0, 1.0), np.array([[10.0, 50.0], [50.0, 10.0]]), np.zeros((2, 2)))
     # -1 + 0.03 + P + 0.03 P = 0
     received = 0.97 / 1.03
@@ -43,19 +43,19 @@ def test_reactive_power_shares_the_rating_and_loses_too() -> None:
     assert np.sum(p + converter_loss(one, p, q)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_link_of_three_terminals_feeds_the_dearest_from_both_others() -> None:
+def test_a_link_of_three_terminals_feeds_the_most_expensive_from_both_others() -> None:
     one = link(0.5, 1.0, 2.0, loss=0.02)
     power = best(one, np.array([[1.0, 2.0, 9.0]]), np.zeros((1, 3)))
     assert power.p.value[0] == pytest.approx([-0.5, -1.0, 1.5 * 0.98 / 1.02], abs=1e-6)
 
 
 @pytest.mark.parametrize("balancing", [0, 1, 2])
-def test_the_simulated_device_does_what_a_plan_with_tight_cones_asks(balancing: int) -> None:
+def test_the_simulated_device_does_what_a_plan_with_tight_cones_requests(balancing: int) -> None:
     one = link(0.5, 1.0, 2.0, loss=0.02, balancing=balancing)
     power = best(one, np.array([[1.0, 2.0, 9.0], [5.0, 1.0, 3.0]]), np.array([[0.1, -0.2, 0.3], [0.2, 0.0, -0.5]]))
     for p, q in zip(power.p.value, power.q.value, strict=True):
-        asked = [Setpoint(float(a), float(b)) for a, b in zip(p, q, strict=True)]
-        done = step_link(one, asked, Now(step_h=1.0))
+        requested = [Setpoint(float(a), float(b)) for a, b in zip(p, q, strict=True)]
+        done = step_link(one, requested, Now(step_h=1.0))
         assert [out.p_mw for out in done] == pytest.approx(p, abs=1e-6)
         assert [out.q_mvar for out in done] == pytest.approx(q, abs=1e-6)
 

@@ -24,8 +24,8 @@ def test_energy_follows_the_efficiencies() -> None:
     """1 MW in for an hour stores 0.8 MWh; getting 0.4 MW out for an hour takes 0.8 MWh."""
     power = stores.storage_power(STORE, 2)
     stored = stores.stored_energy(STORE, 1.0, 0.9, power)
-    asked = [power.charge == np.array([1.0, 0.0]), power.discharge == np.array([0.0, 0.4]), power.q == 0]
-    solve(Model(cp.sum(stored.energy), [*power.constraints, *stored.constraints, *asked]))
+    requested = [power.charge == np.array([1.0, 0.0]), power.discharge == np.array([0.0, 0.4]), power.q == 0]
+    solve(Model(cp.sum(stored.energy), [*power.constraints, *stored.constraints, *requested]))
     np.testing.assert_allclose(stored.energy.value, [0.9, 1.7, 0.9], atol=1e-7)
 
 
@@ -34,8 +34,8 @@ def test_converter_loss_is_drawn_from_the_store() -> None:
     store = Storage(2.0, 1.0, 1.25, 1.0, 1.0, 0.02, 0.0, 1.0, 0.5, None, float("inf"), 0.0)
     power = stores.storage_power(store, 1)
     stored = stores.stored_energy(store, 0.5, 1.0, power)
-    asked = [power.charge == 0, power.discharge == 0.6, power.q == 0.8]
-    solve(Model(-stored.energy[1], [*power.constraints, *stored.constraints, *asked]))
+    requested = [power.charge == 0, power.discharge == 0.6, power.q == 0.8]
+    solve(Model(-stored.energy[1], [*power.constraints, *stored.constraints, *requested]))
     assert stored.energy.value[1] == pytest.approx(1.0 - 0.31, abs=1e-7)
 
 
@@ -126,7 +126,7 @@ def test_trips_begun_today_are_missing_from_the_days_trips() -> None:
     assert cost == pytest.approx(0.0)
 
 
-def test_following_wanted_stations_gives_a_feasible_route() -> None:
+def test_driving_to_given_stations_is_a_feasible_route() -> None:
     arcs = arcs_over(8, np.array([0.0, 0, 60, 60, 0, 0, 0, 0]))
     wanted = np.array([0, 0, 1, 1, 1, 1, 0, 0])
     way, fixed = (routing.route(network(arcs, 8, trips=2), one) for one in (None, wanted))

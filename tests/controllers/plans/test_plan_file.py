@@ -84,10 +84,10 @@ def test_the_old_name_of_the_position_gives_the_same_schedule(tmp_path: Path, ro
 
 
 def test_faults_name_the_column_as_the_file_does_and_both_names_are_one_too_many(tmp_path: Path) -> None:
-    (said,) = faults(tmp_path, "1,T1,0,0,S9\n", "step,device,p_mw,q_mvar,station\n")
-    assert said.startswith("line 2, station: ")
-    (said,) = faults(tmp_path, "", "step,device,p_mw,q_mvar,position,station\n")
-    assert said == 'line 1, position: named twice in the header, "station" being its old name; keep one'
+    (text,) = faults(tmp_path, "1,T1,0,0,S9\n", "step,device,p_mw,q_mvar,station\n")
+    assert text.startswith("line 2, station: ")
+    (text,) = faults(tmp_path, "", "step,device,p_mw,q_mvar,position,station\n")
+    assert text == 'line 1, position: named twice in the header, "station" being its old name; keep one'
 
 
 def test_a_port_that_follows_a_position_shares_its_row_and_any_kinds_labels_are_read(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_hopeless_file_is_cut_short(tmp_path: Path) -> None:
     assert "50 more faults" in found[-1]
 
 
-def test_missing_columns_are_named_with_the_nearest_guess(tmp_path: Path) -> None:
+def test_missing_columns_are_named_with_the_most_similar_one(tmp_path: Path) -> None:
     found = faults(tmp_path, "", "step,device,p_mW,q_mvar\n")
     assert [one.split(": ")[0] for one in found] == ["line 1, p_mw", "line 1, position"]
     assert 'did you mean "p_mW"' in found[0]

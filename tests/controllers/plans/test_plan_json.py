@@ -45,12 +45,14 @@ def plans(draw: st.DrawFn) -> Plan:
         costs={name: floats(rows) for name in draw(st.lists(st.text(), max_size=2, unique=True))},
     )
     # past the constructor: beartype looks at a random item of a tuple, and hypothesis wants nothing random here
-    said: dict[str, Any] = {one.name: draw(any_float) for one in fields(SolverOutcome) if one.type == "float"}
-    said |= {"status": draw(st.sampled_from(Status)), "ended": draw(st.text())}
-    said |= {"termination": draw(st.sampled_from(Termination))}
-    said["notes"] = tuple(draw(st.lists(st.builds(Note, st.sampled_from(NoteKind), any_float, st.text()), max_size=3)))
+    message: dict[str, Any] = {one.name: draw(any_float) for one in fields(SolverOutcome) if one.type == "float"}
+    message |= {"status": draw(st.sampled_from(Status)), "ended": draw(st.text())}
+    message |= {"termination": draw(st.sampled_from(Termination))}
+    message["notes"] = tuple(
+        draw(st.lists(st.builds(Note, st.sampled_from(NoteKind), any_float, st.text()), max_size=3))
+    )
     solver = object.__new__(SolverOutcome)
-    for name, value in said.items():
+    for name, value in message.items():
         object.__setattr__(solver, name, value)
     return Plan(
         p_mw=floats(rows, devices),

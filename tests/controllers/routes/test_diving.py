@@ -65,7 +65,7 @@ def test_any_fractions_give_a_way_that_a_truck_can_take(seed: int, horizon: int,
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), horizon=st.integers(1, 12), places=st.integers(1, 4))
-def test_a_whole_way_is_recovered_as_it_is(seed: int, horizon: int, places: int) -> None:
+def test_an_integral_route_is_recovered_unchanged(seed: int, horizon: int, places: int) -> None:
     way = routing.route(network(seed, horizon, places))
     wanted = np.repeat(np.random.default_rng(seed + 1).integers(0, places, horizon), 2)[:horizon]
     parked, departs = routing.follow(way.network, wanted)
@@ -128,17 +128,17 @@ def true_optimum(case: Case, method: Method = Method.SCIP) -> float:
 @given(seed=st.integers(0, 10**6), trucks=st.integers(1, 2), share=st.sampled_from([0.0, 0.05]))
 def test_bound_and_plan_enclose_the_optimum_that_scip_finds(seed: int, trucks: int, share: float) -> None:
     case = instance(seed, trucks, horizon=6)
-    asked = replace(EXACT, gap=share)
+    requested = replace(EXACT, gap=share)
     try:
         best = true_optimum(case)
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
-            searched(dispatch(case, asked))
+            searched(dispatch(case, requested))
         return
-    outcome, built = searched(dispatch(case, asked))
+    outcome, built = searched(dispatch(case, requested))
     assert outcome.bound <= best + 1e-3
     assert outcome.objective >= best - 1e-3
-    assert outcome.objective - outcome.bound <= asked.tolerance(outcome.objective)
+    assert outcome.objective - outcome.bound <= requested.tolerance(outcome.objective)
     assert outcome.termination is Termination.GAP_REACHED
     # the variables are those of the plan
     assert float(built.model.cost.value) == pytest.approx(outcome.objective, abs=1e-6)

@@ -35,7 +35,8 @@ def test_samples_come_to_what_each_comes_to_as_a_forecast(tables: tuple[str, ...
     sampled = [one for one in plant.devices if one.table in tables]
     shares = rng.uniform(0.3, 1.0, (SAMPLES, STEPS))
     series = {
-        one.key: {key: values * shares for key, values in ahead.of(one).items() if key != "capacity"} for one in sampled
+        one.key: {key: values * shares for key, values in ahead.of(one).items() if key != "usable_energy_share"}
+        for one in sampled
     }
     factor = rng.uniform(0.5, 1.1, (SAMPLES, STEPS, 1))
     evaluation = SampledEvaluation(plant, plan, seen, ahead, [one.key for one in sampled])

@@ -60,9 +60,9 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
     for row in range(3):
         state = battery.StoreState(start, cycles)
         for step in range(horizon):
-            asked = Setpoint(float(kept.p_mw[row, step]), float(kept.q_mvar[row, step]))
+            requested = Setpoint(float(kept.p_mw[row, step]), float(kept.q_mvar[row, step]))
             ends = step + 1 < horizon and day[step + 1] != day[step]
-            state, done = step_store(store, state, asked, Now(STEP_H, bool(ends)))
+            state, done = step_store(store, state, requested, Now(STEP_H, bool(ends)))
             assert done.clips == ()
             assert state.energy_mwh == pytest.approx(kept.energy_mwh[row, step + 1], abs=1e-9)
         assert (kept.p_mw[row, ~present[row]] == 0).all()
@@ -74,7 +74,7 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
 
 
 @given(st.integers(0, 10_000))
-def test_energy_due_is_missed_only_where_charging_all_day_would_miss_it(seed: int) -> None:
+def test_energy_due_falls_short_only_where_it_would_by_charging_all_day(seed: int) -> None:
     """By hand: start + what the connected steps, or the cycles left, let in at most."""
     rng = np.random.default_rng(seed)
     store, horizon = replace(drawn_store(rng), loss_coefficient=0.0), 10
@@ -112,8 +112,8 @@ def test_a_truck_drives_as_the_simulated_one_does(seed: int) -> None:
     # the simulated truck knows no horizon: it would begin a last trip that ends beyond it
     for step in range(horizon):
         travel = Travel(*(tuple(map(tuple, one[step].tolist())) for one in (transit, 60.0 * STEP_H * transit, km)))
-        asked = Setpoint(float(power[step]), 0.0, int(way.station[step]))
-        state, done = step_truck(truck, state, asked, Now(STEP_H, ends_day=step == 7, trips=travel))
+        requested = Setpoint(float(power[step]), 0.0, int(way.station[step]))
+        state, done = step_truck(truck, state, requested, Now(STEP_H, ends_day=step == 7, trips=travel))
         assert (done.bus != NOWHERE) == way.parked[step]
         assert state.station == way.station[step]
         assert done.clips == ()

@@ -43,7 +43,7 @@ def trade(seed: int) -> tuple[Model, cp.Variable]:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_the_bound_holds_where_a_fixed_choice_pins_down_what_follows(seed: int) -> None:
+def test_the_bound_holds_where_a_fixed_choice_determines_the_recourse(seed: int) -> None:
     model, buys = trade(seed)
     outcome = solve(model, SolveOptions(gap=1e-7, gap_abs=1e-7))
     costs = []

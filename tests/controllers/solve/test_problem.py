@@ -63,9 +63,9 @@ def test_relaxing_never_costs_more_than_solving(seed: int) -> None:
 def test_holding_variables_is_the_same_as_constraining_them(seed: int, chosen: list[float], method: Method) -> None:
     model, opens, serves = facility(seed)
     value = np.array(chosen)
-    said = np.flatnonzero(~np.isnan(value))
+    message = np.flatnonzero(~np.isnan(value))
     options = replace(EXACT, method=method)
-    constrained = replace(model, constraints=[*model.constraints, *(opens[k] == value[k] for k in said)])
+    constrained = replace(model, constraints=[*model.constraints, *(opens[k] == value[k] for k in message)])
     try:
         expected = solve(constrained, options).objective
     except InfeasibleError:
@@ -76,17 +76,17 @@ def test_holding_variables_is_the_same_as_constraining_them(seed: int, chosen: l
     outcome = problem.solve(options, fixed={opens: value})
     assert outcome.objective == pytest.approx(expected, abs=1e-5)
     assert outcome.bound <= expected + 1e-5
-    np.testing.assert_allclose(opens.value[said], value[said], atol=1e-12)
+    np.testing.assert_allclose(opens.value[message], value[message], atol=1e-12)
     assert float(model.cost.value) == pytest.approx(outcome.objective, abs=1e-6)
     assert all(np.abs(one.violation()).max() < 1e-5 for one in model.constraints)
     assert problem.relax({opens: value}).objective <= outcome.objective + 1e-6
-    np.testing.assert_allclose(opens.value[said], value[said], atol=1e-12)
+    np.testing.assert_allclose(opens.value[message], value[message], atol=1e-12)
     # nothing stays held
     assert problem.solve(options).objective <= outcome.objective + 1e-5
     assert serves.value.sum() == pytest.approx(1.7, abs=1e-6)
 
 
-def test_continuous_variables_may_be_held_too() -> None:
+def test_continuous_variables_may_be_fixed_too() -> None:
     model, _, serves = facility(1)
     quarter = np.array([0.4, 0.4, 0.4, 0.5, 0.0, 0.0])
     outcome = Problem(model).solve(EXACT, fixed={serves: quarter})
@@ -95,7 +95,7 @@ def test_continuous_variables_may_be_held_too() -> None:
     assert outcome.objective == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_is_held_against_the_constraints_is_infeasible() -> None:
+def test_values_fixed_against_the_constraints_are_infeasible() -> None:
     model, opens, _ = facility(2)
     for work in (Problem(model).solve, Problem(model).relax):
         with pytest.raises(InfeasibleError):
@@ -141,7 +141,7 @@ def test_no_plan_within_the_time_limit_is_trouble(held: bool) -> None:
 # --------------------------------------------------------------------------------------------------------- tolerances
 
 
-def test_the_largest_of_the_gaps_asked_for_counts() -> None:
+def test_the_largest_of_the_requested_gaps_counts() -> None:
     """A plan of 900 that saves 100 over 1000."""
     saving = SolveOptions(gap=0.0, gap_abs=1.0, gap_of_saving=0.1, reference=1000.0)
     assert saving.tolerance(900.0) == pytest.approx(10.0)
@@ -163,8 +163,8 @@ def test_without_a_reference_nothing_is_saved() -> None:
 def test_a_solve_stops_within_the_share_of_the_saving(seed: int, share: float) -> None:
     model, opens, _ = facility(seed)
     everything = Problem(model).solve(EXACT, fixed={opens: np.ones(ITEMS)}).objective
-    asked = SolveOptions(gap=0.0, gap_abs=1e-6, gap_of_saving=share, reference=everything)
-    outcome = Problem(model).solve(asked, starts=[{opens: np.ones(ITEMS)}])
+    requested = SolveOptions(gap=0.0, gap_abs=1e-6, gap_of_saving=share, reference=everything)
+    outcome = Problem(model).solve(requested, warm_starts=[{opens: np.ones(ITEMS)}])
     best = solve(model, EXACT).objective
     assert outcome.status is Status.OPTIMAL
     assert outcome.objective - outcome.bound <= max(share * (everything - outcome.objective), 1e-6) + 1e-9

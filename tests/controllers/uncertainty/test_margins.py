@@ -171,7 +171,7 @@ def test_margin_scales_with_the_sensitivities_and_ignores_the_order_of_samples_a
 
 @given(case=cases, norm=norms)
 @settings(max_examples=20, deadline=None)
-def test_a_large_ball_is_as_bad_as_the_whole_box(case: Instance, norm: Norm) -> None:
+def test_a_large_ball_is_as_bad_as_the_support_box(case: Instance, norm: Norm) -> None:
     robust = float(robust_margin(case.a[None, None], case.support)[0, 0])
     assert case.margin(norm, True, radius=100.0) == pytest.approx(robust, abs=1e-9)
 

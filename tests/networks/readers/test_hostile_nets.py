@@ -103,9 +103,9 @@ def test_a_net_that_names_code_of_others_runs_nothing_and_says_so(
     tmp_path: Path, traps: Path, placed: Any, named: str
 ) -> None:
     text = json.dumps(placed).replace("{mark}", str(traps))
-    said = reading(tmp_path, controller_of_mine=json.loads(text))
-    assert said.startswith("case.toml: networks[0].feeder: net.json ")
-    assert named in said
+    message = reading(tmp_path, controller_of_mine=json.loads(text))
+    assert message.startswith("case.toml: networks[0].feeder: net.json ")
+    assert named in message
     assert not traps.exists()
     assert "trap" not in sys.modules
 
@@ -119,8 +119,8 @@ def test_a_module_named_twice_is_looked_at_twice(tmp_path: Path, traps: Path) ->
 
 
 def test_many_foreign_objects_make_one_message(tmp_path: Path) -> None:
-    said = reading(tmp_path, mine=[entry("os", f"f{k}", "") for k in range(9)])
-    assert "names os.f0, os.f1, os.f2 and 6 more; a net file may hold objects of pandapower, pandas" in said
+    message = reading(tmp_path, mine=[entry("os", f"f{k}", "") for k in range(9)])
+    assert "names os.f0, os.f1, os.f2 and 6 more; a net file may contain objects of pandapower, pandas" in message
 
 
 def test_a_net_nested_beyond_all_measure_is_refused(tmp_path: Path) -> None:

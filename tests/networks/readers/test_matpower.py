@@ -111,13 +111,13 @@ def test_transformers_either_way_round_are_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("mpc.baseMVA = 10;", "", "mpc.baseMVA: missing"),
         ("mpc.gen = [", "mpc.gan = [", "mpc.gen: missing"),
         ("    4   7  0.01", "    4   6  0.01", "mpc.branch, row 3: bus 6 is not in mpc.bus"),
         ("    3   1  0.5", "    7   1  0.5", "mpc.bus, bus 7: numbered twice"),
-        ("0.01  0.05  -0.02", "0.01  NaN  -0.02", "mpc.branch, row 2: holds a value that is no finite number"),
+        ("0.01  0.05  -0.02", "0.01  NaN  -0.02", "mpc.branch, row 2: contains a value that is not finite"),
         ("];", "];\nmpc = scale_load(2, mpc);", 'line 11: "mpc = scale_load(2, mpc)" is not understood'),
         ("mpc.baseMVA = 10;", "mpc.baseMVA = base;", 'line 3: "mpc.baseMVA = base" is not understood'),
         ("    7   9  0.02  0.06", "    7   9  0.02", "row 5 of the table has 12 values, the first has 13"),
@@ -126,20 +126,20 @@ def test_transformers_either_way_round_are_exact(tmp_path: Path) -> None:
         ("4 0.3 0.1 1 -1 1 100 1 1 0 ]", "10 0 0 1 -1 1 100 1 1 0 ]", ""),
     ],
 )
-def test_faults_of_a_case_name_the_line_or_the_row(old: str, new: str, said: str, tmp_path: Path) -> None:
+def test_faults_of_a_case_name_the_line_or_the_row(old: str, new: str, message: str, tmp_path: Path) -> None:
     text = TRANSFORMERS.lstrip("\n")
     assert old in text
     text = text.replace(old, new, 1)
-    if not said:
+    if not message:
         assert load(text, tmp_path).feeder.n_bus == 5
         return
     with pytest.raises(InputError) as caught:
         load(text, tmp_path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_generator_that_holds_a_voltage_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds a voltage away from the slack bus"):
+    with pytest.raises(InputError, match="controls a voltage away from the slack bus"):
         load(TRANSFORMERS.replace("    4   1  -.5", "    4   2  -.5"), tmp_path)
 
 

@@ -46,7 +46,7 @@ def two_windings_more(net: pp.pandapowerNet) -> None:
 
 
 CASES: list[tuple[Callable[[pp.pandapowerNet], object], str, str]] = [
-    (lambda n: pp.create_gen(n, 2, 0.1, name="G"), 'gen 0 ("G")', "holds a voltage away from the slack bus"),
+    (lambda n: pp.create_gen(n, 2, 0.1, name="G"), 'gen 0 ("G")', "controls a voltage away from the slack bus"),
     (lambda n: pp.create_ext_grid(n, 3, name="E2"), 'ext_grid 1 ("E2")', "one supply"),
     (put("ext_grid", 0, "in_service", False), "ext_grid", "none in service"),
     (two_windings_more, 'trafo3w 0 ("T3")', "two-winding"),
@@ -70,10 +70,10 @@ CASES: list[tuple[Callable[[pp.pandapowerNet], object], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "key", "said"), CASES)
-def test_element_that_cannot_be_carried_is_named(change: Callable[..., object], key: str, said: str) -> None:
+@pytest.mark.parametrize(("change", "key", "message"), CASES)
+def test_element_that_cannot_be_carried_is_named(change: Callable[..., object], key: str, message: str) -> None:
     faults = refused(change)
-    assert any(fault.startswith(f"row: {key}") and said in fault for fault in faults), faults
+    assert any(fault.startswith(f"row: {key}") and message in fault for fault in faults), faults
 
 
 def test_lines_without_impedance_and_limits_upside_down_are_named_together() -> None:

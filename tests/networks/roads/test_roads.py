@@ -54,7 +54,7 @@ def test_steps_are_at_least_one_and_off_by_less_than_one(minutes: float, step_s:
     assert nearest == 1 or abs(nearest - exact) <= 0.5 + 1e-8
 
 
-def test_whole_steps_stay_whole() -> None:
+def test_integral_steps_stay_integral() -> None:
     assert steps_of_minutes(np.array([20.0, 30.0, 0.1 * 3 * 100]), 600, Rounding.UP).tolist() == [2, 3, 3]
     assert steps_of_minutes(np.array([25.0]), 600, Rounding.NEAREST).tolist() == [3]
 
@@ -149,7 +149,7 @@ def test_the_delay_of_one_trip_of_a_matrix_is_added_to_that_trip_alone() -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("from,km\nA,1\n", 'row 1: column "to" is missing'),
         ("from,to\nA,B\n", 'row 1: column "km" or "minutes" is missing'),
@@ -171,10 +171,10 @@ def test_the_delay_of_one_trip_of_a_matrix_is_added_to_that_trip_alone() -> None
         ("from,to,minutes,km\nA,B,1,1\n", 'station S1: no road leads to it (node "A") from station S2'),
     ],
 )
-def test_faults_of_a_road_file_name_the_row(text: str, said: str, tmp_path: Path) -> None:
+def test_faults_of_a_road_file_name_the_row(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         graph(text, tmp_path)
-    assert f"{tmp_path / 'roads.csv'}: {said}" in str(caught.value)
+    assert f"{tmp_path / 'roads.csv'}: {message}" in str(caught.value)
 
 
 def test_a_road_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

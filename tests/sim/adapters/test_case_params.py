@@ -12,7 +12,7 @@ from gridferry.sim.adapters.case_params import Allowed, case_of_params
 from gridferry.sim.case.loading import load_config
 
 
-def asked(file: Path | str, *allow: object, controller: bool = False) -> None:
+def requested(file: Path | str, *allow: object, controller: bool = False) -> None:
     """Give the case with prices from a file to a simulator that was started with ``--allow`` so."""
     overrides = ["prices.buy=mine.price", 'profiles.mine={time="hour",resample="previous"}', "time.steps=2"]
     document = dict(load_config("three_bus", [*overrides, f'profiles.mine.file="{file}"']).document)
@@ -33,17 +33,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_allowed_or_comes_with_the_package_is_read(folder: Path) -> None:
-    asked(folder / "day.csv", folder)
-    asked(folder / "day.csv", folder / "day.csv")
-    asked(folder.parent / "out.csv", folder, folder.parent / "out.csv")
+    requested(folder / "day.csv", folder)
+    requested(folder / "day.csv", folder / "day.csv")
+    requested(folder.parent / "out.csv", folder, folder.parent / "out.csv")
 
 
 @pytest.mark.parametrize("written", ["../out.csv", "link.csv", "../pipe.csv", "../in/" * 400 + "../out.csv"])
 def test_what_lies_elsewhere_is_not(folder: Path, written: str) -> None:
     with pytest.raises(InputError, match="is a file that may not be read here; start the simulator with --allow"):
-        asked(f"{folder}/{written}", folder)
+        requested(f"{folder}/{written}", folder)
     with pytest.raises(InputError, match="may not be read here"):
-        asked(folder / "day.csv")
+        requested(folder / "day.csv")
 
 
 def test_a_folder_that_may_be_read_may_not_be_run(folder: Path) -> None:

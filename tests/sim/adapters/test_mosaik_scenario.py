@@ -127,7 +127,7 @@ def wait_until_listening(process, port, host):
 def test_simulators_in_other_processes_give_the_same_run(tmp_path, remote):
     here = run("three_bus", steps=30, out=tmp_path / "here")
     overrides = []
-    for name, module in (("grid", "grid"), ("agents", "fleet"), ("controller", "controller")):
+    for name, module in (("grid", "grid"), ("agents", "devices"), ("controller", "controller")):
         port = free_port()
         remote(module, port)
         overrides.append(f'simulators.{name}.connect="127.0.0.1:{port}"')
@@ -224,14 +224,14 @@ def test_a_listed_network_goes_by_its_name_in_the_config(tmp_path, remote, trap)
     assert ran_in(process)
     port = free_port()
     process = remote("grid", port)
-    said = refusal("three_bus", [*fed, f'simulators.grid.connect="127.0.0.1:{port}"'], tmp_path / "refused")
-    assert "no such network listed at the simulator's start; there is three_bus" in said
-    assert "--network dn1=FILE" in said
+    message = refusal("three_bus", [*fed, f'simulators.grid.connect="127.0.0.1:{port}"'], tmp_path / "refused")
+    assert "no such network listed at the simulator's start; there is three_bus" in message
+    assert "--network dn1=FILE" in message
     assert not ran_in(process)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "module"), [("agents", "fleet"), ("controller", "controller")])
+@pytest.mark.parametrize(("name", "module"), [("agents", "devices"), ("controller", "controller")])
 def test_a_remote_simulator_runs_no_code_and_reads_no_file_that_was_not_allowed(tmp_path, remote, trap, name, module):
     code, ran_in = trap
     (tmp_path / "day.csv").write_text("hour,price\n0,40\n1,50\n2,60\n")
@@ -247,11 +247,11 @@ networks.dn1.feeder = "trap.py:net"
     )
     port = free_port()
     process = remote(module, port)
-    said = refusal(tmp_path / "mine.toml", [f'simulators.{name}.connect="127.0.0.1:{port}"'], tmp_path / "refused")
-    assert f'networks[0].feeder = "{code}:net": is code that may not run here; start the simulator with' in said
-    asked = f'controller.use = "{code}:Mine": is code that may not run here' in said
-    assert asked == (name == "controller")  # agents need no controller
-    assert f"{tmp_path / 'day.csv'}: is a file that may not be read here" in said
+    message = refusal(tmp_path / "mine.toml", [f'simulators.{name}.connect="127.0.0.1:{port}"'], tmp_path / "refused")
+    assert f'networks[0].feeder = "{code}:net": is code that may not run here; start the simulator with' in message
+    requested = f'controller.use = "{code}:Mine": is code that may not run here' in message
+    assert requested == (name == "controller")  # agents need no controller
+    assert f"{tmp_path / 'day.csv'}: is a file that may not be read here" in message
     assert not ran_in(process)
     port = free_port()
     allow = [f"{code}:net", tmp_path / "day.csv", *([f"{code}:Mine"] if name == "controller" else [])]
@@ -267,8 +267,8 @@ networks.dn1.feeder = "trap.py:net"
 def test_a_simulator_that_others_can_reach_says_so_and_one_without_host_is_not_reached(remote):
     port = free_port()
     process = remote("grid", port, host="0.0.0.0")
-    said = process.stderr.readline()
-    assert f"waiting at 0.0.0.0:{port}: whoever reaches that address can use this simulator" in said
+    message = process.stderr.readline()
+    assert f"waiting at 0.0.0.0:{port}: whoever reaches that address can use this simulator" in message
     port = free_port()
     process = remote("grid", port)
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -279,17 +279,17 @@ def test_a_simulator_that_others_can_reach_says_so_and_one_without_host_is_not_r
 
 
 @pytest.mark.parametrize(
-    ("module", "options", "said"),
+    ("module", "options", "message"),
     [
         ("grid", [":5678"], "is no [HOST:]PORT"),
         ("grid", ["localhost:0"], "is no [HOST:]PORT"),
         ("grid", ["5678", "--network", "gone.json"], "--network: gone.json: no such file"),
-        ("fleet", ["5678", "--allow", "gone"], "--allow: gone: no such file or folder, and no package.module:name"),
+        ("devices", ["5678", "--allow", "gone"], "--allow: gone: no such file or folder, and no package.module:name"),
     ],
 )
-def test_what_is_wrong_on_the_command_line_of_a_simulator_is_said_at_once(tmp_path, module, options, said):
+def test_what_is_wrong_on_the_command_line_of_a_simulator_is_said_at_once(tmp_path, module, options, message):
     command = [sys.executable, "-m", f"gridferry.sim.adapters.{module}", *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -52,7 +52,7 @@ def real(plant: Plant) -> Conditions:
         sell_price=numbers.random(STEPS),
         congestion=numbers.random((STEPS, 2)),
         series={
-            "batteries.B": {"availability": numbers.random(STEPS), "capacity": numbers.random(STEPS)},
+            "batteries.B": {"availability": numbers.random(STEPS), "usable_energy_share": numbers.random(STEPS)},
             "links.L": {"availability": numbers.random(STEPS)},
         },
     )

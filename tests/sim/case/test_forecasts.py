@@ -123,7 +123,7 @@ def test_persistence_knows_nothing_of_the_step_that_acts_now_nor_of_what_follows
 
 
 @pytest.mark.parametrize("truncation", [1.8, 2.0, 3.0, 6.0])
-def test_errors_have_the_standard_deviation_and_the_bounds_asked_for(truncation: float) -> None:
+def test_errors_have_the_requested_standard_deviation_and_bounds(truncation: float) -> None:
     settings = ErrorConfig(relative_std=0.2, correlation_h=0.0, truncation=truncation)
     drawn = draw_errors(settings, 200_000, 0.25, stream(1, "a"))
     assert abs(np.mean(drawn)) < 0.003
@@ -150,7 +150,7 @@ def test_a_truncation_that_never_binds_leaves_the_normal() -> None:
 
 
 @pytest.mark.parametrize("correlation_h", [0.0, 0.5, 3.0])
-def test_errors_are_correlated_over_the_time_asked_for(correlation_h: float) -> None:
+def test_errors_are_correlated_over_the_requested_time(correlation_h: float) -> None:
     drawn = draw_errors(ErrorConfig(relative_std=0.1, correlation_h=correlation_h), 400_000, 0.25, stream(3, "a"))
     for lag in (1, 4, 12):
         expected = math.exp(-lag * 0.25 / correlation_h) if correlation_h else 0.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gridferry.networks.faults import InputError
-from gridferry.sim.adapters.fleet import FleetSimulator
+from gridferry.sim.adapters.devices import DeviceSimulator
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.runner import Run, run
@@ -34,7 +34,7 @@ def case(tmp_path: Path) -> Path:
         [links.mvdc1]
         availability = "outages.mvdc1"
         [batteries.bess1]
-        capacity = "outages.bess1"
+        usable_energy_share = "outages.bess1"
         [trucks.T1]
         availability = 0.0
         """
@@ -42,7 +42,7 @@ def case(tmp_path: Path) -> Path:
     return path
 
 
-def asked(path: Path) -> Path:
+def requested(path: Path) -> Path:
     """Power over the link, into bess1 and from the truck, which is sent to another station in step 4."""
     lines = ["step,device,p_mw,q_mvar,station"]
     for step in range(8):
@@ -58,10 +58,10 @@ def rows(of: Run, device: str, column: str) -> list[object]:
 
 
 def test_the_record_says_what_was_out_what_was_clipped_and_what_was_lost(case: Path, tmp_path: Path) -> None:
-    verdict = validate(asked(tmp_path / "plan.csv"), case, out=tmp_path / "run")
+    verdict = validate(requested(tmp_path / "plan.csv"), case, out=tmp_path / "run")
     done = verdict.run
     assert rows(done, "mvdc1-2", "availability") == LINK
-    assert rows(done, "bess1", "capacity") == STRINGS
+    assert rows(done, "bess1", "usable_energy_share") == STRINGS
     link = np.array([rows(done, "mvdc1-1", "p_mw"), rows(done, "mvdc1-2", "p_mw")], dtype=float)
     assert (link[:, 2:4] == 0).all()
     assert (np.abs(link[:, [0, 1, 5, 6, 7]]) > 0.7).all()
@@ -88,12 +88,12 @@ def test_the_record_says_what_was_out_what_was_clipped_and_what_was_lost(case: P
     assert done.summary["balance_error_rel_max"] < 1e-8
 
 
-def test_a_run_resumed_where_strings_drop_out_equals_the_whole(case: Path, tmp_path: Path) -> None:
+def test_a_run_resumed_where_usable_energy_falls_equals_the_full_run(case: Path, tmp_path: Path) -> None:
     whole = run(case, controller="rules", out=tmp_path / "whole")
     run(case, controller="rules", steps=4, out=tmp_path / "halves")
     halves = run(case, controller="rules", out=tmp_path / "halves", resume=True)
     for device in ("bess1", "bess2", "T1", "mvdc1-1"):
-        for column in ("p_mw", "energy_mwh", "loss_mwh", "capacity", "clipped"):
+        for column in ("p_mw", "energy_mwh", "loss_mwh", "usable_energy_share", "clipped"):
             one, other = (np.array(rows(each, device, column)) for each in (whole, halves))
             if one.dtype == float:
                 np.testing.assert_array_equal(one, other)
@@ -103,8 +103,10 @@ def test_a_run_resumed_where_strings_drop_out_equals_the_whole(case: Path, tmp_p
     assert whole.summary["balance_error_rel_max"] < 1e-8
 
 
-def test_a_battery_that_never_was_whole_begins_without_a_loss(case: Path, tmp_path: Path) -> None:
-    done = run(case, controller="idle", steps=1, overrides=["batteries.bess2.capacity=0.8"], out=tmp_path / "run")
+def test_a_battery_with_reduced_usable_energy_from_the_start_begins_without_a_loss(case: Path, tmp_path: Path) -> None:
+    done = run(
+        case, controller="idle", steps=1, overrides=["batteries.bess2.usable_energy_share=0.8"], out=tmp_path / "run"
+    )
     assert rows(done, "bess2", "energy_start_mwh") == [0.8 * 0.5 * 1.5]
     assert rows(done, "bess2", "loss_mwh") == [0.0]
 
@@ -120,11 +122,11 @@ def test_every_device_has_its_own_series(case: Path) -> None:
     }
     assert found == {
         ("trucks.T1", "availability"): [0.0] * 8,
-        ("trucks.T1", "capacity"): ones,
+        ("trucks.T1", "usable_energy_share"): ones,
         ("batteries.bess1", "availability"): ones,
-        ("batteries.bess1", "capacity"): STRINGS,
+        ("batteries.bess1", "usable_energy_share"): STRINGS,
         ("batteries.bess2", "availability"): ones,
-        ("batteries.bess2", "capacity"): ones,
+        ("batteries.bess2", "usable_energy_share"): ones,
         ("links.mvdc1", "availability"): LINK,
     }
     assert build_case(load_config("two_feeders")).conditions.forecast_outage is None
@@ -136,7 +138,7 @@ def test_every_device_has_its_own_series(case: Path) -> None:
         ("batteries.0.availability=1.2", ["batteries[0].availability = 1.2", "[0, 1]", "in service"]),
         ("trucks.T1.availability=-0.5", ["trucks[0].availability = -0.5", "[0, 1]"]),
         ("links.0.availability=2", ["links[0].availability = 2", "[0, 1]"]),
-        ("trucks.T1.capacity=0", ["trucks[0].capacity = 0", "(0, 1]", "availability = 0"]),
+        ("trucks.T1.usable_energy_share=0", ["trucks[0].usable_energy_share = 0", "(0, 1]", "availability = 0"]),
         ("links.0.availability=outages.gone", ['links[0].availability = "outages.gone"', "no such column"]),
         ("forecast.outage=-1", ["forecast.outage = -1", "must not be negative"]),
     ],
@@ -149,7 +151,7 @@ def test_shares_outside_their_range_are_refused(case: Path, setting: str, expect
     ("value", "column", "expected"),
     [
         ("50", "mvdc1", ['links[0].availability = "outages.mvdc1"', "outside [0, 1] at line 4", "(50)", "scale"]),
-        ("-1", "bess1", ['batteries[0].capacity = "outages.bess1"', "outside (0, 1] at line 4", "(-1)"]),
+        ("-1", "bess1", ['batteries[0].usable_energy_share = "outages.bess1"', "outside (0, 1] at line 4", "(-1)"]),
         ("", "bess1", ['line 4, column "bess1"', "missing value"]),
     ],
 )
@@ -187,36 +189,39 @@ def test_percent_and_shares_of_a_step_make_fractions(case: Path) -> None:
 def test_no_forecast_arrives_where_the_config_says_so(case: Path) -> None:
     forecaster = build_case(load_config(case, ["forecast.outage=1"])).forecaster
     assert np.isnan(forecaster.at(3).load_p_mw).all()
-    told = build_case(load_config(case, ["forecast.outage=1", "forecast.foresight=true"])).forecaster.at(3)
-    assert np.isfinite(told.load_p_mw).all()
+    reported = build_case(load_config(case, ["forecast.outage=1", "forecast.foresight=true"])).forecaster.at(3)
+    assert np.isfinite(reported.load_p_mw).all()
 
 
-def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path) -> None:
-    fleet = FleetSimulator()
+def test_in_a_scenario_that_connects_no_outages_all_devices_are_in_service(case: Path) -> None:
+    simulator = DeviceSimulator()
     built = build_case(load_config(case))
-    fleet.init("Fleet-0", case=built)
-    (made,) = fleet.create(1, "Fleet")
+    simulator.init("Devices-0", case=built)
+    (made,) = simulator.create(1, "Devices")
     around = {"congestion": {"Roads-0": [0.0] * 6}}
     ports = [one["extra_info"]["name"] for one in made["children"] if one["type"] == "Port"]
     assert ports[:6] == ["T1", "bess1", "bess2", "mvdc1-1", "mvdc1-2", "dn1-pv1"]
     suns = [one.key for one in built.plant.devices if "p_mw" in one.series]
     given = dict(zip(suns, [0.3, *[0.1] * 7], strict=True))
     asked_of = {"Port-4": {"P_set[MW]": {"S-0": 0.5}}, "Port-0": {"P_set[MW]": {"S-1": 0.1}}}
-    fleet.step(0, {made["eid"]: around, **asked_of}, 0)
+    simulator.step(0, {made["eid"]: around, **asked_of}, 0)
     wanted = {
         "Port-4": ["P[MW]"],
         "Port-0": ["P[MW]"],
         "Port-5": ["P[MW]"],
-        "Fleet-0": ["state"],
+        "Devices-0": ["state"],
         "Device-1": ["E[MWh]"],
     }
-    done = fleet.get_data(wanted)
+    done = simulator.get_data(wanted)
     assert [done[f"Port-{i}"]["P[MW]"] for i in (4, 0, 5)] == [0.5, 0.1, 0.0]
-    assert [done["Fleet-0"]["state"][one]["capacity"] for one in ("trucks.T1", "batteries.bess1")] == [1.0, 1.0]
-    out = {"links.mvdc1": {"availability": 0.0}, "batteries.bess1": {"capacity": 0.5}}
+    assert [done["Devices-0"]["state"][one]["usable_energy_share"] for one in ("trucks.T1", "batteries.bess1")] == [
+        1.0,
+        1.0,
+    ]
+    out = {"links.mvdc1": {"availability": 0.0}, "batteries.bess1": {"usable_energy_share": 0.5}}
     series = out | {device: {"p_mw": p_mw} for device, p_mw in given.items()}
-    fleet.step(900, {made["eid"]: around | {"series": {"X-0": series}}, **asked_of}, 0)
-    done = fleet.get_data(
+    simulator.step(900, {made["eid"]: around | {"series": {"X-0": series}}, **asked_of}, 0)
+    done = simulator.get_data(
         {"Port-3": ["P[MW]"], **wanted, "Feed-0": ["P[MW]"], "Feed-1": ["P[MW]"], "Position-0": ["position"]}
     )
     assert done["Port-3"]["P[MW]"] == 0.0
@@ -224,14 +229,14 @@ def test_in_a_scenario_that_connects_no_outages_all_devices_are_whole(case: Path
     assert done["Port-5"]["P[MW]"] == 0.3
     # all generators and the truck, wherever they are
     assert sum(done["Feed-0"]["P[MW]"] + done["Feed-1"]["P[MW]"]) == pytest.approx(sum(given.values()) + 0.1)
-    assert done["Position-0"]["position"] == done["Fleet-0"]["state"]["trucks.T1"]["station"]
+    assert done["Position-0"]["position"] == done["Devices-0"]["state"]["trucks.T1"]["station"]
     for device, key, wrong in (
         ("batteries.bess9", "availability", 1.0),
         ("batteries.bess1", "speed", 1.0),
         ("links.mvdc1", "availability", float("nan")),
         ("links.mvdc1", "availability", 1.5),
-        ("batteries.bess1", "capacity", 0.0),
+        ("batteries.bess1", "usable_energy_share", 0.0),
         ("generators.dn1-pv1", "p_mw", -0.1),
     ):
         with pytest.raises(ValueError, match=f"{device}.{key}"):
-            fleet.step(1800, {made["eid"]: around | {"series": {"X-0": {device: {key: wrong}}}}}, 0)
+            simulator.step(1800, {made["eid"]: around | {"series": {"X-0": {device: {key: wrong}}}}}, 0)

@@ -12,17 +12,17 @@ from cases.parts import of_kind
 from gridferry.networks.faults import InputError
 from gridferry.networks.roads.travel import DistanceMatrix, Rounding
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.case.plant import Assembly, build_plant
+from gridferry.sim.case.plant import BuiltPlant, build_plant
 from gridferry.sim.config.reading import config_of_document
 
 
-def assemble(config: str | Path, *settings: str) -> Assembly:
+def assemble(config: str | Path, *settings: str) -> BuiltPlant:
     return build_plant(load_config(config, settings))
 
 
 def test_devices_of_two_feeders_stand_on_one_axis_of_buses() -> None:
-    assembly = assemble("two_feeders")
-    plant = assembly.plant
+    built = assemble("two_feeders")
+    plant = built.plant
     assert plant.n_bus == 66
     assert plant.bus_slices == (slice(0, 33), slice(33, 66))
     # buses are named 1 to 33 in each feeder, so bus n of dn1 is n - 1 and of dn2 33 + n - 1
@@ -39,8 +39,8 @@ def test_devices_of_two_feeders_stand_on_one_axis_of_buses() -> None:
     assert of_kind(plant, "trucks")[0].initial_station == 1
     assert of_kind(plant, "trucks")[0].stations == (0, 1, 2)
     assert of_kind(plant, "links")[0].balancing == 0
-    assert len(assembly.networks) == 2
-    assert all(one.feeder is feeder for one, feeder in zip(assembly.networks, plant.feeders, strict=True))
+    assert len(built.networks) == 2
+    assert all(one.feeder is feeder for one, feeder in zip(built.networks, plant.feeders, strict=True))
 
 
 def test_three_bus_plant_holds_the_published_figures() -> None:
@@ -90,8 +90,8 @@ def test_voltage_limits_and_slack_voltage_of_the_config_replace_the_feeders_own(
 
 
 def test_slack_voltage_reaches_the_network_that_the_ac_grid_is_built_from() -> None:
-    assembly = assemble("two_feeders", "networks.dn2.slack_v_pu=0.99")
-    assert [one.feeder.slack_v_pu for one in assembly.networks] == [1.0, 0.99]
+    built = assemble("two_feeders", "networks.dn2.slack_v_pu=0.99")
+    assert [one.feeder.slack_v_pu for one in built.networks] == [1.0, 0.99]
 
 
 def test_bus_may_be_given_as_a_number_or_as_text() -> None:

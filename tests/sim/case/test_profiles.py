@@ -112,10 +112,10 @@ def test_hours_count_from_local_midnight_also_for_a_run_that_starts_later(tmp_pa
 
 
 def test_a_run_beyond_the_file_is_refused_with_what_it_covers(tmp_path: Path) -> None:
-    said = fault(tmp_path, "t,a\n0,1\n1,2\n", clock=Clock(DAY, 3600, 3))
-    assert "covers 2024-06-20T00:00 to 2024-06-20T02:00" in said
-    assert "to 2024-06-20T03:00" in said
-    assert "steps = 2 at most" in said
+    message = fault(tmp_path, "t,a\n0,1\n1,2\n", clock=Clock(DAY, 3600, 3))
+    assert "covers 2024-06-20T00:00 to 2024-06-20T02:00" in message
+    assert "to 2024-06-20T03:00" in message
+    assert "steps = 2 at most" in message
     assert "choose another start" in fault(tmp_path, "t,a\n1,1\n2,2\n", clock=Clock(DAY, 3600, 1))
     assert "23:00 to hour 32;" in fault(tmp_path, "t,a\n0,1\n1,2\n", clock=Clock(datetime(9999, 12, 31, 23), 3600, 9))
 
@@ -135,9 +135,9 @@ def test_a_run_beyond_the_file_is_refused_with_what_it_covers(tmp_path: Path) ->
     ],
 )
 def test_times_that_are_no_regular_clock_are_refused_by_line(tmp_path: Path, text: str, line: str, words: str) -> None:
-    said = fault(tmp_path, text)
-    assert line in said
-    assert words in said
+    message = fault(tmp_path, text)
+    assert line in message
+    assert words in message
 
 
 def test_stamps_and_start_must_both_have_an_offset_or_neither(tmp_path: Path) -> None:

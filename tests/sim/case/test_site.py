@@ -20,13 +20,13 @@ PLUGIN = REPOSITORY / "tests" / "plugins" / "constant_load.py"
 def places() -> Places:
     """Places of the config with two feeders, each of 33 buses and 32 branches."""
     loaded = load_config("two_feeders")
-    assembly = build_plant(loaded)
+    built = build_plant(loaded)
     found = Places(loaded)
-    found.networks, found.stations = assembly.networks, assembly.plant.stations
+    found.networks, found.stations = built.networks, built.plant.stations
     return found
 
 
-def told(places: Places) -> list[str]:
+def reported(places: Places) -> list[str]:
     return [f"{one.key.partition(' = ')[0]}: {one.message}" for one in places.faults]
 
 
@@ -38,12 +38,12 @@ def test_buses_and_branches_of_all_networks_stand_on_one_axis(places: Places) ->
     assert places.faults == []
 
 
-def test_what_is_not_there_is_told_once_and_answered_harmlessly(places: Places) -> None:
+def test_what_is_not_there_is_reported_once_and_answered_harmlessly(places: Places) -> None:
     site = EntrySite(places, ("links", 0)).at("terminals", 1)
     assert (site.network("dn7"), site.bus("dn7", 3), site.branch("dn7", "x")) == (0, 0, 0)
     assert (site.bus("dn1", 99), site.bus("dn1", 99), site.branch("dn1", "none")) == (0, 0, 0)
     here = "links[0].terminals[1]"
-    assert [one.partition(";")[0] for one in told(places)] == [
+    assert [one.partition(";")[0] for one in reported(places)] == [
         f"{here}.network: no such network",
         f"{here}.bus: no such bus in dn1",
         f"{here}.branch: no such branch in dn1",
@@ -56,7 +56,7 @@ def test_stations_are_numbered_in_the_order_of_the_plant(places: Places) -> None
     assert site.stations(["dn2-south", "dn1-east"]) == (1, 2)
     assert site.station("dn1-east") == 1
     assert site.stations(["dn1-east", "dn1-wset", "dn1-east"]) == (1,)
-    assert [one.partition(";")[0] for one in told(places)] == [
+    assert [one.partition(";")[0] for one in reported(places)] == [
         "trucks[0].stations[1]: no such station",
         "trucks[0].stations[2]: given twice",
     ]
@@ -94,25 +94,25 @@ def changed(folder: Path, old: str, new: str) -> str:
 
 
 def test_devices_that_nobody_sets_have_names_of_their_own_in_their_table(folder: Path) -> None:
-    (said,) = faults(folder, "pump", "pump")
-    assert said.startswith('constant_loads[1].name = "pump": the constant_load name "pump" is given twice (first: ')
+    (words,) = faults(folder, "pump", "pump")
+    assert words.startswith('constant_loads[1].name = "pump": the constant_load name "pump" is given twice (first: ')
 
 
 def test_devices_that_a_plan_sets_share_their_names_with_no_other_kind(folder: Path) -> None:
     kind = changed(folder, "act=Act.FOLLOWS", "act=Act.SETPOINT")
-    (said,) = faults(folder, "T1", kind=kind)
-    assert said.startswith('constant_loads[0].name = "T1": the device name "T1" is given twice (first: trucks[0].name')
+    (words,) = faults(folder, "T1", kind=kind)
+    assert words.startswith('constant_loads[0].name = "T1": the device name "T1" is given twice (first: trucks[0].name')
 
 
-def test_ports_that_a_kind_names_by_itself_are_told_by_their_device(folder: Path) -> None:
+def test_ports_that_a_kind_names_by_itself_are_reported_by_their_device(folder: Path) -> None:
     kind = changed(folder, "name=self.name,", 'act=Act.SETPOINT, name="port",')
     (folder / "changed.py").write_text((folder / "changed.py").read_text().replace("act=Act.FOLLOWS,", ""))
-    said = 'constant_loads[1]: the device name "port" is given twice (first: constant_loads[0]); choose another'
-    assert faults(folder, "a", "b", kind=kind) == [said]
+    words = 'constant_loads[1]: the device name "port" is given twice (first: constant_loads[0]); choose another'
+    assert faults(folder, "a", "b", kind=kind) == [words]
 
 
-def test_a_kind_that_raises_when_it_builds_is_told_with_file_and_line(folder: Path) -> None:
+def test_a_kind_that_raises_when_it_builds_is_reported_with_file_and_line(folder: Path) -> None:
     kind = changed(folder, "if config.rating_mw > 100:", 'if config.rating_mw > {}["none"]:')
-    (said,) = faults(folder, "a", kind=kind)
-    assert said.startswith("constant_loads[0]: building ConstantLoad raised KeyError: 'none' (")
-    assert "changed.py, line " in said
+    (words,) = faults(folder, "a", kind=kind)
+    assert words.startswith("constant_loads[0]: building ConstantLoad raised KeyError: 'none' (")
+    assert "changed.py, line " in words

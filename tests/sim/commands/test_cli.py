@@ -145,12 +145,12 @@ def test_run_without_out_makes_a_directory_named_after_the_config(gridferry):
     assert json.loads(out)["directory"] == str(directory)
 
 
-def test_run_that_exists_is_kept_unless_overwriting_is_asked_for(gridferry):
+def test_run_that_exists_is_kept_unless_overwriting_is_requested(gridferry):
     gridferry("run", "three_bus", "--steps", 1, "--out", "run")
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
     code, out, err = gridferry("run", "three_bus", "--steps", 2, "--out", "run", "--json")
     assert (code, out) == (2, "")
-    assert "--out: run: holds a run" in err
+    assert "--out: run: contains a run" in err
     assert "--overwrite" in err
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
     assert gridferry("run", "three_bus", "--steps", 2, "--out", "run", "--overwrite")[0] == 0
@@ -197,8 +197,8 @@ def test_run_that_is_stopped_keeps_its_results_and_resumes_to_the_same(gridferry
     if sent == "SIGINT":
         assert stopped.returncode == 3
         assert "--resume" in stopped.stderr
-        said = json.loads(stopped.stdout)
-        assert (said["status"], said["steps"]) == ("failed", 26)
+        message = json.loads(stopped.stdout)
+        assert (message["status"], message["steps"]) == ("failed", 26)
         assert load_run(directory).manifest["failure"] == "interrupted after 26 of 40 steps"
     else:
         assert stopped.returncode == -signal.SIGKILL
@@ -304,7 +304,7 @@ def test_compare_with_what_is_no_run_is_refused(gridferry, tmp_path):
 # ------------------------------------------------------------------------------------------- list, check, schema, new
 
 
-def test_list_names_what_there_is_and_guesses_what_was_meant(gridferry):
+def test_list_names_what_there_is_and_suggests_what_was_meant(gridferry):
     expected = {"networks": "ieee85_v2", "controllers": "replay", "configs": "two_feeders"}
     for what, name in expected.items():
         code, out, _ = gridferry("list", what)

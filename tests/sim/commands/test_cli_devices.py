@@ -56,15 +56,15 @@ def test_check_says_which_promise_a_device_breaks_with_an_example(written):
     assert out.count("FAILED") == 1
     assert out.splitlines()[failed + 1].startswith("       D1: P = 1 MW, Q = 0 Mvar, availability = 1, from ")
     code, out, _ = written("check", "leaky.py:Leaky", "--json")
-    told = json.loads(out)
-    assert (code, told["device"], told["passed"]) == (1, "leaky.py:Leaky", False)
-    assert [one["name"] for one in told["findings"] if not one["passed"]] == [
+    reported = json.loads(out)
+    assert (code, reported["device"], reported["passed"]) == (1, "leaky.py:Leaky", False)
+    assert [one["name"] for one in reported["findings"] if not one["passed"]] == [
         "source - injected - loss is the change of what is stored"
     ]
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("leaky.py", 'name the class too: "leaky.py:Class"; there is Genset, Leaky'),
         ("leaky.py:Neither", "Neither is no controller or device; derive it from gridferry.controllers.Controller or "),
@@ -73,10 +73,10 @@ def test_check_says_which_promise_a_device_breaks_with_an_example(written):
         ("truck", "no such config, controller or kind of device; there is"),
     ],
 )
-def test_what_is_no_class_to_check_is_bad_input(written, spec, said):
+def test_what_is_no_class_to_check_is_bad_input(written, spec, message):
     code, out, err = written("check", spec)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
 
 
 @pytest.mark.parametrize("spec", ["batteries", f"{PLUGINS / 'capacitor_bank.py'}:CapacitorBank"])

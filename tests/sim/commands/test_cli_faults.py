@@ -91,7 +91,7 @@ def test_the_unchanged_case_runs(gridferry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("speed_km_h", "speed_kmh", ["case.toml: roads.speed_kmh = 40.0", "no such key", '"speed_km_h"']),
         ("steps = 4", 'steps = "4"', ['case.toml: time.steps = "4"', "expected a whole number"]),
@@ -111,19 +111,19 @@ def test_the_unchanged_case_runs(gridferry, tmp_path):
         ("power_share", "power_shear", ["case.toml: controller.power_shear = 0.8", "no such option", '"power_share"']),
         ("power_share = 0.8", "power_share = 3", ["case.toml: controller.power_share", "3", "less than or equal to 1"]),
         ('bus = "3"\nfactor', 'bus = "1"\nfactor', ["loads[1].factor = 0.5", "bus 1 of dn1 has no nominal load"]),
-        ("[time]", "[time", ["case.toml:3", "not valid TOML", "mend this line"]),
+        ("[time]", "[time", ["case.toml:3", "not valid TOML", "correct this line"]),
         ("factor = 0.5", "factor = nan", ["loads[1].factor = nan", "finite"]),
         ('feeder = "three_bus"', 'feeder = "three_buses"', ['networks[0].feeder = "three_buses"', '"three_bus"']),
     ],
 )
-def test_fault_is_one_line_with_file_key_value_and_way_out(refused, old, new, said):
+def test_fault_is_one_line_with_file_key_value_and_way_out(refused, old, new, message):
     lines = refused((old, new))
     assert len(lines) == 1, lines
-    assert all(words in lines[0] for words in said), lines
+    assert all(words in lines[0] for words in message), lines
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("", ['day.csv: line 3, column "load"', "missing value", "fill it in"]),
         ("nan", ['day.csv: line 3, column "load"', "missing value"]),
@@ -132,10 +132,10 @@ def test_fault_is_one_line_with_file_key_value_and_way_out(refused, old, new, sa
         ("-1", ['loads[0].p_mw = "day.load"', "negative", "line 3"]),
     ],
 )
-def test_profile_value_that_is_none_is_named_with_row_and_column(refused, cell, said):
+def test_profile_value_that_is_none_is_named_with_row_and_column(refused, cell, message):
     lines = refused(day=DAY.replace("1,1.1", f"1,{cell}"))
     assert len(lines) == 1, lines
-    assert all(words in lines[0] for words in said), lines
+    assert all(words in lines[0] for words in message), lines
 
 
 def test_all_faults_of_plant_profiles_and_controller_come_together(refused):
@@ -148,11 +148,11 @@ def test_all_faults_of_plant_profiles_and_controller_come_together(refused):
         day=DAY.replace("1,1.1", "1,"),
         options=("--set", "networks.dn1.v_min_pu=1.2"),
     )
-    said = ("loads[1].factor", '"S2"', '"T1"', "day.wind", "power_shear", 'line 3, column "load"', "v_min_pu = 1.2")
-    for words in said:
+    message = ("loads[1].factor", '"S2"', '"T1"', "day.wind", "power_shear", 'line 3, column "load"', "v_min_pu = 1.2")
+    for words in message:
         assert sum(words in line for line in lines) == 1, (words, lines)
-    assert lines[-1] == f"{len(said)} faults"
-    assert len(lines) == len(said) + 1
+    assert lines[-1] == f"{len(message)} faults"
+    assert len(lines) == len(message) + 1
 
 
 def test_faults_of_single_values_hide_no_others(refused):
@@ -164,10 +164,10 @@ def test_faults_of_single_values_hide_no_others(refused):
         ("power_share = 0.8", "power_share = 3"),
         day=DAY.replace("1,1.1", "1,"),
     )
-    said = ("p_max_mw = -0.5", "soc_min = 0.95", '"S2"', "day.wind", "power_share", 'line 3, column "load"')
-    for words in said:
+    message = ("p_max_mw = -0.5", "soc_min = 0.95", '"S2"', "day.wind", "power_share", 'line 3, column "load"')
+    for words in message:
         assert sum(words in line for line in lines) == 1, (words, lines)
-    assert len(lines) == len(said) + 1
+    assert len(lines) == len(message) + 1
 
 
 def test_stand_ins_for_faulty_values_invent_no_fault(refused):
@@ -195,7 +195,7 @@ def test_faults_name_the_file_or_setting_that_a_value_comes_from(gridferry, tmp_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("run", "tree_bus"), ["tree_bus", 'did you mean "three_bus"']),
         (("run", "three_bus", "--set", "seed"), ['--set "seed"', "key=value"]),
@@ -208,7 +208,7 @@ def test_faults_name_the_file_or_setting_that_a_value_comes_from(gridferry, tmp_
         (("run", "three_bus", "--out", "full"), ["--out: full", "no run directory"]),
         (("run", "three_bus", "--out", "full", "--overwrite"), ["--out: full", "no run directory"]),
         (("run", "three_bus", "--resume"), ["--resume", "no unfinished run of three_bus", "--out"]),
-        (("run", "three_bus", "--resume", "--out", "full"), ["--resume: full", "no run to go on with"]),
+        (("run", "three_bus", "--resume", "--out", "full"), ["--resume: full", "no run to resume"]),
         (("run", "three_bus", "--resume", "--overwrite"), ["--overwrite", "--resume"]),
         (("run", "three_bus", "--controller", "file:Class"), ["--controller", "controller.use", "file"]),
         (("run", "three_bus", "--controller", "replay"), ["controller.file", "missing"]),
@@ -219,14 +219,14 @@ def test_faults_name_the_file_or_setting_that_a_value_comes_from(gridferry, tmp_
         (("new", "device", "x", "--folder", "gone"), ["gone", "no such folder"]),
     ],
 )
-def test_bad_arguments_are_refused_and_nothing_is_written(gridferry, tmp_path, arguments, said):
+def test_bad_arguments_are_refused_and_nothing_is_written(gridferry, tmp_path, arguments, message):
     (tmp_path / "file").write_text("hello")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("years of work")
     before = sorted(tmp_path.rglob("*"))
     code, out, err = gridferry(*arguments)
     assert (code, out) == (2, "")
-    assert all(words in err for words in said), err
+    assert all(words in err for words in message), err
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "full" / "thesis.tex").read_text() == "years of work"
 

@@ -28,8 +28,8 @@ def breaking(*given: object, **more: object) -> None:
 
 def traceback_named(err: str) -> Path:
     """The file that the one line on stderr names."""
-    said = r"KeyError: 'a defect\\nof two lines': a defect of GridFerry; please report it with (.*)\n"
-    found = re.fullmatch(said, err)
+    message = r"KeyError: 'a defect\\nof two lines': a defect of GridFerry; please report it with (.*)\n"
+    found = re.fullmatch(message, err)
     assert found, err
     return Path(found[1])
 

@@ -26,6 +26,8 @@ def faults(*settings: str, config: str | Path = "two_feeders") -> list[str]:
     [
         # unknown keys
         ("networks.0.v_min=0.9", ["networks[0].v_min = 0.9", "no such key", 'did you mean "v_min_pu"?']),
+        # renamed keys
+        ("batteries.0.capacity=0.5", ["batteries[0].capacity = 0.5", 'it is called "usable_energy_share" now']),
         ("tiem.steps=3", ["tiem", "no such key", 'did you mean "time"?']),
         ("generators.0.p_mw.cale=2", ["generators[0].p_mw.cale = 2", 'did you mean "scale"?']),
         # wrong types
@@ -68,7 +70,7 @@ def faults(*settings: str, config: str | Path = "two_feeders") -> list[str]:
         ("time.start=2024-07-29T00:05:00", ["time.start = 2024-07-29T00:05:00", "900 s", "midnight"]),
         ("time.start=9999-12-31T00:00:00", ["time.steps = 96", "9999"]),
         # unknown buses, stations, networks, profiles, files
-        ("batteries.0.bus=34", ["batteries[0].bus = 34", "no such bus in dn1", "33 in all"]),
+        ("batteries.0.bus=34", ["batteries[0].bus = 34", "no such bus in dn1", "33 in total"]),
         ("stations.0.bus=S", ['stations[0].bus = "S"', "no such bus in dn1"]),
         ("loads.0.bus=zero", ['loads[0].bus = "zero"', "no such bus in dn1"]),
         ("links.0.terminals.0.network=dn3", ['links[0].terminals[0].network = "dn3"', 'did you mean "dn']),
@@ -99,30 +101,32 @@ def faults(*settings: str, config: str | Path = "two_feeders") -> list[str]:
         ("extends=other", ["extends belongs into the file"]),
     ],
 )
-def test_each_fault_is_told_once_with_key_value_and_way_out(setting: str, expected: Sequence[str]) -> None:
-    told = faults(setting)
-    matching = [one for one in told if all(part in one for part in expected)]
-    assert len(matching) == 1, told
+def test_each_fault_is_reported_once_with_key_value_and_way_out(setting: str, expected: Sequence[str]) -> None:
+    reported = faults(setting)
+    matching = [one for one in reported if all(part in one for part in expected)]
+    assert len(matching) == 1, reported
     assert matching[0].startswith("--set") or "two_feeders.toml: " in matching[0]
     assert "\n" not in matching[0]
 
 
 def test_link_with_both_ends_at_one_bus_is_refused() -> None:
-    told = faults("links.0.terminals.1.network=dn1", "links.0.terminals.1.bus=18")
-    assert [one for one in told if "links[0].terminals[1].bus = 18" in one and "terminal 1 is at the same bus" in one]
+    reported = faults("links.0.terminals.1.network=dn1", "links.0.terminals.1.bus=18")
+    assert [
+        one for one in reported if "links[0].terminals[1].bus = 18" in one and "terminal 1 is at the same bus" in one
+    ]
 
 
 def test_trucks_need_stations_and_roads(tmp_path: Path) -> None:
     kept = (configs_dir() / "three_bus.toml").read_text().replace("data/", f"{configs_dir()}/data/")
     head, _, rest = kept.partition("[[stations]]")
     (tmp_path / "lone.toml").write_text(head + "[[trucks]]" + rest.partition("[[trucks]]")[2])
-    told = faults(config=tmp_path / "lone.toml")
-    assert any("stations: trucks need stations" in one for one in told)
-    assert any("roads: trucks need roads" in one for one in told)
+    reported = faults(config=tmp_path / "lone.toml")
+    assert any("stations: trucks need stations" in one for one in reported)
+    assert any("roads: trucks need roads" in one for one in reported)
 
 
 def test_all_faults_of_a_file_come_together_whatever_their_kind() -> None:
-    told = faults(
+    reported = faults(
         "foo=1",
         "trucks.T1.energy_mwh=-1",
         "trucks.T1.station=S9",
@@ -144,8 +148,8 @@ def test_all_faults_of_a_file_come_together_whatever_their_kind() -> None:
         "dn5",
         "nowhere",
     ):
-        assert sum(part in one for one in told) == 1, (part, told)
-    assert len(told) == 9
+        assert sum(part in one for one in reported) == 1, (part, reported)
+    assert len(reported) == 9
 
 
 def test_repairing_a_fault_invents_no_other() -> None:
@@ -164,9 +168,9 @@ def test_fault_names_the_file_of_a_chain_that_the_value_stands_in(tmp_path: Path
     text = (tmp_path / "base.toml").read_text().replace("data/", f"{configs_dir()}/data/")
     (tmp_path / "base.toml").write_text(text.replace("energy_mwh = 2.0", "energy_mwh = -2.0"))
     (tmp_path / "top.toml").write_text('extends = "base.toml"\n[trucks.T1]\np_max_mw = -3.0\n')
-    told = faults(config=tmp_path / "top.toml")
-    assert f"{tmp_path / 'base.toml'}: trucks[0].energy_mwh = -2.0" in told[0]
-    assert f"{tmp_path / 'top.toml'}: trucks[0].p_max_mw = -3.0" in told[1]
+    reported = faults(config=tmp_path / "top.toml")
+    assert f"{tmp_path / 'base.toml'}: trucks[0].energy_mwh = -2.0" in reported[0]
+    assert f"{tmp_path / 'top.toml'}: trucks[0].p_max_mw = -3.0" in reported[1]
 
 
 @pytest.mark.parametrize(

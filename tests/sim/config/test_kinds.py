@@ -49,7 +49,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def told(path: Path, *settings: str) -> list[str]:
+def reported(path: Path, *settings: str) -> list[str]:
     """Messages of all faults that reading a config, and building its plant, raise."""
     with pytest.raises(InputError) as caught:
         build_plant(load_config(path, settings))
@@ -82,7 +82,7 @@ def test_entries_of_a_kind_are_patched_by_an_extending_config_and_by_settings(fo
 def test_errors_of_forecasts_have_a_table_by_the_name_that_a_kind_gives_them(folder: Path) -> None:
     config: Any = load_config(folder / "works.toml", ["forecast.errors.works.relative_std=0.2"]).config
     assert config.forecast.errors.of("works").relative_std == 0.2
-    assert "no such key" in told(folder / "works.toml", "forecast.errors.work.relative_std=0.2")[0]
+    assert "no such key" in reported(folder / "works.toml", "forecast.errors.work.relative_std=0.2")[0]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_errors_of_forecasts_have_a_table_by_the_name_that_a_kind_gives_them(fol
         ("constant_loads=3", ["constant_loads = 3", "[[constant_loads]]", "(loads that draw a profile"]),
     ],
 )
-def test_faults_of_a_kind_are_told_as_those_of_ours(folder: Path, setting: str, expected: list[str]) -> None:
-    (fault,) = told(folder / "works.toml", setting)
+def test_faults_of_a_kind_are_reported_as_those_of_ours(folder: Path, setting: str, expected: list[str]) -> None:
+    (fault,) = reported(folder / "works.toml", setting)
     assert all(part in fault for part in expected), fault
 
 
@@ -177,7 +177,7 @@ def test_a_kind_that_cannot_be_used_is_one_fault(folder: Path, use: str, expecte
     kind_file(folder, "column.py", '"cut_mw": Column', '"Loss_MWh": Column')
     (folder / "broken.py").write_text("1 / 0\n")
     path = written(folder, f'extends = "three_bus"\n[devices]\nuse = {use}\n' + ENTRY)
-    (fault,) = told(path)
+    (fault,) = reported(path)
     assert fault.startswith(f"{path}: ")
     assert all(part in fault for part in expected), fault
 
@@ -191,7 +191,7 @@ def test_names_of_the_record_are_those_of_its_tables() -> None:
 def test_a_check_that_raises_is_a_fault_with_file_and_line(folder: Path) -> None:
     kind_file(folder, "raises.py", "if self.tariff > 1e6:", 'if self.tariff > {}["none"]:')
     path = written(folder, 'extends = "three_bus"\n[devices]\nuse = ["raises.py:ConstantLoad"]\n' + ENTRY)
-    (fault,) = told(path)
+    (fault,) = reported(path)
     assert "devices.use" in fault
     assert "KeyError: 'none'" in fault
     assert "raises.py, line " in fault
@@ -204,7 +204,7 @@ def test_code_outside_the_folder_of_the_config_that_names_it_does_not_run(folder
     (folder.parent / "trap.py").write_text("raise SystemExit('ran')\n")
     (folder / "link.py").symlink_to(folder.parent / "trap.py")
     for use in ("../trap.py:Trap", f"{folder.parent}/trap.py:Trap", "link.py:Trap", "../trap.py"):
-        (fault,) = told(written(folder, f'extends = "three_bus"\n[devices]\nuse = ["{use}"]\n'))
+        (fault,) = reported(written(folder, f'extends = "three_bus"\n[devices]\nuse = ["{use}"]\n'))
         assert "is code outside the config's own folder" in fault
         assert str(folder) in fault
 
@@ -216,7 +216,7 @@ def test_a_module_of_the_working_folder_does_not_run_unless_it_is_the_configs(
     work.mkdir()
     (work / "here_only.py").write_text("raise SystemExit('ran')\n")
     monkeypatch.chdir(work)
-    (fault,) = told(written(folder, 'extends = "three_bus"\n[devices]\nuse = ["here_only:Kind"]\n'))
+    (fault,) = reported(written(folder, 'extends = "three_bus"\n[devices]\nuse = ["here_only:Kind"]\n'))
     assert "is code outside the config's own folder" in fault
     path = written(folder, USE.replace("constant_load.py", "constant_load") + ENTRY)
     assert "constant_loads" in load_config(path).config.model_dump()

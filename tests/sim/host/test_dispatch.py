@@ -181,14 +181,14 @@ def test_an_overloaded_branch_takes_its_excess_off_the_rating() -> None:
     assert corrected.plan.memory["rating"] == pytest.approx(loading - 1.0, rel=1e-6)
 
 
-def test_of_plans_that_all_break_limits_the_least_bad_is_dispatched() -> None:
+def test_of_plans_that_all_violate_limits_the_one_with_the_smallest_violation_is_dispatched() -> None:
     dispatch = decide(Stubborn, line(), allowed=2)
     assert dispatch.plan.p_mw[0, 0] == -1.5
     assert dispatch.corrections == 2
     assert dispatch.ac_excess_pu == pytest.approx(V_MIN - voltage(LOAD + 1.5), rel=1e-6)
 
 
-def test_who_cannot_correct_a_plan_is_asked_once() -> None:
+def test_a_controller_that_cannot_correct_a_plan_is_called_once() -> None:
     dispatch = decide(Deaf, line(), allowed=3)
     assert (dispatch.plan.p_mw[0, 0], dispatch.corrections) == (-2.0, 0)
     assert dispatch.ac_excess_pu == pytest.approx(V_MIN - voltage(LOAD + 2.0), rel=1e-6)
@@ -200,7 +200,7 @@ def test_a_correction_that_fails_leaves_the_best_plan_and_is_noted() -> None:
     assert dispatch.failure == "step 0: correction 1: ControllerError: nothing keeps that"
 
 
-def test_no_plan_is_asked_to_mend_the_voltage_of_the_slack_bus() -> None:
+def test_no_correction_is_requested_for_the_voltage_of_the_slack_bus() -> None:
     dispatch = decide(Filler, line(v_min_pu=0.9, v_max_pu=0.999), allowed=3)
     assert dispatch.corrections == 0
     assert dispatch.ac_excess_pu == pytest.approx(0.001)
@@ -237,7 +237,7 @@ def test_a_forecast_whose_power_flow_collapses_leaves_the_plan_unchecked() -> No
 
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("load_p_mw", 2), ("buy_price", 0), ("availability", 3), ("capacity", 1), ("load_q_mvar", 2)],
+    [("load_p_mw", 2), ("buy_price", 0), ("availability", 3), ("usable_energy_share", 1), ("load_q_mvar", 2)],
 )
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_forecast_that_is_not_finite_never_reaches_the_controller(name: str, width: int, bad: float) -> None:
@@ -249,7 +249,7 @@ def test_a_forecast_that_is_not_finite_never_reaches_the_controller(name: str, w
     assert not dispatch.plan.p_mw.any()
     prediction = dispatch.plan.prediction
     assert prediction is not None
-    checked = not name.startswith(("load", "availability", "capacity"))
+    checked = not name.startswith(("load", "availability", "usable_energy_share"))
     assert np.isfinite(prediction.v_pu).all() == checked
     assert np.isfinite(dispatch.ac_excess_pu) == checked
     assert np.isfinite(prediction.cost).all() == (checked and name != "buy_price")
@@ -257,7 +257,7 @@ def test_a_forecast_that_is_not_finite_never_reaches_the_controller(name: str, w
         decide(Stubborn, plant, broken, on_failure=OnFailure.STOP)
 
 
-def test_without_a_forecast_the_previous_plan_is_followed_as_far_as_devices_can() -> None:
+def test_without_a_forecast_the_previous_plan_is_continued_as_far_as_devices_can() -> None:
     plant = line()
     nothing = flat(plant, load_p_mw=np.full((4, 2), np.nan), availability=np.full((4, 3), np.nan))
     dispatch = decide(Stubborn, plant, nothing, previous_plan=powers(plant, 0.0, -1.0), energy_mwh=np.array([8.5]))
@@ -279,7 +279,7 @@ def test_a_previous_plan_that_would_break_limits_gives_way_to_idling() -> None:
     assert kept.failure == "step 0: ControllerError: no plan today"
 
 
-def test_a_previous_plan_that_breaks_limits_less_than_idling_is_followed() -> None:
+def test_a_previous_plan_that_violates_limits_less_than_idling_is_continued() -> None:
     plant = line(v_min_pu=0.995)
     dispatch = decide(Failing, plant, previous_plan=powers(plant, 0.0, 0.25))
     assert dispatch.fallback == Fallback.PREVIOUS_PLAN
@@ -287,7 +287,7 @@ def test_a_previous_plan_that_breaks_limits_less_than_idling_is_followed() -> No
 
 
 @pytest.mark.parametrize(
-    ("availability", "capacity", "energy_mwh", "given_mw"),
+    ("availability", "usable_energy_share", "energy_mwh", "given_mw"),
     [
         (1.0, 1.0, 5.0, 2.5),
         (0.5, 1.0, 5.0, 1.5),  # of 3 MW
@@ -298,10 +298,12 @@ def test_a_previous_plan_that_breaks_limits_less_than_idling_is_followed() -> No
     ],
 )
 def test_a_previous_plan_gives_what_is_in_service_and_what_the_store_holds(
-    availability: float, capacity: float, energy_mwh: float, given_mw: float
+    availability: float, usable_energy_share: float, energy_mwh: float, given_mw: float
 ) -> None:
     plant = line(v_min_pu=0.9)
-    forecast = flat(plant, availability=np.full((4, 3), availability), capacity=np.full((4, 1), capacity))
+    forecast = flat(
+        plant, availability=np.full((4, 3), availability), usable_energy_share=np.full((4, 1), usable_energy_share)
+    )
     dispatch = decide(
         Failing, plant, forecast, previous_plan=powers(plant, 0.0, 2.5), energy_mwh=np.array([energy_mwh])
     )
@@ -357,7 +359,7 @@ def test_a_late_truck_gives_none_of_its_previous_plans_power(
     assert dispatch.plan.position[0, 0] == 2
 
 
-def test_idling_is_said_to_have_nothing_to_follow_at_the_first_step() -> None:
+def test_idling_is_reported_to_have_no_plan_to_continue_at_the_first_step() -> None:
     plant = line()
     assert decide(Failing, plant).failure.endswith("nothing is left of a previous plan")
     assert decide(Failing, plant, on_failure=OnFailure.IDLE).failure == "step 0: ControllerError: no plan today"

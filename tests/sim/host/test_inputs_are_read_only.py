@@ -73,9 +73,10 @@ def test_no_array_that_a_controller_can_reach_can_be_made_writeable() -> None:
     keeper = Keeper(plant, Keeper.Settings())
     host = ControllerHost(SAMPLE.plant, keeper, OnFailure.IDLE)
     first = host.decide(at_start(SAMPLE.plant), look_ahead(SAMPLE, 0, 4))
-    asked = AcFeedback(np.zeros(plant.n_bus), np.zeros(plant.n_bus), np.zeros(plant.n_branch), first.plan)
+    requested = AcFeedback(np.zeros(plant.n_bus), np.zeros(plant.n_bus), np.zeros(plant.n_branch), first.plan)
     host.decide(
-        replace(at_start(SAMPLE.plant), step=1, previous_plan=first.plan, ac_feedback=asked), look_ahead(SAMPLE, 1, 4)
+        replace(at_start(SAMPLE.plant), step=1, previous_plan=first.plan, ac_feedback=requested),
+        look_ahead(SAMPLE, 1, 4),
     )
     observation, forecast = keeper.seen
     arrays = [

@@ -179,7 +179,7 @@ ODD: list[tuple[Callable[[], Any], str]] = [
     (raising(GeneratorExit()), "GeneratorExit"),
     (raising(ValueError("two\nlines \x1b[31m \x00 \ud800")), "two lines \\x1b[31m \\x00 \\ud800"),
     (raising(ValueError("long " * 100_000)), "..."),
-    (raising(UnspeakableError()), "UnspeakableError: (saying what it is raised RuntimeError)"),
+    (raising(UnspeakableError()), "UnspeakableError: (its text raised RuntimeError)"),
 ]
 
 

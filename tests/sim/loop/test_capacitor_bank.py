@@ -77,18 +77,18 @@ def bank(done: Run, column: str) -> list[float]:
     return rows.loc[rows.device == "C1", column].tolist()
 
 
-def test_the_case_is_sound_and_its_faults_are_told_as_those_of_our_own_kinds(gridferry, folder: Path) -> None:
+def test_the_case_is_sound_and_its_faults_are_reported_as_those_of_our_own_kinds(gridferry, folder: Path) -> None:
     code, out, _ = gridferry("check", folder / "case.toml")
     assert code == 0
     assert "1 capacitor banks" in out
-    for setting, said in (
+    for setting, message in (
         ("capacitor_banks.C1.bus=9", "capacitor_banks[0].bus = 9: no such bus in dn1"),
         ("capacitor_banks.C1.q_each_mvr=1", "capacitor_banks[0].q_each_mvr"),
         ("capacitor_banks.C1.q_each_mvar=-1", "capacitor_banks[0].q_each_mvar = -1"),
     ):
         code, _, err = gridferry("run", folder / "case.toml", "--set", setting)
         assert code == 2
-        assert said in err, err
+        assert message in err, err
     _, out, _ = gridferry("schema", folder / "case.toml")
     entry = json.loads(out)["$defs"]["BankConfig"]["properties"]
     assert entry["q_each_mvar"]["description"] == "what each injects [Mvar]"

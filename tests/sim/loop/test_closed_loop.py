@@ -130,7 +130,7 @@ def plan_csv(path, rows):
     return path
 
 
-def test_power_asked_of_a_driving_truck_is_clipped_and_reported(tmp_path):
+def test_power_requested_of_a_driving_truck_is_clipped_and_reported(tmp_path):
     plan = plan_csv(tmp_path / "plan.csv", [(t, "T1", 1.0, 0.0, "S3") for t in range(6)])
     verdict = validate(plan, "three_bus", out=tmp_path / "run")
     truck = verdict.run.table("device")
@@ -197,8 +197,8 @@ def test_a_failing_controller_falls_back_and_the_run_says_so(tmp_path):
     step, device = done.table("step"), done.table("device")
     assert step.loc[step["fallback"] != "", "step"].tolist() == [3, 5, 7, 9, 11]
     assert set(step.loc[step["fallback"] != "", "fallback"]) == {"previous_plan"}
-    for number, said in ((3, "no plan today"), (5, "ZeroDivisionError"), (7, "finite"), (9, "4 MW"), (11, "str")):
-        assert said in step.loc[number, "failure"]
+    for number, words in ((3, "no plan today"), (5, "ZeroDivisionError"), (7, "finite"), (9, "4 MW"), (11, "str")):
+        assert words in step.loc[number, "failure"]
     assert device["p_mw"].tolist() == [0.25 if t in (3, 5, 7, 9, 11) else 0.5 for t in range(13)]
     assert done.summary["solver"]["fallbacks"] == done.summary["solver"]["failures"] == 5
 

@@ -35,12 +35,12 @@ def test_a_foreseen_outage_of_a_link_is_planned_around(tmp_path: Path) -> None:
 def test_an_unforeseen_outage_of_a_link_surprises_for_one_step_at_either_end(tmp_path: Path) -> None:
     done = run_case(tmp_path, FAULT, link=TWO_HOURS)
     assert_safe(done)
-    asked, gave = rows(done, "mvdc-2", "p_set_mw"), rows(done, "mvdc-2", "p_mw")
+    requested, gave = rows(done, "mvdc-2", "p_set_mw"), rows(done, "mvdc-2", "p_mw")
     assert np.abs(gave[LINK_OUT]).max() == 0.0
     # asked once after it failed, not asked once after it is back
-    assert abs(asked[9]) > 0.1
-    assert np.abs(asked[10:14]).max() < 1e-6
-    assert np.abs(asked[14:]).max() > 0.1
+    assert abs(requested[9]) > 0.1
+    assert np.abs(requested[10:14]).max() < 1e-6
+    assert np.abs(requested[14:]).max() > 0.1
     device = done.table("device")
     clipped = device[device["clipped"].str.contains("out_of_service")]
     assert sorted(zip(clipped["step"], clipped["device"], strict=True)) == [(9, name) for name in TERMINALS]
@@ -61,7 +61,7 @@ def test_a_battery_that_loses_half_its_strings_goes_on_with_the_others(tmp_path:
     assert_safe(done)
     energy, loss = rows(done, "bess", "energy_mwh"), rows(done, "bess", "loss_mwh")
     start, p = rows(done, "bess", "energy_start_mwh"), rows(done, "bess", "p_mw")
-    assert rows(done, "bess", "capacity").tolist() == HALF
+    assert rows(done, "bess", "usable_energy_share").tolist() == HALF
     # half of what it held in the step of the loss, beside 2 % of what passes the converter
     converter = 0.5 * 0.02 * np.hypot(p, rows(done, "bess", "q_mvar"))
     lost = np.where(np.arange(STEPS) == 7, start / 2, 0.0)
@@ -79,12 +79,12 @@ def test_a_battery_that_loses_half_its_strings_goes_on_with_the_others(tmp_path:
 def test_a_battery_out_of_service_gives_nothing_and_then_takes_part_again(tmp_path: Path) -> None:
     done = run_case(tmp_path, FAULT, bess=at_steps(1.0, {2: 0.0, 3: 0.0, 4: 0.3}))
     assert_safe(done)
-    asked, gave = rows(done, "bess", "p_set_mw"), rows(done, "bess", "p_mw")
+    requested, gave = rows(done, "bess", "p_set_mw"), rows(done, "bess", "p_mw")
     assert not gave[[2, 3]].any()
     # out of service, it is not asked again; derated, it is taken to be out still, and then derated still
-    assert np.abs(asked[[3, 4]]).max() < 1e-6
-    assert abs(asked[5]) <= 0.3 * 0.6 + 1e-6
-    assert np.abs(asked[6:]).max() > 0.3 * 0.6
+    assert np.abs(requested[[3, 4]]).max() < 1e-6
+    assert abs(requested[5]) <= 0.3 * 0.6 + 1e-6
+    assert np.abs(requested[6:]).max() > 0.3 * 0.6
 
 
 # --------------------------------------------------------------------------------------------------------- trucks

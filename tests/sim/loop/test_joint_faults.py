@@ -55,7 +55,7 @@ def assert_followed(done: Run, before: int, steps: list[int]) -> None:
 
 
 @pytest.mark.slow
-def test_where_time_allows_no_plan_the_last_one_is_followed_until_there_is_time_again(tmp_path: Path) -> None:
+def test_where_time_allows_no_plan_the_last_one_is_continued_until_there_is_time_again(tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(PLUGIN)
     done = run(
         "joint_2dn",
@@ -104,7 +104,7 @@ def idle_in_spike(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return done
 
 
-def test_limits_that_no_plan_keeps_are_missed_by_less_than_idling_does(tmp_path: Path, idle_in_spike: Run) -> None:
+def test_limits_that_no_plan_keeps_are_violated_by_less_than_idling_does(tmp_path: Path, idle_in_spike: Run) -> None:
     done = run_case(tmp_path, "time.horizon_steps=4", load_2=SPIKE)
     step = done.table("step")
     assert_safe(done, idle=idle_in_spike)
@@ -120,7 +120,7 @@ def test_limits_that_no_plan_keeps_are_missed_by_less_than_idling_does(tmp_path:
     assert set(step.loc[7:, "solver_status"]) == {"optimal"}
 
 
-def test_a_price_below_zero_leaves_the_cost_of_missed_limits_bounded(tmp_path: Path) -> None:
+def test_a_price_below_zero_leaves_the_cost_of_violated_limits_bounded(tmp_path: Path) -> None:
     """A cone program inside outer approximation is taken for unbounded here, by rounding."""
 
     def begins(*values: float) -> list[float]:
@@ -138,7 +138,7 @@ def test_a_price_below_zero_leaves_the_cost_of_missed_limits_bounded(tmp_path: P
     assert 0 in notes(done, NoteKind.VIOLATED_V_LOW)
 
 
-def test_a_controller_told_to_fail_there_is_replaced_until_limits_can_be_kept(
+def test_a_controller_set_to_fail_there_is_replaced_until_limits_can_be_kept(
     tmp_path: Path, idle_in_spike: Run
 ) -> None:
     done = run_case(tmp_path, "time.horizon_steps=4", "controller.on_infeasible=raise", load_2=SPIKE)
@@ -156,7 +156,7 @@ def test_a_controller_told_to_fail_there_is_replaced_until_limits_can_be_kept(
 # -------------------------------------------------------------------------- no forecast, and controllers that raise
 
 
-def test_through_steps_without_a_forecast_the_last_plan_is_followed(tmp_path: Path) -> None:
+def test_through_steps_without_a_forecast_the_last_plan_is_continued(tmp_path: Path) -> None:
     done = run_case(tmp_path, silence=at_steps(0.0, {5: 1.0, 6: 1.0, 7: 1.0, 8: 1.0}))
     step = done.table("step")
     assert_safe(done)
@@ -207,19 +207,19 @@ def test_corrections_keep_a_loading_limit_that_the_optimisation_does_not_know(tm
     loaded = plain.table("line").groupby("step")["loading_percent"].max()
     limit = round(float(loaded.max()) - 0.5, 2)
     keep = f"networks.dn2.loading_max_percent={limit}"
-    mended = run(case, overrides=[keep, "controller.ac_corrections=3"], steps=8, out=tmp_path / "mended")
-    assert_safe(mended, 8)
-    assert mended.summary["grid"]["violations"] == mended.summary["dispatch"]["remaining_steps"] == 0
-    step = mended.table("step")
+    corrected = run(case, overrides=[keep, "controller.ac_corrections=3"], steps=8, out=tmp_path / "mended")
+    assert_safe(corrected, 8)
+    assert corrected.summary["grid"]["violations"] == corrected.summary["dispatch"]["remaining_steps"] == 0
+    step = corrected.table("step")
     assert step["ac_corrections"].max() >= 1
-    assert mended.summary["dispatch"]["corrected_steps"] == (step["ac_corrections"] > 0).sum()
+    assert corrected.summary["dispatch"]["corrected_steps"] == (step["ac_corrections"] > 0).sum()
     # no more is given up than has to be
-    line = mended.table("line").groupby("step")["loading_percent"].max()
+    line = corrected.table("line").groupby("step")["loading_percent"].max()
     assert line[step["ac_corrections"] > 0].to_numpy() == pytest.approx(limit, abs=5e-3)
 
 
 @pytest.mark.slow
-def test_a_run_resumed_among_fallbacks_equals_the_whole(tmp_path: Path) -> None:
+def test_a_run_resumed_among_fallbacks_equals_the_full_run(tmp_path: Path) -> None:
     case = write_case(tmp_path, silence=at_steps(0.0, dict.fromkeys(range(6, 10), 1.0)))
     whole = run(case, out=tmp_path / "whole")
     run(case, steps=8, out=tmp_path / "halves")

@@ -14,7 +14,7 @@ from gridferry.sim.study.day_ahead import Figures, Job, evaluate
 pytestmark = pytest.mark.slow
 
 
-def judged(config: str, days: int, **settings: Any) -> Figures:
+def evaluated(config: str, days: int, **settings: Any) -> Figures:
     given = tuple(f"controller.{key}={value!r}" for key, value in settings.items())
     found = evaluate(Job(find_config(config), given, days, 0, None))
     assert isinstance(found, Figures), found
@@ -22,14 +22,14 @@ def judged(config: str, days: int, **settings: Any) -> Figures:
 
 
 def test_without_devices_two_networks_lose_and_pay_what_was_published() -> None:
-    nothing = judged("mvdc_2dn", 10, scenario="none")
+    nothing = evaluated("mvdc_2dn", 10, scenario="none")
     assert nothing.loss_kwh == pytest.approx(3490.90, rel=1e-3)
     assert nothing.cost == pytest.approx(132.86, rel=1e-3)
 
 
 def test_two_networks_cost_and_hold_in_the_published_order() -> None:
     first, second, third, fourth = (
-        judged("mvdc_2dn", 600, scenario=one) for one in ("none", "deterministic", "robust", "drcc")
+        evaluated("mvdc_2dn", 600, scenario=one) for one in ("none", "deterministic", "robust", "drcc")
     )
     assert second.cost < fourth.cost < third.cost < first.cost
     assert first.joint < second.joint < fourth.joint < third.joint
@@ -41,7 +41,7 @@ def test_two_networks_cost_and_hold_in_the_published_order() -> None:
     ("key", "values"), [("confidence", (0.8, 0.85, 0.9, 0.95)), ("radius", (0.001, 0.002, 0.003, 0.005))]
 )
 def test_more_confidence_and_a_larger_ball_cost_more_and_hold_more(key: str, values: tuple[float, ...]) -> None:
-    rows = [judged("mvdc_2dn", 400, samples=50, **{key: value}) for value in values]
+    rows = [evaluated("mvdc_2dn", 400, samples=50, **{key: value}) for value in values]
     assert [one.cost for one in rows] == sorted(one.cost for one in rows)
     assert [one.joint for one in rows] == sorted(one.joint for one in rows)
     promised = values if key == "confidence" else (0.95,) * len(values)
@@ -50,13 +50,13 @@ def test_more_confidence_and_a_larger_ball_cost_more_and_hold_more(key: str, val
 
 def test_three_networks_cost_and_hold_in_the_published_order() -> None:
     first, second, fourth, third = (
-        judged("mvdc_3dn", 200, scenario=one) for one in ("none", "deterministic", "drcc", "robust")
+        evaluated("mvdc_3dn", 200, scenario=one) for one in ("none", "deterministic", "drcc", "robust")
     )
     assert second.cost < fourth.cost < third.cost < first.cost
     assert first.joint <= second.joint < fourth.joint < third.joint == 1.0
 
 
-def test_a_day_in_closed_loop_with_drawn_errors_is_followed_and_balances(tmp_path: Path) -> None:
+def test_a_day_in_closed_loop_with_drawn_errors_is_done_as_planned_and_balances(tmp_path: Path) -> None:
     errors = ["forecast.kind=errors", "forecast.errors_on=realised"]
     errors += ["forecast.errors.load.relative_std=0.06", "forecast.errors.generation.relative_std=0.12"]
     summary = run("mvdc_2dn", overrides=errors, out=tmp_path / "run").summary

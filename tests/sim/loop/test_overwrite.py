@@ -97,8 +97,8 @@ def test_what_the_run_reads_is_never_removed(gridferry, ran):
         (("run", "over.toml"), "config.toml"),
         (("run", ran, "--set", "profiles.day.file=out/summary.json"), "summary.json"),
     ):
-        code, said, err = gridferry(*arguments, "--out", "out", "--overwrite")
-        assert (code, said) == (2, ""), arguments
+        code, message, err = gridferry(*arguments, "--out", "out", "--overwrite")
+        assert (code, message) == (2, ""), arguments
         assert err.startswith(f"--out: out: {name} in it is read by this run"), arguments
         assert err.count("\n") == 1
     assert {one: one.read_bytes() for one in out.rglob("*") if one.is_file()} == before

@@ -12,7 +12,7 @@ DAY_AHEAD = ["controller.replan_every=48", 'controller.in_between="follow"']
 
 
 @pytest.mark.slow
-def test_replanning_every_step_beats_following_the_day_ahead_plan_when_trucks_are_late(tmp_path):
+def test_replanning_every_step_beats_continuing_the_day_ahead_plan_when_trucks_are_late(tmp_path):
     """The first seeds of the comparison in the guide, solved more roughly."""
     profits = {}
     rough = ["controller.gap=5e-3", "controller.time_limit_s=3600.0"]

@@ -50,9 +50,9 @@ def test_changed_file_is_named_and_nothing_is_written(gridferry, halfway, name):
     Path(name).write_text(Path(name).read_text() + "\n")
     code, out, err = gridferry("run", halfway, "--out", "out", "--resume", "--json")
     assert (code, out) == (2, "")
-    (said,) = err.splitlines()
-    assert said.startswith(f"--resume: {Path(name).absolute()}: has changed since the run was started; ")
-    assert "--accept-changes" in said
+    (message,) = err.splitlines()
+    assert message.startswith(f"--resume: {Path(name).absolute()}: has changed since the run was started; ")
+    assert "--accept-changes" in message
     assert contents(Path("out")) == before
 
 
@@ -120,7 +120,7 @@ def test_accepting_changes_is_for_resuming_only(gridferry, halfway):
     assert not Path("new").exists()
 
 
-def test_run_with_foresight_is_held_to_the_same(gridferry, halfway, tmp_path):
+def test_run_with_foresight_is_checked_likewise(gridferry, halfway, tmp_path):
     run(halfway, steps=2, out="both", regret=True)
     Path("day.csv").write_text(Path("day.csv").read_text() + "\n")
     with pytest.raises(InputError, match=r"day\.csv: has changed"):

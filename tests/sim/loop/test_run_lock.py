@@ -88,7 +88,7 @@ def test_killed_run_leaves_no_lock_and_is_gone_on_with(gridferry, tmp_path):
 
 
 @pytest.mark.slow
-def test_directory_of_the_run_with_foresight_is_held_from_the_start(gridferry, tmp_path):
+def test_directory_of_the_run_with_foresight_is_locked_from_the_start(gridferry, tmp_path):
     config = write_case(tmp_path)
     first = waiting("run", config, "--out", "out", "--regret", cwd=tmp_path)
     code, _, err = gridferry("run", "three_bus", "--steps", 1, "--out", "out/foresight")
@@ -105,7 +105,7 @@ def test_of_two_runs_that_start_at_once_into_one_new_directory_one_runs_and_one_
     ends = sorted(released(one) for one in both)
     assert [code for code, _, _ in ends] == [0, 2]
     assert json.loads(ends[0][1])["steps"] == 4
-    assert "in use by process" in ends[1][2] or "holds a run" in ends[1][2]
+    assert "in use by process" in ends[1][2] or "contains a run" in ends[1][2]
 
 
 def test_lock_is_never_held_by_two(tmp_path):
@@ -115,7 +115,7 @@ def test_lock_is_never_held_by_two(tmp_path):
     assert not list(tmp_path.glob("shared/*"))
 
 
-def test_held_directory_is_refused_with_process_and_way_out_until_it_is_given_back(tmp_path):
+def test_locked_directory_is_refused_with_process_and_way_out_until_it_is_released(tmp_path):
     other = holder(tmp_path / "a")
     for take in (lambda: locked(tmp_path / "a").__enter__(), lambda: refuse_in_use(tmp_path / "a")):
         with pytest.raises(InputError, match=rf"/a: in use by process {other.pid}; wait .*, or (choose|give) another"):

@@ -34,7 +34,7 @@ import signal
 from pathlib import Path
 
 from gridferry.controllers.idle import Idle
-from gridferry.sim.study.workers import told_to_end
+from gridferry.sim.study.workers import ending_requested
 
 
 class Mine(Idle):
@@ -45,7 +45,7 @@ class Mine(Idle):
         if observation.step == 2 and flag.exists():
             flag.unlink(missing_ok=True)
             os.kill(os.getppid(), signal.{signal})
-            while not told_to_end():
+            while not ending_requested():
                 os.sched_yield()
         return super().plan(observation, forecast)
 """
@@ -53,13 +53,13 @@ class Mine(Idle):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_signal_ends_a_run_after_the_step_at_hand_and_it_resumes(gridferry, tmp_path, name):
+def test_signal_ends_a_run_after_the_current_step_and_it_resumes(gridferry, tmp_path, name):
     config = write_case(tmp_path)
     process = waiting("run", config, "--out", "out", "--json", cwd=tmp_path)
     process.send_signal(getattr(signal, name))
     code, out, err = released(process)
     assert code == 3
-    assert "interrupted; go on with the same command and --resume" in err
+    assert "interrupted; resume with the same command and --resume" in err
     summary = json.loads(out)
     assert (summary["status"], summary["steps"]) == ("failed", 3)
     assert load_run("out").manifest["failure"] == "interrupted after 3 of 4 steps"
@@ -115,7 +115,7 @@ def test_signal_ends_a_study_and_its_workers_and_the_same_command_goes_on(gridfe
     # a pipe that a worker holds open would keep this from returning
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "interrupted; the same command goes on where it stopped\n"
+    assert done.stderr == "interrupted; the same command resumes it\n"
     ended = [load_run(one.parent).manifest for one in Path("runs").glob("small/mine/*/manifest.json")]
     assert ended
     assert {one["status"] for one in ended} <= {"failed", "completed"}

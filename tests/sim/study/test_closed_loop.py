@@ -165,7 +165,7 @@ def test_complete_runs_are_taken_as_they_are_until_something_they_are_made_from_
     assert [one.reused for row in run_loop_study(file).rows for one in row.runs] == [False, True]
 
 
-def test_runs_become_longer_when_more_steps_are_asked_for_and_shorter_ones_are_made_anew(monkeypatch, tmp_path):
+def test_runs_become_longer_when_more_steps_are_requested_and_shorter_ones_are_made_anew(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path)
     costs = {}

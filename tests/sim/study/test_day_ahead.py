@@ -192,11 +192,11 @@ def test_the_command_prints_one_json_object_with_ours_published_and_the_order(tm
     assert table["order"] == {"optimal_cost": {"agrees": True, "pairs": 1, "differing": []}}
 
 
-def test_the_printed_table_says_what_reliability_judges(tmp_path: Path) -> None:
+def test_the_printed_table_says_what_reliability_evaluates(tmp_path: Path) -> None:
     rows = TINY.format(draws=1).replace('    { label = "forecast"', '    # { label = "forecast"')
     done = CliRunner().invoke(app, ["study", str(write(tmp_path, rows))])
     assert done.exit_code == 0
-    assert "ratings of lines are not judged" in " ".join(done.stdout.split())
+    assert "ratings of lines are not evaluated" in " ".join(done.stdout.split())
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def draw(plant: Plant, samples: int, std: float = 0.15) -> tuple[ErrorMap, np.nd
     return mapping, model.draw(samples, 3, seed=5, purpose=Purpose.OUT_OF_SAMPLE)
 
 
-def judged(plant: Plant, plan: Plan, forecast: Forecast, *given: Any, **options: Any) -> Reliability:
+def evaluated(plant: Plant, plan: Plan, forecast: Forecast, *given: Any, **options: Any) -> Reliability:
     return reliability(plant, plan, at_start(plant), forecast, *given, **options)
 
 
@@ -145,7 +145,7 @@ def one_by_one(
 
 def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 40)
-    found = judged(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=-1)
+    found = evaluated(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=-1)
     expected = one_by_one(plant, forecast, at_buses(plan), errors)
     inside = expected["inside"]
     assert (found.samples, found.steps, found.flows, found.diverged) == (40, 3, 240, 0)
@@ -171,7 +171,7 @@ def test_chunks_and_threads_change_nothing(plant: Plant, forecast: Forecast, pla
 
 def test_without_errors_the_forecast_happens(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 2)
-    found = judged(plant, plan, forecast, mapping, [0 * errors])
+    found = evaluated(plant, plan, forecast, mapping, [0 * errors])
     assert found.joint.value in (0.0, 1.0)
     assert found.controllable_cost.high - found.controllable_cost.low == pytest.approx(0.0, abs=1e-9)
 
@@ -179,9 +179,9 @@ def test_without_errors_the_forecast_happens(plant: Plant, forecast: Forecast, p
 def test_flows_without_a_solution_count_as_outside_and_not_as_cheap(plant: Plant, forecast: Forecast) -> None:
     plan = hold(plant, at_start(plant), 3)
     mapping, errors = draw(plant, 10, std=0.01)
-    fine = judged(plant, plan, forecast, mapping, [errors[5:]])
+    fine = evaluated(plant, plan, forecast, mapping, [errors[5:]])
     errors[:5, 1, 0] = 60.0
-    found = judged(plant, plan, forecast, mapping, [errors])
+    found = evaluated(plant, plan, forecast, mapping, [errors])
     assert found.diverged == 5
     assert found.joint.value <= 0.5
     assert found.worst_bus_step.value <= 0.5
@@ -199,7 +199,7 @@ def test_of_a_sample_only_a_few_numbers_are_kept(plant: Plant, forecast: Forecas
     peaks = []
     for times in (2, 20):
         tracemalloc.start()
-        judged(plant, plan, forecast, mapping, again(times), threads=-1)
+        evaluated(plant, plan, forecast, mapping, again(times), threads=-1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     kept = (peaks[1] - peaks[0]) / 1800
@@ -209,8 +209,8 @@ def test_of_a_sample_only_a_few_numbers_are_kept(plant: Plant, forecast: Forecas
 def test_shapes_that_do_not_fit_are_refused(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 4)
     with pytest.raises(ValueError, match=r"\(sample, 3, 4\) is needed"):
-        judged(plant, plan, forecast, mapping, [errors[:, :, :3]])
+        evaluated(plant, plan, forecast, mapping, [errors[:, :, :3]])
     with pytest.raises(ValueError, match="do not fit the plant"):
-        judged(plant, plan, forecast, replace(mapping, load=mapping.load[:5]), [errors])
+        evaluated(plant, plan, forecast, replace(mapping, load=mapping.load[:5]), [errors])
     with pytest.raises(ValueError, match="the plan has 2 steps and the forecast 3"):
-        judged(plant, hold(plant, at_start(plant), 2), forecast, mapping, [errors])
+        evaluated(plant, hold(plant, at_start(plant), 2), forecast, mapping, [errors])

@@ -23,7 +23,7 @@ from gridferry.controllers.devices.registry import BUILT_IN, find_kind
 STRICT, JSON, BUILDS, FAULTS = CONFIG_PROMISES
 
 
-def test_what_must_be_given_is_guessed() -> None:
+def test_required_keys_have_sample_values() -> None:
     entry = sample_entry(CapacitorBank)
     assert entry == {"name": "D1", "network": "dn1", "bus": "3", "capacitors": 1, "q_each_mvar": 1.0}
     (bank,) = sample_devices(CapacitorBank)
@@ -31,7 +31,7 @@ def test_what_must_be_given_is_guessed() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_our_kinds_are_checked_by_name_from_entries_that_are_made_up(name: str) -> None:
+def test_our_kinds_are_checked_by_name_from_sample_entries(name: str) -> None:
     assert [str(one) for one in check_device(name, promises=CONFIG_PROMISES) if not one.passed] == []
     assert type(sample_devices(find_kind(name))[0]) is find_kind(name)
 
@@ -51,14 +51,16 @@ class Steps(BankConfig):
     steps: Annotated[list[str], Field(min_length=2)]
 
 
-def test_an_entry_that_cannot_be_guessed_is_asked_for() -> None:
+def test_an_entry_without_sample_values_is_requested() -> None:
     kind = kind_with("Config", Steps)
     with pytest.raises(BrokenPromiseError) as error:
         sample_entry(kind)
-    said = str(error.value)
-    assert said.startswith("no entry of [[tried]] to try it with: steps: Input should be a valid list")
-    assert said.endswith('write into the class example: ClassVar[Mapping[str, Any]] = {"steps": ...}, as in a config')
-    assert broken(kind) == {ENTRY: said}, "nothing else can be tried"
+    message = str(error.value)
+    assert message.startswith("no entry of [[tried]] to try it with: steps: Input should be a valid list")
+    assert message.endswith(
+        'write into the class example: ClassVar[Mapping[str, Any]] = {"steps": ...}, as in a config'
+    )
+    assert broken(kind) == {ENTRY: message}, "nothing else can be tried"
     assert broken(kind_with("Config", Steps, example={"steps": ["a", "b"]})) == {}
 
 

@@ -1,6 +1,6 @@
 """mosaik simulator of the devices.
 
-``Fleet-0`` has these children, numbered in the order of the plant:
+``Devices-0`` has these children, numbered in the order of the plant:
 
 * ``Port-<i>`` takes the setpoints of a port and gives its injection,
 * ``Position-<i>`` takes where a device is to stand and gives where it stands or is on the way to,
@@ -8,7 +8,7 @@
 * ``Bus-<i>`` gives what all devices inject at a bus: what moves is fed in where it is,
 * ``Feed-<k>`` gives the same as lists over the buses of network k.
 
-``Fleet-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of devices, by device and key;
+``Devices-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of devices, by device and key;
 defaults hold for what is not connected or not in it. It gives the state of all devices and what each did in the step.
 """
 
@@ -25,6 +25,7 @@ from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices import NOWHERE, Outcome, states_of_json, states_to_json, step_all
 from gridferry.controllers.devices.device import NOTHING
 from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
+from gridferry.controllers.settings import no_such_key
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
 from gridferry.sim.adapters.serve import serve_case
 
@@ -36,7 +37,7 @@ META: dict[str, Any] = {
     "api_version": "3.0",
     "type": "time-based",
     "models": {
-        "Fleet": {"public": True, "params": [], "attrs": [*_AROUND, "state", "outcomes"]},
+        "Devices": {"public": True, "params": [], "attrs": [*_AROUND, "state", "outcomes"]},
         "Port": {"public": False, "params": [], "attrs": [*_SETPOINT, *_POWER]},
         "Position": {"public": False, "params": [], "attrs": ["position_set", "position"]},
         "Device": {"public": False, "params": [], "attrs": ["E[MWh]"]},
@@ -47,7 +48,7 @@ META: dict[str, Any] = {
 
 
 def in_order(values: dict[str, Any]) -> list[Any]:
-    """Put lists that came from several entities one after the other, in the order of the entities' numbers."""
+    """Concatenate lists of several entities in the order of the entities' numbers."""
     if len(values) == 1:
         return list(next(iter(values.values())))
     ordered = sorted(values, key=lambda source: int(source.rpartition("-")[2]))
@@ -66,8 +67,8 @@ def initial_state(plant: Plant, series: Mapping[str, Mapping[str, float]] = NOTH
     return states_to_json(plant.devices, states)
 
 
-class FleetSimulator(mosaik_api_v3.Simulator):
-    """Moves all devices by one step."""
+class DeviceSimulator(mosaik_api_v3.Simulator):
+    """Simulator that moves all devices by one step."""
 
     def __init__(self, allowed: Allowed | None = None) -> None:
         super().__init__(META)
@@ -88,9 +89,9 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the one ``Fleet`` with everything in it."""
-        if model != "Fleet" or num != 1:
-            raise ValueError("create exactly one Fleet")
+        """Create the single ``Devices`` with its children."""
+        if model != "Devices" or num != 1:
+            raise ValueError("create exactly one Devices")
         plant = self._plant
         names = {
             "Port": [port.name for port in plant.ports],
@@ -104,12 +105,12 @@ class FleetSimulator(mosaik_api_v3.Simulator):
             for kind, listed in names.items()
             for i, name in enumerate(listed)
         ]
-        return [{"eid": "Fleet-0", "type": "Fleet", "rel": [], "children": children}]
+        return [{"eid": "Devices-0", "type": "Devices", "rel": [], "children": children}]
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
-        """Let every device do what is requested, as far as it can."""
+        """Simulate one step of all devices."""
         plant = self._plant
-        around = inputs.get("Fleet-0", {})
+        around = inputs.get("Devices-0", {})
         series = _series(plant, next(iter(around.get("series", {}).values()), NOTHING))
         requests = requests_of_row(
             plant,
@@ -160,7 +161,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
         return float(table[index]) if kind == "Bus" else table[plant.bus_slices[index]].tolist()
 
     def _rows(self) -> list[dict[str, Any]]:
-        """What each device did, as the recorder takes it."""
+        """Outcomes of all devices for the recorder."""
         return [
             {
                 "ports": [
@@ -187,7 +188,7 @@ class FleetSimulator(mosaik_api_v3.Simulator):
 
 
 def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapping[str, float]]:
-    """Return what surrounds each device.
+    """Return the series of each device.
 
     Raises
     ------
@@ -198,9 +199,10 @@ def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapp
     wrong: list[str] = []
     for device, values in given.items():
         for key, value in values.items():
-            series = known.get(device, {}).get(key)
+            listed = known.get(device, {})
+            series = listed.get(key)
             if series is None:
-                wrong.append(f"{device}.{key}: no such series")
+                wrong.append(f"{device}.{key}: {no_such_key(key, listed, 'series')}")
             elif not isinstance(value, (int, float)) or not math.isfinite(value):
                 wrong.append(f"{device}.{key} = {value!r} is no number")
             elif not series.limits.holds(value):
@@ -215,10 +217,10 @@ def _sum(inputs: dict[str, Any], eid: str, attr: str) -> float:
 
 
 def _position(inputs: dict[str, Any], index: int) -> int | None:
-    """Return where a device is to stand; ``None`` where nobody says."""
+    """Return the requested position; ``None`` if there is none."""
     given = inputs.get(f"Position-{index}", {}).get("position_set", {}).values()
     return next((int(one) for one in given if one is not None and one >= 0), None)
 
 
 if __name__ == "__main__":
-    serve_case(FleetSimulator, "device simulator")
+    serve_case(DeviceSimulator, "device simulator")

@@ -1,4 +1,4 @@
-"""What plans of the joint controller rest on exists: flows, losses, capacity, numbers; and its notes are true."""
+"""Plans of the joint controller rest on a tight relaxation: flows, losses, usable energy; their notes are true."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gridferry.controllers.solve import Problem
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 
 
-def test_a_corrected_plan_says_that_its_bound_is_for_the_routes_kept() -> None:
+def test_a_corrected_plan_says_that_its_bound_is_for_the_incumbent_routes() -> None:
     case = trade(0)
     plan = joint(case, **EXACT)
     stays = replace(plan, position=np.zeros_like(plan.position))
-    mended = joint(corrected(case, stays), **EXACT)
-    assert mended.solver.objective > plan.solver.objective + 1.0
-    assert mended.solver.note(NoteKind.BOUND_FOR_ROUTES) is not None
+    repaired = joint(corrected(case, stays), **EXACT)
+    assert repaired.solver.objective > plan.solver.objective + 1.0
+    assert repaired.solver.note(NoteKind.BOUND_FOR_ROUTES) is not None
 
 
 def test_the_prediction_of_a_store_knows_the_strings_it_loses() -> None:
     holds = np.ones((6, 2))
     holds[3:, 1] = 0.5
-    plan = joint(equipped(trade(0), capacity=holds), **EXACT)
+    plan = joint(equipped(trade(0), usable_energy_share=holds), **EXACT)
     assert plan.prediction is not None
     assert plan.prediction.energy_mwh[4:, 1].max() <= 0.45 + 1e-5
 
@@ -40,7 +40,7 @@ def test_the_prediction_of_a_store_knows_the_strings_it_loses() -> None:
 def test_a_store_that_can_hold_nothing_for_a_while_gives_nothing_then() -> None:
     holds = np.ones((6, 2))
     holds[2:4, 1] = 0.0
-    plan = joint(equipped(trade(0), capacity=holds), **EXACT)
+    plan = joint(equipped(trade(0), usable_energy_share=holds), **EXACT)
     assert not plan.p_mw[3, 1].any()
 
 
@@ -51,7 +51,7 @@ def test_negative_prices_leave_no_false_converter_loss_in_batteries(ratio: float
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2])
-def test_exact_storage_plans_at_negative_prices_miss_nothing_and_say_so(ratio: float) -> None:
+def test_exact_storage_plans_at_negative_prices_violate_nothing_and_say_so(ratio: float) -> None:
     plant, _, forecast = trade(3, horizon=5, export_ratio=ratio, cheaper_by=90.0)
     plant = with_devices(plant, links=())
     plan = controller(MessExact, plant).plan(at_start(plant), forecast)
@@ -97,7 +97,7 @@ def test_a_forecast_that_is_not_a_number_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("seed", "horizon", "ratio", "cheaper", "low"), [(617418, 3, 1.2, 0.0, 0.995), (534441, 4, 0.25, 60.0, 0.99)]
 )
-def test_an_upper_voltage_limit_is_not_kept_by_losses_that_do_not_exist(
+def test_an_upper_voltage_limit_is_not_kept_by_fictitious_losses(
     seed: int, horizon: int, ratio: float, cheaper: float, low: float
 ) -> None:
     case = within(trade(seed, horizon, ratio, cheaper), low, 1.003)
