@@ -59,7 +59,7 @@ def read_settings(
 
 
 def no_such_key(name: object, known: Iterable[str], kind: str = "key") -> str:
-    """Say that there is no key of a name: its new name where it was renamed, else the names there are."""
+    """Message for an unknown key: its new name if it was renamed, else the names there are."""
     known = list(known)
     if (new := RENAMED_KEYS.get(str(name))) in known:
         return f'no such {kind}; it is called "{new}" now'

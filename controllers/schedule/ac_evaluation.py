@@ -184,7 +184,7 @@ def _simulate_alone(
 
 
 def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
-    """Where all series of the device of a port are known."""
+    """Mask of the steps in which all series of a port's device are known."""
     known = np.ones((steps, plant.n_port), dtype=bool)
     for device, own in zip(plant.devices, plant.port_columns, strict=True):
         for values in forecast.of(device).values():

@@ -41,7 +41,7 @@ class ConicAnswer:
 
     @property
     def termination(self) -> Termination:
-        """How a solve that found a point ended."""
+        """Termination of a solve that found a point."""
         return Termination.ACCURACY_EXHAUSTED if self.ended == "AlmostSolved" else Termination.SOLVED
 
 

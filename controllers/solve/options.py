@@ -12,7 +12,7 @@ from gridferry.controllers.outcome import SolverOutcome, Status, Termination, re
 
 
 class Method(StrEnum):
-    """How a mixed-integer conic problem is solved; both are exact."""
+    """Method for mixed-integer conic problems; both are exact."""
 
     OUTER_APPROXIMATION = "outer_approximation"
     SCIP = "scip"

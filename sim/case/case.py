@@ -135,7 +135,7 @@ def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _inherited(loaded: LoadedConfig) -> dict[str, Any]:
-    """What the controller's settings default to beyond its table."""
+    """Defaults of the controller's settings from outside its table."""
     return {"errors": loaded.config.forecast.errors}
 
 

@@ -30,7 +30,7 @@ from gridferry.networks.roads.travel import Rounding
 
 
 class Resample(StrEnum):
-    """How a profile is resampled to the steps of the run."""
+    """Resampling of a profile to the steps of the run."""
 
     MEAN = "mean"
     PREVIOUS = "previous"
@@ -158,7 +158,7 @@ class RoadsConfig(Part):
 
 
 class ForecastKind(StrEnum):
-    """How forecasts are made."""
+    """Kind of forecast."""
 
     PERFECT = "perfect"
     PERSISTENCE = "persistence"

@@ -96,7 +96,7 @@ def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outco
 
 
 class _Action(Enum):
-    """What to do about a run: start, resume, replace or reuse it."""
+    """Action for a run: start, resume, replace or reuse it."""
 
     START = auto()
     RESUME = auto()

@@ -1,1 +1,1 @@
-"""What blocks of kinds are made of: the interface, trips between stations over a horizon."""
+"""Building parts of blocks: their interface, trips between stations over a horizon."""
