@@ -62,7 +62,7 @@ class ErrorSettings(Part):
     load: ErrorConfig = ErrorConfig()
     """loads"""
     generation: ErrorConfig = ErrorConfig()
-    """generators"""
+    """output of generators"""
     price: ErrorConfig = ErrorConfig()
     """buying price; controllers take its forecast for granted"""
     congestion: ErrorConfig = ErrorConfig()

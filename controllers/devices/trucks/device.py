@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
 from gridferry.controllers.devices.device import NOTHING, Device
@@ -32,10 +31,10 @@ from gridferry.controllers.devices.steps import (
     Requests,
     Travel,
 )
-from gridferry.controllers.devices.stores.many import days_of, simulate_store, with_rest_alone
 from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
+from gridferry.controllers.devices.trucks.many import simulate_truck
 
 
 class Phase(StrEnum):
@@ -237,7 +236,7 @@ class Truck(Device[TruckState]):
             done.loss_mwh,
             done.clips if refused is None else (refused, *done.clips),
         )
-        km, fuel = self._fuel(state.departed_from, state.station, now)
+        km, fuel = self.fuel(state.departed_from, state.station, now)
         labour = self._labour(state, moving, works, now.step_h)
         money = {"wear": done.wear_cost, "fuel": fuel, "labour": labour}
         row = store_row(self.storage, state, after, done, now)
@@ -256,61 +255,18 @@ class Truck(Device[TruckState]):
         self, state: TruckState, requests: Requests, nows: Sequence[Now], series: Mapping[str, np.ndarray] = NOTHING
     ) -> Outcomes:
         """Simulate many schedules."""
-        station, transit, departed_from = self._drive(state, requests.position[:, :, 0], nows)
-        moving = transit > 0
-        idle = moving | ~np.array([now.plugged for now in nows])
-        p, q = (np.where(idle, 0.0, one[:, :, 0]) for one in (requests.p_mw, requests.q_mvar))
-        done = simulate_store(self.storage, state, p, q, nows, series)
-        fuel = np.zeros(p.shape)
-        for sample, step in np.argwhere(departed_from >= 0).tolist():
-            _, fuel[sample, step] = self._fuel(int(departed_from[sample, step]), int(station[sample, step]), nows[step])
-        outcomes = Outcomes(
-            bus=np.where(moving, NOWHERE, self._bus[station])[:, :, None],
-            p_mw=p[:, :, None],
-            q_mvar=q[:, :, None],
-            stored_mwh=done.energy_mwh,
-            money={"wear": done.wear_cost, "fuel": fuel, "labour": self._labour_of_many(state, moving, p, q, nows)},
-        )
-        return with_rest_alone(self, done.within, (state, requests, nows, series), outcomes)
+        return simulate_truck(self, state, requests, nows, series)
 
-    def _drive(
-        self, state: TruckState, position: np.ndarray, nows: Sequence[Now]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Stations, steps until parked and stations departed from, after `move` in each step (sample, horizon)."""
-        done = np.empty((3, *position.shape), dtype=np.int64)
-        ends = [now.ends_day for now in nows]
-        for sample, row in enumerate(position.tolist()):
-            at, left, trips, begun = state.station, state.transit_steps, state.trips_today, state.departed_from
-            stations, transit, departed = [], [], []
-            for step, to in enumerate(row):
-                if to != at:
-                    before = TruckState(0.0, station=at, transit_steps=left, trips_today=trips, departed_from=begun)
-                    moved = self.move(before, Request(position=(to,)), nows[step])
-                    at, left, trips, begun = moved.station, moved.transit_steps, moved.trips_today, moved.departed_from
-                stations.append(at)
-                transit.append(left)
-                departed.append(begun)
-                left, begun = left - 1 if left else 0, -1
-                trips = 0 if ends[step] else trips
-            done[:, sample] = stations, transit, departed
-        return done[0], done[1], done[2]
-
-    def _labour_of_many(
-        self, state: TruckState, moving: np.ndarray, p: np.ndarray, q: np.ndarray, nows: Sequence[Now]
-    ) -> np.ndarray:
-        """Labour of each step, as `_labour` has it (sample, horizon) [currency]."""
-        if self.cost.labour is Labour.TRAVEL:
-            return np.asarray(self.cost.labour_per_h * nows[0].step_h * moving)
-        works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
-        first = np.zeros_like(works)
-        for day in days_of(nows):
-            if day.start or not state.used_today:
-                first[:, day] = works[:, day] & (np.add.accumulate(works[:, day], axis=1, dtype=np.int64) == 1)
-        return np.asarray(self.cost.labour_per_h * self.cost.flat_hours * first)
-
-    @cached_property
-    def _bus(self) -> Int[np.ndarray, " station"]:
-        return np.array([one.bus for one in self.all_stations], dtype=np.int64)
+    def fuel(self, departed_from: int, to: int, now: Now) -> tuple[float, float]:
+        """Kilometres of a trip that begins in this step, and their cost [km, currency]."""
+        if departed_from < 0:
+            return 0.0, 0.0
+        km = self._travel(now).km
+        own = km[departed_from][to]
+        charged = own
+        if self.cost.mileage is Mileage.LONGEST_LEG:
+            charged = max(km[i][j] for i in self.stations for j in self.stations)
+        return own, self.cost.fuel_per_km * charged
 
     def _refusal(self, state: TruckState, to: int) -> Clip | None:
         """Reason why the truck does not depart as requested; ``None`` if it does, or is there or on the way."""
@@ -328,17 +284,6 @@ class Truck(Device[TruckState]):
         if now.trips is None:
             raise ValueError(f"{self.name}: a trip needs the travel times of the step")
         return now.trips
-
-    def _fuel(self, departed_from: int, to: int, now: Now) -> tuple[float, float]:
-        """Kilometres of a trip that begins in this step, and their cost [km, currency]."""
-        if departed_from < 0:
-            return 0.0, 0.0
-        km = self._travel(now).km
-        own = km[departed_from][to]
-        charged = own
-        if self.cost.mileage is Mileage.LONGEST_LEG:
-            charged = max(km[i][j] for i in self.stations for j in self.stations)
-        return own, self.cost.fuel_per_km * charged
 
     def _labour(self, state: TruckState, moving: bool, works: bool, step_h: float) -> float:
         """Labour cost of this step: its share of a trip, or the flat hours at the first use of a day [currency]."""
