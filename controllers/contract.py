@@ -83,6 +83,23 @@ class Forecast:
         """Return the series of a device, by key."""
         return self.series[device.key]
 
+    def first(self, steps: int | None) -> Forecast:
+        """Return the forecast of the first steps, at least 1, or all of it for ``None``."""
+        if steps is None:
+            return self
+        if type(steps) is not int or steps < 1:
+            raise ValueError(f"steps_read = {steps!r}: must be a whole number from 1 on, or None for all")
+        return Forecast(
+            load_p_mw=self.load_p_mw[:steps],
+            load_q_mvar=self.load_q_mvar[:steps],
+            buy_price=self.buy_price[:steps],
+            sell_price=self.sell_price[:steps],
+            congestion=self.congestion[:steps],
+            series={name: {key: one[:steps] for key, one in own.items()} for name, own in self.series.items()},
+            error_samples=None if self.error_samples is None else self.error_samples[:, :steps],
+            error_support=None if self.error_support is None else self.error_support[:, :steps],
+        )
+
     def profiled_mw(self, plant: Plant) -> Float[np.ndarray, "horizon profiled"]:
         """Active power of the ports that follow a profile, in the order of `Plant.profiled` [MW]."""
         columns = [self.of(one.device)[one.key] for one in plant.profiled]
@@ -213,11 +230,17 @@ class Controller(ABC):
     remember goes into `Plan.memory` and comes back with the observation.
 
     A controller that says ``accepts_ac_feedback = True`` is called again, with `Observation.ac_feedback`, where AC on
-    the forecast breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows.
+    the forecast breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows. One that
+    says ``steps_read`` is given the forecast of that many steps, at least 1, and returns no more rows.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = ControllerSettings
     accepts_ac_feedback: ClassVar[bool] = False
+
+    @property
+    def steps_read(self) -> int | None:
+        """Steps of a forecast that it reads; ``None`` for all. A class attribute will do."""
+        return None
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         self.plant = plant

@@ -53,7 +53,7 @@ class Trial:
 
     def request_plan(self, controller: Controller, observation: Observation, forecast: Forecast) -> Any:
         """Call the controller as the closed loop does, with its own copies; the result is not checked."""
-        return controller.plan(own_copy(observation), own_copy(forecast))
+        return controller.plan(own_copy(observation), own_copy(forecast.first(controller.steps_read)))
 
     def day(self) -> list[Moment]:
         """Dry run of the first steps with full look-ahead, cached."""
@@ -63,7 +63,9 @@ class Trial:
 
     def plan_at(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the checked plan of a new instance."""
-        return _checked(self.plant, observation, forecast, self.request_plan(self.fresh(), observation, forecast))
+        controller = self.fresh()
+        read = forecast.first(controller.steps_read)
+        return _checked(self.plant, observation, read, self.request_plan(controller, observation, read))
 
 
 class _Checked(Controller):
@@ -74,7 +76,8 @@ class _Checked(Controller):
         self._trial, self._tried = trial, trial.fresh()
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        return _checked(self.plant, observation, forecast, self._trial.request_plan(self._tried, observation, forecast))
+        read = forecast.first(self._tried.steps_read)
+        return _checked(self.plant, observation, read, self._trial.request_plan(self._tried, observation, read))
 
 
 def _checked(plant: Plant, observation: Observation, forecast: Forecast, returned: object) -> Plan:

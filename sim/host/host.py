@@ -182,10 +182,11 @@ class ControllerHost:
         It is given copies of its own, and what it returns is copied: nothing that it writes to is the simulation's.
         """
         cls = type(self._controller)
-        given = own_copy(observation), own_copy(forecast)
         try:
             with running_user_code():
-                plan = checked_plan(self._plant, forecast.steps, self._controller.plan(*given))
+                read = forecast.first(self._controller.steps_read)
+                returned = self._controller.plan(own_copy(observation), own_copy(read))
+            plan = checked_plan(self._plant, read.steps, returned)
         except ReturnedPlanError as error:
             return None, one_line(f"its plan may not be dispatched: {error}{place_of(cls, 'plan')}")
         except ControllerError as error:

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 
 from cases.returned_plans import PLANT, ROWS, WHERE, decided, fine, forced
-from gridferry.controllers.contract import (
-    Plan,
-    SolverOutcome,
-)
+from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, two_feeders
+from gridferry.controllers.contract import Controller, Forecast, Observation, Plan, SolverOutcome, hold
+from gridferry.controllers.idle import Idle
 from gridferry.controllers.plans.plan_json import plan_to_json
 from gridferry.controllers.plans.returned_plan import MOST_MEMORY, ReturnedPlanError, checked_plan
 from gridferry.sim.config.schema import OnFailure
-from gridferry.sim.host.host import ControllerStoppedError, Fallback
+from gridferry.sim.host.host import ControllerHost, ControllerStoppedError, Fallback
 
 
 def test_a_plan_with_everything_in_it_is_accepted_as_it_is() -> None:
@@ -213,3 +212,29 @@ def test_what_a_controller_prints_goes_to_stderr(capsys: pytest.CaptureFixture[s
     decided(talking)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "thinking\n")
+
+
+class ReadsTwo(Controller):
+    """Returns a row for every step that it is given."""
+
+    steps_read = 2
+
+    def plan(self, observation: Observation, forecast: Forecast) -> Plan:
+        assert len(forecast.congestion) == len(forecast.load_p_mw) == forecast.steps
+        assert all(len(one) == forecast.steps for own in forecast.series.values() for one in own.values())
+        return hold(self.plant, observation, forecast.steps)
+
+
+class ReadsNothing(ReadsTwo):
+    steps_read = 0
+
+
+def test_a_controller_is_given_as_many_steps_as_it_reads() -> None:
+    sample = two_feeders()
+    for cls, steps in ((ReadsTwo, 2), (ReadsTwo, 1), (Idle, 4)):
+        host = ControllerHost(sample.plant, cls(sample.plant, cls.Settings()), OnFailure.STOP)
+        plan = host.decide(at_start(sample.plant), look_ahead(sample, 0, steps)).plan
+        assert plan.steps == min(cls.steps_read, steps)
+    host = ControllerHost(sample.plant, ReadsNothing(sample.plant, ReadsNothing.Settings()), OnFailure.STOP)
+    with pytest.raises(ControllerStoppedError, match="steps_read = 0: must be a whole number from 1 on"):
+        host.decide(at_start(sample.plant), look_ahead(sample, 0, 4))
