@@ -11,9 +11,10 @@ from gridferry.controllers.registry import find_controller, make_controller
 from gridferry.controllers.settings import read_settings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network
-from gridferry.sim.case.conditions import Conditions, Sure, build_conditions, profile_faults
+from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.case.forecasts import Forecaster
 from gridferry.sim.case.plant import build_plant
+from gridferry.sim.case.series import Sure, profile_faults
 from gridferry.sim.config.document import key_text
 from gridferry.sim.config.loaded import LoadedConfig
 

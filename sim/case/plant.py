@@ -12,7 +12,7 @@ from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.roads.travel import DistanceMatrix, Roads, matrix_from_rows
-from gridferry.sim.case.conditions import file_fault, reference_faults
+from gridferry.sim.case.series import file_fault, reference_faults
 from gridferry.sim.case.site import Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
