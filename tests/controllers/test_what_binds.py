@@ -67,7 +67,7 @@ def test_energy_that_cannot_be_there_by_midnight_is_named_with_its_truck_and_its
     """One hour gives at most 1 MWh of the 1.8 that are due."""
     case = carrying(horizon=1, trip=1.0, energy_mwh=2.0, soc_end_min=0.9)
     words = refusal(case, optimiser)
-    assert "the tightest is truck T0 misses the energy it must hold at the end of step 0 by 0.8 MWh" in words
+    assert "the tightest is truck T0 falls short of the energy due at the end of step 0 by 0.8 MWh" in words
 
 
 @pytest.mark.parametrize("optimiser", RAISING)
