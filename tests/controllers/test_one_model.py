@@ -59,10 +59,10 @@ def links_by_both(case: Case, **wanted: Any) -> tuple[Plan, Plan]:
 
 @pytest.mark.parametrize("scenario", ["deterministic", "robust", "drcc"])
 def test_on_mvdc_2dn_which_has_no_trucks_joint_is_mvdc_drcc(scenario: str) -> None:
-    own = load_config(find_config("mvdc_2dn")).config.controller.settings()
+    config = load_config(find_config("mvdc_2dn")).config
+    own = {"errors": config.forecast.errors.model_dump(exclude_unset=True)} | config.controller.settings()
     day = shipped("mvdc_2dn")
-    given = {"errors": ERRORS} | own | {"scenario": scenario}
-    assert_equal(*links_by_both((day.plant, at_start(day.plant), day.day), **given))
+    assert_equal(*links_by_both((day.plant, at_start(day.plant), day.day), **(own | {"scenario": scenario})))
 
 
 def strained(v_min: float) -> Case:
