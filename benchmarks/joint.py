@@ -99,7 +99,7 @@ def _decided_at(notes: str) -> float:
 
 
 def decided(steps: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Tell apart steps that decided routes, steps that kept them, and steps with a fallback."""
+    """Split steps into those that decide routes, those with fixed routes, and those with a fallback."""
     fell_back = steps["fallback"].fillna("") != ""
     since = steps["solver_notes"].map(_decided_at)
     kept = since.notna() & (since < steps["step"]) & ~fell_back

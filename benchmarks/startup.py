@@ -1,4 +1,4 @@
-"""How long commands take from the shell, in whole processes, against importing pandapower alone.
+"""Run times of commands in separate processes, compared with importing pandapower alone.
 
 Importing pandapower is what nobody who solves a power flow with it gets around. The processes take turns, so that the
 machine's noise falls on all of them; seconds of the processors say more than the clock where others use them too.
