@@ -64,9 +64,9 @@ class ErrorSettings(Part):
     generation: ErrorConfig = ErrorConfig()
     """output of generators"""
     price: ErrorConfig = ErrorConfig()
-    """buying price; controllers take its forecast for granted"""
+    """buying price; controllers take its forecast as certain"""
     congestion: ErrorConfig = ErrorConfig()
-    """roads; controllers take their forecast for granted"""
+    """roads; controllers take their forecast as certain"""
     load_std: NonNegative | None = None
     """short for ``load.relative_std``"""
     generation_std: NonNegative | None = None
