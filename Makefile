@@ -41,8 +41,7 @@ test: lint types imports
 
 # lines that the quick tests of single parts reach, by package: what only whole runs reach is missing. Tracing takes most of the time
 # of a test again with Python 3.11, so that it is left out of `make test`
-COVERED := tests/networks $(addprefix tests/controllers/,devices model plans schedule solve uncertainty) \
-	$(addprefix tests/sim/,case config host results)
+COVERED := tests/networks $(addprefix tests/controllers/,devices plans schedule uncertainty) tests/sim/host
 coverage: $(READY)
 	$(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py

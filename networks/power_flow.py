@@ -22,6 +22,8 @@ _ROWS = 2048
 """Operating points taken together; keeps the work arrays in the cache and bounds memory."""
 
 _TINY = np.finfo(float).tiny
+_NEAR_PU = 1e-3
+"""the last pass moves a voltage by less than this, however fast the passes before seem to close in [pu]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def _iterate(
             v_next += reduced.no_load
             step = np.abs(v_next - v).max(axis=1, initial=0.0)
             ratio = np.minimum(step / last_step, 0.999)
-            done = step * ratio <= tolerance_pu * (1.0 - ratio)
+            done = (step * ratio <= tolerance_pu * (1.0 - ratio)) & (step < _NEAR_PU)
             v, last_step = v_next, np.maximum(step, _TINY)
             going = ~done & np.isfinite(step)
             if not going.all():

@@ -216,10 +216,12 @@ def _nan_forecast(trial: Trial) -> None:
 def _inputs_unchanged(trial: Trial) -> None:
     """Find changes of inputs other than arrays, which are read-only."""
     last = trial.day()[-1]
-    plant, observation, forecast = own_copy(trial.plant), own_copy(last.observation), own_copy(last.forecast)
+    plant = own_copy(trial.plant)
+    controller = trial.cls(plant, trial.settings)
+    observation, forecast = own_copy(last.observation), own_copy(last.forecast.first(controller.steps_read))
     given = {"plant": plant, "observation": observation, "forecast": forecast}
     before = {name: values_of(one) for name, one in given.items()}
-    trial.cls(plant, trial.settings).plan(observation, forecast)
+    controller.plan(observation, forecast)
     changed = [name for name, one in given.items() if values_of(one) != before[name]]
     if changed:
         raise BrokenPromiseError(f"the {' and the '.join(changed)} was changed; make a copy, and change that")

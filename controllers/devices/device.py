@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -69,9 +69,10 @@ class Device(ABC, Generic[S]):
     costs: ClassVar[Mapping[str, str]] = {}
     name: str
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
         # arrays of a kind that it derives from would not do what its own step does
-        if {"step", "move"} & set(vars(cls)) and "simulate_many" not in vars(cls):
+        if _overrides(cls, "simulate_many", {"step", "move", "stored_mwh"}):
             cls.simulate_many = Device.simulate_many  # type: ignore[method-assign]
 
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
@@ -155,6 +156,16 @@ class Device(ABC, Generic[S]):
         return simulate_each(self, np.arange(len(requests.p_mw)), state, requests, nows, series)
 
 
+def _overrides(cls: type, of: str, methods: Set[str]) -> bool:
+    """Whether a class, or a nearer one that it derives from, changes some of the methods that one is made of."""
+    for one in cls.__mro__:
+        if of in vars(one):
+            return False
+        if methods & set(vars(one)):
+            return True
+    return False
+
+
 class Coupling:
     """Base of couplings: what devices share, such as roads; `step_all` calls it before and after devices move.
 
@@ -189,9 +200,7 @@ class Coupling:
     @property
     def same_in_all_samples(self) -> bool:
         """Whether it says the same whatever is requested."""
-        kind = type(self)
-        informs = kind.inform is not Coupling.inform and kind.inform_all is Coupling.inform_all
-        return kind.grant is Coupling.grant and not informs
+        return type(self).grant is Coupling.grant and not _overrides(type(self), "inform_all", {"inform"})
 
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
@@ -276,17 +285,23 @@ def simulate_each(
             outcomes.append(outcome)
             stored[row, step] = device.stored_mwh(current)
         done.append(outcomes)
-    return _gathered(done, stored)
+    return _gathered(device, done, stored)
 
 
-def _gathered(done: Sequence[Sequence[Outcome]], stored: np.ndarray) -> Outcomes:
+def _gathered(device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np.ndarray) -> Outcomes:
     """Gather the outcomes of steps, schedule after schedule."""
     ports = [[outcome.ports for outcome in one] for one in done]
+    shape = (*stored.shape, len(device.ports))
     costs = dict.fromkeys(name for one in done for outcome in one for name in outcome.money)
+
+    def of(name: str, dtype: type) -> np.ndarray:
+        values = [[[getattr(port, name) for port in step] for step in one] for one in ports]
+        return np.array(values, dtype=dtype).reshape(shape)
+
     return Outcomes(
-        bus=np.array([[[port.bus for port in step] for step in one] for one in ports], dtype=np.int64),
-        p_mw=np.array([[[port.p_mw for port in step] for step in one] for one in ports], dtype=np.float64),
-        q_mvar=np.array([[[port.q_mvar for port in step] for step in one] for one in ports], dtype=np.float64),
+        bus=of("bus", np.int64),
+        p_mw=of("p_mw", np.float64),
+        q_mvar=of("q_mvar", np.float64),
         stored_mwh=stored,
         money={name: np.array([[step.money.get(name, 0.0) for step in one] for one in done]) for name in costs},
     )

@@ -52,7 +52,13 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
             trouble = InfeasibleError("only fictitious losses keep the limits")
     deadline = time.perf_counter() + least_on.extra_s
     first, least_on = (replace(one, deadline=max(one.deadline, deadline)) for one in (attempts[0], least_on))
-    least = minimise_violation(least_on)
+    try:
+        least = minimise_violation(least_on)
+    except SolverTroubleError as failed:
+        if isinstance(trouble, InfeasibleError):
+            message = f"no plan keeps every limit; which limit is the tightest was not found: {failed}"
+            raise InfeasibleError(message) from trouble
+        raise
     if least.violated and not relax:
         return least
     found = within_violation(first, least)

@@ -95,8 +95,11 @@ class ErrorSettings(Part):
     """seed that deals the file's days between planning and what happens"""
 
     @model_validator(mode="after")
-    def _by_quantity(self) -> ErrorSettings:
-        """Give every quantity what was written once for several, and check what must fit together."""
+    def _by_quantity(self, info: Any) -> ErrorSettings:
+        """Give every quantity what was written once for several, and check what must fit together.
+
+        What is to be laid over other errors, those of the context, need not be complete.
+        """
         marginal = self.marginal or (None if self.file is None else MarginalName.EMPIRICAL)
         for name in self.quantities():
             once: dict[str, Any] = {"correlation_h": self.correlation_h, "truncation": self.truncation}
@@ -108,7 +111,8 @@ class ErrorSettings(Part):
             self.__dict__[name] = own.model_copy(update=update)
         # a config that is written with all its keys has them by quantity
         self.__dict__.update(dict.fromkeys(_ONCE))
-        self._refuse_misfits()
+        if "errors" not in (info.context or {}):
+            self._refuse_misfits()
         return self
 
     @classmethod
@@ -131,7 +135,7 @@ class ErrorSettings(Part):
         mine = self.model_fields_set - {*self.quantities(), *_ONCE}
         changes: dict[str, Any] = {key: getattr(self, key) for key in mine}
         for name in base.quantities():
-            own, other = getattr(self, name, ErrorConfig()), base.of(name)
+            own, other = self.of(name), base.of(name)
             update = {key: getattr(own, key) for key in own.model_fields_set}
             if "relative_std" in update and other.marginal is MarginalName.EMPIRICAL:
                 update.setdefault("marginal", MarginalName.NORMAL)  # to what was observed it would change nothing

@@ -42,13 +42,16 @@ def observed_sources(sources: ErrorMap, settings: ErrorSettings) -> list[int]:
 
 def observed_errors(plant: Plant, sources: ErrorMap, settings: ErrorSettings) -> EmpiricalErrors:
     """Read the days that were observed, a column for each of `observed_sources`; raises `InputError`."""
-    names = [sources.sources[number] for number in observed_sources(sources, settings)]
-    if len(settings.columns) != len(names):
-        message = f"{len(settings.columns)} columns for {len(names)} sources; name one for each of {', '.join(names)}"
+    numbers, columns = observed_sources(sources, settings), settings.columns
+    if len(columns) == len(sources.of):  # one for each source, also for those that do not err as was observed
+        columns = tuple(columns[number] for number in numbers)
+    names = [sources.sources[number] for number in numbers]
+    if len(columns) != len(names):
+        message = f"{len(columns)} columns for {len(names)} sources; name one for each of {', '.join(names)}"
         raise InputError(Fault(str(settings.file), "errors.columns", message))
     assert settings.file is not None, "checked with the settings"
     read = read_errors if settings.file_has == "errors" else read_day_to_day_errors
-    days = read(Path(settings.file), settings.columns, plant.steps_in_24_h, settings.rows_per_day)
+    days = read(Path(settings.file), columns, plant.steps_in_24_h, settings.rows_per_day)
     try:
         return EmpiricalErrors(days, shuffle_seed=settings.deal_seed)
     except ValueError as error:

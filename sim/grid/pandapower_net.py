@@ -29,6 +29,8 @@ def net_of_network(network: Network) -> tuple[pp.pandapowerNet, Int[np.ndarray, 
         at_slack = net.gen.bus.isin(net.ext_grid.bus)
         net.gen.loc[at_slack, "vm_pu"] = network.feeder.slack_v_pu
     pp.create_loads(net, net_bus, p_mw=0.0, q_mvar=0.0)
+    # the source's table may be of whole numbers, and what is written into it would be cut off
+    net.load = net.load.astype({"p_mw": np.float64, "q_mvar": np.float64})
     return net, net_bus
 
 

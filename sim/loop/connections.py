@@ -9,9 +9,11 @@ from typing import Any
 
 import mosaik
 from loguru import logger
+from mosaik.exceptions import ConnectionClosedError
 from mosaik.proxies import RemoteProxy
 from mosaik.simmanager import MosaikRemote
 from mosaik.starters import ConnectStarter, PythonStarter, Starter
+from mosaik_api_v3.connection import Channel
 from mosaik_api_v3.types import SimId
 
 from gridferry.sim.config.schema import SimulatorConfig
@@ -27,7 +29,18 @@ class _Connection(ConnectStarter):
         proxy = await super().start(sim_id, mosaik_remote, mosaik_config)
         assert isinstance(proxy, RemoteProxy)
         self.made = sim_id, proxy
+        channel = proxy._channel
+        channel._receiver_task.add_done_callback(lambda reader: _fail_pending(reader, channel, sim_id))
         return proxy
+
+
+def _fail_pending(reader: asyncio.Task[None], channel: Channel, sim_id: SimId) -> None:
+    """Fail the requests that a broken connection leaves without an answer; mosaik does where it was closed in order."""
+    if not reader.cancelled():
+        reader.exception()  # how the connection broke is of no interest, and asyncio wants it looked at
+    for pending in channel._outgoing_request_futures.values():
+        if not pending.done():
+            pending.set_exception(ConnectionClosedError(simulator=sim_id, method_called="a request"))
 
 
 def starter(simulator: str, remote: SimulatorConfig | None) -> Starter:
@@ -38,18 +51,21 @@ def starter(simulator: str, remote: SimulatorConfig | None) -> Starter:
 
 
 def close_connections(world: mosaik.World, starters: dict[str, Starter]) -> None:
-    """Close what mosaik's shutdown does not: connections to simulators that refused to start, or that broke off."""
+    """Close the connections that mosaik's shutdown cannot: to simulators that refused to start, or that broke off."""
     known = world._async_world._proxies
     for one in starters.values():
-        if isinstance(one, _Connection) and one.made is not None and one.made[0] not in known:
-            world.loop.run_until_complete(_close(one.made[1]))
+        if isinstance(one, _Connection) and one.made is not None:
+            sim_id, proxy = one.made
+            if sim_id not in known or proxy._channel._receiver_task.done():
+                known.pop(sim_id, None)
+                world.loop.run_until_complete(_close(proxy))
 
 
 async def _close(proxy: RemoteProxy) -> None:
     proxy._reader_task.cancel()
     try:
         await proxy._channel.close()
-    except ConnectionError:
+    except OSError:
         proxy._channel._receiver_task.cancel()  # the other side is gone already
 
 
@@ -58,16 +74,9 @@ async def watch_connections(world: mosaik.World) -> None:
     readers = _tasks(world, "Reader task for ")
     if not readers:
         return
-    ended, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
-    for reader in ended:
-        reader.exception()  # how the connection broke is of no interest, and asyncio wants it looked at
+    await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
     for runner in _tasks(world, "Runner for "):
         runner.cancel()
-    # mosaik's shutdown would fail over a connection that is no longer there, and leave the other simulators running
-    proxies = world._async_world._proxies
-    for sid, proxy in list(proxies.items()):
-        if getattr(getattr(proxy, "_channel", None), "_receiver_task", None) in ended:
-            del proxies[sid]
 
 
 def _tasks(world: mosaik.World, prefix: str) -> list[asyncio.Task[None]]:

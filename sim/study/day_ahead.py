@@ -147,7 +147,7 @@ def evaluate(job: Job) -> Figures | str:
     seen = at_start(case.plant)
     started = perf_counter()
     try:
-        plan = controller.plan(seen, forecast)
+        plan = controller.plan(seen, forecast.first(controller.steps_read))
     except ControllerError as error:
         return f"{type(error).__name__}: {error}"
     seconds = perf_counter() - started

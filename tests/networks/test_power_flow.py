@@ -90,6 +90,15 @@ def test_convergence_ends_where_the_voltage_collapses(share: float, solvable: bo
     assert bool(np.isfinite(v).all()) is solvable
 
 
+def test_a_load_that_is_the_short_circuit_power_has_no_solution() -> None:
+    """The first pass lands on v = 0 up to rounding, and the next ones far out and back."""
+    for r, x in ((0.07, 0.02), (0.1, 0.05), (0.03, 0.09)):
+        feeder = replace(line(), r_pu=np.array([r]), x_pu=np.array([x]))
+        s = -1.0 / np.conj(complex(r, x))
+        _, converged = solve_sweep(feeder, np.array([0.0, s.real]), np.array([0.0, s.imag]))
+        assert not converged
+
+
 def test_rows_do_not_depend_on_their_neighbours() -> None:
     feeder = line()
     p = np.array([[0.0, -1.0], [0.0, -9.0], [0.0, np.nan], [0.0, 0.0], [0.0, 1.5]])

@@ -28,6 +28,7 @@ from gridferry.controllers.devices import (
     step_all,
 )
 from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.devices.links.device import Link, Terminal
 from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
@@ -229,6 +230,38 @@ class Halved(Battery):
 def test_a_kind_with_a_step_of_its_own_does_not_take_the_arrays_of_the_kind_it_derives_from() -> None:
     asked = [[Request((0.4,), (0.1,))]] * 2
     assert_alike(Halved("H", 0, 2, STORE), StoreState(2.0), asked, [Now(0.5)], {})
+
+
+class Halving:
+    """Does half of what is requested, whatever it is mixed into."""
+
+    def step(self, state: StoreState, request: Request, now: Now) -> tuple[StoreState, Outcome]:
+        """Do half of it."""
+        half = Request((0.5 * request.p_mw[0],), request.q_mvar)
+        return super().step(state, half, now)  # type: ignore[misc,no-any-return]
+
+
+class Mixed(Halving, Battery):
+    """A battery whose step comes from elsewhere."""
+
+
+def test_nor_does_a_kind_whose_step_is_mixed_in() -> None:
+    assert_alike(Mixed("M", 0, 2, STORE), StoreState(2.0), [[Request((0.4,), (0.1,))]] * 2, [Now(0.5)], {})
+
+
+def test_no_schedule_at_all_has_outcomes_of_the_right_shape() -> None:
+    link = Link("L", (Terminal("L-1", 0, 0, 1.0, 0.02), Terminal("L-2", 1, 1, 1.0, 0.02)), 0)
+    nothing = Requests(np.zeros((0, 3, 2)), np.zeros((0, 3, 2)), np.zeros((0, 3, 0), dtype=np.int64))
+    assert link.simulate_many(Stateless(), nothing, [Now(0.25)] * 3).p_mw.shape == (0, 3, 2)
+
+
+def test_a_coupling_that_informs_in_its_own_way_is_asked_in_every_step() -> None:
+    class Slower(RoadTrips):
+        def inform(self, *given: Any) -> Any:
+            return super().inform(*given)
+
+    assert RoadTrips.__new__(RoadTrips).same_in_all_samples
+    assert not Slower.__new__(Slower).same_in_all_samples
 
 
 def test_a_request_that_is_not_finite_is_refused_among_many() -> None:

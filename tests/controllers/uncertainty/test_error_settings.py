@@ -114,6 +114,16 @@ def test_a_controller_given_a_size_does_not_go_by_what_was_observed() -> None:
     assert (sized.marginal, sized.relative_std) == ("normal", 0.3)
 
 
+def test_a_controllers_own_file_columns_or_marginal_are_laid_over_what_was_observed() -> None:
+    observed = {"file": "days.csv", "columns": ["a", "b"]}
+    assert of_controller(observed, columns=["b", "a"]).columns == ("b", "a")
+    assert str(of_controller(observed, file="other.csv").file).endswith("other.csv")
+    normal = {"generation": {"marginal": "normal"}, **observed}
+    assert of_controller(normal, generation={"marginal": "empirical"}).generation.marginal == "empirical"
+    with pytest.raises(InputError, match="give file and columns"):
+        of_controller({"load_std": 0.1}, marginal="empirical")
+
+
 def test_faults_of_a_controllers_errors_name_the_key_that_was_written() -> None:
     with pytest.raises(InputError, match=r"case.toml: controller.errors.load_std: -1"):
         of_controller({"load": UNLIKE}, load_std=-1)

@@ -1,9 +1,12 @@
 """Our grid simulator in a plain mosaik scenario, beside others' simulators."""
 
 import gc
+import json
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from gridferry.sim.grid.pandapower_net import net_of_feeder
 from gridferry.sim.loop.runner import RunFailedError, load_run, run
 
 STEPS, STEP_S = 6, 900
+GRID_PARAMS = ["network", "nominal", "ac_engine", "slack_v_pu", "tolerance_mva", "max_iterations"]
 SIMULATORS = {
     "CSV": {"python": "mosaik_csv:CSV"},
     "HDF5": {"python": "mosaik_hdf5:MosaikHdf5"},
@@ -151,6 +155,34 @@ def test_a_remote_simulator_that_dies_fails_the_run_and_keeps_its_results(tmp_pa
     kept = load_run(failed.value.directory)
     assert kept.summary["status"] == "failed"
     assert 5 <= kept.summary["steps"] < 144
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("last", "message"), [("init", "Connection reset by peer"), ("create", "Grid-0")])
+def test_a_connection_that_is_reset_at_the_start_ends_the_run_with_a_message(tmp_path, last, message):
+    """The other side takes the request, and resets the connection instead of an answer."""
+
+    def answer(listener):
+        peer, _ = listener.accept()
+        meta = {"api_version": "3.0", "type": "time-based", "models": {"Grid": {"public": True, "any_inputs": True}}}
+        meta["models"]["Grid"] |= {"params": GRID_PARAMS, "attrs": []}
+        with peer, peer.makefile("rb") as stream:
+            while True:
+                _, number, (called, *_) = json.loads(stream.read(int.from_bytes(stream.read(4), "big")))
+                if called == last:
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                message = json.dumps([1, number, meta]).encode()
+                peer.sendall(len(message).to_bytes(4, "big") + message)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(RunFailedError, match=message):
+            run("three_bus", overrides=[f'simulators.grid.connect="{address}"'], steps=2, out=tmp_path / "run")
+        thread.join()
+    gc.collect()
 
 
 # ------------------------------------------------------------------------------- what the other side may have them do

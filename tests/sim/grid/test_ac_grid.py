@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridferry.networks.catalog import load_network
+from gridferry.networks.power_flow import solve_sweep
+from gridferry.networks.readers.pandapower import network_of_net
 from gridferry.sim.config.schema import AcEngine, GridConfig
 from gridferry.sim.grid.ac_grid import AcGrid
 from gridferry.sim.grid.pandapower_net import net_of_feeder
@@ -91,3 +93,14 @@ def test_engines_agree_and_power_balances(seed):
     np.testing.assert_allclose(one.vm_pu, other.vm_pu, rtol=0, atol=1e-6)
     assert one.import_mw + p.sum() == pytest.approx(one.losses_mw, abs=1e-6)
     assert one.losses_branch_mw.sum() == pytest.approx(one.losses_mw, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32"])
+def test_a_net_whose_table_of_loads_is_of_other_numbers_gives_the_same_flow(dtype):
+    net, net_bus = net_of_feeder(load_network("three_bus", Path()).feeder)
+    pp.create_loads(net, net_bus[1:], p_mw=1.0, q_mvar=1.0)
+    net.load = net.load.astype({"p_mw": dtype, "q_mvar": dtype})
+    grid = AcGrid(network_of_net(net, "whole"), GridConfig(ac_engine=AcEngine.PANDAPOWER))
+    p, q = np.array([0.0, -0.61, -0.73]), np.array([0.0, -0.21, -0.27])
+    v, _ = solve_sweep(grid.feeder, p, q)
+    np.testing.assert_allclose(grid.solve(p, q).vm_pu, np.abs(v), rtol=0, atol=1e-9)

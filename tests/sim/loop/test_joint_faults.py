@@ -21,7 +21,7 @@ class Hurried(Joint):
 
     def plan(self, observation, forecast):
         limit = 1e-6 if observation.step in (1, 2) else 3600.0
-        self._settings = self.settings.model_copy(update={"time_limit_s": limit})
+        self.settings = self.settings.model_copy(update={"time_limit_s": limit})
         return super().plan(observation, forecast)
 
 

@@ -161,8 +161,8 @@ def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, 
 
 def test_chunks_and_threads_change_nothing(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 30)
-    whole = judged(plant, plan, forecast, mapping, [errors], threads=-1)
-    parts = judged(plant, plan, forecast, mapping, np.array_split(errors, 7), threads=2)
+    whole = evaluated(plant, plan, forecast, mapping, [errors], threads=-1)
+    parts = evaluated(plant, plan, forecast, mapping, np.array_split(errors, 7), threads=2)
     for name in ("joint", "step", "worst_bus_step", "diverged", "flows"):
         assert getattr(parts, name) == getattr(whole, name)
     assert parts.losses_mwh == pytest.approx(whole.losses_mwh, rel=1e-9)
