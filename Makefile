@@ -37,11 +37,11 @@ check: lint types imports
 	$(BIN)/pytest -n auto -m 'not slow' -q
 
 test: lint types imports
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto --dist worksteal -q
 
 # lines that the quick tests of single parts reach, by package: what only whole runs reach is missing. Tracing takes most of the time
 # of a test again with Python 3.11, so that it is left out of `make test`
-COVERED := tests/networks $(addprefix tests/controllers/,devices plans schedule uncertainty) tests/sim/host
+COVERED := $(addprefix tests/controllers/,devices plans schedule uncertainty) tests/sim/host
 coverage: $(READY)
 	$(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py

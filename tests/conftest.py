@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -29,9 +28,3 @@ install_import_hook(
 
 settings.register_profile("gridferry", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("gridferry")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with long tests first, so that no worker is left with one when the others have ended."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
