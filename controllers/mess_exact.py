@@ -25,7 +25,6 @@ from gridferry.controllers.model.objective import ModelOptions, plans_stores
 from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
-from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes
 from gridferry.controllers.schedule.continuation import continued
 from gridferry.controllers.schedule.repair import ScheduleRepair
@@ -94,7 +93,7 @@ class MessExact(Controller):
         kept = on_routes(decided, observation.position[None, :] if targets is None else targets)
         attempts = [decided]
         if not due and targets is not None:
-            ahead = first_steps(forecast, min(forecast.steps, len(targets)))
+            ahead = forecast.first(min(forecast.steps, len(targets)))
             kept = on_routes(self._dispatch(observation, ahead), targets)
             # where the old routes no longer lead anywhere, others are decided, now
             attempts = [kept, decided]

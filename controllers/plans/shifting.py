@@ -1,10 +1,10 @@
-"""Shift plans and forecasts in time."""
+"""Shift plans in time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from gridferry.controllers.contract import Forecast, Plan, Prediction
+from gridferry.controllers.contract import Plan, Prediction
 
 
 def shifted(plan: Plan) -> Plan | None:
@@ -31,21 +31,4 @@ def shifted(plan: Plan) -> Plan | None:
         q_mvar=plan.q_mvar[1:],
         position=plan.position[1:],
         prediction=prediction,
-    )
-
-
-def first_steps(forecast: Forecast, steps: int) -> Forecast:
-    """Return the first ``steps`` steps of a forecast."""
-    return replace(
-        forecast,
-        load_p_mw=forecast.load_p_mw[:steps],
-        load_q_mvar=forecast.load_q_mvar[:steps],
-        buy_price=forecast.buy_price[:steps],
-        sell_price=forecast.sell_price[:steps],
-        congestion=forecast.congestion[:steps],
-        series={
-            device: {key: one[:steps] for key, one in series.items()} for device, series in forecast.series.items()
-        },
-        error_samples=None if forecast.error_samples is None else forecast.error_samples[:, :steps],
-        error_support=None if forecast.error_support is None else forecast.error_support[:, :steps],
     )

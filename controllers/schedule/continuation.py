@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gridferry.controllers.contract import Forecast, Note, NoteKind, Plan, SolverOutcome, Termination
-from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.schedule.repair import ScheduleRepair
 from gridferry.controllers.schedule.solved_plan import plan_of_schedule
 
@@ -32,7 +31,7 @@ def continued(
     """
     left = min(previous.steps - 1, forecast.steps)
     rows = slice(1, left + 1)
-    repairs = repair(first_steps(forecast, left))
+    repairs = repair(forecast.first(left))
     rest = repairs.repair(previous.position[None, rows], previous.p_mw[None, rows], previous.q_mvar[None, rows])
     notes = (Note(NoteKind.CONTINUES, float(planned_at)),)
     return plan_of_schedule(repairs, rest, SolverOutcome(termination=Termination.CONTINUED, notes=notes), memory)

@@ -23,7 +23,6 @@ from gridferry.controllers.conformance.sample_plants import (
     two_feeders,
 )
 from gridferry.controllers.contract import ControllerError, Observation, Plant, Storage
-from gridferry.controllers.plans.shifting import first_steps
 from gridferry.controllers.rules import Rules
 from gridferry.networks.roads.travel import DistanceMatrix
 
@@ -194,7 +193,7 @@ def test_it_charges_at_the_published_share_below_the_quartile_and_discharges_abo
         steps=96,
         batteries=(replace(of_kind(sample.plant, "batteries")[0], storage=store),),
     )
-    day = first_steps(sample.day, 96)
+    day = sample.day.first(96)
     none = np.zeros((96, 0))
     sample = Sample("", plant, replace(day, buy_price=rising, congestion=none))
     requested = [m.plan.p_mw[0, 0] for m in dry_run(sample, Rules(plant, Rules.Settings()), 96)]
