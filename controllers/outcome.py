@@ -21,6 +21,8 @@ class Status(StrEnum):
     """Status of a solution."""
 
     OPTIMAL = "optimal"
+    LOCALLY_OPTIMAL = "locally_optimal"
+    """on the exact equations, by a local search, as the relaxation was not tight; its bound is kept"""
     FEASIBLE = "feasible"
     RULE = "rule"
 
@@ -58,6 +60,12 @@ class NoteKind(StrEnum):
     """termination and bound are those of the first stage, with zero transit time"""
     CONTINUES = "continues"
     """the plan of this earlier step is continued"""
+    INFEASIBLE = "infeasible"
+    """proved, as a relaxation has no solution"""
+    NO_PLAN_FOUND = "no_plan_found"
+    """no plan that keeps every limit was found on the exact equations; that there is none is not proved"""
+    SOLVER_TROUBLE = "solver_trouble"
+    """the solver stopped before a plan that keeps every limit was found, which says nothing about plans"""
     VIOLATED_V_LOW = "violated_v_low_pu"
     """largest violation of a lower voltage limit, at the place [pu]"""
     VIOLATED_V_HIGH = "violated_v_high_pu"
@@ -76,10 +84,6 @@ class NoteKind(StrEnum):
     """by how much limits were widened to find the plan [pu², MWh]"""
     RELAXATION_GAP = "relaxation_gap_pu2"
     """the relaxation is not tight: largest slack of a cone; the prediction is no power flow [pu²]"""
-    FICTITIOUS_LOSSES = "fictitious_losses_mw"
-    """largest fictitious converter loss of the plan [MW]"""
-    SIMULTANEOUS_CHARGING = "simultaneous_charging"
-    """a store charges and discharges simultaneously: it would overflow otherwise"""
     ROUNDS = "rounds"
     """rounds of computing margins and solving"""
     MARGINS_UNSETTLED = "margins_unsettled_pu"
@@ -180,17 +184,18 @@ _NOTES = {
     NoteKind.BOUND_FOR_STAYING: "the bound is for staying",
     NoteKind.FIRST_STAGE: "first stage, without delays",
     NoteKind.CONTINUES: "of step {:.0f}",
-    NoteKind.VIOLATED_V_LOW: "no plan keeps every limit: the voltage stays {:.4g} pu below its limit",
-    NoteKind.VIOLATED_V_HIGH: "no plan keeps every limit: the voltage stays {:.4g} pu above its limit",
-    NoteKind.VIOLATED_LOADING: "no plan keeps every limit: the current is {:.3%} above its rating",
-    NoteKind.VIOLATED_ENERGY: "no plan keeps every limit: energy due falls short by {:.4g} MWh",
-    NoteKind.VIOLATED_OTHER: "no plan keeps every limit: violated by {:.4g}",
+    NoteKind.INFEASIBLE: "no plan keeps every limit",
+    NoteKind.NO_PLAN_FOUND: "no plan that keeps every limit was found; that there is none is not proved",
+    NoteKind.SOLVER_TROUBLE: "the solver stopped before a plan that keeps every limit was found",
+    NoteKind.VIOLATED_V_LOW: "the voltage stays {:.4g} pu below its limit",
+    NoteKind.VIOLATED_V_HIGH: "the voltage stays {:.4g} pu above its limit",
+    NoteKind.VIOLATED_LOADING: "the current is {:.3%} above its rating",
+    NoteKind.VIOLATED_ENERGY: "energy due falls short by {:.4g} MWh",
+    NoteKind.VIOLATED_OTHER: "violated by {:.4g}",
     NoteKind.VIOLATED_TOTAL: "violates limits of the grid or energy due, in total by {:.3g} (pu of voltage or rating)",
     NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even with zero transit time",
     NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find the plan",
     NoteKind.RELAXATION_GAP: "the relaxation is not tight, by {:.3g} pu²: not a power flow",
-    NoteKind.FICTITIOUS_LOSSES: "{:.3g} MW of fictitious converter losses",
-    NoteKind.SIMULTANEOUS_CHARGING: "a store charges and discharges simultaneously: it would overflow otherwise",
     NoteKind.ROUNDS: "{:.0f} rounds",
     NoteKind.MARGINS_UNSETTLED: "margins changed by {:.3g} pu in the last round",
     NoteKind.RESTS: "is not planned and rests",

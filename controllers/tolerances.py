@@ -40,6 +40,12 @@ CONIC_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7,
 """gap, feasibility tolerance and static regularisation of Clarabel; the next entry is tried after numerical trouble"""
 CONIC_ALMOST = 1e-7
 """feasibility still accepted where it cannot get further, and a tenth of the gap"""
+EXACT = 1e-6
+"""by how much a row or a norm of the exact problem may be violated"""
+EXACT_PRODUCT = 5e-6
+"""by how much twice a squared current of the exact problem may be wrong [pu²]"""
+SMOOTHING = (1e-4, 1e-7)
+"""ε of the cones of the exact problem in turn, in the unit of the cone"""
 FEASIBILITY = 1e-8
 """by how much HiGHS and SCIP may violate a row or cone; SCIP's own 1e-6 lets losses of small branches vanish"""
 MIP_FEASIBILITY = 1e-7

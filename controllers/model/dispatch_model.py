@@ -5,22 +5,36 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices import Coupling, Device
-from gridferry.controllers.devices.planning.block import Ahead, Block, Exclusive, Likely, Losses, SoftLimit, resting
+from gridferry.controllers.devices.planning.block import (
+    Ahead,
+    Block,
+    Exclusive,
+    Likely,
+    Losses,
+    SoftLimit,
+    exclude,
+    resting,
+)
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.devices.traits import controllable
 from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.envelopes import Range
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
-from gridferry.controllers.solve import Model
+from gridferry.controllers.solve import Model, Problem
+
+_IMPLIED = ("current_envelope", "largest_losses")
+"""names of constraints that every power flow keeps"""
 
 
 def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions | None = None) -> DispatchModel:
@@ -28,7 +42,7 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
 
     A device that is not to be planned, or whose kind has no block, rests.
     """
-    plant, forecast = outlook.plant, outlook.forecast
+    plant, price = outlook.plant, outlook.forecast.buy_price
     model = DispatchModel(outlook, options or ModelOptions())
     for number, device in enumerate(plant.devices):
         ahead = outlook.ahead_of(number)
@@ -39,7 +53,13 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
             model.add(type(coupling).__name__, coupling_block(coupling, model.blocks))
     for number, feeder in enumerate(plant.feeders):
         network = network_block(
-            plant, number, model.injections(number), limits, forecast.buy_price, strict=model.options.strict
+            plant,
+            number,
+            model.injections(number),
+            limits,
+            price,
+            strict=model.options.strict,
+            bounded=model.bounded,
         )
         model.add_network(f"network {number + 1} ({feeder.name})", network)
     model.close()
@@ -76,6 +96,7 @@ class DispatchModel:
     soft : limits that may be violated where no plan keeps all limits, by name
     exclusive : powers that exclude each other, by name
     routes : with the column of each on the axis of all positions
+    equal, products, exact, choices : of the exact problem, as `Model` has them
     bound_correction : what the price of losses can add to the cost of any plan [currency]
     model : what is solved
     """
@@ -94,8 +115,17 @@ class DispatchModel:
     binaries: list[cp.Variable] = field(default_factory=list)
     permits: list[cp.Variable] = field(default_factory=list)
     likely: list[Likely] = field(default_factory=list)
+    equal: list[cp.SOC] = field(default_factory=list)
+    products: list[cp.SOC] = field(default_factory=list)
+    exact: list[cp.SOC] = field(default_factory=list)
+    choices: list[cp.Variable] = field(default_factory=list)
     bound_correction: float = 0.0
     model: Model = field(init=False)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The model, compiled."""
+        return Problem(self.model)
 
     @property
     def plant(self) -> Plant:
@@ -116,6 +146,15 @@ class DispatchModel:
     def horizon(self) -> int:
         """Number of steps."""
         return self.outlook.horizon
+
+    @property
+    def bounded(self) -> Int[np.ndarray, " step"]:
+        """Steps in which losses and currents get upper limits."""
+        return np.flatnonzero(self.options.bounded(self._least_price))
+
+    @property
+    def _least_price(self) -> Float[np.ndarray, " horizon"]:
+        return marginal_price(self.forecast.buy_price, self.plant.export_price_ratio)
 
     # ------------------------------------------------------------------------------------------------ putting together
 
@@ -138,6 +177,7 @@ class DispatchModel:
         self._add(name, block.constraints, block.costs, block.soft)
         self.exclusive |= {f"{name}: {key}": one for key, one in block.exclusive.items()}
         self.losses += block.losses
+        self.equal += [cone for one in block.losses for cone in one.cones]
         self.binaries += block.binaries
         self.permits += block.permits
         self.likely += block.likely
@@ -149,6 +189,9 @@ class DispatchModel:
         base = self.plant.feeders[len(self.networks) - 1].base_mva
         largest = base * network.largest.losses
         self.losses.append(Losses(mw=network.losses_mw, largest_mw=largest, fictitious_mw=lambda: 0.0))
+        self.products += network.products
+        self.exact += network.exact
+        self.choices += network.binaries
         self.binaries += network.binaries
         self.likely += network.likely
 
@@ -166,20 +209,20 @@ class DispatchModel:
 
     def injections(self, number: int) -> Injections:
         """Return the net injection of the buses of a network under loads and the blocks added so far."""
-        p, p_largest = self._injection(self.forecast.load_p_mw, {name: one.p for name, one in self.blocks.items()})
-        q, q_largest = self._injection(self.forecast.load_q_mvar, {name: one.q for name, one in self.blocks.items()})
+        p, p_range = self._injection(self.forecast.load_p_mw, {name: one.p for name, one in self.blocks.items()})
+        q, q_range = self._injection(self.forecast.load_q_mvar, {name: one.q for name, one in self.blocks.items()})
         buses = self.plant.bus_slices[number]
         return Injections(
             p_mw=p[:, buses],
             q_mvar=q[:, buses],
-            p_largest_mw=p_largest[:, buses],
-            q_largest_mvar=q_largest[:, buses],
+            p_range_mw=(p_range[0][:, buses], p_range[1][:, buses]),
+            q_range_mvar=(q_range[0][:, buses], q_range[1][:, buses]),
         )
 
     def _injection(
         self, load: Float[np.ndarray, "horizon bus"], powers: Mapping[str, Mapping[tuple[int, int], cp.Expression]]
-    ) -> tuple[cp.Expression, Float[np.ndarray, "horizon bus"]]:
-        """Injection of every bus, and its largest possible magnitude [MW or Mvar]."""
+    ) -> tuple[cp.Expression, Range]:
+        """Injection of every bus, and the least and the largest that it can be [MW or Mvar]."""
         given, largest = -load, np.zeros(load.shape)
         buses: list[int] = []
         decided: list[cp.Expression] = []
@@ -193,23 +236,39 @@ class DispatchModel:
                 decided.append(power)
                 largest[:, bus] += device.ports[port].s_max_mva
         if not decided:
-            return cp.Constant(given), np.abs(given)
+            return cp.Constant(given), (given, given)
         shape = (len(buses), self.plant.n_bus)
         place = sp.csr_array((np.ones(len(buses)), (np.arange(len(buses)), buses)), shape=shape)
-        return cp.Constant(given) + cp.vstack(decided).T @ place, np.abs(given) + largest
+        return cp.Constant(given) + cp.vstack(decided).T @ place, (given - largest, given + largest)
 
     def close(self) -> None:
         """Close the model: add complementarity, soft limits and the objective. Nothing can be added afterwards."""
-        energy_price = marginal_price(self.forecast.buy_price, self.plant.export_price_ratio)
+        if len(self.bounded):
+            self.constraints["largest_losses"] = [
+                one.mw[self.bounded] <= np.broadcast_to(one.largest_mw, self.horizon)[self.bounded]
+                for one in self.losses
+            ]
         for name, one in self.exclusive.items():
-            self._exclude(name, one, self.options.excluded(name, energy_price))
+            self._exclude(name, one, self.options.excluded(name, self._least_price))
+            self.exact.append(exclude(one.first, one.second))
         cost = sum((cp.sum(one) for one in self.costs.values()), start=cp.Constant(0.0))
         found = objective(self.outlook, self.options, cost, self.losses, self.soft)
         self.constraints |= found.constraints
         self.bound_correction = found.bound_correction
         recourse = {one for network in self.networks.values() for one in network.recourse}
         every = [one for part in self.constraints.values() for one in part]
-        self.model = Model(found.total, every, self.binaries, tuple(recourse))
+        implied = [one for name, part in self.constraints.items() if name.endswith(_IMPLIED) for one in part]
+        self.model = Model(
+            found.total,
+            every,
+            self.binaries,
+            tuple(recourse),
+            equal=self.equal,
+            products=self.products,
+            exact=self.exact,
+            choices=self.choices,
+            implied=implied,
+        )
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:
         """Add binaries that choose between two powers in some steps."""
@@ -222,4 +281,5 @@ class DispatchModel:
             one.second[at] <= one.largest * (1 - first),
         ]
         self.binaries.append(first)
+        self.choices.append(first)
         self.likely.append((first, lambda: (one.first.value[at] >= one.second.value[at]).astype(float)))

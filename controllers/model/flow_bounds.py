@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,26 +58,6 @@ def largest_flow(
         p[:, parent] += p_out + feeder.r_pu[branch] * i_sq + abs(feeder.g_parent_pu[branch]) * w_high
         q[:, parent] += q_out + abs(feeder.x_pu[branch]) * i_sq + abs(feeder.b_parent_pu[branch]) * w_high
     return LargestFlow(p[:, feeder.slack], losses)
-
-
-def lowered_per_mw(feeders: Sequence[Feeder]) -> float:
-    """Largest drop of a squared voltage per MW of fictitious losses [pu²/MW].
-
-    ``r² + x²`` per squared current in the branch itself, ``2 (R r + X x)`` on the way to it, which carries less.
-    """
-    most = 0.0
-    for feeder in feeders:
-        r_path, x_path = np.zeros(feeder.n_bus), np.zeros(feeder.n_bus)
-        for branch in outward_order(feeder):
-            parent, child = feeder.parent[branch], feeder.child[branch]
-            r, x = feeder.r_pu[branch], feeder.x_pu[branch]
-            tap_sq = max(feeder.tap_parent[branch], feeder.tap_child[branch], 1.0) ** 2
-            if r > 0:
-                most = max(
-                    most, tap_sq * (r**2 + x**2 + 2 * (r_path[parent] * r + x_path[parent] * x)) / r / feeder.base_mva
-                )
-            r_path[child], x_path[child] = r_path[parent] + tap_sq * r, x_path[parent] + tap_sq * max(x, 0.0)
-    return most
 
 
 def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices.planning.block import Likely, SoftLimit
+from gridferry.controllers.devices.planning.block import Likely, SoftLimit, exclude
 from gridferry.controllers.model import distflow
+from gridferry.controllers.model.envelopes import Range, current_envelope, flow_range
 from gridferry.controllers.model.flow_bounds import LargestFlow, largest_flow
 from gridferry.controllers.uncertainty.margins import Margins
+from gridferry.networks.feeder import Feeder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,13 +25,13 @@ class Injections:
     Attributes
     ----------
     p_mw, q_mvar : (horizon, bus) [MW, Mvar]
-    p_largest_mw, q_largest_mvar : largest magnitude that they could have [MW, Mvar]
+    p_range_mw, q_range_mvar : the least and the largest that they can be [MW, Mvar]
     """
 
     p_mw: cp.Expression
     q_mvar: cp.Expression
-    p_largest_mw: Float[np.ndarray, "horizon bus"]
-    q_largest_mvar: Float[np.ndarray, "horizon bus"]
+    p_range_mw: Range
+    q_range_mvar: Range
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +49,7 @@ class NetworkBlock:
     currents : those that are of ratings
     binaries, likely : where import and export exclude each other
     recourse : recourse variables: the flow, given the injections
+    products, exact : cones of the exact problem, as `Model` has them
     """
 
     flow: distflow.BranchFlow
@@ -60,6 +63,8 @@ class NetworkBlock:
     binaries: list[cp.Variable]
     likely: list[Likely]
     recourse: set[cp.Variable]
+    products: list[cp.SOC]
+    exact: list[cp.SOC]
 
 
 def network_block(
@@ -70,6 +75,7 @@ def network_block(
     price: Float[np.ndarray, " horizon"],
     *,
     strict: bool,
+    bounded: Int[np.ndarray, " step"],
 ) -> NetworkBlock:
     """Return a network under the power of devices and loads [A, eqs. 6-12, 16, 26-27, 35].
 
@@ -78,6 +84,7 @@ def network_block(
     number : of the network in the plant
     price : of energy bought [currency/MWh]
     strict : limits are kept, so that flows are smaller
+    bounded : steps in which currents get upper limits that every power flow keeps
     """
     feeder, base = plant.feeders[number], plant.feeders[number].base_mva
     buses, branches = plant.bus_slices[number], plant.branch_slices[number]
@@ -94,8 +101,8 @@ def network_block(
         soft[one.name] = SoftLimit(slack=one.slack, step=step, weight=weight, unit="pu²")
     largest = largest_flow(
         feeder,
-        injections.p_largest_mw / base,
-        injections.q_largest_mvar / base,
+        np.maximum(*np.abs(injections.p_range_mw)) / base,
+        np.maximum(*np.abs(injections.q_range_mvar)) / base,
         float(feeder.v_min_pu.min()) * (1.0 if strict else 0.5),
         rated=strict,
     )
@@ -106,6 +113,10 @@ def network_block(
         "current_at_ends": [constraint for one in currents for constraint in one.constraints],
         "import_and_export": energy.constraints,
     }
+    if len(bounded):
+        p_range, q_range = ((low / base, high / base) for low, high in (injections.p_range_mw, injections.q_range_mvar))
+        v_range = _voltage_range(feeder, limits.v_low_sq[:, buses], limits.v_high_sq[:, buses], strict=strict)
+        constraints["current_envelope"] = current_envelope(flow, flow_range(feeder, p_range, q_range, v_range), bounded)
     decided = {*injections.p_mw.variables(), *injections.q_mvar.variables()}
     return NetworkBlock(
         flow=flow,
@@ -118,8 +129,19 @@ def network_block(
         currents=currents,
         binaries=energy.binaries,
         likely=energy.likely,
+        products=flow.named["current_cone"],
+        exact=energy.exact,
         recourse={one for part in (*flow.constraints, *energy.constraints) for one in part.variables()} - decided,
     )
+
+
+def _voltage_range(
+    feeder: Feeder, low_sq: Float[np.ndarray, "horizon bus"], high_sq: Float[np.ndarray, "horizon bus"], *, strict: bool
+) -> Range:
+    """Squared voltages that every bus keeps; where limits may be violated, by half and twice the voltage [pu²]."""
+    low, high = (low_sq.copy(), high_sq.copy()) if strict else (0.25 * low_sq, 4.0 * high_sq)
+    low[:, feeder.slack] = high[:, feeder.slack] = feeder.slack_v_pu**2
+    return low, high
 
 
 # --------------------------------------------------------------------------------------------------------------- limits
@@ -173,12 +195,14 @@ class EnergyCost:
     constraints : import and export as parts of the net import
     binaries : where that needs a choice
     likely : likely values of those, from a solved relaxation
+    exact : import and export exclude each other where the binaries choose, for the exact problem
     """
 
     per_step: cp.Expression
     constraints: list[cp.Constraint]
     binaries: list[cp.Variable]
     likely: list[Likely]
+    exact: list[cp.SOC]
 
 
 def energy_cost(
@@ -204,11 +228,12 @@ def energy_cost(
     horizon = len(price)
     bent = price * (1 - export_ratio)
     if not np.any(bent):
-        return EnergyCost(step_h * cp.multiply(price, import_mw), [], [], [])
+        return EnergyCost(step_h * cp.multiply(price, import_mw), [], [], [], [])
     bought, sold = cp.Variable(horizon), cp.Variable(horizon)
     constraints: list[cp.Constraint] = [bought - sold == import_mw, bought >= 0, sold >= 0]
     binaries: list[cp.Variable] = []
     likely: list[Likely] = []
+    exact: list[cp.SOC] = []
     choose = np.flatnonzero(bent < 0)
     if len(choose):
         buys = cp.Variable(len(choose))
@@ -216,8 +241,9 @@ def energy_cost(
         constraints += [bought[choose] <= cp.multiply(limit, buys), sold[choose] <= cp.multiply(limit, 1 - buys)]
         binaries.append(buys)
         likely.append((buys, lambda: (import_mw.value[choose] >= 0).astype(float)))
+        exact.append(exclude(bought[choose], sold[choose]))
     paid = step_h * (cp.multiply(price, bought) - export_ratio * cp.multiply(price, sold))
-    return EnergyCost(paid, constraints, binaries, likely)
+    return EnergyCost(paid, constraints, binaries, likely, exact)
 
 
 def marginal_price(price: Float[np.ndarray, " horizon"], export_ratio: float) -> Float[np.ndarray, " horizon"]:

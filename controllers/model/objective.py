@@ -16,19 +16,14 @@ from jaxtyping import Bool, Float
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.planning.block import Losses, SoftLimit
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.flow_bounds import lowered_per_mw
 from gridferry.controllers.model.networks import marginal_price
 
 _LEAST_LOSS_PRICE = 1e-3
 """losses cost at least this share of the mean price, so that the cones are tight where energy is free"""
 _LARGEST, _EACH = 1e3, 10.0
 """weights of the largest violation of a unit and of every violation, in MWh at the highest price per pu²"""
-_LOSSES = 1e-2
-"""price of losses beside violations, in highest prices: it keeps the cones tight"""
 _COST = 1e-3
 """weight of the cost beside violations"""
-_LOSS_PRICES = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""prices of losses, in highest energy prices, tried in turn to tighten a relaxation"""
 
 
 def plans_all(device: Device[Any]) -> bool:
@@ -55,7 +50,7 @@ class ModelOptions:
     plans : whether a device is to be planned; others rest
     complementarity_from_start : let binaries choose between powers that exclude each other wherever waste pays
     exclusive : by name of the powers that exclude each other, further steps in which a binary sees to it
-    loss_price : added to the price of losses [currency/MWh]
+    bounded_losses : limit losses from above in every step, not just where waste pays
     soft : minimise violations of soft limits
     allowed : by name of the soft limit, violations that are allowed, in its unit
     """
@@ -63,7 +58,7 @@ class ModelOptions:
     plans: Callable[[Device[Any]], bool] = plans_all
     complementarity_from_start: bool = True
     exclusive: Mapping[str, Bool[np.ndarray, " horizon"]] = field(default_factory=dict)
-    loss_price: float = 0.0
+    bounded_losses: bool = False
     soft: bool = False
     allowed: Mapping[str, np.ndarray] | None = None
 
@@ -71,6 +66,10 @@ class ModelOptions:
     def strict(self) -> bool:
         """Whether every limit is kept."""
         return not self.soft and self.allowed is None
+
+    def bounded(self, marginal_price: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
+        """Steps with upper limits of the currents: where waste pays, or limits are gained by it."""
+        return (marginal_price < 0) | self.bounded_losses | self.soft
 
     def excluded(self, name: str, marginal_price: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
         """Steps with complementarity binaries: those with a negative marginal price, where waste pays."""
@@ -92,22 +91,6 @@ def highest_price(buy_price: Float[np.ndarray, " horizon"]) -> float:
     return max(float(np.abs(buy_price).max()), 1.0)
 
 
-def tightening_prices(outlook: Outlook, options: ModelOptions) -> list[float]:
-    """Prices of losses to try in turn if the relaxation is not tight [currency/MWh].
-
-    Where violations are minimised, with the last one no fictitious loss pays: it costs more than any violation that it
-    could lower.
-    """
-    highest = highest_price(outlook.forecast.buy_price)
-    prices = [one * highest for one in _LOSS_PRICES]
-    if options.soft:
-        plant = outlook.plant
-        buses = max(feeder.n_bus for feeder in plant.feeders)
-        saved = (_LARGEST + buses * _EACH) * lowered_per_mw(plant.feeders) / plant.step_h
-        prices = [one for one in prices if one < 1.5 * saved * highest] + [1.5 * saved * highest]
-    return prices
-
-
 def objective(
     outlook: Outlook,
     options: ModelOptions,
@@ -124,11 +107,9 @@ def objective(
     """
     plant, price = outlook.plant, outlook.forecast.buy_price
     step_h, highest = plant.step_h, highest_price(price)
-    # where waste would pay cones would open
-    least = _LEAST_LOSS_PRICE * float(np.abs(price).mean())
-    loss_price = np.maximum(least - marginal_price(price, plant.export_price_ratio), 0.0) + options.loss_price
-    if options.soft:
-        loss_price = loss_price + _LOSSES * highest
+    # where waste costs next to nothing cones would open
+    least, waste = _LEAST_LOSS_PRICE * float(np.abs(price).mean()), marginal_price(price, plant.export_price_ratio)
+    loss_price = np.where(waste < 0, 0.0, np.maximum(least - waste, 0.0))
     priced, correction = cp.Constant(0.0), 0.0
     if np.any(loss_price):
         priced = sum((step_h * (loss_price @ one.mw) for one in losses), start=priced)

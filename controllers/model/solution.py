@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
@@ -13,13 +14,22 @@ from gridferry.controllers.contract import Note, SolverOutcome
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel, build_dispatch_model
 from gridferry.controllers.model.networks import Limits
-from gridferry.controllers.model.objective import ModelOptions, tightening_prices
-from gridferry.controllers.model.plan import cost_of_plan, positions, relaxation_gap, simultaneous
+from gridferry.controllers.model.objective import ModelOptions
+from gridferry.controllers.model.plan import cost_of_plan, relaxation_gap, simultaneous
 from gridferry.controllers.model.violations import Violation
-from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, SolverTroubleError, Values
+from gridferry.controllers.solve import (
+    InfeasibleError,
+    NoPlanError,
+    NoPlanFoundError,
+    SolveOptions,
+    SolverTroubleError,
+    Values,
+)
 
 LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
+_SPATIAL_TIME, _SPATIAL_GAP = 0.25, 0.01
+"""share of the time that is left for spatial branching, and the relative gap at which it stops"""
 _TIGHT = 0.01
 """share of the saving that power is planned to, where it needs integers"""
 
@@ -74,24 +84,41 @@ class Solved:
     Attributes
     ----------
     dispatch : what was to be planned
-    outcome : objective and bound are what the plan costs, without any price of losses; a plan that violates limits as
-        little as possible has no bound
+    solution : objective and bound as the model has them, which may be violations, with a price of losses
     violated : limits that it violates because no plan keeps them all, the tightest first
+    trouble : why no plan keeps them all
     notes : what else is to be known, limits that had to be violated among it
-    simultaneous : a store charges and discharges at once and, netted, would hold more than it can
+    exact : the solution is one of the exact equations, locally optimal
     """
 
     dispatch: Dispatch
     model: DispatchModel
-    outcome: SolverOutcome
+    solution: SolverOutcome
     violated: tuple[Violation, ...] = ()
+    trouble: NoPlanError | None = None
     notes: tuple[Note, ...] = ()
-    simultaneous: bool = False
+    exact: bool = False
 
-    @property
+    @cached_property
+    def outcome(self) -> SolverOutcome:
+        """What the plan costs, without any price of losses, and the bound of that; none where limits are soft."""
+        paid = float(cost_of_plan(self.model).sum())
+        if self.model.options.soft:
+            return replace(self.solution, objective=paid, bound=float("nan"))
+        return replace(
+            self.solution, objective=paid, bound=min(self.solution.bound - self.model.bound_correction, paid)
+        )
+
+    @cached_property
     def tight(self) -> bool:
         """Whether the relaxation is tight, so that the solution is a power flow that its devices can do."""
-        return relaxation_gap(self.model) <= 1.0
+        return relaxation_gap(self.model) <= 1.0 and not simultaneous(self.model)
+
+    @property
+    def within(self) -> bool:
+        """Whether objective and bound are within the requested gap."""
+        objective = self.solution.objective
+        return objective - self.solution.bound <= self.dispatch.solver.tolerance(objective)
 
     @property
     def routes_given(self) -> bool:
@@ -101,15 +128,15 @@ class Solved:
 
 def solve_model(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     """Solve a model with all its integers at once."""
-    return Problem(model.model).solve(dispatch.in_time())
+    return model.problem.solve(dispatch.in_time())
 
 
 def solve_power(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     """Solve a model with fixed routes."""
-    return solve_fixed(Problem(model.model), model, {}, dispatch)
+    return solve_fixed(model, {}, dispatch)
 
 
-def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch: Dispatch) -> SolverOutcome:
+def solve_fixed(model: DispatchModel, fixed: Values, dispatch: Dispatch) -> SolverOutcome:
     """Solve a model for given routes, and set the values of its variables; the bound is for these routes.
 
     Without other binaries that is one cone program. Others, as negative prices need them, are read out of the
@@ -123,6 +150,7 @@ def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch:
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
+    problem = model.problem
     if not model.likely:
         return problem.solve(dispatch.in_time(), fixed=fixed)
     solver = replace(dispatch.solver, gap_of_saving=min(dispatch.solver.gap_of_saving, _TIGHT))
@@ -145,13 +173,18 @@ def solve_fixed(problem: Problem, model: DispatchModel, fixed: Values, dispatch:
 
 
 def plan_dispatch(dispatch: Dispatch) -> Solved:
-    """Minimise the cost; losses are priced until the relaxation is tight, if that is possible.
+    """Minimise the cost; where the relaxation is not tight the exact equations are solved from there.
 
     Raises
     ------
-    InfeasibleError, UnboundedError, SolverTroubleError
+    InfeasibleError
+        where the relaxation has no solution.
+    NoPlanFoundError
+        where it has one, and no power flow was found.
+    UnboundedError, SolverTroubleError
     """
-    return tightened(solve_dispatch(dispatch))
+    relaxed = solve_dispatch(dispatch)
+    return relaxed if relaxed.tight else finish(relaxed)
 
 
 def solve_dispatch(dispatch: Dispatch) -> Solved:
@@ -168,44 +201,103 @@ def solve_dispatch(dispatch: Dispatch) -> Solved:
         model = replace(dispatch, options=options).build()
         try:
             outcome = (dispatch.search or solve_power)(model, dispatch)
-        except (InfeasibleError, SolverTroubleError):
+        except SolverTroubleError:
             if solved is None:
                 raise
-            # the plan found is one, though one with simultaneous charging
+            # the point found is one, though one with simultaneous charging
             return solved
         seconds += outcome.seconds
-        paid = float(cost_of_plan(model).sum())
-        bound = float("nan") if options.soft else min(outcome.bound - model.bound_correction, paid)
-        outcome = replace(outcome, objective=paid, bound=bound, seconds=seconds)
+        solved = Solved(dispatch=dispatch, model=model, solution=replace(outcome, seconds=seconds))
         both, known = simultaneous(model), options.exclusive
-        solved = Solved(dispatch=dispatch, model=model, outcome=outcome, simultaneous=bool(both))
         both = {name: steps | known[name] if name in known else steps for name, steps in both.items()}
         if all(name in known and not (steps & ~known[name]).any() for name, steps in both.items()) or dispatch.late:
             return solved
         options = replace(options, exclusive={**known, **both})
 
 
-def tightened(first: Solved) -> Solved:
-    """Tighten the relaxation by prices of losses; the bound stays that of the problem without them.
+# -------------------------------------------------------------------------------------------------------- exact finish
 
-    Parameters
-    ----------
-    first : solution; its routes are kept
+
+def finish(relaxed: Solved) -> Solved:
+    """Solve the exact equations where a relaxation is not tight.
+
+    The relaxation is solved again with upper limits of all losses, which every power flow keeps; from there the exact
+    equations are solved locally on its routes, or on those of warm starts. Small problems are searched to the end by
+    spatial branching, in the time that is left.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanFoundError, SolverTroubleError
     """
-    if first.tight or first.dispatch.late:
-        return first
-    best, seconds = first, first.outcome.seconds
-    dispatch = first.dispatch.on_positions(positions(first.model))
-    for price in tightening_prices(dispatch.outlook, dispatch.options):
-        if best.tight or dispatch.late:
+    dispatch, options = relaxed.dispatch, relaxed.model.options
+    tighter = relaxed
+    if not options.bounded_losses and not dispatch.late:
+        try:
+            tighter = solve_dispatch(replace(dispatch, options=replace(options, bounded_losses=True)))
+        except SolverTroubleError:
+            pass
+        else:
+            tighter = _bounded_by(tighter, relaxed.solution)
+    found, trouble = _locally(tighter)
+    for routes in _other_routes(tighter):
+        if found is not None or dispatch.late:
             break
         try:
-            tried = solve_dispatch(replace(dispatch, options=replace(dispatch.options, loss_price=price)))
+            solve_fixed(tighter.model, routes, dispatch)
         except (InfeasibleError, SolverTroubleError):
-            # the plan found is still one
-            break
-        seconds += tried.outcome.seconds
-        if relaxation_gap(tried.model) < relaxation_gap(best.model):
-            bound = min(first.outcome.bound, tried.outcome.objective)
-            best = replace(tried, outcome=replace(tried.outcome, bound=bound))
-    return replace(best, dispatch=first.dispatch, outcome=replace(best.outcome, seconds=seconds))
+            continue
+        found, trouble = _locally(tighter)
+    if found is None or not (found.within or options.soft):
+        found = _globally(found, tighter)
+    if found is None:
+        raise trouble or NoPlanFoundError("no solution of the exact equations was found")
+    return found
+
+
+def _locally(relaxed: Solved) -> tuple[Solved | None, NoPlanError | None]:
+    """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
+    try:
+        outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
+    except NoPlanError as error:
+        return None, error
+    return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution), None
+
+
+def _bounded_by(solved: Solved, before: SolverOutcome) -> Solved:
+    """Return a solution with the bound of an earlier one, where that is higher, and with its time."""
+    outcome = solved.solution
+    bound = min(max(outcome.bound, before.bound), outcome.objective)
+    return replace(solved, solution=replace(outcome, bound=bound, seconds=before.seconds + outcome.seconds))
+
+
+def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
+    """Search the optimum of the exact problem by spatial branching, where it is small; the plan known where not.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanFoundError
+    """
+    known = found or tighter
+    solver = known.dispatch.in_time()
+    if known.dispatch.late:
+        return found
+    limit_s, gap = _SPATIAL_TIME * solver.time_limit_s, max(solver.gap, _SPATIAL_GAP)
+    options = replace(solver, time_limit_s=limit_s, gap=gap, gap_of_saving=max(solver.gap_of_saving, _SPATIAL_GAP))
+    outcome = known.model.problem.branch_spatially(options, found is not None)
+    if outcome is None:
+        return found
+    return _bounded_by(replace(known, solution=outcome, exact=True), known.solution)
+
+
+def _other_routes(relaxed: Solved) -> Iterator[Values]:
+    """Binaries of the routes of warm starts, where routes are searched."""
+    for one in relaxed.dispatch.warm_starts if relaxed.dispatch.search else ():
+        yield route_values(relaxed.model, one) | {one: np.ones(one.shape) for one in relaxed.model.permits}
+
+
+def route_values(model: DispatchModel, targets: Int[np.ndarray, "horizon position"]) -> Values:
+    """Return the binaries of the routes to given positions at the travel times of the roads."""
+    values: Values = {}
+    for column, route in model.routes:
+        values |= route.values(targets[:, column])
+    return values

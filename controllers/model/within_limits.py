@@ -1,8 +1,7 @@
 """Planning within all limits, or with the minimum violation; messages about binding limits.
 
-All optimisers use it. Three cases are distinguished: no plan keeps every limit (`refuse_violations` names the
-tightest), there is no plan even where limits may be violated (the error names the constraints that exclude each other),
-and the solver stopped without a plan.
+All optimisers use it. Three cases are told apart: no plan keeps every limit, which is proved; none was found, which
+proves nothing; and the solver stopped without a plan. `refuse_violations` names the tightest limit in each.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
 from gridferry.controllers.model.violations import allowed_beside, conflicting, violations
-from gridferry.controllers.solve import InfeasibleError, SolverTroubleError
+from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
 
 _GAP = 1e-4
 """gap at which the search for the minimum violation stops, relative and in its own unit"""
@@ -26,60 +25,71 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
 
     Parameters
     ----------
-    attempts : what is planned in turn; limits that have to be violated are violated in the first
+    attempts : what is planned in turn, the widest choice last; limits that have to be violated are violated in the
+        first
     least_on : for which the minimum violation is looked for, that of routes decided before
-    relax : the plan is to be a power flow; without it a plan that is none, and says so, is taken all the same, and
-        `refuse_violations` follows
+    relax : the minimum violation is wanted at the least cost; without it `refuse_violations` follows
 
     Raises
     ------
-    InfeasibleError
-        where there is no plan even so; or none, to the solver's accuracy, of the minimum violation.
-    UnboundedError, SolverTroubleError
+    NoPlanError
+        where there is no plan even so; its class says what is known.
+    UnboundedError
     """
-    trouble: InfeasibleError | SolverTroubleError | None = None
+    trouble: NoPlanError = InfeasibleError("nothing was planned")
     for dispatch in attempts:
         try:
-            solved = plan_dispatch(dispatch)
-        except (InfeasibleError, SolverTroubleError) as error:
-            # trouble, too, is mostly a problem with no or hardly any room; but not where the time is up
-            if trouble is None and isinstance(error, SolverTroubleError) and dispatch.late:
+            return plan_dispatch(dispatch)
+        except NoPlanError as error:
+            if isinstance(error, SolverTroubleError) and dispatch.late:
                 raise
             trouble = error
-        else:
-            if solved.tight or not relax:
-                return solved
-            trouble = InfeasibleError("only fictitious losses keep the limits")
     deadline = time.perf_counter() + least_on.extra_s
     first, least_on = (replace(one, deadline=max(one.deadline, deadline)) for one in (attempts[0], least_on))
     try:
         least = minimise_violation(least_on)
-    except SolverTroubleError as failed:
-        if isinstance(trouble, InfeasibleError):
-            message = f"no plan keeps every limit; which limit is the tightest was not found: {failed}"
-            raise InfeasibleError(message) from trouble
-        raise
+    except NoPlanError as failed:
+        if isinstance(failed, InfeasibleError):
+            raise
+        message = f"{_finding(trouble)}; which limit is the tightest was not found: {failed}"
+        raise type(trouble)(message) from trouble
     if least.violated and not relax:
-        return least
+        return replace(least, trouble=trouble)
     found = within_violation(first, least)
-    if found is None and not relax and trouble is not None:
+    if found is None and not relax:
         raise trouble
-    return found or least
+    found = found or least
+    if not found.violated:
+        return found
+    return replace(found, trouble=trouble, notes=(Note(_KINDS[type(trouble)]), *found.notes))
+
+
+_KINDS = {
+    InfeasibleError: NoteKind.INFEASIBLE,
+    NoPlanFoundError: NoteKind.NO_PLAN_FOUND,
+    SolverTroubleError: NoteKind.SOLVER_TROUBLE,
+}
+
+
+def _finding(trouble: NoPlanError) -> str:
+    return Note(_KINDS[type(trouble)]).words
 
 
 def refuse_violations(solved: Solved) -> None:
-    """Raise if a plan violates limits, with the tightest one.
+    """Raise if a plan violates limits, with the tightest one and with what is known about other plans.
 
     Raises
     ------
-    InfeasibleError
+    InfeasibleError, NoPlanFoundError, SolverTroubleError
     """
-    if solved.violated:
+    if solved.violated and solved.trouble is not None:
         tightest, *others = (one.words for one in solved.violated)
         also = "".join(f"; {words}" for words in others)
         where = "on the incumbent routes " if solved.routes_given else ""
         advice = "Widen that limit by as much, or lower the load or the margins kept from it"
-        raise InfeasibleError(f"no plan keeps every limit; {where}the tightest is {tightest}{also}. {advice}")
+        raise type(solved.trouble)(
+            f"{_finding(solved.trouble)}; {where}the tightest is {tightest}{also}. {advice}"
+        ) from solved.trouble
 
 
 def minimise_violation(dispatch: Dispatch) -> Solved:
@@ -89,7 +99,7 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
     ------
     InfeasibleError
         where there is no plan even so; it names the constraints that exclude each other.
-    UnboundedError, SolverTroubleError
+    NoPlanFoundError, UnboundedError, SolverTroubleError
     """
     options = replace(dispatch.options, soft=True, allowed=None)
     gaps = replace(dispatch.solver, gap=_GAP, gap_abs=_GAP, gap_of_saving=0.0)
@@ -117,9 +127,8 @@ def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
         options = replace(dispatch.options, allowed=allowed_beside(least.model, room))
         try:
             found = plan_dispatch(replace(dispatch, options=options))
-        except (InfeasibleError, SolverTroubleError):
+        except NoPlanError:
             continue
-        if found.tight:
-            notes = least.notes or (Note(NoteKind.LIMITS_WIDENED, room),)
-            return replace(found, violated=least.violated, notes=notes)
+        notes = least.notes or (Note(NoteKind.LIMITS_WIDENED, room),)
+        return replace(found, violated=least.violated, notes=notes)
     return None

@@ -11,13 +11,13 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.solution import Dispatch, solve_fixed, solve_power
-from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolverTroubleError, Values
+from gridferry.controllers.model.solution import Dispatch, route_values, solve_fixed, solve_power
+from gridferry.controllers.solve import InfeasibleError, Method, SolverTroubleError, Values
 
 _TRIP = 0.3
 """a trip must agree with the relaxation for this many steps more to be made"""
@@ -49,10 +49,10 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     if not model.routes:
         return solve_power(model, dispatch)
     began = time.perf_counter()
-    problem, starts = Problem(model.model), warm_starts(model, dispatch)
+    problem, starts = model.problem, warm_starts(model, dispatch)
     if dispatch.solver.method is Method.SCIP:
         return problem.solve(dispatch.in_time(), warm_starts=starts)
-    search, bound = Search(problem, model, dispatch), -np.inf
+    search, bound = Search(model, dispatch), -np.inf
     for one in starts:
         search.evaluate(one)
     try:
@@ -92,14 +92,6 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
-def route_values(model: DispatchModel, targets: Int[np.ndarray, "horizon position"]) -> Values:
-    """Return the binaries of the routes to given positions at the travel times of the roads."""
-    values: Values = {}
-    for column, route in model.routes:
-        values |= route.values(targets[:, column])
-    return values
-
-
 def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[Values]:
     """Binaries of warm starts."""
     starts = [route_values(model, one) for one in dispatch.warm_starts]
@@ -116,8 +108,8 @@ def warm_starts(model: DispatchModel, dispatch: Dispatch) -> list[Values]:
 class Search:
     """Search over routes: evaluates routes and keeps the incumbent."""
 
-    def __init__(self, problem: Problem, model: DispatchModel, dispatch: Dispatch):
-        self._problem, self._model, self._dispatch = problem, model, dispatch
+    def __init__(self, model: DispatchModel, dispatch: Dispatch):
+        self._problem, self._model, self._dispatch = model.problem, model, dispatch
         self._known: set[bytes] = set()
         self.best: _Incumbent | None = None
         self.better = True
@@ -141,7 +133,7 @@ class Search:
             return
         self._known.add(key)
         try:
-            outcome = solve_fixed(self._problem, self._model, routes, self._dispatch)
+            outcome = solve_fixed(self._model, routes, self._dispatch)
         except (InfeasibleError, SolverTroubleError):
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.solution import Solved
@@ -20,7 +19,7 @@ from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRep
 def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] = ()) -> Plan:
     """Make a plan of a solved model, and evaluate it.
 
-    Objective and bound are those of the model, whose relaxation may not be tight; the prediction is AC.
+    Objective and bound are those of the model; the prediction is AC.
 
     Parameters
     ----------
@@ -31,22 +30,16 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
     p, q = read.setpoints(model)
     objective = float(read.cost_of_plan(model).sum())
     bound = min(outcome.bound, objective) if np.isfinite(outcome.bound) else np.nan
-    faults = []
-    if solved.simultaneous:
-        faults.append(Note(NoteKind.SIMULTANEOUS_CHARGING))
-    if read.fictitious_branch_mw(model) > tolerances.BRANCH_LOSS_MW:
-        faults.append(Note(NoteKind.RELAXATION_GAP, read.cone_gap(model)))
-    if (loss := read.fictitious_converter_mw(model)) > tolerances.CONVERTER_LOSS_MW:
-        faults.append(Note(NoteKind.FICTITIOUS_LOSSES, loss))
-    within = bool(objective - bound <= options.tolerance(objective)) and model.options.strict and not faults
+    within = bool(objective - bound <= options.tolerance(objective)) and model.options.strict
+    status = Status.LOCALLY_OPTIMAL if solved.exact and not solved.violated else Status.FEASIBLE
     plan = Plan(
         p_mw=p,
         q_mvar=q,
         position=read.positions(model),
         solver=SolverOutcome(
-            status=Status.OPTIMAL if within else Status.FEASIBLE,
+            status=Status.OPTIMAL if within else status,
             termination=outcome.termination,
-            notes=(*notes, *solved.notes, *faults, *read.resting_notes(model)),
+            notes=(*notes, *solved.notes, *read.resting_notes(model)),
             objective=objective,
             bound=bound,
             gap=relative_gap(objective, bound),

@@ -2,7 +2,13 @@
 
 from gridferry.controllers.solve.conflicts import conflicts
 from gridferry.controllers.solve.dispatch import solve_form
-from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.errors import (
+    InfeasibleError,
+    NoPlanError,
+    NoPlanFoundError,
+    SolverTroubleError,
+    UnboundedError,
+)
 from gridferry.controllers.solve.options import Method, SolveOptions
 from gridferry.controllers.solve.problem import Model, Problem, Relaxed, Values, solve
 
@@ -10,6 +16,8 @@ __all__ = [
     "InfeasibleError",
     "Method",
     "Model",
+    "NoPlanError",
+    "NoPlanFoundError",
     "Problem",
     "Relaxed",
     "SolveOptions",

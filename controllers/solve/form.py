@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
+from gridferry.controllers import tolerances
+
 
 @dataclass(frozen=True, eq=False)
 class ConicForm:
@@ -23,6 +25,8 @@ class ConicForm:
     n_zero, n_nonneg : number of equations and of inequalities
     cone_sizes : rows of each second-order cone
     integer : which columns must be integers
+    equal : which cones hold with equality in the exact problem, of which this is a relaxation
+    product : which of these are products, ``a b ≥ p² + q²`` as ``a + b ≥ ‖(2p, 2q, a - b)‖``
     columns : where each cvxpy variable lies, by its id
     """
 
@@ -34,6 +38,8 @@ class ConicForm:
     n_nonneg: int
     cone_sizes: Int[np.ndarray, " cone"]
     integer: Bool[np.ndarray, " column"]
+    equal: Bool[np.ndarray, " cone"]
+    product: Bool[np.ndarray, " cone"]
     columns: dict[int, slice]
 
     @property
@@ -75,26 +81,52 @@ class ConicForm:
 
     def with_rows(self, kept: Bool[np.ndarray, " row"]) -> ConicForm:
         """Return the problem with some of its rows; of a cone all or none."""
+        cones = kept[self.n_linear :][self.cone_starts]
         return replace(
             self,
             a=self.a[np.flatnonzero(kept)],
             b=self.b[kept],
             n_zero=int(kept[: self.n_zero].sum()),
             n_nonneg=int(kept[self.n_zero : self.n_linear].sum()),
-            cone_sizes=self.cone_sizes[kept[self.n_linear :][self.cone_starts]],
+            cone_sizes=self.cone_sizes[cones],
+            equal=self.equal[cones],
+            product=self.product[cones],
         )
 
     def objective(self, x: Float[np.ndarray, " column"]) -> float:
         """Cost of a point."""
         return float(self.cost @ x) + self.offset
 
+    def cone_slack(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " cone"]:
+        """``h - ‖t‖`` of every cone at a point."""
+        entries = self.cone_values(x)
+        tails = np.where(self.is_head, 0.0, entries) ** 2
+        return np.asarray(entries[self.cone_starts] - np.sqrt(np.bincount(self.cone_of_row, tails, len(self.equal))))
+
+    def is_exact(self, x: Float[np.ndarray, " column"]) -> bool:
+        """Whether a point satisfies the exact problem."""
+        slack, cones = (self.b - self.a @ x)[: self.n_linear], self.cone_slack(x)
+        rows = np.concatenate([np.abs(slack[: self.n_zero]), -slack[self.n_zero :]]) <= tolerances.EXACT
+        tolerance = np.where(self.product, tolerances.EXACT_PRODUCT, tolerances.EXACT)
+        return bool(rows.all() and np.all(np.where(self.equal, np.abs(cones), -cones) <= tolerance))
+
     def cone_values(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " conerow"]:
         """Entries of all cones at a point."""
         return self.b[self.n_linear :] - self.cone_part @ x
 
 
-def conic_form(cost: cp.Expression, constraints: Sequence[cp.Constraint], binaries: Sequence[cp.Variable]) -> ConicForm:
+def conic_form(
+    cost: cp.Expression,
+    constraints: Sequence[cp.Constraint],
+    binaries: Sequence[cp.Variable],
+    equal: Sequence[cp.SOC] = (),
+    products: Sequence[cp.SOC] = (),
+) -> ConicForm:
     """Return the matrices of a cvxpy model; its ``binaries`` are declared continuous, their 0-1 bounds are added.
+
+    Parameters
+    ----------
+    equal, products : those of the constraints that hold with equality in the exact problem; `ConicForm.product`
 
     Raises
     ------
@@ -117,6 +149,9 @@ def conic_form(cost: cp.Expression, constraints: Sequence[cp.Constraint], binari
     for one in binaries:
         if one.size:
             integer[where[one.id]] = True
+    cones = [one for one in data["param_prob"].constraints if isinstance(one, cp.SOC)]
+    each = np.array([one.id for one in cones for _ in range(one.args[0].size)], dtype=np.int64)
+    product = np.isin(each, [one.id for one in products])
     a = sp.csr_array(data["A"])
     a.eliminate_zeros()
     return ConicForm(
@@ -128,6 +163,8 @@ def conic_form(cost: cp.Expression, constraints: Sequence[cp.Constraint], binari
         n_nonneg=int(dims.nonneg),
         cone_sizes=np.array(dims.soc, dtype=np.int64),
         integer=integer,
+        equal=product | np.isin(each, [one.id for one in equal]),
+        product=product,
         columns=where,
     )
 

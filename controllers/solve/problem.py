@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
@@ -12,10 +13,14 @@ from jaxtyping import Float
 from gridferry.controllers.contract import SolverOutcome
 from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.dispatch import solve_form
-from gridferry.controllers.solve.errors import InfeasibleError
-from gridferry.controllers.solve.form import conic_form, read_back, write_in
-from gridferry.controllers.solve.options import SolveOptions
+from gridferry.controllers.solve.errors import InfeasibleError, NoPlanError
+from gridferry.controllers.solve.exact.local_search import solve_exact
+from gridferry.controllers.solve.form import ConicForm, conic_form, read_back, write_in
+from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.presolve import presolve
+
+_BRANCHED = 400
+"""most equations of cones that spatial branching is tried on"""
 
 Values = dict[cp.Variable, np.ndarray]
 """Values of some variables."""
@@ -31,12 +36,22 @@ class Model:
     binaries : variables that must be 0 or 1, declared continuous
     recourse : continuous variables of many small independent problems, given the others (the flows of every
         step): outer approximation then decides without them. A hint; the answer does not depend on it.
+    equal, products : constraints that hold with equality in the exact problem, of which this is the relaxation; the
+        latter as `ConicForm.product`
+    exact : cones of the exact problem alone, all equations
+    choices : binaries that these make superfluous
+    implied : constraints that the exact problem implies, and that make its relaxation tighter
     """
 
     cost: cp.Expression
     constraints: Sequence[cp.Constraint]
     binaries: Sequence[cp.Variable] = field(default=())
     recourse: Sequence[cp.Variable] = field(default=())
+    equal: Sequence[cp.SOC] = field(default=())
+    products: Sequence[cp.SOC] = field(default=())
+    exact: Sequence[cp.SOC] = field(default=())
+    choices: Sequence[cp.Variable] = field(default=())
+    implied: Sequence[cp.Constraint] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ class Problem:
     """Compiled problem: a model and its matrices, whose construction often takes longer than a solve."""
 
     def __init__(self, model: Model):
+        self._model = model
         self._form = conic_form(model.cost, model.constraints, model.binaries)
         self._variables = list({one for part in (model.cost, *model.constraints) for one in part.variables()})
         self._recourse = np.zeros(self._form.n, dtype=bool)
@@ -89,6 +105,81 @@ class Problem:
             raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")
         self.show(small.back(found.x))
         return Relaxed(found.objective, min(found.bound, found.objective))
+
+    def solve_exact(self, time_limit_s: float = np.inf) -> SolverOutcome:
+        """Minimise the exact problem locally from the values of the model's variables, and set them.
+
+        Binaries keep their values, except those that the exact problem makes superfluous.
+
+        Raises
+        ------
+        InfeasibleError, NoPlanFoundError
+        """
+        answer = self._locally(self._exact_point(), time_limit_s)
+        self._show_exact(answer.x)
+        return answer.outcome(SolveOptions())
+
+    def branch_spatially(self, options: SolveOptions, known: bool) -> SolverOutcome | None:
+        """Search the optimum of the exact problem, with a bound; ``None`` if it is too large for that.
+
+        Parameters
+        ----------
+        known : the values of the model's variables satisfy the exact problem
+
+        Raises
+        ------
+        InfeasibleError, NoPlanFoundError
+        """
+        if self._exact_form.equal.sum() > _BRANCHED:
+            return None
+        from gridferry.controllers.solve.scip import branch_spatially  # most problems never need it
+
+        form = self._with_exact(self._model.constraints)
+        incumbent = write_in(form, self._values) if known else None
+        answer = branch_spatially(form, options, incumbent)
+        if answer.x is incumbent:
+            return answer.outcome(options)
+        # SCIP's point keeps the equations to SCIP's tolerance
+        try:
+            read_back(form, self._variables, answer.x)
+            polished = self._locally(self._exact_point(), options.time_limit_s)
+        except NoPlanError:
+            if incumbent is None:
+                raise
+            cost = form.objective(incumbent)
+            read_back(form, self._variables, incumbent)
+            return replace(answer, objective=cost, bound=min(answer.bound, cost)).outcome(options)
+        self._show_exact(polished.x)
+        bound = min(answer.bound, polished.objective)
+        return replace(polished, bound=bound, termination=answer.termination).outcome(options)
+
+    @cached_property
+    def _exact_form(self) -> ConicForm:
+        """The exact problem."""
+        implied = {one.id for one in self._model.implied}
+        return self._with_exact([one for one in self._model.constraints if one.id not in implied])
+
+    def _with_exact(self, constraints: Sequence[cp.Constraint]) -> ConicForm:
+        model = self._model
+        equal = [*model.equal, *model.exact]
+        return conic_form(model.cost, [*constraints, *model.exact], model.binaries, equal, model.products)
+
+    def _locally(self, start: Float[np.ndarray, " column"], time_limit_s: float) -> Answer:
+        form, free = self._exact_form, {one.id for one in self._model.choices}
+        decided = [one for one in self._model.binaries if one.id not in free and one.size]
+        fixed = write_in(form, {one: np.round(start[form.columns[one.id]]) for one in decided})
+        return solve_exact(form, start, fixed, time_limit_s)
+
+    def _exact_point(self) -> Float[np.ndarray, " column"]:
+        """Values of the model's variables as a point of the exact problem."""
+        return write_in(self._exact_form, self._values)
+
+    @property
+    def _values(self) -> Values:
+        return {one: one.value for one in self._variables}
+
+    def _show_exact(self, point: Float[np.ndarray, " column"]) -> None:
+        read_back(self._exact_form, self._variables, point)
 
     @property
     def point(self) -> Float[np.ndarray, " column"]:

@@ -1,9 +1,10 @@
-"""Mixed-integer conic problems by SCIP directly."""
+"""Mixed-integer conic problems by SCIP directly; exact ones, too, by spatial branching."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyscipopt
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from gridferry.controllers import tolerances
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.conic import solve_conic
-from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError, SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.reduce import reduce_form
@@ -28,11 +29,7 @@ def solve_scip(
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     began = time.perf_counter()
-    model, columns, entries = _model(form)
-    model.setParam("numerics/feastol", tolerances.FEASIBILITY)
-    model.setParam("limits/gap", options.gap)
-    model.setParam("limits/absgap", options.gap_abs)
-    model.setParam("limits/time", min(options.time_limit_s, model.infinity()))
+    model, columns, entries = _model(form, options)
     for start in warm_starts:
         _suggest(model, columns, entries, form, start)
     model.optimize()
@@ -57,13 +54,56 @@ def solve_scip(
     return Answer(answer.x, answer.objective, bound, termination, time.perf_counter() - began)
 
 
-def _model(form: ConicForm) -> tuple[pyscipopt.Model, list[pyscipopt.Variable], list[pyscipopt.Variable]]:
+def branch_spatially(form: ConicForm, options: SolveOptions, incumbent: Float[np.ndarray, " column"] | None) -> Answer:
+    """Minimise the exact problem, its marked cones being equations: SCIP's best point, to its own tolerance, and bound.
+
+    Parameters
+    ----------
+    incumbent : a point that satisfies it; returned where SCIP finds none with a lower cost
+
+    Raises
+    ------
+    InfeasibleError
+        where the exact problem has no solution.
+    NoPlanFoundError
+        where none was found.
+    """
+    began = time.perf_counter()
+    known = np.inf if incumbent is None else form.objective(incumbent)
+    gap = options.gap_abs if incumbent is None else options.tolerance(known)
+    model, columns, entries = _model(form, replace(options, gap_abs=gap))
+    for first, size in zip(form.cone_starts[form.equal], form.cone_sizes[form.equal], strict=True):
+        head, tail = entries[first], entries[first + 1 : first + size]
+        model.addCons(pyscipopt.quicksum(one * one for one in tail) >= head * head)
+    if incumbent is not None:
+        _add(model, columns, entries, form, incumbent)
+    model.optimize()
+    bound, late = float(model.getDualbound()), model.getStatus() == "timelimit"
+    x, objective = incumbent, known
+    if model.getNSols() and (x is None or model.getPrimalbound() < known):
+        best = model.getBestSol()
+        x, objective = np.array([model.getSolVal(best, one) for one in columns]), float(model.getPrimalbound())
+    if x is None:
+        if model.getStatus() == "infeasible":
+            raise InfeasibleError("no point satisfies the exact equations")
+        raise NoPlanFoundError(f"no plan that satisfies the exact equations was found ({model.getStatus()})")
+    termination = Termination.TIME_LIMIT if late else Termination.GAP_REACHED
+    return Answer(x, objective, min(bound, objective), termination, time.perf_counter() - began)
+
+
+def _model(
+    form: ConicForm, options: SolveOptions
+) -> tuple[pyscipopt.Model, list[pyscipopt.Variable], list[pyscipopt.Variable]]:
     """Build SCIP's model: columns, linear rows, and a variable for every entry of a cone."""
     small = reduce_form(form)
     lower = np.where(np.isnan(small.value), small.lower, small.value)
     upper = np.where(np.isnan(small.value), small.upper, small.value)
     model = pyscipopt.Model()
     model.hideOutput()
+    model.setParam("numerics/feastol", tolerances.FEASIBILITY)
+    model.setParam("limits/gap", options.gap)
+    model.setParam("limits/absgap", options.gap_abs)
+    model.setParam("limits/time", min(options.time_limit_s, model.infinity()))
     columns = [
         model.addVar(
             vtype="B" if form.integer[i] else "C",
@@ -108,7 +148,18 @@ def _suggest(
     answer = solve_conic(form, fixed)
     if answer.x is None:
         return
+    _add(model, columns, entries, form, answer.x)
+
+
+def _add(
+    model: pyscipopt.Model,
+    columns: list[pyscipopt.Variable],
+    entries: list[pyscipopt.Variable],
+    form: ConicForm,
+    x: Float[np.ndarray, " column"],
+) -> None:
+    """Give SCIP a point."""
     solution = model.createSol()
-    for variable, value in zip([*columns, *entries], [*answer.x, *form.cone_values(answer.x)], strict=True):
+    for variable, value in zip([*columns, *entries], [*x, *form.cone_values(x)], strict=True):
         model.setSolVal(solution, variable, float(value))
     model.addSol(solution)

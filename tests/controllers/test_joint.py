@@ -122,13 +122,7 @@ def test_negative_prices_are_planned_for_and_waste_is_reported(export_ratio: flo
     assert plan.solver.bound <= best + 1e-3
     # losses have a price where waste would pay, which a cost does not show
     assert plan.solver.objective >= other.bound - built.bound_correction - 1e-3
-    reported = plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is not None
-    if loss == 0.0:
-        assert not reported
-        assert plan.solver.note(NoteKind.RELAXATION_GAP) is None
-    if reported:
-        assert plan.solver.status is Status.FEASIBLE
-        return
+    assert plan.solver.cone_gap < 1e-5
     for index, store in enumerate(storages(plant)):
         p, q = plan.p_mw[:, index], plan.q_mvar[:, index]
         gain = np.where(p < 0, -store.eta_charge * p, -p / store.eta_discharge)

@@ -78,7 +78,7 @@ def test_planned_voltages_and_imports_are_those_of_the_power_flow() -> None:
     assert np.abs(plan.prediction.v_pu - np.abs(v)).max() < 1e-5
 
 
-def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
+def test_a_limit_that_only_fictitious_losses_keep_is_no_plan() -> None:
     """A truck with no trips left at the slack can do nothing about PV; only fictitious losses keep the upper limit."""
     sample = three_bus(step_s=3600)
     stays = seen_as(sample.plant, at_start(sample.plant), step=10, trips_today=np.array([3]))
@@ -88,10 +88,12 @@ def test_a_plan_whose_cones_are_open_is_predicted_by_ac() -> None:
     v, _ = solve_sweep(feeder, -sunny.net_load_mw(sample.plant), -sunny.load_q_mvar)
     limit = float(np.abs(v).max()) - 5e-4
     plant = replace(sample.plant, feeders=(feeder.with_limits(0.9, limit),))
-    plan = controller(plant, on_infeasible="raise").plan(stays, sunny)
-    assert plan.solver.cone_gap > 0.1
+    with pytest.raises(InfeasibleError, match=r"bus 3 of network 1 .* at step 10: the voltage stays 0\.0005 pu above"):
+        controller(plant, on_infeasible="raise").plan(stays, sunny)
+    plan = controller(plant).plan(stays, sunny)
     np.testing.assert_allclose(plan.p_mw[:, plant.planned], 0.0, atol=1e-5)
     np.testing.assert_allclose(plan.prediction.v_pu, np.abs(v), atol=1e-7)
+    assert plan.solver.note(NoteKind.INFEASIBLE) is not None
 
 
 @pytest.mark.slow
@@ -262,7 +264,6 @@ def test_energy_nobody_needs_is_not_taken_for_a_loss_that_does_not_occur() -> No
     """Its cycles used up, the battery keeps what it has; that it may lose some for nothing is no flaw of the plan."""
     chosen, observation, forecast = lossy_hour(0.6, 50.0)
     plan = chosen.plan(observation, forecast)
-    assert plan.solver.note(NoteKind.FICTITIOUS_LOSSES) is None
     assert plan.solver.status is Status.OPTIMAL
     lost = 0.1 * np.hypot(plan.p_mw[0, 0], plan.q_mvar[0, 0])
     assert plan.prediction.energy_mwh[-1, 0] == pytest.approx(0.6 - lost)

@@ -28,7 +28,7 @@ def test_words_say_why_it_ended_then_the_notes_then_what_the_controller_adds() -
     notes = (Note(NoteKind.BOUND_FOR_ROUTES, 12.0), Note(NoteKind.VIOLATED_V_LOW, 0.0125, "bus 3 at step 4"))
     outcome = SolverOutcome(Status.FEASIBLE, "as asked", termination=Termination.TIME_LIMIT, notes=notes)
     assert outcome.words == (
-        "time limit; the bound is for the routes decided at step 12; bus 3 at step 4: no plan keeps every limit: the "
+        "time limit; the bound is for the routes decided at step 12; bus 3 at step 4: the "
         "voltage stays 0.0125 pu below its limit; as asked"
     )
     assert outcome.violations == notes[1:]

@@ -26,12 +26,14 @@ class LinkPower:
     p, q : injection of every terminal into its network (horizon, terminal) [MW, Mvar]
     loss : converter losses (horizon, terminal) [MW]
     constraints : ratings, loss cones, balance
+    cones : those of them that relax the losses
     """
 
     p: cp.Variable
     q: cp.Variable
     loss: cp.Variable
     constraints: list[cp.Constraint]
+    cones: list[cp.SOC]
 
 
 def link_power(link: Link, horizon: int, available: Float[np.ndarray, " horizon"] | None = None) -> LinkPower:
@@ -46,6 +48,7 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, " horizon"
     shape = (horizon, len(link.terminals))
     p, q, loss = cp.Variable(shape), cp.Variable(shape), cp.Variable(shape)
     constraints: list[cp.Constraint] = [cp.sum(p + loss, axis=1) == 0]
+    cones: list[cp.SOC] = []
     share = np.ones(horizon) if available is None else available
     for k, terminal in enumerate(link.terminals):
         power = cp.vstack([p[:, k], q[:, k]])
@@ -54,10 +57,10 @@ def link_power(link: Link, horizon: int, available: Float[np.ndarray, " horizon"
         constraints += [p[:, k] <= most, p[:, k] >= -most, q[:, k] <= most, q[:, k] >= -most]
         constraints.append(cp.SOC(share, power / terminal.s_max_mva, axis=0))
         if terminal.loss_coefficient > 0:
-            constraints.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
+            cones.append(cp.SOC(loss[:, k], terminal.loss_coefficient * power, axis=0))
         else:
             constraints.append(loss[:, k] == 0)
-    return LinkPower(p, q, loss, constraints)
+    return LinkPower(p, q, loss, [*constraints, *cones], cones)
 
 
 def link_block(link: Link, ahead: Ahead) -> Block:
@@ -68,6 +71,7 @@ def link_block(link: Link, ahead: Ahead) -> Block:
         mw=cp.sum(power.loss, axis=1),
         largest_mw=sum(one.s_max_mva * one.loss_coefficient for one in link.terminals),
         fictitious_mw=lambda: loss_slack_mw(link, power),
+        cones=power.cones,
     )
     return Block(
         p={key: power.p[:, k] for key, k in at},

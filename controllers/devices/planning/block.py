@@ -8,7 +8,7 @@ with the step of the horizon. What a device does at rest, which is not planned, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,11 @@ class Exclusive:
     simultaneous: Callable[[], Bool[np.ndarray, " horizon"]]
 
 
+def exclude(first: cp.Expression, second: cp.Expression) -> cp.SOC:
+    """``a + b ≥ |a - b|``: true of all powers a, b ≥ 0, and as an equation only where one of them is zero."""
+    return cp.SOC(first + second, cp.vstack([first - second]), axis=0)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Losses:
     """Losses of a converter, modelled by a relaxed cone; they have a price where fictitious losses would pay.
@@ -124,11 +129,13 @@ class Losses:
     mw : (horizon,) [MW]
     largest_mw : they cannot be larger, in a step or in each [MW]
     fictitious_mw : largest loss that a solution counts on and that would not occur [MW]
+    cones : that relax them, each an equation of the converter
     """
 
     mw: cp.Expression
     largest_mw: float | Float[np.ndarray, " horizon"]
     fictitious_mw: Callable[[], float]
+    cones: Sequence[cp.SOC] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

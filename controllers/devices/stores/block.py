@@ -83,6 +83,7 @@ class StoredEnergy:
     energy : (horizon+1,) [MWh]
     loss : converter loss (horizon,) [MW]
     constraints : recursion, window
+    cones : those of them that relax the converter loss
     most : most that it may hold at the end of each step [MWh]
     keeps : share of its energy that it keeps at the start of each step
     """
@@ -90,6 +91,7 @@ class StoredEnergy:
     energy: cp.Variable
     loss: cp.Expression
     constraints: list[cp.Constraint]
+    cones: list[cp.SOC]
     most: Float[np.ndarray, " horizon"]
     keeps: Float[np.ndarray, " horizon"]
 
@@ -122,11 +124,12 @@ def stored_energy(
     high = np.maximum(store.soc_max * store.energy_mwh * share, resting)
     constraints: list[cp.Constraint] = [energy[0] == energy_start_mwh, energy[1:] >= low, energy[1:] <= high]
     loss: cp.Expression = cp.Constant(np.zeros(horizon))
+    cones: list[cp.SOC] = []
     if store.loss_coefficient > 0:
         loss = cp.Variable(horizon)
-        constraints.append(cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0))
-    constraints.append(energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss))
-    return StoredEnergy(energy, loss, constraints, high, keeps)
+        cones = [cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0)]
+    constraints += [*cones, energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss)]
+    return StoredEnergy(energy, loss, constraints, cones, high, keeps)
 
 
 def retained_share(usable: Float[np.ndarray, " horizon"], usable_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
@@ -202,6 +205,7 @@ class Store:
                 mw=self.stored.loss,
                 largest_mw=store.s_max_mva * store.loss_coefficient,
                 fictitious_mw=self._fictitious_mw,
+                cones=self.stored.cones,
             ),
         )
 

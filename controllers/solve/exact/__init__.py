@@ -1,0 +1,1 @@
+"""Exact problems: those of which conic forms are relaxations."""

@@ -1,0 +1,54 @@
+"""Exact problem of which a conic form is the relaxation, solved locally.
+
+Open cones are replaced by their tangents first, again and again (`tangents`). Where that leads nowhere IPOPT follows
+(`interior_point`). Neither has a bound, and neither proves that there is no solution.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from gridferry.controllers.outcome import Termination
+from gridferry.controllers.solve.errors import NoPlanFoundError
+from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.options import Answer
+from gridferry.controllers.solve.presolve import presolve
+from gridferry.controllers.solve.exact.tangents import follow_tangents
+
+
+def solve_exact(
+    form: ConicForm,
+    start: Float[np.ndarray, " column"],
+    fixed: Float[np.ndarray, " column"],
+    time_limit_s: float = np.inf,
+) -> Answer:
+    """Minimise locally with the cones marked `ConicForm.equal` as equations; there is no bound.
+
+    Parameters
+    ----------
+    start : where the search begins, as a solution of the relaxation
+    fixed : values that columns must keep, NaN where free; integers among the others are left aside
+
+    Raises
+    ------
+    InfeasibleError
+        where the limits contradict each other without any cone.
+    NoPlanFoundError
+        where the local search found no point. That proves nothing.
+    """
+    began = time.perf_counter()
+    small = presolve(replace(form, integer=np.zeros(form.n, dtype=bool)), fixed)
+    x = follow_tangents(small.form, start[small.free], time_limit_s)
+    if x is None:
+        from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
+
+        x = solve_ipopt(small.form, start[small.free], time_limit_s - (time.perf_counter() - began))
+    seconds = time.perf_counter() - began
+    if x is None:
+        late = f" within {time_limit_s:.3g} s; allow more time" if seconds >= time_limit_s else ""
+        raise NoPlanFoundError(f"no solution of the exact equations was found near that of the relaxation{late}")
+    return Answer(small.back(x), small.form.objective(x), -np.inf, Termination.SOLVED, seconds)
