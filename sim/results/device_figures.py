@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from gridferry.sim.results.kind_tables import TEXT, ColumnInfo, quoted
+from gridferry.sim.results.queries import figures
 
 Kinds = Mapping[str, Sequence[ColumnInfo]]
 """Columns of the kinds of a run, by table: `gridferry.sim.results.kind_tables.recorded_columns`."""
@@ -34,15 +35,14 @@ def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[st
     found: dict[str, Any] = {}
     for table, columns in kinds.items():
         summed = [one for one in columns if one.total in ("sum", "max")]
-        chosen = ["count(DISTINCT device)", *(f"{one.total}({one.sql})" for one in summed)]
-        devices, *values = connection.execute(f"SELECT {', '.join(chosen)} FROM {quoted(table)}").fetchall()[0]
-        known = [(one, value) for one, value in zip(summed, values, strict=True) if value is not None]
+        totals = figures(connection, quoted(table), {one.name: f"{one.total}({one.sql})" for one in summed})
+        costs = {one.name for one in columns if one.cost}
         last = {one.name: _last(connection, table, one) for one in columns if one.total == "last"}
         found[table] = {
-            "devices": devices,
-            "totals": {one.name: value for one, value in known if not one.cost},
+            **figures(connection, quoted(table), {"devices": "count(DISTINCT device)"}),
+            "totals": {name: value for name, value in totals.items() if name not in costs},
             **({"last": last} if last else {}),
-            "cost": {one.name: value for one, value in known if one.cost},
+            "cost": {name: value for name, value in totals.items() if name in costs},
         }
     return found
 
@@ -60,51 +60,35 @@ def fleet_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[s
     """Return the figures of ``fleet`` in the summary: all stores and vehicles, whatever their kinds."""
     found: dict[str, Any] = {"trips": 0, "km": 0.0}
     if movers := _joined(kinds, _OF_MOVERS):
-        found["trips"], found["km"] = connection.execute(
-            f"SELECT count(*) FILTER (departed), coalesce(sum(km), 0) FROM {movers}"
-        ).fetchall()[0]
+        found |= figures(connection, movers, {"trips": "count(*) FILTER (departed)", "km": "coalesce(sum(km), 0)"})
     if stores := _joined(kinds, _OF_STORES):
         found |= _store_figures(connection, stores)
-    found["shortfall_mwh"], found["clipped_steps"] = connection.execute(
-        "SELECT coalesce(sum(shortfall_mwh), 0), count(*) FILTER (clipped <> '') FROM device"
-    ).fetchall()[0]
-    return found
+    limits = {"shortfall_mwh": "coalesce(sum(shortfall_mwh), 0)", "clipped_steps": "count(*) FILTER (clipped <> '')"}
+    return found | figures(connection, "device", limits)
 
 
 def _store_figures(connection: duckdb.DuckDBPyConnection, stores: str) -> dict[str, Any]:
-    rated = "greatest(soc, energy_start_mwh / rated_mwh)", "least(soc, energy_start_mwh / rated_mwh)"
-    high, low, cycles, charged, discharged, rows = connection.execute(
-        f"""
-        SELECT max({rated[0]}), min({rated[1]}), max(cycles_today), coalesce(sum(charged_mwh), 0),
-               coalesce(sum(discharged_mwh), 0), count(*)
-        FROM {stores}
-        """
-    ).fetchall()[0]
-    if not rows:
-        return {}
+    of_stores = {
+        "cycles_max": "max(cycles_today)",
+        "charged_mwh": "sum(charged_mwh)",
+        "discharged_mwh": "sum(discharged_mwh)",
+        "soc_min": "min(least(soc, energy_start_mwh / rated_mwh))",
+        "soc_max": "max(greatest(soc, energy_start_mwh / rated_mwh))",
+    }
     ends = connection.execute(
         f"SELECT device, soc FROM {stores} WHERE step = (SELECT max(step) FROM {stores}) ORDER BY device"
     ).fetchall()
-    return {
-        "cycles_max": cycles,
-        "charged_mwh": charged,
-        "discharged_mwh": discharged,
-        "soc_min": low,
-        "soc_max": high,
-        "soc_end": min(soc for _, soc in ends),
-        "soc_end_by_device": dict(ends),
-    }
+    if not ends:
+        return {}
+    at_the_end = {"soc_end": min(soc for _, soc in ends), "soc_end_by_device": dict(ends)}
+    return figures(connection, stores, of_stores) | at_the_end
 
 
 def stored_mwh(connection: duckdb.DuckDBPyConnection) -> float | None:
     """Return the change of stored energy over the run [MWh]; ``None`` without stores."""
     stores = connection.execute('SELECT "table" FROM kind_info WHERE stores ORDER BY rowid').fetchall()
-    changes = [
-        change
-        for (table,) in stores
-        for (change,) in connection.execute(f"SELECT sum(stored_change_mwh) FROM {quoted(table)}").fetchall()
-        if change is not None
-    ]
+    change = {"change": "sum(stored_change_mwh)"}
+    changes = [value for (table,) in stores for value in figures(connection, quoted(table), change).values()]
     return math.fsum(changes) if changes else None
 
 
@@ -112,22 +96,15 @@ def device_mismatch(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> floa
     """Return the largest relative error of the balances of devices: in every step, and of stores from step to step."""
     worst = [0.0]
     for table in kinds:
-        worst += connection.execute(
-            f"""
-            SELECT max(abs(source_mwh - injected_mwh - loss_mwh - stored_change_mwh)
-                       / greatest(coalesce(rated_mwh, 0), abs(source_mwh), abs(injected_mwh), abs(loss_mwh), {FLOOR}))
-            FROM {_with_rating(table)}
-            """
-        ).fetchall()[0]
+        size = f"greatest(coalesce(rated_mwh, 0), abs(source_mwh), abs(injected_mwh), abs(loss_mwh), {FLOOR})"
+        error = f"max(abs(source_mwh - injected_mwh - loss_mwh - stored_change_mwh) / {size})"
+        worst += figures(connection, _with_rating(table), {"error": error}).values()
     if stores := _joined(kinds, _OF_STORES):
-        worst += connection.execute(
-            f"""
-            SELECT max(abs(after.energy_start_mwh - before.energy_mwh) / before.rated_mwh)
-            FROM {stores} AS before JOIN {stores} AS after
-            ON before.kind = after.kind AND before.device = after.device AND before.step + 1 = after.step
-            """
-        ).fetchall()[0]
-    return max(one for one in worst if one is not None)
+        following = "before.kind = after.kind AND before.device = after.device AND before.step + 1 = after.step"
+        error = "max(abs(after.energy_start_mwh - before.energy_mwh) / before.rated_mwh)"
+        joined = f"{stores} AS before JOIN {stores} AS after ON {following}"
+        worst += figures(connection, joined, {"error": error}).values()
+    return max(worst)
 
 
 def _last(connection: duckdb.DuckDBPyConnection, table: str, column: ColumnInfo) -> dict[str, Any]:
