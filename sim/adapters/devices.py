@@ -15,10 +15,9 @@ defaults hold for what is not connected or not in it. It gives the state of all 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-import mosaik_api_v3
 import numpy as np
 
 from gridferry.controllers.contract import Plant
@@ -26,25 +25,10 @@ from gridferry.controllers.devices import NOWHERE, Outcome, states_of_json, stat
 from gridferry.controllers.devices.device import NOTHING
 from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
 from gridferry.controllers.settings import no_such_key
-from gridferry.sim.adapters.case_params import Allowed, case_of_params
 from gridferry.sim.adapters.serve import serve_case
+from gridferry.sim.adapters.simulator import CaseSimulator, Models
 
-_SETPOINT = ["P_set[MW]", "Q_set[MVar]"]
 _POWER = ["P[MW]", "Q[MVar]"]
-_AROUND = ["congestion", "series"]
-
-META: dict[str, Any] = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "Devices": {"public": True, "params": [], "attrs": [*_AROUND, "state", "outcomes"]},
-        "Port": {"public": False, "params": [], "attrs": [*_SETPOINT, *_POWER]},
-        "Position": {"public": False, "params": [], "attrs": ["position_set", "position"]},
-        "Device": {"public": False, "params": [], "attrs": ["E[MWh]"]},
-        "Bus": {"public": False, "params": [], "attrs": _POWER},
-        "Feed": {"public": False, "params": [], "attrs": _POWER},
-    },
-}
 
 
 def in_order(values: dict[str, Any]) -> list[Any]:
@@ -67,48 +51,40 @@ def initial_state(plant: Plant, series: Mapping[str, Mapping[str, float]] = NOTH
     return states_to_json(plant.devices, states)
 
 
-class DeviceSimulator(mosaik_api_v3.Simulator):
+class DeviceSimulator(CaseSimulator):
     """Simulator that moves all devices by one step."""
 
-    def __init__(self, allowed: Allowed | None = None) -> None:
-        super().__init__(META)
-        self._allowed = allowed
-        self._plant: Plant
-        self._first_step = 0
-        self._states: list[Any] = []
-        self._outcomes: list[Outcome] = []
-        self._stored_change_mwh: list[float] = []
-        self._p_bus: np.ndarray
-        self._q_bus: np.ndarray
+    models: ClassVar[Models] = {"Devices": ["congestion", "series", "state", "outcomes"]}
+    parts: ClassVar[Models] = {
+        "Port": ["P_set[MW]", "Q_set[MVar]", *_POWER],
+        "Position": ["position_set", "position"],
+        "Device": ["E[MWh]"],
+        "Bus": _POWER,
+        "Feed": _POWER,
+    }
+    _plant: Plant
+    _states: list[Any]
+    _outcomes: list[Outcome]
+    _stored_change_mwh: list[float]
+    _p_bus: np.ndarray
+    _q_bus: np.ndarray
 
-    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
-        """Take the case, and the ``state`` that the devices start in."""
-        self._plant = case_of_params(params, self._allowed).plant
-        self._first_step = int(params.get("first_step", 0))
+    def _begin(self, params: Mapping[str, Any]) -> None:
+        """Take the ``state`` that the devices start in."""
+        self._plant = self._case.plant
         self._states = states_of_json(self._plant.devices, params.get("state") or initial_state(self._plant))
-        return self.meta
 
-    def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the single ``Devices`` with its children."""
-        if model != "Devices" or num != 1:
-            raise ValueError("create exactly one Devices")
+    def _names_of_parts(self) -> Mapping[str, Sequence[str]]:
         plant = self._plant
-        names = {
+        return {
             "Port": [port.name for port in plant.ports],
             "Position": [one.name for one in plant.positions],
             "Device": [device.name for device in plant.devices],
             "Bus": [name for feeder in plant.feeders for name in feeder.bus_names],
             "Feed": [feeder.name for feeder in plant.feeders],
         }
-        children = [
-            {"eid": f"{kind}-{i}", "type": kind, "rel": [], "extra_info": {"name": name}}
-            for kind, listed in names.items()
-            for i, name in enumerate(listed)
-        ]
-        return [{"eid": "Devices-0", "type": "Devices", "rel": [], "children": children}]
 
-    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
-        """Simulate one step of all devices."""
+    def _simulate(self, inputs: Mapping[str, Any]) -> None:
         plant = self._plant
         around = inputs.get("Devices-0", {})
         series = _series(plant, next(iter(around.get("series", {}).values()), NOTHING))
@@ -119,7 +95,7 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
             [_sum(inputs, f"Port-{i}", "Q_set[MVar]") for i in range(plant.n_port)],
             [_position(inputs, i) for i in range(len(plant.positions))],
         )
-        nows = nows_of_step(plant, self._first_step + time // plant.step_s, series)
+        nows = nows_of_step(plant, self._step, series)
         roads = {key: next(iter(around[key].values())) for key in ("congestion",) if around.get(key)}
         done = step_all(plant.devices, plant.couplings, self._states, requests, nows, roads)
         self._stored_change_mwh = [
@@ -134,31 +110,24 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
                 if port.bus >= 0:
                     self._p_bus[port.bus] += port.p_mw
                     self._q_bus[port.bus] += port.q_mvar
-        return time + plant.step_s
 
-    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
-        """Return powers, states and outcomes of the step."""
-        return {eid: {attr: self._value(eid, attr) for attr in attrs} for eid, attrs in outputs.items()}
-
-    def _value(self, eid: str, attr: str) -> Any:
+    def _value(self, model: str, number: int, attr: str) -> Any:
+        """Powers, states and outcomes of the step."""
         plant = self._plant
         if attr == "state":
             return states_to_json(plant.devices, self._states)
         if attr == "outcomes":
             return self._rows()
-        kind, _, number = eid.partition("-")
-        index = int(number)
-        if kind == "Port":
-            port = [port for outcome in self._outcomes for port in outcome.ports][index]
+        if model == "Port":
+            port = [port for outcome in self._outcomes for port in outcome.ports][number]
             return port.p_mw if attr == "P[MW]" else port.q_mvar
-        if kind == "Position":
-            return [at for device, state in zip(plant.devices, self._states, strict=True) for at in device.at(state)][
-                index
-            ]
-        if kind == "Device":
-            return plant.devices[index].stored_mwh(self._states[index])
+        if model == "Position":
+            at = [device.at(state) for device, state in zip(plant.devices, self._states, strict=True)]
+            return [one for of_device in at for one in of_device][number]
+        if model == "Device":
+            return plant.devices[number].stored_mwh(self._states[number])
         table = self._p_bus if attr == "P[MW]" else self._q_bus
-        return float(table[index]) if kind == "Bus" else table[plant.bus_slices[index]].tolist()
+        return float(table[number]) if model == "Bus" else table[plant.bus_slices[number]].tolist()
 
     def _rows(self) -> list[dict[str, Any]]:
         """Outcomes of all devices for the recorder."""
@@ -212,11 +181,11 @@ def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapp
     return [given.get(device.key, NOTHING) for device in plant.devices]
 
 
-def _sum(inputs: dict[str, Any], eid: str, attr: str) -> float:
+def _sum(inputs: Mapping[str, Any], eid: str, attr: str) -> float:
     return float(sum(inputs.get(eid, {}).get(attr, {}).values()))
 
 
-def _position(inputs: dict[str, Any], index: int) -> int | None:
+def _position(inputs: Mapping[str, Any], index: int) -> int | None:
     """Return the requested position; ``None`` if there is none."""
     given = inputs.get(f"Position-{index}", {}).get("position_set", {}).values()
     return next((int(one) for one in given if one is not None and one >= 0), None)

@@ -7,39 +7,25 @@ the list ``congestion`` of all roads, ``DeviceSeries-0`` the ``series`` of all d
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import mosaik_api_v3
 import numpy as np
 
-from gridferry.sim.adapters.case_params import case_of_params
-from gridferry.sim.case.case import Case
-
-META: dict[str, Any] = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {
-        "Demand": {"public": True, "params": [], "attrs": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"]},
-        "Market": {"public": True, "params": [], "attrs": ["buy_price", "sell_price"]},
-        "Roads": {"public": True, "params": [], "attrs": ["congestion"]},
-        "DeviceSeries": {"public": True, "params": [], "attrs": ["series"]},
-    },
-}
+from gridferry.sim.adapters.simulator import CaseSimulator, Models
 
 
-class ProfileSimulator(mosaik_api_v3.Simulator):
+class ProfileSimulator(CaseSimulator):
     """Simulator that gives the realised conditions of a case."""
 
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._case: Case
-        self._first_step = 0
-        self._step = 0
+    models: ClassVar[Models] = {
+        "Demand": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"],
+        "Market": ["buy_price", "sell_price"],
+        "Roads": ["congestion"],
+        "DeviceSeries": ["series"],
+    }
 
-    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
-        """Take the case, and the step of the case at time 0 (``first_step``)."""
-        self._case = case_of_params(params)
-        self._first_step = int(params.get("first_step", 0))
+    def _begin(self, params: Mapping[str, Any]) -> None:
         plant, conditions = self._case.plant, self._case.conditions
         # what customers draw and what the network's own sources give are shown apart, not as their difference
         own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
@@ -48,42 +34,20 @@ class ProfileSimulator(mosaik_api_v3.Simulator):
         self._generation = np.tile(own, (conditions.steps, 1))
         for one in plant.profiled:
             self._generation[:, one.bus] += conditions.series[one.device.key][one.key]
-        return self.meta
 
-    def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create one ``Demand`` per network, one ``Market``, one ``Roads``, one ``DeviceSeries``."""
-        expected = len(self._case.plant.feeders) if model == "Demand" else 1
-        if num != expected:
-            raise ValueError(f"create {expected} {model}, not {num}")
-        return [{"eid": f"{model}-{k}", "type": model, "rel": []} for k in range(num)]
+    def _number_of(self, model: str) -> int:
+        return len(self._case.plant.feeders) if model == "Demand" else 1
 
-    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
-        """Go to the step at ``time``."""
-        step_s = self._case.plant.step_s
-        self._step = self._first_step + time // step_s
-        return time + step_s
-
-    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
-        """Return the conditions of the step."""
-        return {eid: {attr: self._value(eid, attr) for attr in attrs} for eid, attrs in outputs.items()}
-
-    def _value(self, eid: str, attr: str) -> Any:
+    def _value(self, model: str, number: int, attr: str) -> Any:
         conditions, step = self._case.conditions, self._step
         if attr == "congestion":
             return conditions.congestion[step].tolist()
         if attr == "series":
-            return {
-                device: {key: float(values[step]) for key, values in series.items()}
-                for device, series in conditions.series.items()
-            }
+            return conditions.series_at(step)
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
-        buses = self._case.plant.bus_slices[int(eid.rpartition("-")[2])]
+        buses = self._case.plant.bus_slices[number]
         if attr == "P_own[MW]":
             return self._own[buses].tolist()
-        table = {
-            "P_load[MW]": self._load,
-            "Q_load[MVar]": conditions.load_q_mvar,
-            "P_gen[MW]": self._generation,
-        }[attr]
-        return table[step, buses].tolist()
+        tables = {"P_load[MW]": self._load, "Q_load[MVar]": conditions.load_q_mvar, "P_gen[MW]": self._generation}
+        return tables[attr][step, buses].tolist()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-import mosaik_api_v3
 import numpy as np
 
 from gridferry.controllers.contract import Plant
@@ -15,52 +14,36 @@ from gridferry.controllers.plans.plan_file import PlanRow, rows_of_step, values_
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.controllers.schedule.settlement import settle
 from gridferry.sim.adapters.devices import in_order
-from gridferry.sim.case.case import Case
+from gridferry.sim.adapters.simulator import CaseSimulator, Models
 from gridferry.sim.results.costs import published
 from gridferry.sim.results.kind_tables import Values, kind_values
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.record_tables import shared_columns
 from gridferry.sim.results.records import Recorder, StepRecord
 
-META: dict[str, Any] = {
-    "api_version": "3.0",
-    "type": "time-based",
-    "models": {"Recorder": {"public": True, "params": [], "any_inputs": True, "attrs": []}},
-}
 
-
-class RecorderSimulator(mosaik_api_v3.Simulator):
+class RecorderSimulator(CaseSimulator):
     """Simulator that turns the inputs of a step into a `StepRecord`."""
 
-    def __init__(self) -> None:
-        super().__init__(META)
-        self._case: Case
-        self._plan_rows: Sequence[PlanRow] = ()
-        self._shared: dict[str, list[str]] = {}
-        self._recorder: Recorder
-        self._progress: Callable[[LiveState], None] | None = None
-        self._first_step = 0
-        self._fallbacks = 0
-        self._diverged = 0
+    models: ClassVar[Models] = {"Recorder": []}
+    any_inputs = True
+    _plan_rows: Sequence[PlanRow]
+    _shared: dict[str, list[str]]
+    _recorder: Recorder
+    _progress: Callable[[LiveState], None] | None
+    _fallbacks = 0
+    _diverged = 0
 
-    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
-        """Take the case, the recorder, and optionally a callback for the progress display."""
-        self._case = params["case"]
+    def _begin(self, params: Mapping[str, Any]) -> None:
+        """Take the recorder, and optionally a callback for the progress display."""
         self._plan_rows = rows_of_step(self._case.plant)
         self._shared = {kind.table: shared_columns(kind) for kind in self._case.plant.kinds}
         self._recorder = params["recorder"]
         self._progress = params.get("progress")
-        self._first_step = int(params.get("first_step", 0))
-        return self.meta
 
-    def create(self, num: int, model: str, **params: Any) -> list[Any]:
-        """Create the single ``Recorder``."""
-        return [{"eid": "Recorder-0", "type": model, "rel": []}]
-
-    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
+    def _simulate(self, inputs: Mapping[str, Any]) -> None:
         """Record the step."""
-        plant = self._case.plant
-        step = self._first_step + time // plant.step_s
+        plant, step = self._case.plant, self._step
         mine = inputs["Recorder-0"]
         (plan,) = mine["plan"].values()
         (dispatch,) = mine["dispatch"].values()
@@ -89,11 +72,6 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
         self._diverged += not all(record.network["converged"])
         if self._progress is not None:
             self._progress(self._live(record))
-        return time + plant.step_s
-
-    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
-        """Return nothing: the recorder has no outputs."""
-        return {}
 
     def _bus(self, mine: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
         # mosaik's grid has consumption positive and the supply from above at the slack bus, as pandapower; the record

@@ -50,6 +50,12 @@ class Conditions:
         """Number of steps."""
         return len(self.buy_price)
 
+    def series_at(self, step: int) -> dict[str, dict[str, float]]:
+        """Return what surrounds each device in a step, by `Device.key` and key, as JSON-able values."""
+        return {
+            device: {key: float(values[step]) for key, values in given.items()} for device, given in self.series.items()
+        }
+
 
 def uncertain_series(plant: Plant) -> Iterator[tuple[Device[Any], str, str]]:
     """Device, key and error name of every series with forecast errors."""

@@ -151,13 +151,7 @@ def _assemble(
         return shared
 
     checkpoint = start.checkpoint or {}
-    state = checkpoint.get("state") or initial_state(
-        plant,
-        {
-            device: {key: float(values[start.step]) for key, values in series.items()}
-            for device, series in case.conditions.series.items()
-        },
-    )
+    state = checkpoint.get("state") or initial_state(plant, case.conditions.series_at(start.step))
     profiles = world.start("Profiles", **shared)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
     agents = world.start("Devices", **of_case("Devices"), state=state)
