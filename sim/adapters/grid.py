@@ -22,23 +22,22 @@ from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.network import Network
 from gridferry.sim.adapters.serve import arguments, serve
 from gridferry.sim.config.schema import AcEngine, GridConfig
-from gridferry.sim.grid.ac_grid import AcGrid, AcSolution
+from gridferry.sim.grid.ac_grid import AcGrid
 
 _INPUTS = ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "Q_gen[MVar]"]
 _BUS_RESULTS = ["P[MW]", "Q[MVar]", "Vm[pu]", "Va[deg]"]
-_LINE_RESULTS = ["P[MW]", "Q[MVar]", "I[kA]", "loading[%]", "losses[MW]"]
+_LINE_RESULTS = {
+    "P[MW]": "P_line[MW]",
+    "Q[MVar]": "Q_line[MVar]",
+    "I[kA]": "I_line[kA]",
+    "loading[%]": "loading[%]",
+    "losses[MW]": "losses_line[MW]",
+}
+"""Results of a line, and what the list of all lines is called at the grid."""
 GRID_RESULTS = [
     *_BUS_RESULTS,
-    "P_line[MW]",
-    "Q_line[MVar]",
-    "I_line[kA]",
-    "loading[%]",
-    "losses_line[MW]",
-    "import[MW]",
-    "import[MVar]",
-    "losses[MW]",
-    "balance_error",
-    "converged",
+    *_LINE_RESULTS.values(),
+    *("import[MW]", "import[MVar]", "losses[MW]", "balance_error", "converged"),
 ]
 _SIGN = {"P_load[MW]": -1.0, "Q_load[MVar]": -1.0, "P_gen[MW]": 1.0, "Q_gen[MVar]": 1.0}
 
@@ -52,7 +51,7 @@ META: dict[str, Any] = {
             "attrs": [*_INPUTS, *GRID_RESULTS],
         },
         "Bus": {"public": False, "params": [], "attrs": [*_INPUTS, *_BUS_RESULTS]},
-        "Line": {"public": False, "params": [], "attrs": _LINE_RESULTS},
+        "Line": {"public": False, "params": [], "attrs": [*_LINE_RESULTS]},
         "ExternalGrid": {"public": False, "params": [], "attrs": ["P[MW]", "Q[MVar]"]},
     },
     "extra_methods": [],
@@ -60,24 +59,20 @@ META: dict[str, Any] = {
 
 
 class _Member:
-    """One network of the simulator: its grid, its entities, and its last results."""
+    """One network of the simulator: its grid, and its last results by model and attribute."""
 
-    def __init__(self, eid: str, grid: AcGrid, nominal: bool, first_bus: int, first_line: int):
-        self.eid = eid
+    def __init__(self, grid: AcGrid, nominal: bool):
         self.grid = grid
         feeder = grid.feeder
         share = 1.0 if nominal else 0.0
-        self.base_p_mw = share * (feeder.p_gen_mw - feeder.p_load_mw)
-        self.base_q_mvar = share * (feeder.q_gen_mvar - feeder.q_load_mvar)
-        self.first_bus = first_bus
-        self.first_line = first_line
-        self.p_mw = self.base_p_mw
-        self.q_mvar = self.base_q_mvar
-        self.solution: AcSolution = grid.solve(self.base_p_mw, self.base_q_mvar)
+        self._base_p_mw = share * (feeder.p_gen_mw - feeder.p_load_mw)
+        self._base_q_mvar = share * (feeder.q_gen_mvar - feeder.q_load_mvar)
+        self.results: Mapping[str, Mapping[str, Any]] = {}
+        self.step({}, {})
 
     def step(self, inputs: dict[str, Any], bus_inputs: dict[int, dict[str, Any]]) -> None:
         """Solve with the injections of this step."""
-        p, q = self.base_p_mw.copy(), self.base_q_mvar.copy()
+        p, q = self._base_p_mw.copy(), self._base_q_mvar.copy()
         for attr, sources in inputs.items():
             target = p if attr.startswith("P") else q
             for values in sources.values():
@@ -86,49 +81,33 @@ class _Member:
             for attr, sources in attrs.items():
                 target = p if attr.startswith("P") else q
                 target[bus] += _SIGN[attr] * sum(sources.values())
-        self.p_mw, self.q_mvar = p, q
-        self.solution = self.grid.solve(p, q)
+        self.results = self._solved(p, q)
 
-    def grid_value(self, attr: str) -> Any:
-        """Return one attribute of the ``Grid`` entity."""
-        solution = self.solution
-        if attr in _BUS_RESULTS:
-            return self.bus_values(attr).tolist()
-        if attr == "loading[%]":
-            return solution.loading_percent.tolist()
-        if attr.endswith("_line[MW]") or attr.endswith("_line[MVar]") or attr.endswith("_line[kA]"):
-            return self.line_values(attr.replace("_line", "")).tolist()
-        return {
-            "import[MW]": solution.import_mw,
-            "import[MVar]": solution.import_mvar,
-            "losses[MW]": solution.losses_mw,
-            "balance_error": solution.balance_error,
-            "converged": solution.converged,
-        }[attr]
-
-    def bus_values(self, attr: str) -> np.ndarray:
-        """Return one result of all buses; powers are consumption less generation, as pandapower has them."""
-        if attr == "Vm[pu]":
-            return self.solution.vm_pu
-        if attr == "Va[deg]":
-            return self.solution.va_deg
-        active = attr == "P[MW]"
-        demand = -(self.p_mw if active else self.q_mvar)
-        if not self.solution.converged:
-            return np.full_like(demand, np.nan)
-        demand[self.grid.feeder.slack] -= self.solution.import_mw if active else self.solution.import_mvar
-        return demand
-
-    def line_values(self, attr: str) -> np.ndarray:
-        """Return one result of all lines."""
-        solution = self.solution
-        return {
+    def _solved(self, p: np.ndarray, q: np.ndarray) -> Mapping[str, Mapping[str, Any]]:
+        """Results by model; powers of buses are consumption less generation, as pandapower has them."""
+        solution, slack = self.grid.solve(p, q), self.grid.feeder.slack
+        demand_mw, demand_mvar = (-one if solution.converged else np.full_like(one, np.nan) for one in (p, q))
+        demand_mw[slack] -= solution.import_mw
+        demand_mvar[slack] -= solution.import_mvar
+        buses = {"P[MW]": demand_mw, "Q[MVar]": demand_mvar, "Vm[pu]": solution.vm_pu, "Va[deg]": solution.va_deg}
+        lines = {
             "P[MW]": solution.p_branch_mw,
             "Q[MVar]": solution.q_branch_mvar,
             "I[kA]": solution.i_ka,
             "loading[%]": solution.loading_percent,
             "losses[MW]": solution.losses_branch_mw,
-        }[attr]
+        }
+        lists = {**buses, **{_LINE_RESULTS[attr]: values for attr, values in lines.items()}}
+        grid = {
+            **{attr: values.tolist() for attr, values in lists.items()},
+            "import[MW]": solution.import_mw,
+            "import[MVar]": solution.import_mvar,
+            "losses[MW]": solution.losses_mw,
+            "balance_error": solution.balance_error,
+            "converged": solution.converged,
+        }
+        external = {"P[MW]": solution.import_mw, "Q[MVar]": solution.import_mvar}
+        return {"Grid": grid, "Bus": buses, "Line": lines, "ExternalGrid": external}
 
 
 class GridSimulator(mosaik_api_v3.Simulator):
@@ -142,8 +121,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
     def __init__(self, listed: Mapping[str, Network] | None = None) -> None:
         super().__init__(META)
         self._listed = listed
-        self._members: list[_Member] = []
-        self._member_of: dict[str, _Member] = {}
+        self._members: dict[str, _Member] = {}
+        self._places: dict[str, tuple[str, int]] = {}
         self._step_size = 0
         self._networks: Mapping[str, Network] = listed or {}
 
@@ -177,20 +156,13 @@ class GridSimulator(mosaik_api_v3.Simulator):
     ) -> dict[str, Any]:
         settings = GridConfig(ac_engine=AcEngine(ac_engine), tolerance_mva=tolerance_mva, max_iterations=max_iterations)
         grid = AcGrid(self._network(network, base_dir), settings, slack_v_pu)
-        last = self._members[-1] if self._members else None
-        member = _Member(
-            f"Grid-{len(self._members)}",
-            grid,
-            nominal,
-            last.first_bus + last.grid.feeder.n_bus if last else 0,
-            last.first_line + last.grid.feeder.n_branch if last else 0,
-        )
-        feeder = grid.feeder
-        external = f"ExternalGrid-{len(self._members)}"
-        self._members.append(member)
-        bus_ids = [f"Bus-{member.first_bus + bus}" for bus in range(feeder.n_bus)]
-        line_ids = [f"Line-{member.first_line + branch}" for branch in range(feeder.n_branch)]
-        self._member_of.update(dict.fromkeys([member.eid, external, *bus_ids, *line_ids], member))
+        feeder, before = grid.feeder, [one.grid.feeder for one in self._members.values()]
+        own, external = f"Grid-{len(before)}", f"ExternalGrid-{len(before)}"
+        self._members[own] = _Member(grid, nominal)
+        bus_ids = [f"Bus-{sum(one.n_bus for one in before) + bus}" for bus in range(feeder.n_bus)]
+        line_ids = [f"Line-{sum(one.n_branch for one in before) + branch}" for branch in range(feeder.n_branch)]
+        for entities in ([own], [external], bus_ids, line_ids):
+            self._places |= {eid: (own, number) for number, eid in enumerate(entities)}
         children: list[dict[str, Any]] = [
             {
                 "eid": eid,
@@ -210,7 +182,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
             for branch, eid in enumerate(line_ids)
         ]
         children.append({"eid": external, "type": "ExternalGrid", "rel": [bus_ids[feeder.slack]]})
-        return {"eid": member.eid, "type": "Grid", "rel": [], "children": children}
+        return {"eid": own, "type": "Grid", "rel": [], "children": children}
 
     def _network(self, name: str, base_dir: str) -> Network:
         if name in self._networks:
@@ -222,30 +194,24 @@ class GridSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Solve all networks with the injections connected to them."""
-        per_bus: dict[str, dict[int, dict[str, Any]]] = {member.eid: {} for member in self._members}
+        per_bus: dict[str, dict[int, dict[str, Any]]] = {grid: {} for grid in self._members}
         for eid, attrs in inputs.items():
             if eid.startswith("Bus-"):
-                member = self._member_of[eid]
-                per_bus[member.eid][int(eid[4:]) - member.first_bus] = attrs
-        for member in self._members:
-            member.step(inputs.get(member.eid, {}), per_bus[member.eid])
+                grid, bus = self._places[eid]
+                per_bus[grid][bus] = attrs
+        for grid, member in self._members.items():
+            member.step(inputs.get(grid, {}), per_bus[grid])
         return time + self._step_size
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Return results of the last solve."""
         data: dict[str, Any] = {}
         for eid, attrs in outputs.items():
-            member = self._member_of[eid]
-            kind, _, number = eid.partition("-")
-            if kind == "Grid":
-                data[eid] = {attr: member.grid_value(attr) for attr in attrs}
-            elif kind == "Bus":
-                data[eid] = {attr: float(member.bus_values(attr)[int(number) - member.first_bus]) for attr in attrs}
-            elif kind == "Line":
-                data[eid] = {attr: float(member.line_values(attr)[int(number) - member.first_line]) for attr in attrs}
-            else:
-                values = {"P[MW]": member.solution.import_mw, "Q[MVar]": member.solution.import_mvar}
-                data[eid] = {attr: values[attr] for attr in attrs}
+            grid, number = self._places[eid]
+            model = eid.partition("-")[0]
+            results = self._members[grid].results[model]
+            in_lists = model in ("Bus", "Line")
+            data[eid] = {attr: float(results[attr][number]) if in_lists else results[attr] for attr in attrs}
         return data
 
 
