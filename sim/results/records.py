@@ -21,15 +21,7 @@ import pyarrow as pa
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.traits import storage_of
 from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values, column_info, kind_info
-from gridferry.sim.results.record_tables import (
-    BUS_COLUMNS,
-    CLOSED,
-    INFO_TABLES,
-    LINE_COLUMNS,
-    NETWORK_COLUMNS,
-    TABLES,
-    tables_of_kinds,
-)
+from gridferry.sim.results.record_tables import CLOSED, INFO_TABLES, TABLES, tables_of_kinds
 
 # what is written is not read again while the run goes on: without a bound DuckDB keeps all of it in memory
 _BOUNDED = {"memory_limit": "48MB", "threads": 1, **CLOSED}
@@ -129,9 +121,7 @@ class Recorder:
         batch = self._pending
         steps = np.array([record.step for record in batch], dtype=np.int64)
         tables = {
-            "bus": self._wide("bus", steps, [record.bus for record in batch], BUS_COLUMNS),
-            "line": self._wide("line", steps, [record.line for record in batch], LINE_COLUMNS),
-            "network": self._wide("network", steps, [record.network for record in batch], NETWORK_COLUMNS),
+            **{name: self._wide(name, steps, batch) for name in ("bus", "line", "network")},
             **{name: _long(batch, name) for name in ("device", "plan", "cost", "position")},
             "step": _rows([{"step": record.step, **record.row} for record in batch], TABLES["step"]),
             **{name: _tall(name, columns, batch) for name, columns in self._kinds.items()},
@@ -166,19 +156,18 @@ class Recorder:
             self._connection.execute(f'INSERT INTO "{name}" SELECT * FROM batch')
             self._connection.unregister("batch")
 
-    def _wide(
-        self, name: str, steps: np.ndarray, columns: Sequence[Mapping[str, Sequence[Any]]], kinds: Mapping[str, str]
-    ) -> pa.Table:
+    def _wide(self, name: str, steps: np.ndarray, batch: Sequence[StepRecord]) -> pa.Table:
         labels = self._labels[name]
         width = len(next(iter(labels.values())))
         arrays: dict[str, pa.Array] = {"step": pa.array(np.repeat(steps, width))}
         for label, coded in labels.items():
             codes = np.tile(coded.indices.to_numpy(), len(steps))
             arrays[label] = pa.DictionaryArray.from_arrays(codes, coded.dictionary)
-        for key, kind in kinds.items():
-            dtype = bool if kind == FLAG else float
-            values = np.array([one[key] for one in columns], dtype=dtype).ravel()
-            arrays[key] = pa.array(values, type=_ARROW[kind])
+        for key, kind in TABLES[name].items():
+            if key not in arrays:
+                values = [getattr(record, name)[key] for record in batch]
+                flat = np.array(values, dtype=bool if kind == FLAG else float).ravel()
+                arrays[key] = pa.array(flat, type=_ARROW[kind])
         return pa.table(arrays)
 
 

@@ -18,9 +18,7 @@ from gridferry.sim.results.export import export_run
 from gridferry.sim.results.kind_tables import BALANCE, kind_columns, kind_values
 from gridferry.sim.results.metrics import RunFacts, summarise
 from gridferry.sim.results.record_tables import (
-    BUS_COLUMNS,
-    LINE_COLUMNS,
-    NETWORK_COLUMNS,
+    TABLES,
     all_tables,
     other_form,
 )
@@ -40,8 +38,8 @@ class Clock:
 
 def record(step: int) -> StepRecord:
     """A step of the three-bus feeder of which nothing is known."""
-    tables = (("bus", BUS_COLUMNS, 3), ("line", LINE_COLUMNS, 2), ("network", NETWORK_COLUMNS, 1))
-    unknown = {name: {key: [float("nan")] * width for key in columns} for name, columns, width in tables}
+    widths = {"bus": 3, "line": 2, "network": 1}
+    unknown = {name: {key: [float("nan")] * width for key in TABLES[name]} for name, width in widths.items()}
     return StepRecord(step=step, **unknown, device=[], plan=[], cost=[], position=[], kinds={}, row={}, checkpoint={})
 
 

@@ -1,0 +1,175 @@
+-- Tables of a record. Units are in the names of the columns; powers are injections into the grid, unless said otherwise.
+-- A kind of device has a table of its own besides, of the columns that its class names.
+
+CREATE TABLE bus (
+    step BIGINT,
+    network VARCHAR,
+    bus VARCHAR,
+    p_load_mw DOUBLE,   -- drawn by customers
+    q_load_mvar DOUBLE, -- likewise
+    p_gen_mw DOUBLE,    -- given by the network's own sources and by devices with a profile
+    p_mw DOUBLE,        -- injection of loads, sources and devices together
+    q_mvar DOUBLE,      -- likewise
+    v_pu DOUBLE,        -- voltage in AC, NaN where the power flow diverged
+    va_deg DOUBLE,      -- its angle
+    v_plan_pu DOUBLE    -- voltage that the plan predicted, NaN without a prediction
+);
+
+CREATE TABLE line (
+    step BIGINT,
+    network VARCHAR,
+    line VARCHAR,
+    p_mw DOUBLE,            -- flow into the line at its end nearer to the slack bus
+    q_mvar DOUBLE,          -- likewise
+    i_ka DOUBLE,            -- current at the more loaded end
+    loading_percent DOUBLE, -- of the rating, 0 where none is known
+    losses_mw DOUBLE,
+    p_plan_mw DOUBLE        -- flow that the plan predicted
+);
+
+CREATE TABLE network (
+    step BIGINT,
+    network VARCHAR,
+    converged BOOLEAN,        -- whether the AC power flow has a solution
+    import_mw DOUBLE,         -- drawn from the grid above
+    import_mvar DOUBLE,       -- likewise
+    losses_mw DOUBLE,
+    balance_error_rel DOUBLE, -- mismatch of the injections, relative to the power flowing
+    import_plan_mw DOUBLE,    -- import that the plan predicted
+    losses_plan_mw DOUBLE     -- losses that the plan predicted
+);
+
+-- ports that a plan sets; columns of stores and trucks are NULL for other devices
+CREATE TABLE device (
+    step BIGINT,
+    device VARCHAR,            -- name of the port
+    kind VARCHAR,
+    p_set_mw DOUBLE,           -- requested
+    q_set_mvar DOUBLE,         -- requested
+    p_mw DOUBLE,               -- delivered
+    q_mvar DOUBLE,             -- delivered
+    energy_start_mwh DOUBLE,   -- stored at the start of the step
+    energy_mwh DOUBLE,         -- stored at its end
+    energy_plan_mwh DOUBLE,    -- stored at its end, as the plan predicted
+    soc DOUBLE,                -- energy at its end, of the rated energy
+    availability DOUBLE,       -- share of the rating in service
+    usable_energy_share DOUBLE,
+    charged_mwh DOUBLE,        -- drawn from the grid
+    discharged_mwh DOUBLE,     -- given to the grid
+    loss_mwh DOUBLE,           -- lost behind the port
+    shortfall_mwh DOUBLE,      -- requested and not delivered
+    cycles_today DOUBLE,
+    destination VARCHAR,       -- where it is parked or driving to after the step
+    station VARCHAR,           -- where it was connected
+    phase VARCHAR,             -- what it was doing at the start of the step
+    transit_steps BIGINT,      -- steps until it is parked, after the step
+    trips_today BIGINT,
+    departed BOOLEAN,          -- whether it began a trip
+    km DOUBLE,                 -- length of the trip begun
+    truck_cost DOUBLE,         -- fuel and labour
+    wear_cost DOUBLE,          -- of the energy charged
+    clipped VARCHAR            -- limits that kept it from what was requested
+);
+
+-- row 0 of the plan, as plan.csv has it
+CREATE TABLE plan (
+    step BIGINT,
+    device VARCHAR,
+    p_mw DOUBLE,
+    q_mvar DOUBLE,
+    station VARCHAR
+);
+
+CREATE TABLE step (
+    step BIGINT,
+    time VARCHAR,              -- when it begins
+    buy_price DOUBLE,
+    sell_price DOUBLE,
+    congestion DOUBLE,         -- mean of all roads
+    res_cost DOUBLE,           -- of the feed-in of generators
+    plan_cost DOUBLE,          -- cost that the plan predicted
+    solver_status VARCHAR,
+    solver_termination VARCHAR,
+    solver_notes VARCHAR,      -- as JSON
+    solver_ended VARCHAR,      -- why it ended, in words
+    objective DOUBLE,
+    bound DOUBLE,
+    gap DOUBLE,                -- relative
+    gap_abs DOUBLE,            -- objective less bound
+    saving DOUBLE,             -- of the plan against rest
+    gap_of_saving DOUBLE,      -- gap_abs as a share of it
+    cone_gap DOUBLE,           -- relaxation gap [pu²]
+    v_plan_ac_max_pu DOUBLE,   -- largest error of a predicted voltage
+    v_plan_ac_rms_pu DOUBLE,
+    solver_seconds DOUBLE,
+    decision_seconds DOUBLE,
+    fallback VARCHAR,          -- what was dispatched instead of the controller's plan
+    failure VARCHAR,           -- why
+    ac_corrections BIGINT,     -- corrected plans requested
+    ac_excess_pu DOUBLE,       -- limits that the dispatched plan breaks in AC on the forecast, NaN where not checked
+    ac_excess_percent DOUBLE
+);
+
+CREATE TABLE cost (
+    step BIGINT,
+    time VARCHAR,
+    term VARCHAR,
+    cost DOUBLE,
+    plan_cost DOUBLE -- as the plan predicted
+);
+
+CREATE TABLE position (
+    step BIGINT,
+    time VARCHAR,
+    device VARCHAR,
+    kind VARCHAR,
+    position VARCHAR,
+    label VARCHAR,   -- its value, or the one that it is on the way to
+    phase VARCHAR    -- parked, in_transit; NULL for a position without routes
+);
+
+-- constant data
+
+CREATE TABLE bus_info (
+    network VARCHAR,
+    bus VARCHAR,
+    v_min_pu DOUBLE,
+    v_max_pu DOUBLE,
+    p_own_mw DOUBLE -- given by the network's own sources
+);
+
+CREATE TABLE line_info (
+    network VARCHAR,
+    line VARCHAR,
+    from_bus VARCHAR,
+    to_bus VARCHAR,
+    i_max_ka DOUBLE,            -- infinite where no rating is known
+    loading_max_percent DOUBLE
+);
+
+CREATE TABLE kind_info (
+    kind VARCHAR,
+    "table" VARCHAR,
+    version BIGINT,
+    stores BOOLEAN
+);
+
+CREATE TABLE column_info (
+    "table" VARCHAR,
+    "column" VARCHAR,
+    unit VARCHAR,
+    meaning VARCHAR,
+    total VARCHAR,  -- how it is summed up over steps
+    money BOOLEAN,
+    cost BOOLEAN    -- whether it is a cost term
+);
+
+CREATE TABLE device_info (
+    device VARCHAR,     -- name of the port
+    kind VARCHAR,
+    belongs_to VARCHAR, -- name of the device
+    s_max_mva DOUBLE,
+    energy_mwh DOUBLE,  -- rated
+    soc_min DOUBLE,
+    soc_max DOUBLE
+);
