@@ -89,15 +89,19 @@ class Forecast:
             return self
         if type(steps) is not int or steps < 1:
             raise ValueError(f"steps_read = {steps!r}: must be a whole number from 1 on, or None for all")
+        return self.rows(slice(steps))
+
+    def rows(self, rows: slice) -> Forecast:
+        """Return some steps of the forecast."""
         return Forecast(
-            load_p_mw=self.load_p_mw[:steps],
-            load_q_mvar=self.load_q_mvar[:steps],
-            buy_price=self.buy_price[:steps],
-            sell_price=self.sell_price[:steps],
-            congestion=self.congestion[:steps],
-            series={name: {key: one[:steps] for key, one in own.items()} for name, own in self.series.items()},
-            error_samples=None if self.error_samples is None else self.error_samples[:, :steps],
-            error_support=None if self.error_support is None else self.error_support[:, :steps],
+            load_p_mw=self.load_p_mw[rows],
+            load_q_mvar=self.load_q_mvar[rows],
+            buy_price=self.buy_price[rows],
+            sell_price=self.sell_price[rows],
+            congestion=self.congestion[rows],
+            series={name: {key: one[rows] for key, one in own.items()} for name, own in self.series.items()},
+            error_samples=None if self.error_samples is None else self.error_samples[:, rows],
+            error_support=None if self.error_support is None else self.error_support[:, rows],
         )
 
     def profiled_mw(self, plant: Plant) -> Float[np.ndarray, "horizon profiled"]:

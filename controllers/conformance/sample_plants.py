@@ -47,107 +47,58 @@ def samples() -> tuple[Sample, ...]:
 
 def three_bus(step_s: int = 600) -> Sample:
     """One day of three buses in a row, a station at each, PV, wind and one truck (the published case's figures)."""
-    feeder = plain_feeder(
-        "three_bus",
-        base_mva=10.0,
-        base_kv=16.0,
-        bus_names=("1", "2", "3"),
-        p_load_mw=np.array([0.0, 2.0, 1.5]),
-        q_load_mvar=np.array([0.0, 0.5, 0.4]),
-        from_bus=np.array([0, 1]),
-        to_bus=np.array([1, 2]),
-        r_ohm=np.array([0.256, 0.384]),
-        x_ohm=np.array([0.512, 0.64]),
-        v_min_pu=0.95,
-        v_max_pu=1.05,
-    )
-    km = np.array([[0.0, 16.87, 19.92], [16.87, 0.0, 16.83], [19.92, 16.83, 0.0]])
-    plant = Plant(
-        feeders=(feeder,),
-        stations=tuple(Station(f"S{bus + 1}", 0, bus) for bus in range(3)),
-        devices=(),
-        roads=DistanceMatrix(("S1", "S2", "S3"), km, speed_km_h=40.0, install_min=5.0),
-        step_s=step_s,
-        steps=86400 // step_s,
-        horizon_steps=86400 // step_s,
-        first_step_of_day=0,
-        export_price_ratio=1.0,
-        currency="USD",
-    )
-    plant = _with_devices(plant, "three_bus")
-    return Sample("three buses, one truck", plant, _day(plant))
+    return _sample("three_bus", "three buses, one truck", step_s)
 
 
 def two_feeders(step_s: int = 900) -> Sample:
     """Two feeders with a link of two terminals, a battery in each, a truck for three of four stations; 30 hours."""
-    plant = Plant(
-        feeders=(_line("dn1"), _line("dn2")),
-        stations=(Station("S1", 0, 0), Station("S2", 0, 3), Station("S3", 1, 4), Station("S4", 1, 6)),
-        devices=(),
-        roads=DistanceMatrix(
-            ("S1", "S2", "S3", "S4"),
-            np.array([[0.0, 3.0, 9.0, 12.0], [3.0, 0.0, 8.0, 10.0], [9.0, 8.0, 0.0, 4.0], [12.0, 10.0, 4.0, 0.0]]),
-            speed_km_h=30.0,
-            install_min=5.0,
-        ),
-        step_s=step_s,
-        steps=30 * 3600 // step_s,
-        horizon_steps=86400 // step_s,
-        first_step_of_day=6 * 3600 // step_s,
-        export_price_ratio=0.8,
-        currency="USD",
-    )
-    plant = _with_devices(plant, "two_feeders")
-    return Sample("two feeders, link, batteries, truck", plant, _day(plant))
+    return _sample("two_feeders", "two feeders, link, batteries, truck", step_s)
 
 
 def no_devices() -> Sample:
     """Sample with one feeder and no device."""
+    return _sample("no_devices", "no devices", 3600)
+
+
+def _sample(name: str, title: str, step_s: int) -> Sample:
+    """Build a plant of ``sample_plants.toml``, and its day."""
+    given = tomllib.loads(resources.files(__package__).joinpath("sample_plants.toml").read_text(encoding="utf-8"))[name]
+    stations = tuple(Station(**one) for one in given.get("stations", ()))
+    roads = given.get("roads")
     plant = Plant(
-        feeders=(_line("dn1"),),
-        stations=(),
+        feeders=tuple(_feeder(**one) for one in given["feeders"]),
+        stations=stations,
         devices=(),
-        roads=None,
-        step_s=3600,
-        steps=24,
-        horizon_steps=24,
-        first_step_of_day=0,
-        export_price_ratio=1.0,
+        roads=None if roads is None else _roads(tuple(one.name for one in stations), **roads),
+        step_s=step_s,
+        steps=given["hours"] * 3600 // step_s,
+        horizon_steps=86400 // step_s,
+        first_step_of_day=given["begins_h"] * 3600 // step_s,
+        export_price_ratio=given.get("export_price_ratio", 1.0),
         currency="USD",
     )
-    return Sample("no devices", plant, _day(plant))
-
-
-def _with_devices(plant: Plant, name: str) -> Plant:
-    """Return the plant with the devices that ``sample_devices.toml`` has for it."""
-    text = resources.files(__package__).joinpath("sample_devices.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text)[name]
     site = SampleSite(plant)
     devices = [
         kind.build(kind.Config.model_validate(entry), site)
         for kind in map(find_kind, BUILT_IN)
-        for entry in tables.get(kind.table, ())
+        for entry in given.get(kind.table, ())
     ]
     assert not site.faults, site.faults
-    return replace(plant, devices=tuple(devices))
+    plant = replace(plant, devices=tuple(devices))
+    return Sample(title, plant, _day(plant))
+
+
+def _feeder(**given: Any) -> Feeder:
+    return plain_feeder(**{key: np.array(one) if isinstance(one, list) else one for key, one in given.items()})
+
+
+def _roads(stations: tuple[str, ...], distance_km: list[list[float]], **given: Any) -> DistanceMatrix:
+    return DistanceMatrix(stations, np.array(distance_km), **given)
 
 
 def look_ahead(sample: Sample, step: int, horizon: int) -> Forecast:
     """Return the perfect forecast from ``step`` on, ``horizon`` steps or what is left of the run; read-only."""
-    rows = slice(step, step + horizon)
-    day = sample.day
-    return read_only(
-        Forecast(
-            load_p_mw=day.load_p_mw[rows].copy(),
-            load_q_mvar=day.load_q_mvar[rows].copy(),
-            buy_price=day.buy_price[rows].copy(),
-            sell_price=day.sell_price[rows].copy(),
-            congestion=day.congestion[rows].copy(),
-            series={
-                device: {key: one[rows].copy() for key, one in given.items()} for device, given in day.series.items()
-            },
-        )
-    )
+    return read_only(sample.day.rows(slice(step, step + horizon)))
 
 
 def at_start(plant: Plant) -> Observation:
@@ -195,20 +146,4 @@ def _day(plant: Plant) -> Forecast:
             congestion=np.zeros((plant.steps, 0)) if plant.roads is None else plant.roads.on_every_road(delay),
             series=series_of_devices(plant, plant.steps, profiles),
         )
-    )
-
-
-def _line(name: str) -> Feeder:
-    loads = np.array([0.0, 0.3, 0.2, 0.4])
-    return plain_feeder(
-        name,
-        base_mva=1.0,
-        base_kv=12.66,
-        bus_names=("1", "2", "3", "4"),
-        p_load_mw=loads,
-        q_load_mvar=0.4 * loads,
-        from_bus=np.array([0, 1, 2]),
-        to_bus=np.array([1, 2, 3]),
-        r_ohm=np.array([0.4, 0.5, 0.6]),
-        x_ohm=np.array([0.3, 0.4, 0.4]),
     )
