@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from gridferry.controllers.conformance.devices.entry import CONFIG_PROMISES, ENT
 from gridferry.controllers.conformance.devices.kind import DEVICE_PROMISES, KIND_PROMISES, Kind
 from gridferry.controllers.conformance.devices.promises import STEP_PROMISES
 from gridferry.controllers.conformance.devices.trial import Trial
-from gridferry.controllers.conformance.findings import Finding, found
+from gridferry.controllers.conformance.findings import Finding, Promise, found
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import find_kind
 
@@ -50,7 +50,7 @@ def check_device(
     findings: list[Finding] = []
     for stage, subjects in _stages(cls, devices):
         names = [name for name in stage if name in promises or stage not in _LAST]
-        tried = [_finding(name, cls, partial(_on_all, stage[name], subjects)) for name in names]
+        tried = [found(name, "", cls, partial(_on_all, stage[name], subjects), _advice) for name in names]
         findings += tried
         needed = stage is not CONFIG_PROMISES or devices is None
         if needed and not all(one.passed for one in tried):
@@ -60,7 +60,7 @@ def check_device(
 
 def _stages(
     kind: Kind, devices: Sequence[Device[Any]] | None
-) -> Iterator[tuple[Mapping[str, Callable[[Any], None]], Sequence[Any]]]:
+) -> Iterator[tuple[Mapping[str, Promise[Any]], Sequence[Any]]]:
     """Groups of promises, each with the subject they are tested on."""
     yield KIND_PROMISES, [kind]
     yield ENTRY_PROMISES, [kind]
@@ -73,13 +73,13 @@ def _stages(
     yield BLOCK_PROMISES, trials[:: len(_STEP_S)]
 
 
-def _on_all(check: Callable[[Any], None], subjects: Sequence[Any]) -> None:
+def _on_all(promise: Promise[Any], subjects: Sequence[Any]) -> Iterator[str]:
     for one in subjects:
-        check(one)
+        yield from promise(one) or ()
 
 
-def _finding(name: str, kind: Kind, check: Callable[[], None]) -> Finding:
-    return found(name, "", kind, check, lambda error: "no call of the class may raise")
+def _advice(error: BaseException) -> str:
+    return "no call of the class may raise"
 
 
 class DeviceConformance:

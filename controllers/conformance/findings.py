@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,16 +35,22 @@ class Finding:
 
 
 class BrokenPromiseError(Exception):
-    """A promise is broken; the message says how, and how to correct it."""
+    """A promise is broken, and cannot be tested further; the message says how, and how to correct it."""
+
+
+S = TypeVar("S")
+Promise = Callable[[S], Iterable[str] | None]
+"""Test of a promise about a subject: gives how it is broken, if it is, and how to correct it; the first is read."""
 
 
 def found(
-    name: str, plant: str, cls: type, check: Callable[[], None], advice: Callable[[BaseException], str]
+    name: str, plant: str, cls: type, check: Callable[[], Iterable[str] | None], advice: Callable[[BaseException], str]
 ) -> Finding:
     """Test a promise; ``advice`` ends the message about an exception in the code of the class."""
     try:
         with running_user_code():
-            check()
+            for broken in check() or ():
+                return Finding(name, plant, False, broken)
     except BrokenPromiseError as error:
         return Finding(name, plant, False, str(error))
     except (Exception, SystemExit) as error:  # a plug-in may fail in any way; the suite is there to say so

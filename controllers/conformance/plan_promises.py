@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gridferry.controllers.conformance.dry_run import Moment, dry_run
-from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
+from gridferry.controllers.conformance.findings import BrokenPromiseError, Promise, values_of
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
     at_start,
@@ -152,14 +152,14 @@ def _full_and_empty(trial: Trial) -> None:
         trial.plan_at(observation, look_ahead(trial.sample, 0, trial.plant.horizon_steps))
 
 
-def _repeatable(trial: Trial) -> None:
+def _repeatable(trial: Trial) -> Iterator[str]:
     moments = [trial.day()[0], trial.day()[-1]]
     used = trial.fresh()
     for moment in reversed(moments):  # out of order: what was planned for before must not matter
         controllers = [used, used, trial.fresh()]
         plans = [trial.request_plan(one, moment.observation, moment.forecast) for one in controllers]
         if not all(_same(plan, moment.plan) for plan in plans):
-            raise BrokenPromiseError(
+            yield (
                 f"step {moment.observation.step}: equal inputs gave another plan; keep nothing in the controller, "
                 "draw with a seed from the settings, and put what must be remembered into Plan.memory"
             )
@@ -170,27 +170,24 @@ def _without_previous_plan(trial: Trial) -> None:
     trial.plan_at(replace(last.observation, previous_plan=None), last.forecast)
 
 
-def _through_json(trial: Trial) -> None:
+def _through_json(trial: Trial) -> Iterator[str]:
     last = trial.day()[-1]
     try:
         text = json.dumps(plan_to_json(last.plan), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise BrokenPromiseError(
-            f"the plan is no JSON ({error}); put plain numbers, strings and lists into Plan.memory"
-        ) from error
+        yield (f"the plan is no JSON ({error}); put plain numbers, strings and lists into Plan.memory")
+        return
     back = plan_from_json(json.loads(text))
     if plan_to_json(back) != plan_to_json(last.plan):
-        raise BrokenPromiseError("Plan.memory comes back from JSON changed; use text keys, and lists for tuples")
+        yield "Plan.memory comes back from JSON changed; use text keys, and lists for tuples"
     if last.observation.previous_plan is not None:
         previous = plan_from_json(json.loads(json.dumps(plan_to_json(last.observation.previous_plan))))
         again = trial.request_plan(trial.fresh(), replace(last.observation, previous_plan=previous), last.forecast)
         if not _same(again, last.plan):
-            raise BrokenPromiseError(
-                "a previous plan read back from JSON gave another plan; a resumed run would differ"
-            )
+            yield ("a previous plan read back from JSON gave another plan; a resumed run would differ")
 
 
-def _nan_forecast(trial: Trial) -> None:
+def _nan_forecast(trial: Trial) -> Iterator[str]:
     given = look_ahead(trial.sample, 0, trial.plant.horizon_steps)
     nothing = {
         device: {key: np.full_like(values, np.nan) for key, values in series.items()}
@@ -206,14 +203,12 @@ def _nan_forecast(trial: Trial) -> None:
         except ControllerError:
             continue
         except BrokenPromiseError as error:
-            raise BrokenPromiseError(f"with {name} not a number: {error}") from error
+            yield f"with {name} not a number: {error}"
         except Exception as error:
-            raise BrokenPromiseError(
-                f"with {name} not a number it raised {type(error).__name__}: {error}; raise ControllerError"
-            ) from error
+            yield (f"with {name} not a number it raised {type(error).__name__}: {error}; raise ControllerError")
 
 
-def _inputs_unchanged(trial: Trial) -> None:
+def _inputs_unchanged(trial: Trial) -> Iterator[str]:
     """Find changes of inputs other than arrays, which are read-only."""
     last = trial.day()[-1]
     plant = own_copy(trial.plant)
@@ -224,10 +219,10 @@ def _inputs_unchanged(trial: Trial) -> None:
     controller.plan(observation, forecast)
     changed = [name for name, one in given.items() if values_of(one) != before[name]]
     if changed:
-        raise BrokenPromiseError(f"the {' and the '.join(changed)} was changed; make a copy, and change that")
+        yield f"the {' and the '.join(changed)} was changed; make a copy, and change that"
 
 
-PLAN_PROMISES: Mapping[str, Callable[[Trial], None]] = {
+PLAN_PROMISES: Mapping[str, Promise[Trial]] = {
     "plans have the right shapes, are finite, and keep to ratings and stations": _walk,
     "a forecast of one step is enough": _shortest_forecast,
     "the forecast may shrink at the end of the run": _end_of_run,

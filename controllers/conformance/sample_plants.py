@@ -88,8 +88,9 @@ def _sample(name: str, title: str, step_s: int) -> Sample:
     return Sample(title, plant, _day(plant))
 
 
-def _feeder(**given: Any) -> Feeder:
-    return plain_feeder(**{key: np.array(one) if isinstance(one, list) else one for key, one in given.items()})
+def _feeder(bus_names: list[str], **given: Any) -> Feeder:
+    values: dict[str, Any] = {key: np.array(one) if isinstance(one, list) else one for key, one in given.items()}
+    return plain_feeder(bus_names=bus_names, **values)
 
 
 def _roads(stations: tuple[str, ...], distance_km: list[list[float]], **given: Any) -> DistanceMatrix:

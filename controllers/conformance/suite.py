@@ -10,13 +10,13 @@ In a test of one's own controller::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from gridferry.controllers.conformance.findings import BrokenPromiseError, Finding, found
+from gridferry.controllers.conformance.findings import Finding, Promise, found
 from gridferry.controllers.conformance.plan_promises import PLAN_PROMISES, Trial
 from gridferry.controllers.conformance.sample_plants import samples
 from gridferry.controllers.contract import Controller, ControllerError, ControllerSettings
@@ -89,30 +89,29 @@ def _advice(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------------------------ settings
 
 
-def _settings_refuse_unknown_keys(cls: type[Controller]) -> None:
-    if not issubclass(cls.Settings, ControllerSettings):
-        raise BrokenPromiseError("Settings must derive from gridferry.controllers.contract.ControllerSettings")
+def _settings_refuse_unknown_keys(cls: type[Controller]) -> Iterator[str]:
+    settings: type[Any] = cls.Settings
+    if not issubclass(settings, ControllerSettings):
+        yield "Settings must derive from gridferry.controllers.contract.ControllerSettings"
     try:
-        cls.Settings.model_validate({"no_such_option_": 1})
+        settings.model_validate({"no_such_option_": 1})
     except ValidationError as error:
         if any(one["type"] == "extra_forbidden" for one in error.errors()):
             return
-    raise BrokenPromiseError('an unknown option was taken; keep extra="forbid" in model_config')
+    yield 'an unknown option was taken; keep extra="forbid" in model_config'
 
 
-def _settings_are_frozen(cls: type[Controller]) -> None:
+def _settings_are_frozen(cls: type[Controller]) -> Iterator[str]:
     if not cls.Settings.model_config.get("frozen"):
-        raise BrokenPromiseError("settings could be changed during a run; keep frozen=True in model_config")
+        yield "settings could be changed during a run; keep frozen=True in model_config"
 
 
-def _class_has_description(cls: type[Controller]) -> None:
+def _class_has_description(cls: type[Controller]) -> Iterator[str]:
     if not (cls.__doc__ or "").strip():
-        raise BrokenPromiseError(
-            "the class has no docstring; its first line is what `gridferry list controllers` shows"
-        )
+        yield ("the class has no docstring; its first line is what `gridferry list controllers` shows")
 
 
-_SETTINGS_CHECKS: dict[str, Callable[[type[Controller]], None]] = {
+_SETTINGS_CHECKS: dict[str, Promise[type[Controller]]] = {
     "settings refuse unknown keys": _settings_refuse_unknown_keys,
     "settings are frozen": _settings_are_frozen,
     "the class has a description": _class_has_description,

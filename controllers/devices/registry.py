@@ -31,6 +31,12 @@ _LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")
 TAKEN_COLUMNS = ("step", "time", "device", "source_mwh", "injected_mwh", "loss_mwh", "stored_change_mwh")
 """What the results have of every device; no column and no cost of a kind can have such a name."""
 
+TAKEN_TABLES = frozenset(
+    {"bus", "line", "network", "device", "position", "cost", "plan", "step"}
+    | {"bus_info", "line_info", "device_info", "kind_info", "column_info", "checkpoint"}
+)
+"""Tables of results that no kind's table can be named as."""
+
 _AFTER_ALL = "generators"
 """In the order of kinds, those of plug-ins stand before it."""
 
@@ -101,6 +107,8 @@ def _load(target: str, spec: str, base_dir: Path | None) -> type[Device[Any]]:
     if twice:
         way = "columns and costs share these names with one another or with all kinds; choose others"
         raise _LOADER.fault(spec, f"{kind.__name__}: {', '.join(twice)}: {way}")
+    if texts := sorted(name for name, one in kind.columns.items() if one.of is str and one.total in ("sum", "max")):
+        raise _LOADER.fault(spec, f"{kind.__name__}: {', '.join(texts)}: texts have no sum and no max; leave total out")
     return kind
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, create_model
 
 from gridferry.controllers.devices import Device
-from gridferry.controllers.devices.registry import find_kind, is_built_in, kinds_with
+from gridferry.controllers.devices.registry import TAKEN_TABLES, find_kind, is_built_in, kinds_with
 from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.config.document import Document, Loc
@@ -23,12 +23,6 @@ from gridferry.sim.config.schema import Config, ForecastConfig
 Kind = type[Device[Any]]
 Refusal = Callable[[str, str], str | None]
 """Says why a kind may not be used, if so, by what the config writes and the file or setting that it stands in."""
-
-RESERVED = frozenset(
-    {"bus", "line", "network", "device", "position", "cost", "plan", "step"}
-    | {"bus_info", "line_info", "device_info", "kind_info", "column_info", "checkpoint"}
-)
-"""Tables of results that no kind's table can be named as."""
 
 _USE: Loc = ("devices", "use")
 
@@ -95,7 +89,7 @@ def _taken_by(kind: Kind, others: list[Kind]) -> str | None:
             return f"taken by {'ours' if is_built_in(other) else getfile(other)}"
     if name in Config.model_fields or hasattr(Config, kind.table):
         return "a word that every config has"
-    return "a name in the results" if name in RESERVED else None
+    return "a name in the results" if name in TAKEN_TABLES else None
 
 
 @cache

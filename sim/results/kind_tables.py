@@ -39,24 +39,9 @@ _NAME = re.compile(r"\w[\w-]*")
 
 
 def kind_columns(kind: Kind) -> dict[str, str]:
-    """Return the columns of a kind's table, with their SQL types, in their order.
-
-    Raises
-    ------
-    ValueError
-        where a name is used twice or cannot be that of a table, or a text has a total that only numbers have.
-    """
+    """Return the columns of a kind's table, with their SQL types, in their order."""
     own = {name: _SQL[column.of] for name, column in kind.columns.items()}
-    money = dict.fromkeys(kind.costs, REAL)
-    names = [*_BEFORE, *own, *BALANCE, *money]
-    if texts := sorted(name for name, one in kind.columns.items() if one.of is str and one.total in ("sum", "max")):
-        raise ValueError(f"{kind.__name__}: texts have no sum and no maximum: {texts}")
-    twice = sorted({name for name in names if [one.lower() for one in names].count(name.lower()) > 1})
-    if twice:
-        raise ValueError(f"{kind.__name__}: columns and costs share names with one another or all kinds: {twice}")
-    if not _NAME.fullmatch(kind.table):
-        raise ValueError(f"{kind.__name__}: table {kind.table!r} must be of letters, digits, _ and -")
-    return {**_BEFORE, **own, **dict.fromkeys(BALANCE, REAL), **money}
+    return {**_BEFORE, **own, **dict.fromkeys((*BALANCE, *kind.costs), REAL)}
 
 
 def kind_values(step: int, time: str, device: Device[Any], outcome: Mapping[str, Any], step_h: float) -> Values:

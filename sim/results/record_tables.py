@@ -31,12 +31,8 @@ _LATER = ("cost", "position", "kind_info", "column_info")
 
 
 def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
-    """Return the columns of the table of each kind; raises ``ValueError`` for reserved table names."""
-    tables = {kind.table: kind_columns(kind) for kind in kinds}
-    taken = {*TABLES, *INFO_TABLES, "checkpoint"}
-    if wrong := sorted(table for table in tables if table.lower() in taken):
-        raise ValueError(f"tables of the record itself cannot be those of a kind: {', '.join(wrong)}")
-    return tables
+    """Return the columns of the table of each kind."""
+    return {kind.table: kind_columns(kind) for kind in kinds}
 
 
 def shared_columns(kind: Kind) -> list[str]:

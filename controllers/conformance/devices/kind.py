@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,38 +14,26 @@ import numpy as np
 
 from gridferry.controllers.conformance.devices.step import is_number
 from gridferry.controllers.conformance.devices.trial import Trial
-from gridferry.controllers.conformance.findings import BrokenPromiseError, values_of
+from gridferry.controllers.conformance.findings import Promise, values_of
 from gridferry.controllers.devices import Act, Column, Device, DeviceConfig, Port, Position, Series
-from gridferry.controllers.devices.registry import BUILT_IN
+from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_COLUMNS, TAKEN_TABLES
 from gridferry.controllers.plans.plan_file import PlannedSchedule, read_plan, write_plan
 from gridferry.networks.faults import InputError
 
 Kind = type[Device[Any]]
 
-TAKEN_COLUMNS = frozenset({"step", "time", "device", "source_mwh", "injected_mwh", "loss_mwh", "stored_change_mwh"})
-"""Columns that the tables of results of all kinds have."""
-TAKEN_TABLES = frozenset(
-    {
-        *("bus", "line", "network", "device", "position", "cost", "plan", "step", "checkpoint"),
-        *("bus_info", "line_info", "device_info", "kind_info", "column_info"),
-        *("name", "title", "currency", "seed", "extends", "time", "profiles", "networks", "loads", "prices"),
-        *("stations", "roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record"),
-    }
+CONFIG_KEYS = frozenset(
+    {"name", "title", "currency", "seed", "extends", "time", "profiles", "networks", "loads", "prices", "stations"}
+    | {"roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record"}
 )
-"""Tables of results and keys of the config that are no kind's."""
+"""Keys of every config, which no kind's table can be named as."""
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def is_taken(table: str) -> bool:
     """Whether the name of a table is taken already."""
-    return table in TAKEN_TABLES or table in BUILT_IN
-
-
-def _refuse(faults: Iterator[str]) -> None:
-    """Raise for the first fault."""
-    for fault in faults:
-        raise BrokenPromiseError(fault)
+    return table in CONFIG_KEYS or table in TAKEN_TABLES or table in BUILT_IN
 
 
 def _is_text(value: object) -> bool:
@@ -55,16 +43,12 @@ def _is_text(value: object) -> bool:
 # ----------------------------------------------------------------------------------------------------------- the class
 
 
-def _has_description(kind: Kind) -> None:
+def _has_description(kind: Kind) -> Iterator[str]:
     if not (vars(kind).get("__doc__") or "").strip():
-        raise BrokenPromiseError("the class has no docstring; its first line describes the kind")
+        yield "the class has no docstring; its first line describes the kind"
 
 
-def _class_variables(kind: Kind) -> None:
-    _refuse(_faults_of_class(kind))
-
-
-def _faults_of_class(kind: Any) -> Iterator[str]:
+def _class_variables(kind: Any) -> Iterator[str]:
     for name in ("table", "port_kind"):
         if not _is_text(getattr(kind, name, None)):
             yield f"{name} = {getattr(kind, name, None)!r}; give a text without commas"
@@ -99,7 +83,7 @@ def _faults_of_class(kind: Any) -> Iterator[str]:
             yield f'"{key}" is the name of another column of the kind\'s table of results; choose another'
 
 
-KIND_PROMISES: Mapping[str, Callable[[Kind], None]] = {
+KIND_PROMISES: Mapping[str, Promise[Kind]] = {
     "the class has a description": _has_description,
     "class variables are in order": _class_variables,
 }
@@ -108,25 +92,21 @@ KIND_PROMISES: Mapping[str, Callable[[Kind], None]] = {
 # ---------------------------------------------------------------------------------------------------------- one device
 
 
-def _frozen(trial: Trial) -> None:
+def _frozen(trial: Trial) -> Iterator[str]:
     device: Any = trial.device
     begins = device.initial_state(trial.plain)
     if not hasattr(device, "__dataclass_fields__"):
-        raise BrokenPromiseError(f"{type(device).__name__} is no dataclass; write @dataclass(frozen=True) above it")
+        yield f"{type(device).__name__} is no dataclass; write @dataclass(frozen=True) above it"
     for one in (device, begins):
         for name in (each.name for each in fields(one)):
             try:
                 setattr(one, name, getattr(one, name))
             except FrozenInstanceError:
                 continue
-            raise BrokenPromiseError(f"{type(one).__name__}.{name} can be set; write @dataclass(frozen=True)")
+            yield f"{type(one).__name__}.{name} can be set; write @dataclass(frozen=True)"
 
 
-def _declared(trial: Trial) -> None:
-    _refuse(_faults_of_device(trial))
-
-
-def _faults_of_device(trial: Trial) -> Iterator[str]:
+def _declared(trial: Trial) -> Iterator[str]:
     device = trial.device
     if not _is_text(device.name):
         yield f"name = {device.name!r}; take it from the config"
@@ -174,11 +154,7 @@ def _faults_of_position(position: Position) -> Iterator[str]:
         yield f"allowed = {position.allowed!r}; they are indices into {len(labels)} labels"
 
 
-def _begins(trial: Trial) -> None:
-    _refuse(_faults_of_beginning(trial))
-
-
-def _faults_of_beginning(trial: Trial) -> Iterator[str]:
+def _begins(trial: Trial) -> Iterator[str]:
     device = trial.device
     state = device.initial_state(trial.plain)
     if type(state) is not device.State:
@@ -196,7 +172,7 @@ def _faults_of_beginning(trial: Trial) -> Iterator[str]:
         yield f"stored_mwh({state}) is {stored!r}"
 
 
-def _through_plan_file(trial: Trial) -> None:
+def _through_plan_file(trial: Trial) -> Iterator[str]:
     plant = replace(trial.sample.plant, devices=(trial.device,))
     rng = np.random.default_rng(1)
     p_mw, q_mvar = np.zeros((2, plant.steps, plant.n_port))
@@ -211,12 +187,12 @@ def _through_plan_file(trial: Trial) -> None:
             back = read_plan(path, plant)
         except InputError as error:
             message = "; ".join(f"{one.key}: {one.message}" for one in error.faults[:1])
-            raise BrokenPromiseError(f"a schedule that was written cannot be read: {message}") from error
+            yield f"a schedule that was written cannot be read: {message}"
     if not all(map(np.array_equal, (back.p_mw, back.q_mvar, back.position), (p_mw, q_mvar, position))):
-        raise BrokenPromiseError("a schedule comes back from plan.csv changed; give ports and positions other names")
+        yield "a schedule comes back from plan.csv changed; give ports and positions other names"
 
 
-DEVICE_PROMISES: Mapping[str, Callable[[Trial], None]] = {
+DEVICE_PROMISES: Mapping[str, Promise[Trial]] = {
     "devices and states are frozen dataclasses": _frozen,
     "ports and positions are well declared": _declared,
     "a run begins in a state of the kind": _begins,

@@ -11,7 +11,6 @@ import numpy as np
 
 from gridferry.controllers.conformance.devices.step import Given, Tried, is_number
 from gridferry.controllers.conformance.devices.trial import Trial
-from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.devices import Device, Outcomes
 
 _TOLERANCE = 1e-9
@@ -21,7 +20,7 @@ _SURROUNDINGS = 6
 """as many of the last states that were tried begin all schedules once"""
 
 
-def many_at_once(trial: Trial) -> None:
+def many_at_once(trial: Trial) -> Iterator[str]:
     """Compare, for a kind with a `Device.simulate_many` of its own."""
     if type(trial.device).simulate_many is Device.simulate_many:
         return
@@ -29,10 +28,12 @@ def many_at_once(trial: Trial) -> None:
     schedules = [steps[k : k + _STEPS] for k in range(len(steps) - _STEPS + 1)]
     for begin in [*schedules[:1], *schedules[-_SURROUNDINGS:]]:
         for of_each in (False, True):
-            _compare(trial, begin, schedules, of_each)
+            yield from _compare(trial, begin, schedules, of_each)
 
 
-def _compare(trial: Trial, begin: Sequence[Tried], schedules: Sequence[Sequence[Tried]], of_each: bool) -> None:
+def _compare(
+    trial: Trial, begin: Sequence[Tried], schedules: Sequence[Sequence[Tried]], of_each: bool
+) -> Iterator[str]:
     """Do all schedules from a state, surrounded alike or by series of their own."""
     device = trial.device
     series: dict[str, np.ndarray] = {}
@@ -50,7 +51,7 @@ def _compare(trial: Trial, begin: Sequence[Tried], schedules: Sequence[Sequence[
             alone = trial.do(state, Given(request=one.request, now=now, congestion=around.congestion))
             for what, found, right in _values(device, alone, many, sample, step):
                 if not _same(found, right):
-                    raise BrokenPromiseError(
+                    yield (
                         f"{trial.example(alone, alone.before)}: simulate_many gives {what} = {found}, step {right}; "
                         "step is right (controllers.devices.stores.many.with_rest_alone does schedules one by one)"
                     )

@@ -17,18 +17,17 @@ from plugins.curtailable import Curtailable
 
 from cases import REPOSITORY
 from gridferry.controllers.conformance.device_suite import PROMISES, check_device
-from gridferry.controllers.conformance.devices.kind import TAKEN_COLUMNS, TAKEN_TABLES
+from gridferry.controllers.conformance.devices.kind import CONFIG_KEYS
 from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED
 from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.devices import Act, Column, Device, Now, Outcome, Port, Request, Series, Site
 from gridferry.controllers.devices.batteries.device import Battery
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.links.device import Link
-from gridferry.controllers.devices.registry import BUILT_IN
+from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_TABLES
 from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.sim.config.schema import Config as RunConfig
-from gridferry.sim.results.kind_tables import kind_columns
 from gridferry.sim.results.records import INFO_TABLES, TABLES
 
 REPEAT = "equal inputs give equal results"
@@ -519,7 +518,4 @@ def test_a_kind_without_a_block_is_tried_without_cvxpy() -> None:
 
 
 def test_names_that_are_taken_are_those_of_all_tables_and_keys() -> None:
-    assert set(TAKEN_TABLES) | set(BUILT_IN) >= {*TABLES, *INFO_TABLES, "checkpoint", *RunConfig.model_fields}
-    for name in TAKEN_COLUMNS:
-        with pytest.raises(ValueError, match="share names"):
-            kind_columns(with_class_variable("columns", {name: Column(unit="", meaning="x")}))
+    assert CONFIG_KEYS | TAKEN_TABLES | set(BUILT_IN) >= {*TABLES, *INFO_TABLES, "checkpoint", *RunConfig.model_fields}

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from cases import REPOSITORY
-from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_COLUMNS, find_kind
+from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_COLUMNS, TAKEN_TABLES, find_kind
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.input_files import input_files
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.json_schema import config_schema
-from gridferry.sim.config.kinds import RESERVED
 from gridferry.sim.config.reading import config_of_document, write_config
 from gridferry.sim.results.kind_tables import kind_columns
 from gridferry.sim.results.records import INFO_TABLES, TABLES
@@ -183,7 +182,7 @@ def test_a_kind_that_cannot_be_used_is_one_fault(folder: Path, use: str, expecte
 
 
 def test_names_of_the_record_are_those_of_its_tables() -> None:
-    assert {*TABLES, *INFO_TABLES, "checkpoint"} == RESERVED
+    assert {*TABLES, *INFO_TABLES, "checkpoint"} == TAKEN_TABLES
     own = find_kind("links")
     assert set(kind_columns(own)) == {*TAKEN_COLUMNS, *own.columns, *own.costs}
 

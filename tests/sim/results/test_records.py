@@ -10,6 +10,8 @@ from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices import Column
+from gridferry.controllers.devices.registry import find_kind
+from gridferry.networks.faults import InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.results.costs import operating_cost
@@ -24,6 +26,8 @@ from gridferry.sim.results.record_tables import (
 )
 from gridferry.sim.results.records import Recorder, StepRecord
 from gridferry.sim.results.run_directory import open_results
+
+BANK = "plugins.capacitor_bank:CapacitorBank"
 
 
 class Clock:
@@ -152,19 +156,19 @@ def test_the_totals_of_a_users_own_kind_are_in_the_summary_and_side_by_side(tmp_
 
 def test_a_text_has_no_sum(monkeypatch):
     monkeypatch.setattr(CapacitorBank, "columns", {"said": Column(unit="", meaning="a text", of=str, total="sum")})
-    with pytest.raises(ValueError, match=r"texts have no sum and no maximum: \['said'\]"):
-        kind_columns(CapacitorBank)
+    with pytest.raises(InputError, match="CapacitorBank: said: texts have no sum and no max"):
+        find_kind(BANK)
 
 
-def test_kinds_whose_names_are_taken_are_refused_before_anything_is_recorded(tmp_path, monkeypatch):
+def test_kinds_whose_names_are_taken_are_refused_before_anything_is_recorded(monkeypatch):
     assert set(kind_columns(CapacitorBank)) >= {"step", "switched", "switching"}
     monkeypatch.setattr(CapacitorBank, "costs", {"Switched": "a cost"})
-    with pytest.raises(ValueError, match="share names"):
-        kind_columns(CapacitorBank)
+    with pytest.raises(InputError, match="switched: columns and costs share these names"):
+        find_kind(BANK)
     monkeypatch.setattr(CapacitorBank, "costs", {})
     monkeypatch.setattr(CapacitorBank, "table", "../elsewhere")
-    with pytest.raises(ValueError, match="letters"):
-        kind_columns(CapacitorBank)
+    with pytest.raises(InputError, match="letters"):
+        find_kind(BANK)
 
 
 def test_what_is_recorded_can_reach_no_other_file(recorder, tmp_path):
