@@ -45,14 +45,13 @@ def _print(result: LoopResult) -> None:
     config, currency = result.study.config, result.study.rows[0].config.currency
     grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(config.title), title_justify="left")
     grid.caption, grid.caption_justify = _CAPTION, "left"
-    compared = config.reference is not None
-    rows = [[row.label, *_cells(row.figures, compared)] for row in result.rows]
-    headings = ["", *_headings(currency, config.reference)]
-    for number, (heading, *cells) in enumerate(zip(headings, *rows, strict=True)):
-        width = max(len(line) for cell in (heading, *cells) for line in cell.split("\n"))
-        grid.add_column(escape(heading), justify="right" if number else "left", min_width=width)
+    rows = [[("", row.label), *_cells(row.figures, currency, config.reference)] for row in result.rows]
+    for column in zip(*rows, strict=True):
+        heading = column[0][0]
+        lines = "\n".join([heading, *(cell for _, cell in column)]).split("\n")
+        grid.add_column(escape(heading), justify="right" if heading else "left", min_width=max(map(len, lines)))
     for row in rows:
-        grid.add_row(*map(escape, row))
+        grid.add_row(*(escape(cell) for _, cell in row))
     print_table(grid)
     for label, one in [(row.label, one) for row in result.rows for one in row.runs]:
         if one.figures is None:
@@ -63,43 +62,30 @@ def _print(result: LoopResult) -> None:
     console.print(f"results: {result.directory}{was}", markup=False)
 
 
-def _headings(currency: str, reference: str | None) -> list[str]:
-    over = [] if reference is None else [f"over {reference}\n{currency}", f"±\n{currency}", f"{reference}\nbetter"]
+def _cells(of: RowFigures, currency: str, reference: str | None) -> list[tuple[str, str]]:
+    """Headings of the columns, and the cells of a row."""
+    compared = [
+        (f"over {reference}\n{currency}", _number(of.excess)),
+        (f"±\n{currency}", _number(of.excess_deviation)),
+        (f"{reference}\nbetter", "–" if of.reference_better is None else f"{of.reference_better} of {of.pairs}"),
+    ]
     return [
-        "runs",
-        f"cost\n{currency}",
-        f"controllable\n{currency}",
-        f"saving\n{currency}",
-        "saving\n%",
-        f"±\n{currency}",
-        *over,
-        "reliable\nruns, %",
-        "reliable\nsteps, %",
-        "violations",
-        "diverged\nsteps",
-        "fallbacks",
-        "deciding\nmean, s",
-        "deciding\nlongest, s",
+        ("runs", f"{of.runs} of {of.runs + of.failures}" if of.failures else str(of.runs)),
+        (f"cost\n{currency}", _number(of.cost)),
+        (f"controllable\n{currency}", _number(of.controllable_cost)),
+        (f"saving\n{currency}", _number(of.saving)),
+        ("saving\n%", _number(of.saving_share, 100.0)),
+        (f"±\n{currency}", _number(of.saving_deviation)),
+        *([] if reference is None else compared),
+        ("reliable\nruns, %", _number(of.joint_reliability, 100.0)),
+        ("reliable\nsteps, %", _number(of.step_reliability, 100.0)),
+        ("violations", _number(of.violations, form="d")),
+        ("diverged\nsteps", _number(of.diverged_steps, form="d")),
+        ("fallbacks", _number(of.fallbacks, form="d")),
+        ("deciding\nmean, s", _number(of.decision_seconds_mean, form=".3f")),
+        ("deciding\nlongest, s", _number(of.decision_seconds_max, form=".3f")),
     ]
 
 
-def _cells(of: RowFigures, compared: bool) -> list[str]:
-    pairs = "–" if of.reference_better is None else f"{of.reference_better} of {of.pairs}"
-    return [
-        f"{of.runs} of {of.runs + of.failures}" if of.failures else str(of.runs),
-        _number(of.cost),
-        _number(of.controllable_cost),
-        _number(of.saving),
-        _number(of.saving_share, 100.0),
-        _number(of.saving_deviation),
-        *([_number(of.excess), _number(of.excess_deviation), pairs] if compared else []),
-        _number(of.joint_reliability, 100.0),
-        _number(of.step_reliability, 100.0),
-        *("–" if one is None else str(one) for one in (of.violations, of.diverged_steps, of.fallbacks)),
-        _number(of.decision_seconds_mean, form=".3f"),
-        _number(of.decision_seconds_max, form=".3f"),
-    ]
-
-
-def _number(value: float | None, scale: float = 1.0, form: str = ",.2f") -> str:
+def _number(value: float | None, scale: float = 1, form: str = ",.2f") -> str:
     return "–" if value is None else format(scale * value, form)

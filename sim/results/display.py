@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from gridferry.sim.config.schema import Config
@@ -154,39 +163,17 @@ def _shown(value: float | int | str, form: str) -> str:
 @contextmanager
 def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show the progress of a study and the time left on stderr; nothing without a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with _bar(Console(stderr=True), name, None, TimeElapsedColumn(), TimeRemainingColumn()) as update:
+        yield lambda done, total: update(completed=done, total=total)
 
 
 @contextmanager
-def live_progress(config: Config, steps: int | None, console: Console) -> Iterator[Callable[[LiveState], None] | None]:
+def live_progress(config: Config, steps: int | None, console: Console) -> Iterator[Callable[[LiveState], None]]:
     """Show a progress bar with step, time left and live state; nothing without a terminal."""
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[live]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(config.name, total=steps or config.time.steps, live="")
+    columns = (TimeRemainingColumn(), TextColumn("{task.fields[live]}"))
+    with _bar(console, config.name, steps or config.time.steps, *columns) as update:
 
-        def update(live: LiveState) -> None:
+        def show(live: LiveState) -> None:
             state = f"V {live.v_min_pu:.4f}–{live.v_max_pu:.4f} pu  import {live.import_mw:.2f} MW"
             if live.soc:
                 state += "  SOC " + " ".join(f"{soc:.2f}" for soc in live.soc[:4])
@@ -194,6 +181,14 @@ def live_progress(config: Config, steps: int | None, console: Console) -> Iterat
                 state += "  " + ", ".join(live.positions[:3])
             if live.diverged or live.fallbacks:
                 state += f"  {live.diverged} diverged, {live.fallbacks} fallbacks"
-            progress.update(task, completed=live.step, live=state)
+            update(completed=live.step, live=state)
 
-        yield update
+        yield show
+
+
+@contextmanager
+def _bar(console: Console, name: str, total: int | None, *columns: ProgressColumn) -> Iterator[Callable[..., None]]:
+    """Show a progress bar with further columns, and give what updates it."""
+    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *columns)
+    with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield partial(progress.update, progress.add_task(name, total=total, live=""))

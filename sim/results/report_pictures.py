@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,45 +69,32 @@ def _voltages(run: Run, times: pd.Series) -> go.Figure:
     return picture
 
 
-def _import(run: Run, times: pd.Series) -> go.Figure:
-    picture = _picture("MW")
-    for name, rows in run.table("network").groupby("network"):
-        _line(picture, times, rows["step"], rows["import_mw"], f"{name}, AC")
-        _line(
-            picture,
-            times,
-            rows["step"],
-            rows["import_plan_mw"],
-            f"{name}, planned",
-            line={"shape": "hv", "dash": "dot"},
-        )
-    return picture
+@dataclass(frozen=True)
+class _Lines:
+    """Picture of a line for every ``name`` of a query, in the order in which they come; nothing of an empty one.
 
+    Attributes
+    ----------
+    unit : of the values; ``{currency}`` is that of the run
+    query : gives step, name and value
+    axis : how values are written
+    """
 
-def _prices(run: Run, times: pd.Series) -> go.Figure:
-    picture = _picture(f"{run.summary['currency']}/MWh")
-    step = run.table("step")
-    _line(picture, times, step["step"], step["buy_price"], "buying")
-    _line(picture, times, step["step"], step["sell_price"], "selling")
-    return picture
+    unit: str
+    query: str
+    axis: Mapping[str, str] = field(default_factory=dict)
 
-
-def _power(run: Run, times: pd.Series) -> go.Figure | None:
-    return _by_device(run, times, "p_mw", "MW into the grid")
-
-
-def _charge(run: Run, times: pd.Series) -> go.Figure | None:
-    return _by_device(run, times, "soc", "state of charge at the end of the step")
-
-
-def _by_device(run: Run, times: pd.Series, column: str, unit: str) -> go.Figure | None:
-    known = run.table("device").dropna(subset=[column])
-    if known.empty:
-        return None
-    picture = _picture(unit)
-    for name, rows in known.groupby("device", sort=False):
-        _line(picture, times, rows["step"], rows[column], str(name))
-    return picture
+    def __call__(self, run: Run, times: pd.Series) -> go.Figure | None:
+        """Draw it."""
+        with open_results(run.directory) as results:
+            rows = results.execute(self.query).df()
+        if rows.empty:
+            return None
+        picture = _picture(self.unit.format(currency=run.summary["currency"]))
+        for name, own in rows.groupby("name", sort=False):
+            dash = "dot" if str(name).endswith("planned") else "solid"
+            _line(picture, times, own["step"], own["value"], str(name), line={"shape": "hv", "dash": dash})
+        return picture.update_yaxes(**self.axis)
 
 
 def _positions(run: Run, times: pd.Series) -> go.Figure | None:
@@ -172,32 +160,34 @@ def _changes(values: pd.Series) -> bool:
     return not known.empty and bool((known != known.iloc[0]).any())
 
 
-def _error(run: Run, times: pd.Series) -> go.Figure | None:
-    with open_results(run.directory) as results:
-        error = results.execute(
-            "SELECT step, max(abs(v_plan_pu - v_pu)) AS largest, sqrt(avg((v_plan_pu - v_pu) ** 2)) AS rms "
-            "FROM bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu) GROUP BY step ORDER BY step"
-        ).df()
-    if error.empty:
-        return None
-    picture = _picture("|V planned − V in AC|, pu")
-    _line(picture, times, error["step"], error["largest"], "largest of all buses")
-    _line(picture, times, error["step"], error["rms"], "RMS")
-    picture.update_yaxes(exponentformat="e", rangemode="tozero")
-    return picture
-
-
 def _repeated(number: int) -> list[str]:
     return [_COLOURS[i % len(_COLOURS)] for i in range(number)]
 
 
-PICTURES: dict[str, Callable[[Run, pd.Series], go.Figure | None]] = {
+_IMPORT = """
+    SELECT step, network || ', AC' AS name, import_mw AS value FROM network
+    UNION ALL SELECT step, network || ', planned', import_plan_mw FROM network ORDER BY name, step
+"""
+_PRICES = """
+    SELECT step, 'buying' AS name, buy_price AS value FROM step
+    UNION ALL SELECT step, 'selling', sell_price FROM step ORDER BY name, step
+"""
+_OF_DEVICES = """
+    SELECT step, device AS name, {0} AS value FROM device
+    WHERE {0} IS NOT NULL AND NOT isnan({0}) ORDER BY step, rowid
+"""
+_ERRORS = """
+    WITH error AS (SELECT step, abs(v_plan_pu - v_pu) AS pu FROM bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu))
+    SELECT step, 'largest of all buses' AS name, max(pu) AS value FROM error GROUP BY step
+    UNION ALL SELECT step, 'RMS', sqrt(avg(pu ** 2)) FROM error GROUP BY step ORDER BY name DESC, step
+"""
+PICTURES: Mapping[str, Callable[[Run, pd.Series], go.Figure | None]] = {
     "Voltages": _voltages,
-    "Import": _import,
-    "Prices": _prices,
+    "Import": _Lines("MW", _IMPORT),
+    "Prices": _Lines("{currency}/MWh", _PRICES),
     "Positions": _positions,
-    "Device power": _power,
-    "State of charge": _charge,
-    "Plan against AC": _error,
+    "Device power": _Lines("MW into the grid", _OF_DEVICES.format("p_mw")),
+    "State of charge": _Lines("state of charge at the end of the step", _OF_DEVICES.format("soc")),
+    "Plan against AC": _Lines("|V planned − V in AC|, pu", _ERRORS, {"exponentformat": "e", "rangemode": "tozero"}),
 }
 """What is drawn of every run, by its heading; nothing of what a run has not."""
