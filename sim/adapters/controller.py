@@ -85,8 +85,8 @@ class ControllerSimulator(CaseSimulator):
             return {
                 "fallback": dispatch.fallback.value,
                 "failure": dispatch.failure,
-                "seconds": dispatch.seconds,
-                "corrections": dispatch.corrections,
+                "decision_seconds": dispatch.seconds,
+                "ac_corrections": dispatch.corrections,
                 "ac_excess_pu": _known(dispatch.ac_excess_pu),
                 "ac_excess_percent": _known(dispatch.ac_excess_percent),
             }

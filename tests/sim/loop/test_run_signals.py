@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from cases.waiting_run import released, waiting, write_case
-from gridferry.sim.adapters.recorder import LiveState
 from gridferry.sim.loop.run_signals import ending_signals, interruptible, raise_interrupt
+from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.run_directory import load_run
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -1,0 +1,227 @@
+"""What the simulators gave in a step, as the columns and rows of a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
+from gridferry.controllers.plans.plan_json import outcome_from_json
+from gridferry.controllers.schedule.settlement import settle
+from gridferry.sim.case.case import Case
+from gridferry.sim.results.costs import published
+from gridferry.sim.results.kind_tables import Values, kind_values
+from gridferry.sim.results.record_tables import shared_columns
+from gridferry.sim.results.records import StepRecord
+
+_BUS = {
+    "p_load_mw": "P_load[MW]",
+    "q_load_mvar": "Q_load[MVar]",
+    "p_gen_mw": "P_gen[MW]",
+    "p_mw": "P[MW]",
+    "q_mvar": "Q[MVar]",
+    "v_pu": "Vm[pu]",
+    "va_deg": "Va[deg]",
+}
+_LINE = {
+    "p_mw": "P_line[MW]",
+    "q_mvar": "Q_line[MVar]",
+    "i_ka": "I_line[kA]",
+    "loading_percent": "loading[%]",
+    "losses_mw": "losses_line[MW]",
+}
+_NETWORK = {
+    "converged": "converged",
+    "import_mw": "import[MW]",
+    "import_mvar": "import[MVar]",
+    "losses_mw": "losses[MW]",
+    "balance_error_rel": "balance_error",
+}
+"""Columns of the record, and the attributes of simulators that they hold."""
+_FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
+_UNKNOWN = float("nan")
+
+
+class StepReader:
+    """Reader of the inputs of a step.
+
+    Parameters
+    ----------
+    step : its number
+    inputs : by attribute and source, as mosaik gives them
+    """
+
+    def __init__(self, case: Case, step: int, inputs: Mapping[str, Mapping[str, Any]]):
+        self._plant, self._step = case.plant, step
+        self._begins = (case.loaded.config.time.start + timedelta(seconds=step * case.plant.step_s)).isoformat()
+        self._given = {
+            attr: [values[source] for source in sorted(values, key=lambda one: int(one.rpartition("-")[2]))]
+            for attr, values in inputs.items()
+        }
+        self._plan, self._state = self._one("plan"), self._one("state")
+        self._outcomes: list[dict[str, Any]] = self._one("outcomes")
+        self._money: dict[str, float] = {}
+        for outcome in self._outcomes:
+            for name, amount in outcome["money"].items():
+                self._money[name] = self._money.get(name, 0.0) + float(amount)
+
+    def record(self) -> StepRecord:
+        """Return the record of the step."""
+        grids = {attr: self._given[attr] for attr in _FEEDBACK}
+        return StepRecord(
+            step=self._step,
+            bus=self._bus(),
+            line=self._all(_LINE) | {"p_plan_mw": self._predicted("p_branch_mw", self._plant.n_branch)},
+            network=self._network(),
+            device=self._device(),
+            plan=self._planned(),
+            cost=self._cost(),
+            position=self._position(),
+            kinds=self._kinds(),
+            row=self._row(),
+            checkpoint={"state": self._state, "plan": self._plan, "grids": grids},
+        )
+
+    def _one(self, attr: str) -> Any:
+        """Value of an attribute that one source gives."""
+        (value,) = self._given[attr]
+        return value
+
+    def _all(self, columns: Mapping[str, str]) -> dict[str, Sequence[float]]:
+        """Columns over the entities of all networks."""
+        return {name: [one for part in self._given[attr] for one in part] for name, attr in columns.items()}
+
+    def _predicted(self, name: str, width: int) -> Sequence[float]:
+        prediction = self._plan["prediction"]
+        known = prediction is not None and len(prediction[name])
+        return [float(value) for value in prediction[name][0]] if known else [_UNKNOWN] * width
+
+    def _bus(self) -> dict[str, Sequence[float]]:
+        # mosaik's grid has consumption positive and the supply from above at the slack bus, as pandapower; the record
+        # has what loads, sources and devices inject
+        found, plant = self._all(_BUS), self._plant
+        slack = [buses.start + feeder.slack for buses, feeder in zip(plant.bus_slices, plant.feeders, strict=True)]
+        for column, supply in (("p_mw", "import[MW]"), ("q_mvar", "import[MVar]")):
+            injected = -np.array(found[column], dtype=np.float64)
+            injected[slack] -= self._given[supply]
+            found[column] = injected.tolist()
+        return found | {"v_plan_pu": self._predicted("v_pu", plant.n_bus)}
+
+    def _network(self) -> dict[str, Sequence[Any]]:
+        predicted = {
+            f"{of}_plan_mw": self._predicted(f"{of}_mw", len(self._plant.feeders)) for of in ("import", "losses")
+        }
+        return {name: self._given[attr] for name, attr in _NETWORK.items()} | predicted
+
+    def _device(self) -> list[dict[str, Any]]:
+        """Rows of the ports that a plan sets."""
+        plant, plan = self._plant, self._plan
+        prediction = plan["prediction"]
+        stored: Sequence[Sequence[float]] = () if prediction is None else prediction["energy_mwh"]
+        energies = iter(stored[1] if len(stored) > 1 else ())
+        shared = {kind.table: shared_columns(kind) for kind in plant.kinds}
+        rows: list[dict[str, Any]] = []
+        for device, own, outcome in zip(plant.devices, plant.port_columns, self._outcomes, strict=True):
+            planned = next(energies, None) if device.stores else None
+            for column, done in zip(range(own.start, own.stop), outcome["ports"], strict=True):
+                if column not in plant.planned:
+                    continue
+                rows.append(
+                    {
+                        "phase": "fixed",
+                        "departed": False,
+                        **{name: outcome["row"].get(name) for name in shared[device.table]},
+                        **done,
+                        "device": plant.ports[column].name,
+                        "kind": device.port_kind,
+                        "p_set_mw": plan["p_mw"][0][column],
+                        "q_set_mvar": plan["q_mvar"][0][column],
+                        "energy_plan_mwh": None if planned is None else float(planned),
+                    }
+                )
+        return rows
+
+    def _kinds(self) -> dict[str, list[Values]]:
+        plant = self._plant
+        rows: dict[str, list[Values]] = {kind.table: [] for kind in plant.kinds}
+        for device, outcome in zip(plant.devices, self._outcomes, strict=True):
+            rows[device.table].append(kind_values(self._step, self._begins, device, outcome, plant.step_h))
+        return rows
+
+    def _planned(self) -> list[dict[str, Any]]:
+        row = (self._plan[name][0] for name in ("p_mw", "q_mvar", "position"))
+        values = values_of_step(self._plant, rows_of_step(self._plant), *row)
+        return [dict(zip(("device", "p_mw", "q_mvar", "station"), one, strict=True)) for one in values]
+
+    def _cost(self) -> list[dict[str, Any]]:
+        """Rows of all cost terms: realised and planned."""
+        plant, prediction = self._plant, self._plan["prediction"]
+        imported, buy = (
+            np.array([self._given["import[MW]"]], dtype=np.float64),
+            np.array([float(self._one("buy_price"))]),
+        )
+        real = settle(plant, imported, buy, {name: np.array([amount]) for name, amount in self._money.items()})
+        planned = {} if prediction is None else {name: float(term[0]) for name, term in prediction["costs"].items()}
+        names = dict.fromkeys([*real, *(name for kind in plant.kinds for name in kind.costs), *planned])
+        return [
+            {
+                "time": self._begins,
+                "term": name,
+                "cost": float(real[name][0]) if name in real else 0.0,
+                "plan_cost": planned.get(name),
+            }
+            for name in names
+        ]
+
+    def _position(self) -> list[dict[str, Any]]:
+        """Rows of all positions: the value of each, or the one that it is on the way to."""
+        rows: list[dict[str, Any]] = []
+        for device, outcome in zip(self._plant.devices, self._outcomes, strict=True):
+            away = not any(port["connected"] for port in outcome["ports"])
+            doing = outcome["row"].get("phase") or ("in_transit" if away else "parked")
+            for position, at in zip(device.positions, outcome["position"], strict=True):
+                rows.append(
+                    {
+                        "time": self._begins,
+                        "device": device.name,
+                        "kind": device.port_kind,
+                        "position": position.name,
+                        "label": position.labels[at],
+                        "phase": doing if position.with_routes else None,
+                    }
+                )
+        return rows
+
+    def _row(self) -> dict[str, Any]:
+        solver, prediction, congestion = self._plan["solver"], self._plan["prediction"], self._one("congestion")
+        outcome = outcome_from_json(solver)
+        saving = outcome.reference - outcome.objective
+        gap = outcome.objective - outcome.bound
+        error = np.abs(np.array(self._predicted("v_pu", self._plant.n_bus)) - self._all(_BUS)["v_pu"])
+        error = error[np.isfinite(error)]
+        unchecked = {name: _UNKNOWN for name, value in self._one("dispatch").items() if value is None}
+        return {
+            "time": self._begins,
+            "buy_price": self._one("buy_price"),
+            "sell_price": self._one("sell_price"),
+            "congestion": float(np.mean(congestion)) if congestion else 0.0,
+            "res_cost": published(self._money, "res"),
+            "plan_cost": None if prediction is None else float(prediction["cost"][0]),
+            "solver_status": outcome.status.value,
+            "solver_termination": outcome.termination.value,
+            "solver_notes": json.dumps(solver["notes"], ensure_ascii=False),
+            "solver_ended": outcome.words,
+            **{key: getattr(outcome, key) for key in ("objective", "bound", "gap", "cone_gap")},
+            "gap_abs": gap,
+            "saving": saving,
+            "gap_of_saving": gap / saving if saving > 0 else _UNKNOWN,
+            "v_plan_ac_max_pu": float(error.max()) if error.size else _UNKNOWN,
+            "v_plan_ac_rms_pu": float(np.sqrt(np.mean(error**2))) if error.size else _UNKNOWN,
+            "solver_seconds": outcome.seconds,
+            **self._one("dispatch"),
+            **unchecked,
+        }
