@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gridferry.controllers.contract import Plant, Station
-from gridferry.controllers.devices import BusName
 from gridferry.networks.catalog import load_network
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.roads.travel import DistanceMatrix, Roads, matrix_from_rows
 from gridferry.sim.case.series import file_fault, reference_faults
-from gridferry.sim.case.site import Places, build_devices
+from gridferry.sim.case.site import EntrySite, Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.schema import Config, LoadConfig, NetworkConfig
@@ -62,9 +61,10 @@ class _Builder:
         places.networks = [self._network(i, one) for i, one in enumerate(config.networks)]
         places.faults += reference_faults(self.loaded)
         self._check_loads()
+        sites = [EntrySite(places, ("stations", i)) for i in range(len(config.stations))]
         places.stations = tuple(
-            Station(one.name, *self._place(("stations", i), one.network, one.bus))
-            for i, one in enumerate(config.stations)
+            Station(one.name, site.network(one.network), site.bus(one.network, one.bus))
+            for one, site in zip(config.stations, sites, strict=True)
         )
         roads = self._roads()
         devices = build_devices(places)
@@ -89,11 +89,6 @@ class _Builder:
             currency=config.currency,
         )
         return BuiltPlant(plant, networks)
-
-    def _place(self, loc: Loc, network: str, bus: BusName) -> tuple[int, int]:
-        """Number of the network, and of the bus along the axis of all buses."""
-        number = self.places.network((*loc, "network"), network)
-        return number or 0, self.places.bus((*loc, "bus"), number, bus)
 
     # --------------------------------------------------------------------------------------------------------- networks
 
@@ -125,26 +120,12 @@ class _Builder:
 
     def _check_loads(self) -> None:
         for i, load in enumerate(self.config.loads):
-            loc: Loc = ("loads", i)
-            number = self.places.network((*loc, "network"), load.network)
+            site = EntrySite(self.places, ("loads", i))
+            feeder = site.known_feeder(load.network)
             if load.bus is not None:
-                self.places.bus((*loc, "bus"), number, load.bus)
-            feeder = self.places.feeder(number)
-            if feeder is not None and load.factor is not None:
-                self._check_nominal(loc, load, feeder)
-
-    def _check_nominal(self, loc: Loc, load: LoadConfig, feeder: Feeder) -> None:
-        """Add a fault for a load factor without nominal loads to scale."""
-        nominal = (feeder.p_load_mw != 0) | (feeder.q_load_mvar != 0)
-        if load.bus is None:
-            if not nominal.any():
-                wrong = f"{load.network} has no nominal loads to scale; give bus and p_mw instead"
-                self._note((*loc, "factor"), wrong)
-            return
-        with suppress(KeyError):  # a missing bus has its own fault
-            if not nominal[feeder.bus_index(load.bus)]:
-                wrong = f"bus {load.bus} of {load.network} has no nominal load to scale; give p_mw instead"
-                self._note((*loc, "factor"), wrong)
+                site.bus(load.network, load.bus)
+            if feeder is not None and load.factor is not None and (wrong := _nominal_fault(load, feeder)):
+                site.fault("factor", wrong)
 
     # ------------------------------------------------------------------------------------------------------------ roads
 
@@ -190,3 +171,14 @@ class _Builder:
             install_min=roads.install_min,
             rounding=roads.rounding,
         )
+
+
+def _nominal_fault(load: LoadConfig, feeder: Feeder) -> str:
+    """Message about a load factor without nominal loads to scale; empty if there are some."""
+    nominal = (feeder.p_load_mw != 0) | (feeder.q_load_mvar != 0)
+    if load.bus is None:
+        return "" if nominal.any() else f"{load.network} has no nominal loads to scale; give bus and p_mw instead"
+    with suppress(KeyError):  # a missing bus has its own fault
+        if not nominal[feeder.bus_index(load.bus)]:
+            return f"bus {load.bus} of {load.network} has no nominal load to scale; give p_mw instead"
+    return ""

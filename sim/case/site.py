@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import Any
 
-from gridferry.controllers.devices import Act, BusName, Device, Site, Station
+from gridferry.controllers.devices import Device, Site, Station
 from gridferry.controllers.devices.registry import is_built_in
+from gridferry.controllers.devices.traits import controllable
 from gridferry.controllers.plugins.user_code import described, running_user_code
-from gridferry.networks.faults import Fault, no_such
-from gridferry.networks.feeder import Feeder
+from gridferry.networks.faults import Fault
 from gridferry.networks.network import Network
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
@@ -48,79 +47,20 @@ class Places:
             else:
                 seen[name] = loc
 
-    def network(self, loc: Loc, name: str) -> int | None:
-        """Number of a network; ``None`` with a fault if there is none."""
-        names = [one.name for one in self.loaded.config.networks]
-        if name in names:
-            return names.index(name)
-        self.note(loc, no_such("network", name, names))
-        return None
-
-    def feeder(self, number: int | None) -> Feeder | None:
-        """Feeder of a network; ``None`` where there is none, or it cannot be read."""
-        network = None if number is None else self.networks[number]
-        return None if network is None else network.feeder
-
-    def bus(self, loc: Loc, number: int | None, bus: BusName) -> int:
-        """Number of a bus on the axis of all buses; 0 with a fault if there is none."""
-        feeder = self.feeder(number)
-        if number is None or feeder is None:
-            return 0
-        try:
-            return self._first_bus[number] + feeder.bus_index(bus)
-        except KeyError:
-            name = self.loaded.config.networks[number].name
-            self.note(loc, no_such(f"bus in {name}", bus, feeder.bus_names))
-            return 0
-
-    def branch(self, loc: Loc, number: int | None, branch: str) -> int:
-        """Number of a branch on the axis of all branches; 0 with a fault if there is none."""
-        feeder = self.feeder(number)
-        if number is None or feeder is None:
-            return 0
-        if branch in feeder.branch_names:
-            before = sum(0 if one is None else one.feeder.n_branch for one in self.networks[:number])
-            return before + feeder.branch_names.index(branch)
-        name = self.loaded.config.networks[number].name
-        self.note(loc, no_such(f"branch in {name}", branch, feeder.branch_names))
-        return 0
-
-    @property
-    def _first_bus(self) -> list[int]:
-        return [0, *accumulate(0 if one is None else one.feeder.n_bus for one in self.networks)]
-
 
 class EntrySite(Site):
-    """The site of one entry of a kind's table."""
+    """The site of one entry of a table."""
 
     def __init__(self, places: Places, loc: Loc, named: list[tuple[Loc, str]] | None = None):
+        names = [one.name for one in places.loaded.config.networks]
+        feeders = [None if one is None else one.feeder for one in places.networks]
+        super().__init__(list(zip(names, feeders, strict=True)))
         self._places, self._loc = places, loc
-        self._unknown: set[str] = set()
         self.named: list[tuple[Loc, str]] = [] if named is None else named
 
     def at(self, *place: str | int) -> EntrySite:
         """Return the site of an inner table."""
         return EntrySite(self._places, (*self._loc, *place), self.named)
-
-    def network(self, name: str, key: str = "network") -> int:
-        """Number of a network."""
-        return self._network(name, key) or 0
-
-    def bus(self, network: str, bus: BusName, key: str = "bus") -> int:
-        """Number of a bus, along the axis of all buses."""
-        return self._places.bus((*self._loc, key), self._network(network, "network"), bus)
-
-    def branch(self, network: str, branch: str, key: str = "branch") -> int:
-        """Number of a branch, along the axis of all branches."""
-        return self._places.branch((*self._loc, key), self._network(network, "network"), branch)
-
-    def _network(self, name: str, key: str) -> int | None:
-        if name in self._unknown:
-            return None
-        number = self._places.network((*self._loc, key), name)
-        if number is None:
-            self._unknown.add(name)
-        return number
 
     def all_stations(self) -> tuple[Station, ...]:
         """All stations."""
@@ -129,32 +69,12 @@ class EntrySite(Site):
             self._places.note(("stations",), f"{table} need stations; add [[stations]] with name, network and bus")
         return self._places.stations
 
-    def stations(self, names: Sequence[str] | None, key: str = "stations") -> tuple[int, ...]:
-        """Numbers of the stations that are named."""
-        known = [one.name for one in self.all_stations()]
-        for j, name in enumerate(names or []):
-            if name not in known:
-                self._places.note((*self._loc, key, j), no_such("station", name, known))
-            elif names and name in names[:j]:
-                self._places.note((*self._loc, key, j), "given twice; name every station once")
-        if names is not None and not names:
-            self.fault(key, "needs at least one station; leave the key out to allow all")
-        return tuple(number for number, name in enumerate(known) if names is None or name in names)
-
-    def station(self, name: str, key: str = "station") -> int:
-        """Number of a station."""
-        known = [one.name for one in self.all_stations()]
-        if name in known:
-            return known.index(name)
-        self.fault(key, no_such("station", name, known))
-        return 0
-
     def name(self, name: str, key: str = "name") -> str:
         """Check that the name of a part is unique, and return it."""
         self.named.append(((*self._loc, key), name))
         return name
 
-    def fault(self, key: str, message: str) -> None:
+    def fault(self, key: str | int, message: str) -> None:
         """Add a fault about the value of a key."""
         self._places.note((*self._loc, key), message)
 
@@ -175,7 +95,7 @@ def build_devices(places: Places) -> tuple[Device[Any], ...]:
                 continue
             devices.append(device)
             own = ((*loc, "name"), device.name)
-            if _is_planned(device):
+            if controllable(device):
                 names.append(own)
                 parts += [*site.named, *_other_names(device, site.named, loc)]
             else:
@@ -199,10 +119,6 @@ def _built(kind: type[Device[Any]], entry: Any, site: Site, places: Places, loc:
             places.note(loc, f"building {kind.__name__} raised {described(error)}; correct the class")
         return None
     return device
-
-
-def _is_planned(device: Device[Any]) -> bool:
-    return bool(device.positions) or any(port.act is not Act.FOLLOWS for port in device.ports)
 
 
 def _other_names(device: Device[Any], named: list[tuple[Loc, str]], loc: Loc) -> list[tuple[Loc, str]]:
