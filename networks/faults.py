@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -39,6 +39,10 @@ def no_such(kind: str, name: object, known: Iterable[str]) -> str:
     """Message for an unknown name: the names there are, and the most similar one."""
     names = [str(one) for one in known]
     shown = ", ".join(names[:12]) + (f", … ({len(names)} in total)" if len(names) > 12 else "")
-    near = difflib.get_close_matches(str(name), names, n=1)
-    nearest = f' (did you mean "{near[0]}"?)' if near else ""
-    return f"no such {kind}; there is {shown or 'none'}{nearest}"
+    return f"no such {kind}; there is {shown or 'none'}{nearest(str(name), names)}"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Suggestion of a known name: `` (did you mean "x"?)``, or empty."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""

@@ -19,7 +19,7 @@ from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices import Series
 from gridferry.networks.read_only import own_copy
 from gridferry.sim.case.conditions import Conditions, uncertain_series
-from gridferry.sim.config.schema import ForecastConfig, ForecastKind
+from gridferry.sim.config.forecast_schema import ForecastConfig, ForecastKind
 
 
 class Forecaster:

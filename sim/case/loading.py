@@ -19,7 +19,7 @@ def load_config(
     Parameters
     ----------
     path : a file, or the name of a config that comes with the project
-    overrides : ``key=value`` settings, see `parse_setting` of the config's document
+    overrides : ``key=value`` settings, see `gridferry.sim.config.overrides.parse_setting`
     controller : replaces the config's controller; its settings are then those of ``[controllers.<name>]``
     seed : replaces the config's seed
 

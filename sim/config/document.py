@@ -13,11 +13,10 @@ The same rule reads ``--set trucks.T1.soc_initial=0.4``.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -31,8 +30,8 @@ Loc = tuple[str | int, ...]
 
 _MISSING = object()
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\[\]]+?))\s*((?:\[\d+\])*)\s*(?:\.|$)""")
-_DEEPEST = 20
+DEEPEST = 20
+"""tables in one another that a document can have"""
 
 _LONGEST = 200
 """characters of a value that a fault shows"""
@@ -187,8 +186,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         # tomllib lets int() refuse numbers of thousands of digits, and recurses into nested arrays
         raise InputError(Fault(str(path), "", "a number too long or tables nested too deep to be a config")) from None
-    if not _shallow(document):
-        raise InputError(Fault(str(path), "", f"tables nested more than {_DEEPEST} deep; no config is"))
+    if not shallow(document):
+        raise InputError(Fault(str(path), "", f"tables nested more than {DEEPEST} deep; no config is"))
     return document
 
 
@@ -201,9 +200,10 @@ def _unreadable(path: Path, error: OSError) -> str:
     return f"cannot be read: {error.strerror}"
 
 
-def _shallow(document: dict[str, Any]) -> bool:
+def shallow(document: dict[str, Any]) -> bool:
+    """Whether tables and arrays are nested no more than `DEEPEST` deep."""
     level: list[Any] = [document]
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         level = [
             inner
             for one in level
@@ -241,72 +241,3 @@ def read_layers(
         known = sorted(one.name for one in found.parent.glob("*.toml"))
         raise InputError(Fault(str(path), key, no_such("file", base, known)))
     return [*read_layers(found, resolve, chain), (path, document)]
-
-
-# ------------------------------------------------------------------------------------------------------------ settings
-
-
-def parse_setting(text: str) -> dict[str, Any]:
-    """Turn ``key=value`` into a layer.
-
-    Parameters
-    ----------
-    text : dotted keys, entries of arrays by name or number (``trucks.T1.soc_min=0.3``, ``trucks[0].soc_min=0.3``); the
-        value as in TOML, and text where that does not parse
-    """
-    key, equals, value = text.partition("=")
-    parts = _key_parts(key.strip())
-    if not equals or not parts:
-        message = "expected key=value, such as time.steps=10 or trucks.T1.soc_min=0.3"
-        raise InputError(Fault(f"--set {value_text(text)}", "", message))
-    if len(parts) > _DEEPEST:
-        raise InputError(Fault(f"--set {value_text(text)}", "", f"more than {_DEEPEST} keys deep; no config is"))
-    if parts[0] == "extends":
-        raise InputError(
-            Fault(f"--set {value_text(text)}", "", "extends belongs into the file; name that config instead")
-        )
-    layer: Any = _parse_value(value.strip())
-    for part in reversed(parts):
-        layer = {part: layer}
-    return layer
-
-
-def _key_parts(key: str) -> list[str]:
-    parts: list[str] = []
-    position = 0
-    while position < len(key):
-        match = _TOKEN.match(key, position)
-        if match is None or match.end() == position:
-            return []
-        parts.append(next(one for one in match.groups()[:3] if one is not None))
-        parts += re.findall(r"\d+", match[4])
-        position = match.end()
-    return [] if key.endswith(".") else parts
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return parsed["value"] if set(parsed) == {"value"} and _shallow(parsed) else text
-
-
-def parse_settings(settings: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Turn all settings into layers with their names; raises with all that are wrong."""
-    layers: list[tuple[str, dict[str, Any]]] = []
-    faults: list[Fault] = []
-    for text in settings:
-        try:
-            layers.append(("--set", parse_setting(text)))
-        except InputError as error:
-            faults += error.faults
-    if faults:
-        raise InputError(faults)
-    return layers
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Suggestion of a known name: `` (did you mean "x"?)``, or empty."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f' (did you mean "{near[0]}"?)' if near else ""

@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 
 from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.controllers.settings import no_such_key
-from gridferry.networks.faults import Fault
-from gridferry.sim.config.document import Document, Loc, key_text, nearest
+from gridferry.networks.faults import Fault, nearest
+from gridferry.sim.config.document import Document, Loc, key_text
 from gridferry.sim.config.schema import Config
 
 _WRONG_TYPE = {

@@ -18,7 +18,8 @@ from gridferry.controllers.devices.registry import TAKEN_TABLES, find_kind, is_b
 from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.config.document import Document, Loc
-from gridferry.sim.config.schema import Config, ForecastConfig
+from gridferry.sim.config.forecast_schema import ForecastConfig
+from gridferry.sim.config.schema import Config
 
 Kind = type[Device[Any]]
 Refusal = Callable[[str, str], str | None]

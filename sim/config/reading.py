@@ -20,11 +20,12 @@ from gridferry import configs
 from gridferry.controllers.devices.registry import is_built_in
 from gridferry.controllers.plugins.user_code import described
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.config.document import Document, parse_settings, read_layers, read_toml
+from gridferry.sim.config.document import Document, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
 from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
 from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config, refuse_nothing
 from gridferry.sim.config.loaded import LoadedConfig, Reading
+from gridferry.sim.config.overrides import parse_settings
 from gridferry.sim.config.repair import Repaired, repair
 from gridferry.sim.config.schema import Config
 

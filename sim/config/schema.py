@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,8 +25,8 @@ from gridferry.controllers.devices.config_parts import (
     Profile,
     inconsistent,
 )
-from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.roads.travel import Rounding
+from gridferry.sim.config.forecast_schema import ForecastConfig
 
 
 class Resample(StrEnum):
@@ -155,31 +155,6 @@ class RoadsConfig(Part):
         if self.distance_km is not None and self.speed_km_h is None:
             raise inconsistent({"speed_km_h": "needed with distance_km; give the speed of travel [km/h]"}, repair)
         return self
-
-
-class ForecastKind(StrEnum):
-    """Kind of forecast."""
-
-    PERFECT = "perfect"
-    PERSISTENCE = "persistence"
-    ERRORS = "errors"
-
-
-class ForecastConfig(Part):
-    """Forecasts for the controller."""
-
-    kind: Annotated[ForecastKind, Choice] = ForecastKind.PERFECT
-    """perfect; persistence (the same time a day before, or the last measured value); errors (drawn with the seed)"""
-    errors_on: Literal["forecast", "realised"] = "forecast"
-    """what differs from the profiles by the errors: the forecast, or reality"""
-    errors: ErrorSettings = ErrorSettings()
-    """how forecasts err; the model that controllers go by, too, unless they are given ``errors`` of their own"""
-    update_decay_h: NonNegative = 0.0
-    """under ``errors``: the last measured error updates the forecast; it fades to 1/e in this time [h]; 0: no update"""
-    outage: Profile = 0.0
-    """above 0: no forecast arrives in the step, all of its values are NaN"""
-    foresight: bool = False
-    """perfect forecasts of what will happen, errors of reality included; the reference for regret"""
 
 
 class OnFailure(StrEnum):

@@ -18,7 +18,7 @@ import pandas as pd
 
 from gridferry.sim import Run, load_run, run, validate
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.config.schema import ForecastKind
+from gridferry.sim.config.forecast_schema import ForecastKind
 
 HERE = Path(__file__).parent
 Figures = dict[str, Any]

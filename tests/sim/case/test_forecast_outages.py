@@ -15,7 +15,7 @@ from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorS
 from gridferry.networks.feeder import plain_feeder
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.case.forecasts import Forecaster
-from gridferry.sim.config.schema import ForecastConfig, ForecastKind
+from gridferry.sim.config.forecast_schema import ForecastConfig, ForecastKind
 
 STEPS, HORIZON = 10, 4
 LOAD = ErrorConfig(relative_std=0.2)

@@ -18,7 +18,7 @@ from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions
 from gridferry.sim.case.forecast_errors import stream
 from gridferry.sim.case.forecasts import Forecaster, corrected, measured_rows
-from gridferry.sim.config.schema import ForecastConfig, ForecastKind
+from gridferry.sim.config.forecast_schema import ForecastConfig, ForecastKind
 
 PERFECT = ForecastConfig()
 PERSISTENCE = ForecastConfig(kind=ForecastKind.PERSISTENCE)
