@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from gridferry.controllers.devices.coupled_step import Coupling
 from gridferry.controllers.devices.couplings import RoadTrips
-from gridferry.controllers.devices.device import Coupling, Device
+from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.ports import Act, Port, Position
 from gridferry.controllers.devices.station import Station
 from gridferry.networks.feeder import Feeder

@@ -16,7 +16,8 @@ from gridferry.controllers.devices.config_parts import (
     Positive,
     Profile,
 )
-from gridferry.controllers.devices.device import NOTHING, Coupling, Device, rest, step_all
+from gridferry.controllers.devices.coupled_step import Coupling, step_all
+from gridferry.controllers.devices.device import NOTHING, Device, rest
 from gridferry.controllers.devices.ports import ANY, MAGNITUDE, SHARE, Act, Column, Limits, Port, Position, Series
 from gridferry.controllers.devices.site import Site
 from gridferry.controllers.devices.states import states_of_json, states_to_json

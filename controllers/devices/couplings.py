@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.devices.device import Coupling, Device
+from gridferry.controllers.devices.coupled_step import Coupling
+from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.steps import Now, Request, Travel
 from gridferry.networks.roads.travel import Roads
 

@@ -3,7 +3,7 @@
 A kind is a class derived from `Device`, in a folder of its own. Everybody else loops over devices and knows no kind.
 
 * `Device.move` and `Device.step` are pure and total: any finite request is answered, nothing beyond a limit is done,
-  and what was requested beyond it is the shortfall in the outcome. `step_all` is their only caller.
+  and what was requested beyond it is the shortfall in the outcome. Only `step_all` and `simulate_each` call them.
 * One energy balance holds for every kind, in every step::
 
       source - Δ Σ P - loss = change of what is stored
@@ -72,7 +72,7 @@ class Device(ABC, Generic[S]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # arrays of a kind that it derives from would not do what its own step does
-        if _overrides(cls, "simulate_many", {"step", "move", "stored_mwh"}):
+        if overrides(cls, "simulate_many", {"step", "move", "stored_mwh"}):
             cls.simulate_many = Device.simulate_many  # type: ignore[method-assign]
 
     def with_stations(self, stations: Sequence[Station]) -> Device[S]:
@@ -156,7 +156,7 @@ class Device(ABC, Generic[S]):
         return simulate_each(self, np.arange(len(requests.p_mw)), state, requests, nows, series)
 
 
-def _overrides(cls: type, of: str, methods: Set[str]) -> bool:
+def overrides(cls: type, of: str, methods: Set[str]) -> bool:
     """Whether a class, or a nearer one that it derives from, changes some of the methods that one is made of."""
     for one in cls.__mro__:
         if of in vars(one):
@@ -166,86 +166,12 @@ def _overrides(cls: type, of: str, methods: Set[str]) -> bool:
     return False
 
 
-class Coupling:
-    """Base of couplings: what devices share, such as roads; `step_all` calls it before and after devices move.
-
-    Attributes
-    ----------
-    block : what it adds to an optimisation, as ``package.module:function``: a function of the coupling, and of the
-        blocks of all devices by `Device.key`, gives a `gridferry.controllers.devices.planning.block.Block`
-    """
-
-    block: ClassVar[str] = ""
-
-    def inform(
-        self,
-        devices: Sequence[Device[Any]],
-        states: Sequence[Any],
-        requests: Sequence[Request],
-        nows: Sequence[Now],
-        around: Mapping[str, Sequence[float]],
-    ) -> Sequence[Now]:
-        """Return the surroundings of devices before they move; ``around`` is common to all, by key."""
-        return nows
-
-    def inform_all(
-        self, devices: Sequence[Device[Any]], nows: Sequence[Now], around: Mapping[str, Sequence[float]]
-    ) -> Sequence[Now]:
-        """Return the surroundings as `inform`, for any device that changes a position, whatever the others do.
-
-        Without it, schedules are not done many at once but one by one.
-        """
-        return nows
-
-    @property
-    def same_in_all_samples(self) -> bool:
-        """Whether it says the same whatever is requested."""
-        return type(self).grant is Coupling.grant and not _overrides(type(self), "inform_all", {"inform"})
-
-    def grant(
-        self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
-    ) -> Sequence[Now]:
-        """Return the surroundings of devices after they moved: what they may use."""
-        return nows
-
-
-def step_all(
-    devices: Sequence[Device[Any]],
-    couplings: Sequence[Coupling],
-    states: Sequence[Any],
-    requests: Sequence[Request],
-    nows: Sequence[Now],
-    around: Mapping[str, Sequence[float]] = NOTHING,
-) -> list[tuple[Any, Outcome]]:
-    """Simulate one step of all devices; return the new state and the outcome of each.
-
-    Raises
-    ------
-    ValueError
-        for a request that is not finite, or has not a value for every port and position.
-    """
-    for device, request in zip(devices, requests, strict=True):
-        _refuse(device, request)
-    for one in couplings:
-        nows = one.inform(devices, states, requests, nows, around)
-    moved = [
-        device.move(state, request, now)
-        for device, state, request, now in zip(devices, states, requests, nows, strict=True)
-    ]
-    for one in couplings:
-        nows = one.grant(devices, moved, requests, nows)
-    return [
-        device.step(state, request, now)
-        for device, state, request, now in zip(devices, moved, requests, nows, strict=True)
-    ]
-
-
 def rest(device: Device[S], state: S) -> Request:
     """Return the request to rest: ports at rest, positions unchanged."""
     return Request(device.rest_mw, (0.0,) * len(device.rest_mw), device.at(state))
 
 
-def _refuse(device: Device[Any], request: Request) -> None:
+def refuse(device: Device[Any], request: Request) -> None:
     """Raise for an invalid request; the host never dispatches one."""
     p_mw, q_mvar = request.p_mw, request.q_mvar
     if not math.isfinite(sum(p_mw) + sum(q_mvar)):
@@ -281,7 +207,8 @@ def simulate_each(
             if own:
                 now = replace(now, series={**now.series, **{key: values[step] for key, values in own.items()}})
             request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
-            ((current, outcome),) = step_all((device,), (), (current,), (request,), (now,))
+            refuse(device, request)
+            current, outcome = device.step(device.move(current, request, now), request, now)
             outcomes.append(outcome)
             stored[row, step] = device.stored_mwh(current)
         done.append(outcomes)

@@ -16,7 +16,8 @@ import cvxpy as cp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.devices.device import Device, rest, step_all
+from gridferry.controllers.devices.coupled_step import step_all
+from gridferry.controllers.devices.device import Device, rest
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.devices.steps import NOWHERE, Now
 
