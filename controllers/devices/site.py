@@ -56,7 +56,7 @@ class Site(ABC):
         try:
             return sum(one.n_bus for one in self._before(network)) + feeder.bus_index(bus)
         except KeyError:
-            self.fault(key, no_such(f"bus in {network}", bus, feeder.bus_names))
+            self._absent(key, f"bus in {network}", bus, feeder.bus_names)
             return 0
 
     def branch(self, network: str, branch: str, key: str = "branch") -> int:
@@ -106,5 +106,9 @@ class Site(ABC):
     def _number(self, key: str | int, what: str, name: str, known: Sequence[str]) -> int | None:
         if name in known:
             return known.index(name)
-        self.fault(key, no_such(what, name, known))
+        self._absent(key, what, name, known)
         return None
+
+    def _absent(self, key: str | int, what: str, name: BusName, known: Sequence[str]) -> None:
+        """Add a fault about a name that there is not."""
+        self.fault(key, no_such(what, name, known))

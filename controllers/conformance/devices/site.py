@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gridferry.controllers.contract import Plant, Station
-from gridferry.controllers.devices import Site
+from gridferry.controllers.devices import BusName, Site
+from gridferry.networks.faults import no_such
 
 
 class SampleSite(Site):
@@ -34,3 +37,6 @@ class SampleSite(Site):
     def fault(self, key: str | int, message: str) -> None:
         """Note what is wrong with the value of a key."""
         self.faults.append(f"{self._place}{key}: {message}")
+
+    def _absent(self, key: str | int, what: str, name: BusName, known: Sequence[str]) -> None:
+        self.fault(key, f'"{name}": {no_such(what, name, known)}')
