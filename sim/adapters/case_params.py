@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from gridferry.networks.catalog import names_code
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case, case_without_controller
 from gridferry.sim.config.document import Loc
+from gridferry.sim.config.file_names import texts_in
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import config_of_document, configs_dir
 
@@ -69,7 +70,7 @@ class Allowed:
         # settings of controllers that are not built are not read
         unread = ("controllers",) if controller else ("controller", "controllers")
         used = {key: value for key, value in loaded.document.items() if key not in unread}
-        for file in sorted({(loaded.base_dir / text).resolve() for text in _texts(used) if _is_there(text)}):
+        for file in sorted({(loaded.base_dir / text).resolve() for text in texts_in(used) if _is_there(text)}):
             if not any(file.is_relative_to(place) for place in self.places):
                 message = f"is a file that may not be read here; {_WAY.format('and the file or its folder')}"
                 faults.append(Fault(str(loaded.path), str(file), message))
@@ -81,18 +82,6 @@ def _code(spec: str) -> str:
     """Spec whose file, if it has one, has an absolute path."""
     place, _, name = spec.rpartition(":")
     return f"{Path(place).resolve()}:{name}" if place.endswith(".py") else spec
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All text values in a document, without its keys."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
 
 
 def _is_there(text: str) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.registry import find_controller
+from gridferry.networks.catalog import names_code
+from gridferry.sim.config.file_names import is_file, texts_in
 from gridferry.sim.config.loaded import LoadedConfig
 
 _OURS = "gridferry"
-_FEEDER_FILES = (".json", ".m")
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -29,43 +30,21 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
         where the controller, or a kind of device, cannot be found.
     """
     config, base = loaded.config, loaded.base_dir
-    files = {base / profile.file for profile in config.profiles.values()}
-    if config.roads is not None and config.roads.graph:
-        files.add(base / config.roads.graph)
-    if config.forecast.errors.file is not None:
-        files.add(base / config.forecast.errors.file)
-    for network in config.networks:
-        place, colon, _ = network.feeder.rpartition(":")
-        if network.feeder.endswith(_FEEDER_FILES):
-            files.add(base / network.feeder)
-        elif colon and place != "simbench":
-            files |= _code(place, base)
-    files |= set(_named(config.controller.settings().values(), base))
-    named = {use: use.rpartition(":")[0] or find_kind(use, base).__module__ for use in config.devices.use}
+    # file names in a config are absolute, but for those that only the controller knows to be file names
+    read = {key: value for key, value in loaded.document.items() if key != "controllers"}
+    named = [*(text for text in texts_in(read) if Path(text).is_absolute()), *texts_in(config.controller.settings())]
+    files = {base / text for text in named if is_file(base / text)}
+    places = {one.feeder.rpartition(":")[0] for one in config.networks if names_code(one.feeder)}
+    places |= {use.rpartition(":")[0] or find_kind(use, base).__module__ for use in config.devices.use}
     use = config.controller.use
-    named[use] = use.rpartition(":")[0] or find_controller(use, base).__module__
-    for place in named.values():
-        files |= _code(place, base)
-    return {one for one in files if one.is_file()}
+    places.add(use.rpartition(":")[0] or find_controller(use, base).__module__)
+    return files.union(*(_code(place, base) for place in places))
 
 
 def config_files(loaded: LoadedConfig) -> set[Path]:
     """Return the files of a config: its own, and those that it extends."""
     origins = {Path(one) for one in loaded.merged.origins.values() if one.endswith(".toml")}
     return {one for one in (loaded.path, *origins) if one.is_file()}
-
-
-def _named(values: Iterable[object], base: Path) -> Iterable[Path]:
-    """Files named in a controller's settings, such as the plan of ``replay``."""
-    for value in values:
-        if isinstance(value, dict):
-            yield from _named(value.values(), base)
-        elif isinstance(value, (list, tuple)):
-            yield from _named(value, base)
-        elif isinstance(value, (str, Path)) and 0 < len(str(value)) < 1000 and "\0" not in str(value):
-            with suppress(OSError):
-                if (base / value).is_file():
-                    yield base / value
 
 
 def _code(place: str, base: Path) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,18 @@ def _anchored(specs: object, folder: Path) -> object:
     if isinstance(specs, dict):
         return {key: _anchored(one, folder) for key, one in specs.items()}
     return anchor_spec(specs, folder) if isinstance(specs, str) else specs
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All text values in a document, without its keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from texts_in(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
 
 
 def is_file(path: Path) -> bool:

@@ -91,13 +91,12 @@ def simulate(
         "Devices": config.simulators.agents,
         "Controller": config.simulators.controller,
     }
-    seen = _Progress(start.step, progress)
     starters = {name: starter(_SIMULATORS[name], remote.get(name)) for name in _SIMULATORS}
     with remote_errors(any(one.connect for one in remote.values())) as errors:
         try:
             with mosaik.World(starters, skip_greetings=True, configure_logging=False) as world:
                 try:
-                    _assemble(world, case, recorder, start, clip, seen, remote)
+                    _assemble(world, case, recorder, start, clip, progress, remote)
                     watch = world.loop.create_task(watch_connections(world))
                     try:
                         world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
@@ -106,30 +105,14 @@ def simulate(
                         end_tasks(world)
                 finally:
                     close_connections(world, starters)
-        except (
-            Exception,
-            asyncio.CancelledError,
-            SystemExit,
-        ) as error:
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
             # mosaik exits the process when a simulator hangs at its start
             raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
-    if seen.steps != until_step:
+    done = start.step if recorder.next_step is None else recorder.next_step
+    if done != until_step:
         # mosaik logs the failure of a remote simulator and returns as if all were well
         message = "; ".join(errors) or "a simulator closed its connection"
-        raise SimulationFailedError(f"stopped after step {seen.steps - 1} of {until_step}: {message}")
-
-
-class _Progress:
-    """Counter of the steps that reached the recorder."""
-
-    def __init__(self, steps: int, then: Callable[[LiveState], None] | None):
-        self.steps = steps
-        self._then = then
-
-    def __call__(self, live: LiveState) -> None:
-        self.steps = live.step
-        if self._then is not None:
-            self._then(live)
+        raise SimulationFailedError(f"stopped after step {done - 1} of {until_step}: {message}")
 
 
 def _assemble(
@@ -138,7 +121,7 @@ def _assemble(
     recorder: Recorder,
     start: Start,
     clip: bool,
-    progress: Callable[[LiveState], None],
+    progress: Callable[[LiveState], None] | None,
     remote: dict[str, SimulatorConfig],
 ) -> None:
     plant, config = case.plant, case.loaded.config
@@ -212,14 +195,11 @@ def _name_elsewhere(network: NetworkConfig) -> str:
     return network.feeder if network.feeder in CATALOGUE else network.name
 
 
-def _of_type(entity: Any, *types: str) -> list[Any]:
-    """Children of the given types, type after type, in the order of their numbers."""
-    return [
-        child
-        for kind in types
-        for child in sorted(entity.children, key=lambda one: int(one.eid.rpartition("-")[2]))
-        if child.type == kind
-    ]
+def _of_type(entity: Any, kind: str) -> list[Any]:
+    """Children of a type, in the order of their numbers."""
+    return sorted(
+        (child for child in entity.children if child.type == kind), key=lambda one: int(one.eid.rpartition("-")[2])
+    )
 
 
 def _expected(error: BaseException) -> bool:

@@ -68,6 +68,10 @@ class Recorder:
     loading_max_percent : loading limit of each network [%]
     flush_steps : the most steps committed in one transaction
     clock : tells the time [s]
+
+    Attributes
+    ----------
+    next_step : the one after the last that was added; ``None`` before the first
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Recorder:
         self._clock = clock
         self._committed = self._added = clock()
         self._pending: list[StepRecord] = []
+        self.next_step: int | None = None
         self._labels = {
             "bus": _labels(network_names, [feeder.bus_names for feeder in plant.feeders], "bus"),
             "line": _labels(network_names, [feeder.branch_names for feeder in plant.feeders], "line"),
@@ -109,6 +114,7 @@ class Recorder:
     def add(self, record: StepRecord) -> None:
         """Add a step; commit if the batch is full, or would be 5 s old after another step of this duration."""
         self._pending.append(record)
+        self.next_step = record.step + 1
         now = self._clock()
         lasted, self._added = now - self._added, now
         if len(self._pending) >= self._flush_steps or now - self._committed + lasted > _FLUSH_S:
