@@ -2,21 +2,13 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import h5py
-import numpy as np
-import pandas as pd
 import pytest
 
 from gridferry.sim.config.reading import configs_dir
 from gridferry.sim.loop.runner import load_run
-from gridferry.sim.results.record_tables import all_tables
-from gridferry.sim.results.run_directory import open_results
 
 # design of the summary: what every run with a truck says
 KEYS = {
@@ -32,63 +24,9 @@ KEYS = {
     },
     "solver": {"calls", "failures", "fallbacks", "seconds_total"},
 }
-# what depends on the clock of the machine, or on where the run lies
-OF_THE_MACHINE = ("solver", "directory")
-
-# columns of names that look like numbers
-NAMES = ("bus", "line", "from_bus", "to_bus")
-
-PLUGIN = """
-import os, signal
-from pathlib import Path
-from gridferry.controllers.contract import ControllerError
-from gridferry.controllers.rules import Rules
-
-class Mine(Rules):
-    '''The rules, with something happening at step 25 where a file asks for it.'''
-
-    def plan(self, observation, forecast):
-        for name in ("SIGINT", "SIGKILL"):
-            asked = Path(__file__).with_name(name)
-            if observation.step == 25 and asked.exists():
-                asked.unlink()
-                os.kill(os.getpid(), getattr(signal, name))
-        if observation.step == 3 and Path(__file__).with_name("FAIL").exists():
-            raise ControllerError("no plan today")
-        return super().plan(observation, forecast)
-"""
-
-
-def command(*arguments, cwd):
-    """Run the command as users do, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gridferry.sim.cli", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of a config with every kind of device."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = command("run", "two_feeders", "--steps", 6, "--out", folder / "run", "--json", cwd=folder)
-    assert done.returncode == 0
-    assert list(folder.iterdir()) == [folder / "run"]
-    return folder / "run", done
-
-
-def without_clock(summary):
-    return {key: value for key, value in summary.items() if key not in OF_THE_MACHINE}
 
 
 # ------------------------------------------------------------------------------------------------------------------ run
-
-
 def test_run_json_prints_one_object_with_the_promised_keys_and_nothing_else(finished):
     directory, done = finished
     assert done.stderr == ""
@@ -171,77 +109,7 @@ def test_config_and_run_on_paths_with_spaces_and_umlauts(gridferry):
     assert json.loads(out)["feasible"] == (code == 0)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """A plug-in's run of 40 steps, to compare interrupted ones with; its folder and its summary."""
-    folder = tmp_path_factory.mktemp("plugin")
-    (folder / "mine.py").write_text(PLUGIN)
-    options = ("three_bus", "--controller", f"{folder}/mine.py:Mine", "--set", "record.flush_steps=7", "--steps", 40)
-    done = command("run", *options, "--out", "whole", "--json", cwd=folder)
-    assert done.returncode == 0
-    return folder, options, json.loads(done.stdout)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("sent", "kept"), [("SIGINT", range(26, 27)), ("SIGKILL", range(21, 26))])
-def test_run_that_is_stopped_keeps_its_results_and_resumes_to_the_same(gridferry, uninterrupted, tmp_path, sent, kept):
-    folder, options, whole = uninterrupted
-    (folder / sent).touch()
-    stopped = command("run", *options, "--json", cwd=tmp_path)
-    (directory,) = (tmp_path / "runs").iterdir()
-    with open_results(directory) as results:
-        steps, last = results.execute("SELECT count(*), max(step) FROM step").fetchone()
-    # a killed run has what was written last, every 7 steps at least, and earlier where they take long
-    assert steps in kept
-    assert last == steps - 1
-    if sent == "SIGINT":
-        assert stopped.returncode == 3
-        assert "--resume" in stopped.stderr
-        message = json.loads(stopped.stdout)
-        assert (message["status"], message["steps"]) == ("failed", 26)
-        assert load_run(directory).manifest["failure"] == "interrupted after 26 of 40 steps"
-    else:
-        assert stopped.returncode == -signal.SIGKILL
-    # a newer run of another name, and an older one that was finished, are not meant
-    gridferry("run", "three_bus", "--steps", 1, "--set", "name=three_bus-2", "--set", 'controller.on_failure="stop"')
-    code, out, err = gridferry("run", *options, "--resume", "--json")
-    assert (code, err) == (0, "")
-    resumed = json.loads(out)
-    assert resumed["directory"] == str(directory.relative_to(tmp_path))
-    assert without_clock(resumed) == without_clock(whole)
-    assert (directory / "plan.csv").read_text() == (folder / "whole" / "plan.csv").read_text()
-    assert gridferry("run", *options, "--resume")[0] == 2  # nothing is left to go on with
-
-
-def test_run_whose_controller_stops_it_exits_3_and_keeps_the_results(gridferry, uninterrupted, tmp_path):
-    spec = tmp_path / "mine.py"
-    spec.write_text(PLUGIN)
-    (tmp_path / "FAIL").touch()
-    stopping = ("three_bus", "--controller", f"{spec}:Mine", "--set", "controller.on_failure=stop")
-    code, out, err = gridferry("run", *stopping, "--out", "run", "--json")
-    assert code == 3
-    assert "step 3" in err
-    assert "no plan today" in err
-    assert "results so far: run" in err
-    summary = json.loads(out)
-    assert (summary["status"], summary["steps"]) == ("failed", 3)
-    assert len(load_run("run").table("device")) == 3
-    code, out, _ = gridferry("run", *stopping, "--out", "again")
-    assert (code, out) == (3, "")
-
-
-def test_run_that_fails_at_once_still_has_a_summary(gridferry, tmp_path):
-    (tmp_path / "broken.py").write_text(PLUGIN.replace("observation.step == 3", "observation.step == 0"))
-    (tmp_path / "FAIL").touch()
-    options = ("--controller", "broken.py:Mine", "--set", "controller.on_failure=stop", "--out", "run", "--json")
-    code, out, _ = gridferry("run", "three_bus", *options)
-    assert code == 3
-    assert json.loads(out)["steps"] == 0
-
-
 # ---------------------------------------------------------------------------------------------- validate and compare
-
-
 def plan_csv(path, p_mw, steps=3):
     rows = "".join(f"{step},T1,{p_mw},0.0,S3\n" for step in range(steps))
     path.write_text("step,device,p_mw,q_mvar,station\n" + rows)
@@ -301,9 +169,7 @@ def test_compare_with_what_is_no_run_is_refused(gridferry, tmp_path):
     assert "no JSON object" in err
 
 
-# ------------------------------------------------------------------------------------------- list, check, schema, new
-
-
+# --------------------------------------------------------------------------------------------------- list, check, new
 def test_list_names_what_there_is_and_suggests_what_was_meant(gridferry):
     expected = {"networks": "ieee85_v2", "controllers": "replay", "configs": "two_feeders"}
     for what, name in expected.items():
@@ -369,126 +235,6 @@ def test_new_controller_writes_a_plug_in_that_passes_the_check_and_runs(gridferr
     assert json.loads(out)["solver"]["failures"] == 0
     assert gridferry("new", "controller", "night_rule")[0] == 2
     assert gridferry("new", "controller", "2rules")[0] == 2
-
-
-def accepts(schema, value, root):
-    """Whether a JSON schema, as pydantic writes them, accepts a value."""
-    if "$ref" in schema:
-        return accepts(root["$defs"][schema["$ref"].rpartition("/")[2]], value, root)
-    if "anyOf" in schema and not any(accepts(one, value, root) for one in schema["anyOf"]):
-        return False
-    if ("enum" in schema and value not in schema["enum"]) or ("const" in schema and value != schema["const"]):
-        return False
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    kinds = {
-        "object": isinstance(value, dict),
-        "array": isinstance(value, list),
-        "string": isinstance(value, str),
-        "number": number,
-        "integer": number and isinstance(value, int),
-        "boolean": isinstance(value, bool),
-        "null": value is None,
-    }
-    if "type" in schema and not kinds[schema["type"]]:
-        return False
-    if isinstance(value, dict):
-        own = schema.get("properties", {})
-        others = schema.get("additionalProperties", True)
-        return set(schema.get("required", ())) <= set(value) and all(
-            accepts(own[key], one, root) if key in own else others is True or (others and accepts(others, one, root))
-            for key, one in value.items()
-        )
-    if isinstance(value, list):
-        return len(value) >= schema.get("minItems", 0) and all(
-            accepts(schema.get("items", {}), one, root) for one in value
-        )
-    if isinstance(value, str):
-        return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9) and (
-            re.search(schema.get("pattern", ""), value) is not None
-        )
-    if number:
-        low, high = schema.get("minimum", -np.inf), schema.get("maximum", np.inf)
-        return low <= value <= high and (
-            schema.get("exclusiveMinimum", -np.inf) < value < schema.get("exclusiveMaximum", np.inf)
-        )
-    return True
-
-
-def test_schema_accepts_our_configs_and_refuses_broken_ones(gridferry):
-    code, out, _ = gridferry("schema")
-    assert code == 0
-    schema = json.loads(out)
-    for path in sorted(configs_dir().glob("*.toml")):
-        as_json = json.loads(json.dumps(tomllib.loads(path.read_text()), default=lambda time: time.isoformat()))
-        assert accepts(schema, as_json, schema), path
-        assert not accepts(schema, as_json | {"tiem": {}}, schema)
-        assert not accepts(schema, as_json | {"seed": "one"}, schema)
-        assert not accepts(schema, as_json | {"trucks": [{"name": "T1", "p_max_mw": -1.0}]}, schema)
-
-
-# --------------------------------------------------------------------------------------------------------------- export
-
-
-def assert_same(name, found, expected):
-    """Compare a column of a file with that of the database, exactly."""
-    if pd.api.types.is_numeric_dtype(expected.dtype):
-        assert np.array_equal(np.asarray(found, float), expected.to_numpy(float, na_value=np.nan), equal_nan=True), name
-    else:
-        assert [one or "" for one in found] == expected.fillna("").tolist(), name
-
-
-@pytest.mark.parametrize("to", ["csv", "parquet", "hdf5"])
-def test_export_has_the_values_of_the_database(gridferry, finished, to):
-    directory, _ = finished
-    code, out, _ = gridferry("export", directory, "--format", to, "--out", "a/b", "--json")
-    assert code == 0
-    files = [Path(one) for one in json.loads(out)["files"]]
-    assert all(one.is_file() for one in files)
-    with open_results(directory) as results:
-        tables = {name: results.execute(f"SELECT * FROM {name} ORDER BY rowid").df() for name in all_tables(results)}
-    assert len(tables["device"]) == 6 * 5
-    assert {"trucks", "batteries", "links", "generators"} <= set(tables)
-    for name, table in tables.items():
-        if to == "hdf5":
-            with h5py.File("a/b/results.h5") as file:
-                assert list(file[name]) == sorted(table.columns)
-                for column in table:
-                    values = file[name][column][()]
-                    missing = values.dtype.kind == "i" and (values == -1).any()
-                    if values.dtype.kind == "O":
-                        values = [one.decode() for one in values]
-                    assert_same(column, np.where(values == -1, np.nan, values) if missing else values, table[column])
-            continue
-        path = f"a/b/{name}.{to}"
-        read = (
-            pd.read_parquet(path)
-            if to == "parquet"
-            else pd.read_csv(path, float_precision="round_trip", dtype=dict.fromkeys(NAMES, str))
-        )
-        assert read.columns.tolist() == table.columns.tolist()
-        for column in table:
-            values = read[column]
-            numeric = pd.api.types.is_numeric_dtype(table[column].dtype)
-            assert_same(
-                column, values.to_numpy(float, na_value=np.nan) if numeric else values.fillna(""), table[column]
-            )
-
-
-def test_export_of_nothing_or_to_nothing_is_refused(gridferry, finished, tmp_path):
-    (tmp_path / "file").touch()
-    for arguments, words in (
-        (("gone",), "no such file"),
-        ((finished[0], "--format", "xlsx"), "csv, parquet, hdf5"),
-        ((finished[0], "--out", "file"), "cannot be created"),
-    ):
-        code, _, err = gridferry("export", *arguments)
-        assert code == 2
-        assert words in err
-    (tmp_path / "torn").mkdir()
-    (tmp_path / "torn" / "results.duckdb").write_bytes(b"no database" * 1000)
-    code, _, err = gridferry("export", "torn")
-    assert code == 2
-    assert "cannot be opened" in err
 
 
 def test_version_and_help_and_unknown_options(gridferry):
