@@ -138,8 +138,13 @@ def read_profile(path: Path, time: str, requested: Sequence[str], clock: Clock) 
         raise InputError(
             [Fault(str(path), f'column "{one}"', "stands in the header twice; rename one") for one in twice]
         )
-    stamps, raw, texts = _read_parquet(path, time, present) if is_parquet(path) else _read_csv(path, time, present)
-    seconds = seconds_of(path, time, stamps, clock)
+    found = _read(path, [time, *present])
+    both = {name: _numbers(found[name]) for name in present}
+    raw, texts = (
+        {name: values for name, (values, _) in both.items()},
+        {name: other for name, (_, other) in both.items()},
+    )
+    seconds = seconds_of(path, time, found[time], clock)
     if time in requested:
         raw[time], texts[time] = seconds / 3600.0, {}
     table = ProfileTable(str(path), clock, seconds, spacing_of(path, time, seconds), raw, texts, columns)
@@ -166,55 +171,31 @@ def column_names(path: Path) -> tuple[str, ...]:
         raise _unreadable(path, error) from None
 
 
-_Columns = dict[str, np.ndarray]
-_Texts = dict[str, dict[int, str]]
-
-
-def _read_parquet(path: Path, time: str, requested: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    """Read columns as they are in a Parquet file, and as texts from a CSV file."""
     try:
-        table = pq.read_table(path, columns=[time, *requested])
+        if is_parquet(path):
+            return pq.read_table(path, columns=columns)
+        convert = pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()),
+            include_columns=columns,
+            null_values=MISSING,
+            strings_can_be_null=True,
+        )
+        return pa_csv.read_csv(path, read_options=pa_csv.ReadOptions(use_threads=False), convert_options=convert)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
-    raw: _Columns = {}
-    texts: _Texts = {}
-    for name in requested:
-        column = table[name]
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-            raw[name], texts[name] = _floats(column), {}
-        else:
-            raw[name], texts[name] = read_numbers(["" if one is None else str(one) for one in column.to_pylist()])
-    return table[time], raw, texts
 
 
-def _read_csv(path: Path, time: str, requested: list[str]) -> tuple[pa.ChunkedArray, _Columns, _Texts]:
-    try:
-        table = _csv_table(path, time, requested, pa.float64())
-        return table[time], {name: _floats(table[name]) for name in requested}, {name: {} for name in requested}
-    except pa.ArrowInvalid:
-        pass  # something is no number: read as text, to say what and where
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
-    try:
-        table = _csv_table(path, time, requested, pa.string())
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
-    both = {name: read_numbers([one.strip() for one in table[name].to_pylist()]) for name in requested}
-    return table[time], {name: one[0] for name, one in both.items()}, {name: one[1] for name, one in both.items()}
-
-
-def _csv_table(path: Path, time: str, requested: list[str], kind: pa.DataType) -> pa.Table:
-    convert = pa_csv.ConvertOptions(
-        column_types={time: pa.string()} | dict.fromkeys(requested, kind),
-        include_columns=[time, *requested],
-        null_values=MISSING,
-        strings_can_be_null=False,
-    )
-    return pa_csv.read_csv(path, read_options=pa_csv.ReadOptions(use_threads=False), convert_options=convert)
-
-
-def _floats(column: pa.ChunkedArray) -> Float[np.ndarray, " row"]:
-    # a copy: arrow's memory is read-only, and empty cells become NaN
-    return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+def _numbers(column: pa.ChunkedArray) -> tuple[Float[np.ndarray, " row"], dict[int, str]]:
+    """Return a column as numbers, NaN for empty cells; also, by row, texts that are no numbers."""
+    if not (pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)):
+        try:
+            # a copy: arrow's memory is read-only
+            return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64), {}
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass  # something is no number: read as text, to say what and where
+    return read_numbers(["" if one is None else str(one).strip() for one in column.to_pylist()])
 
 
 def _check_cover(table: ProfileTable, time: str) -> None:

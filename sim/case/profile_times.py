@@ -6,10 +6,12 @@ one. All times are integers in seconds from that midnight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,7 @@ MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None")
 _HOUR_ROUNDING_S = 1e-6 * 3600
 _HOURS_MAX = 1e6  # more than a century from the first day
 _SHOWN = 5
+_NO_TIME = "missing time; fill it in"
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def seconds_of(path: Path, time: str, stamps: pa.ChunkedArray, clock: Clock) -> 
         raise InputError(Fault(str(path), "", f"has {len(stamps)} rows; at least two are needed to know their length"))
     if pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type):
         aware = pa.types.is_timestamp(stamps.type) and stamps.type.tz is not None
-        _refuse_empty(path, time, stamps)
+        _refuse(path, time, np.flatnonzero(np.array(pc.is_null(stamps)))[:1], lambda row: _NO_TIME)
         micros = np.array(
             pc.cast(pc.cast(stamps, pa.timestamp("us", getattr(stamps.type, "tz", None)), safe=False), pa.int64())
         )
@@ -115,39 +118,34 @@ def seconds_of(path: Path, time: str, stamps: pa.ChunkedArray, clock: Clock) -> 
     cells = ["" if one is None else str(one).strip() for one in stamps.to_pylist()]
     if _number(cells[0]) is not None:
         return _from_hours(path, time, cells)
-    try:
-        moments = [datetime.fromisoformat(one) for one in cells]
-    except ValueError:
-        raise InputError(_unreadable_times(path, time, cells)) from None
+    unreadable = (row for row, cell in enumerate(cells) if not _is_time(cell))
+    no_time = "is no time; give hours, or stamps such as 2024-06-20T00:15:00+02:00"
+    _refuse(path, time, unreadable, lambda row: f'"{cells[row]}" {no_time}' if cells[row] else _NO_TIME)
+    moments = [datetime.fromisoformat(one) for one in cells]
     aware = moments[0].tzinfo is not None
-    for row, one in enumerate(moments):
-        if (one.tzinfo is not None) != aware:
-            wrong = f'"{cells[row]}" differs from the rows before: give all time stamps an offset, or none'
-            raise InputError(Fault(str(path), f'{row_text(path, row)}, column "{time}"', wrong))
+    mixed = [row for row, one in enumerate(moments) if (one.tzinfo is not None) != aware]
+    other = "differs from the rows before: give all time stamps an offset, or none"
+    _refuse(path, time, mixed[:1], lambda row: f'"{cells[row]}" {other}')
     epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00" if aware else "1970-01-01T00:00:00")
     tick = timedelta(microseconds=1)
     micros = np.array([(one - epoch) // tick for one in moments], dtype=np.int64)
     return _from_midnight(path, time, micros, aware, clock)
 
 
-def _refuse_empty(path: Path, time: str, stamps: pa.ChunkedArray) -> None:
-    if stamps.null_count:
-        row = int(np.flatnonzero(np.array(pc.is_null(stamps)))[0])
-        raise InputError(Fault(str(path), f'{row_text(path, row)}, column "{time}"', "missing time; fill it in"))
+def _refuse(path: Path, time: str, rows: Iterable[Any], wrong: Callable[[int], str]) -> None:
+    """Raise `InputError` for the first of some rows, each with what is wrong with its time."""
+    shown = islice(map(int, rows), _SHOWN)
+    faults = [Fault(str(path), f'{row_text(path, row)}, column "{time}"', wrong(row)) for row in shown]
+    if faults:
+        raise InputError(faults)
 
 
-def _unreadable_times(path: Path, time: str, cells: Sequence[str]) -> list[Fault]:
-    faults = []
-    for row, cell in enumerate(cells):
-        try:
-            datetime.fromisoformat(cell)
-        except ValueError:
-            wrong = f'"{cell}" is no time; give hours, or stamps such as 2024-06-20T00:15:00+02:00'
-            place = f'{row_text(path, row)}, column "{time}"'
-            faults.append(Fault(str(path), place, wrong if cell else "missing time; fill it in"))
-        if len(faults) == _SHOWN:
-            break
-    return faults
+def _is_time(cell: str) -> bool:
+    try:
+        datetime.fromisoformat(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, " row"]:
@@ -156,17 +154,15 @@ def _from_hours(path: Path, time: str, cells: Sequence[str]) -> Int[np.ndarray, 
     rounded = np.round(seconds)
     with np.errstate(invalid="ignore"):
         bad = np.flatnonzero(~((np.abs(seconds - rounded) <= _HOUR_ROUNDING_S) & (np.abs(hours) <= _HOURS_MAX)))
-    faults = []
-    for row in bad[:_SHOWN]:
+
+    def wrong(row: int) -> str:
         if cells[row] in MISSING:
-            wrong = "missing time; fill it in"
-        elif not abs(hours[row]) <= _HOURS_MAX:
-            wrong = f'"{cells[row]}" is no number of hours'
-        else:
-            wrong = f'"{cells[row]}" hours are no whole number of seconds; give more digits, or time stamps'
-        faults.append(Fault(str(path), f'{row_text(path, int(row))}, column "{time}"', wrong))
-    if faults:
-        raise InputError(faults)
+            return _NO_TIME
+        if not abs(hours[row]) <= _HOURS_MAX:
+            return f'"{cells[row]}" is no number of hours'
+        return f'"{cells[row]}" hours are no whole number of seconds; give more digits, or time stamps'
+
+    _refuse(path, time, bad, wrong)
     return rounded.astype(np.int64)
 
 
@@ -185,9 +181,7 @@ def _from_midnight(
     offset = midnight.utcoffset() or timedelta(0)
     micros = micros - (midnight - epoch - offset) // timedelta(microseconds=1)
     odd = np.flatnonzero(micros % 1_000_000)
-    if len(odd):
-        place = f'{row_text(path, int(odd[0]))}, column "{time}"'
-        raise InputError(Fault(str(path), place, "is no whole second; round the time stamps"))
+    _refuse(path, time, odd[:1], lambda row: "is no whole second; round the time stamps")
     return micros // 1_000_000
 
 
@@ -196,18 +190,17 @@ def spacing_of(path: Path, time: str, seconds: Int[np.ndarray, " row"]) -> int:
     gaps = np.diff(seconds)
     usual = int(np.median(gaps))
     bad = np.flatnonzero(gaps != usual) if usual > 0 else np.flatnonzero(gaps <= 0)
-    faults = []
-    for row in bad[:_SHOWN]:
-        gap = int(gaps[row])
+
+    def wrong(row: int) -> str:
+        gap = int(gaps[row - 1])
         if gap == 0:
-            wrong = "has the time of the row before; remove one of them"
+            found = "has the time of the row before; remove one of them"
         elif gap < 0:
-            wrong = "is earlier than the row before; sort the rows by time"
+            found = "is earlier than the row before; sort the rows by time"
         else:
-            wrong = f"comes {gap} s after the row before, the others {usual} s; fill the gap or remove the row"
-        if gap != usual and abs(gap - usual) == 3600:
-            wrong += " (if the clocks change here, give the time stamps an offset)"
-        faults.append(Fault(str(path), f'{row_text(path, int(row) + 1)}, column "{time}"', wrong))
-    if faults:
-        raise InputError(faults)
+            found = f"comes {gap} s after the row before, the others {usual} s; fill the gap or remove the row"
+        changed = gap != usual and abs(gap - usual) == 3600
+        return found + (" (if the clocks change here, give the time stamps an offset)" if changed else "")
+
+    _refuse(path, time, bad + 1, wrong)
     return usual

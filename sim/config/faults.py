@@ -27,7 +27,19 @@ _WRONG_TYPE = {
     "literal_error": "",
     "enum": "",
 }
-
+_PLAIN = {
+    "missing": "needed, but not given",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:,}",
+    "finite_number": "must be a finite number",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "needs at least {min_length} entries, has {actual_length}",
+    "value_error": "{error}",
+}
+"""What pydantic's types of errors mean, with its context."""
 
 Model = type[Config]
 
@@ -99,27 +111,13 @@ def _word(loc: Loc, details: ErrorDetails, document: Document, model: Model) -> 
 
 def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
     kind, context = details["type"], details.get("ctx", {})
+    if kind in _PLAIN:
+        return _PLAIN[kind].format(**context)
     match kind:
-        case "missing":
-            return "needed, but not given"
-        case "greater_than":
-            return f"must be above {context['gt']:g}"
-        case "greater_than_equal":
-            return f"must be at least {context['ge']:g}"
-        case "less_than":
-            return f"must be below {context['lt']:g}"
-        case "less_than_equal":
-            return f"must be at most {context['le']:,}"
-        case "finite_number":
-            return "must be a finite number"
         case "enum" | "literal_error":
             words = str(context["expected"]).replace("'", '"')
             value = details["input"]
             return f"must be {words}" + (nearest(value, words.split('"')[1::2]) if isinstance(value, str) else "")
-        case "string_too_short":
-            return "must not be empty"
-        case "string_too_long":
-            return f"must have at most {context['max_length']} characters"
         case "string_pattern_mismatch":
             if loc[-1] == "connect":
                 return "must be host:port, such as localhost:5678"
@@ -129,10 +127,6 @@ def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
         case "list_type":
             tables = any(_is_model(one) for one in _members(_annotation_at((*loc, 0), model)))
             return f"expected an array of tables: write [[{key_text(loc)}]]" if tables else "expected an array [ … ]"
-        case "too_short":
-            return f"needs at least {context['min_length']} entries, has {context['actual_length']}"
-        case "value_error":
-            return str(context["error"])
     if _WRONG_TYPE.get(kind):
         return f"expected {_WRONG_TYPE[kind]}"
     return details["msg"]
