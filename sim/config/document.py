@@ -48,22 +48,26 @@ def key_text(loc: Loc) -> str:
     return text
 
 
-def value_text(value: object) -> str:
-    """Write a value as in TOML, shortened to one line."""
+def toml_text(value: object) -> str:
+    """Write a value as in TOML, on one line."""
     if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, str):
-        text = json.dumps(value, ensure_ascii=False)
-    elif isinstance(value, (datetime, date, time)):
-        text = value.isoformat()
-    elif isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{key} = {value_text(one)}" for key, one in value.items()) + "}"
-    elif isinstance(value, list):
-        text = "[" + ", ".join(value_text(one) for one in value) + "]"
-    elif isinstance(value, int) and value.bit_length() > 256:
-        text = hex(value)
-    else:
-        text = str(value)
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key_text((key,))} = {toml_text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_text, value)) + "]"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return hex(value)
+    return str(value)
+
+
+def value_text(value: object) -> str:
+    """Write a value as in TOML, shortened for a message."""
+    text = toml_text(value)
     if len(text) <= _LONGEST:
         return text
     # of a path, the end is what tells; of anything else the beginning

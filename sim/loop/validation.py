@@ -10,6 +10,7 @@ from typing import Any
 from gridferry.controllers.devices import Clip
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.document import toml_text
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.loop.runner import run
 from gridferry.sim.results.live_state import LiveState
@@ -80,7 +81,7 @@ def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = (
     path = Path(plan).absolute()
     if not path.is_file():
         raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
-    settings = [*overrides, f"controller.file={_quoted(str(path))}", 'controller.on_failure="stop"']
+    settings = [*overrides, f"controller.file={toml_text(str(path))}", 'controller.on_failure="stop"']
     return load_config(config, settings, controller="replay")
 
 
@@ -136,8 +137,3 @@ def run_validation(
             [Clip.ENERGY_FULL.value, Clip.ENERGY_EMPTY.value],
         ).fetchall()
     return Verdict(done, done.violations(), [step for (step,) in diverged], [Shortfall(*row) for row in short])
-
-
-def _quoted(text: str) -> str:
-    """Return text as a TOML basic string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

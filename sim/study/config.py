@@ -14,7 +14,7 @@ from gridferry.controllers.devices.config_parts import Name, Part
 from gridferry.controllers.settings import read_settings
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.config.document import read_toml, value_text
+from gridferry.sim.config.document import read_toml, toml_text, value_text
 from gridferry.sim.config.reading import configs_dir, find_config
 
 S = TypeVar("S", bound=Part)
@@ -136,7 +136,7 @@ def load_study(name: str | Path) -> Study:
 
 def overrides(settings: dict[str, Any]) -> tuple[str, ...]:
     """Write settings as ``--set`` takes them."""
-    return tuple(f"{key}={value_text(value)}" for key, value in settings.items())
+    return tuple(f"{key}={toml_text(value)}" for key, value in settings.items())
 
 
 def study_kind(path: Path) -> StudyKind:
