@@ -58,7 +58,7 @@ class Forecast:
     ----------
     load_p_mw, load_q_mvar : loads of each bus, non-negative where they consume [MW, Mvar]
     buy_price, sell_price : price of grid energy, and price that customers pay [currency/MWh]
-    congestion : state of each road, in the unit of `Roads.congestion_unit`; the roads are those of `Plant.roads`
+    congestion : state of each road, delay [min] or traffic [veh/h]; the roads are those of `Plant.roads`
     series : series of each device, by `Device.key` and the keys of `Device.series`, each (horizon,): the output of a
         generator, the share of the rating in service (0 none, 1 all)
     error_samples : drawn forecast errors ``(sample, horizon, source)``, where the case has them
@@ -103,11 +103,6 @@ class Forecast:
             error_samples=None if self.error_samples is None else self.error_samples[:, rows],
             error_support=None if self.error_support is None else self.error_support[:, rows],
         )
-
-    def profiled_mw(self, plant: Plant) -> Float[np.ndarray, "horizon profiled"]:
-        """Active power of the ports that follow a profile, in the order of `Plant.profiled` [MW]."""
-        columns = [self.of(one.device)[one.key] for one in plant.profiled]
-        return np.stack(columns, axis=1) if columns else np.zeros((self.steps, 0))
 
     def net_load_mw(self, plant: Plant) -> Float[np.ndarray, "horizon bus"]:
         """Load of every bus, less what follows a profile [MW]."""

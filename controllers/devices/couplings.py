@@ -17,7 +17,7 @@ from gridferry.networks.roads.travel import Roads
 
 @lru_cache(maxsize=1024)
 def travel_under(roads: Roads, congestion: tuple[float, ...], step_s: int) -> Travel:
-    """Return the trips that begin at given congestion, in the unit of `Roads.congestion_unit`."""
+    """Return the trips that begin at given congestion of each road, as `Roads` takes it."""
     now = np.array([congestion], dtype=np.float64)
     trips = roads.trips(now)
     return Travel(
@@ -32,7 +32,7 @@ def travel_under(roads: Roads, congestion: tuple[float, ...], step_s: int) -> Tr
 class RoadTrips(Coupling):
     """Coupling by roads: gives travel times at the present congestion to devices with a requested trip.
 
-    ``around`` has the ``congestion`` of each road, in the unit of `Roads.congestion_unit`.
+    ``around`` has the ``congestion`` of each road, as `Roads` takes it.
     """
 
     roads: Roads

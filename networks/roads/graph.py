@@ -42,11 +42,6 @@ class RoadGraph(Roads):
     install_min: float
     rounding: Rounding = Rounding.NEAREST
 
-    @property
-    def congestion_unit(self) -> str:
-        """Vehicles per hour."""
-        return "veh/h"
-
     @cached_property
     def road_names(self) -> tuple[str, ...]:
         """Nodes at both ends of each road."""

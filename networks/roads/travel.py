@@ -36,7 +36,7 @@ class Trips:
 
 
 class Roads(ABC):
-    """Roads between the stations of a case.
+    """Roads between the stations of a case; their congestion is a delay [min] or traffic [veh/h], as a class says.
 
     Attributes
     ----------
@@ -48,11 +48,6 @@ class Roads(ABC):
     stations: tuple[str, ...]
     install_min: float
     rounding: Rounding
-
-    @property
-    @abstractmethod
-    def congestion_unit(self) -> str:
-        """Unit of the congestion series: ``min`` of delay or ``veh/h`` of traffic."""
 
     @property
     @abstractmethod
@@ -105,11 +100,6 @@ class DistanceMatrix(Roads):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "distance_km", immutable(self.distance_km))
-
-    @property
-    def congestion_unit(self) -> str:
-        """Minutes of delay."""
-        return "min"
 
     @cached_property
     def road_names(self) -> tuple[str, ...]:

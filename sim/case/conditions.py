@@ -27,7 +27,7 @@ class Conditions:
     load_p_mw, load_q_mvar : loads of each bus, positive where they consume, less the fixed generation of the network's
         source [MW, Mvar]
     buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
-    congestion : state of each road, in the unit of `Roads.congestion_unit`
+    congestion : state of each road, as `Roads` takes it
     series : what surrounds each device, by `Device.key` and the keys of `Device.series`
     forecast_outage : no forecast arrives where it is above 0; ``None``: every one arrives
     """

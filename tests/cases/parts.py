@@ -119,3 +119,8 @@ STATE_FIELDS = (
 def storages(plant: Plant) -> list[Storage]:
     """Limits of all stores, in the order of the plant."""
     return [one for one in map(storage_of, plant.devices) if one is not None]
+
+
+def profiled_mw(plant: Plant, forecast: Forecast) -> np.ndarray:
+    """Active power of the ports that follow a profile, in the order of `Plant.profiled` (horizon, profiled) [MW]."""
+    return np.stack([forecast.of(one.device)[one.key] for one in plant.profiled], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cases.parts import of_kind, seen_as, storages, with_devices, with_series
+from cases.parts import of_kind, profiled_mw, seen_as, storages, with_devices, with_series
 from gridferry.controllers.conformance.dry_run import dry_run
 from gridferry.controllers.conformance.sample_plants import (
     Sample,
@@ -83,7 +83,7 @@ def test_a_limit_that_only_fictitious_losses_keep_is_no_plan() -> None:
     sample = three_bus(step_s=3600)
     stays = seen_as(sample.plant, at_start(sample.plant), step=10, trips_today=np.array([3]))
     ahead = look_ahead(sample, 10, 4)
-    sunny = with_series(sample.plant, ahead, generation_mw=6.0 * ahead.profiled_mw(sample.plant))
+    sunny = with_series(sample.plant, ahead, generation_mw=6.0 * profiled_mw(sample.plant, ahead))
     feeder = sample.plant.feeders[0]
     v, _ = solve_sweep(feeder, -sunny.net_load_mw(sample.plant), -sunny.load_q_mvar)
     limit = float(np.abs(v).max()) - 5e-4

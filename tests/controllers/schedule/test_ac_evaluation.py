@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases.parts import of_kind, seen_as, with_series
+from cases.parts import of_kind, profiled_mw, seen_as, with_series
 from gridferry.controllers.conformance.sample_plants import Sample, at_start, look_ahead, three_bus, two_feeders
 from gridferry.controllers.contract import ControllerError, Plan
 from gridferry.controllers.devices import Coupling, Device, Now, Request
@@ -73,7 +73,7 @@ def test_a_trip_and_a_charge_cost_what_they_cost_by_hand() -> None:
     np.testing.assert_allclose(found.costs["labour"], [[10.0, 0.0, 0.0]])
     np.testing.assert_allclose(found.costs["fuel"], [[0.4 * 16.87, 0.0, 0.0]])
     np.testing.assert_allclose(found.costs["wear"], [[0.0, 15.0, 0.0]])
-    np.testing.assert_allclose(found.costs["feed_in"][0], 128.0 * ahead.profiled_mw(plant).sum(axis=1))
+    np.testing.assert_allclose(found.costs["feed_in"][0], 128.0 * profiled_mw(plant, ahead).sum(axis=1))
     paid = ahead.buy_price * settled_mw(found.flow.import_mw[0], plant.export_price_ratio).sum(axis=1)
     np.testing.assert_allclose(found.costs["energy"][0], paid)
     np.testing.assert_allclose(found.cost, sum(found.costs.values()))

@@ -62,7 +62,6 @@ def test_integral_steps_stay_integral() -> None:
 def test_traffic_slows_a_road_until_another_is_faster(tmp_path: Path) -> None:
     """A to B direct: 12 (1 + 0.5 (v / 1000)²) min and 10 km; through C: 14 min and 13 km, whatever the traffic."""
     roads = graph(SLOW, tmp_path)
-    assert roads.congestion_unit == "veh/h"
     trips = roads.trips(roads.on_every_road(np.array([0.0, 500.0, 2000.0, -5.0])))
     assert trips.minutes[:, 0, 1] == pytest.approx([14.0, 12 * (1 + 0.5 * 0.25) + 2, 16.0, 14.0])
     assert trips.km[:, 0, 1].tolist() == [10.0, 10.0, 13.0, 10.0]

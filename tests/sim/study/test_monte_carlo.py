@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases.parts import forecast_of, plant_of
+from cases.parts import forecast_of, plant_of, profiled_mw
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import Forecast, Plan, Plant, Storage, hold
 from gridferry.controllers.devices.batteries.device import Battery
@@ -131,7 +131,7 @@ def one_by_one(
     ]:
         one = plant.feeders[net]
         load = (1 + errors[i, t, net]) * (forecast.load_p_mw + 1j * forecast.load_q_mvar)[t, buses]
-        pv = (1 + errors[i, t, 2 + net]) * forecast.profiled_mw(plant)[t, net]
+        pv = (1 + errors[i, t, 2 + net]) * profiled_mw(plant, forecast)[t, net]
         s = devices[0][t, buses] + 1j * devices[1][t, buses] - load
         s[[4, 3][net]] += pv
         v, _ = solve_sweep(one, s.real.copy(), s.imag.copy())
