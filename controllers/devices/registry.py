@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -92,24 +92,28 @@ def _load(target: str, spec: str, base_dir: Path | None) -> type[Device[Any]]:
         if not isinstance(value, str) or not value.isidentifier():
             example = f'a name of letters, digits and _ such as "{_snake(kind.__name__)}"'
             raise _LOADER.fault(spec, f"{kind.__name__}.{name} = {value!r} must be {example}")
+    for fault in declaration_faults(kind):
+        raise _LOADER.fault(spec, f"{kind.__name__}{fault}")
+    return kind
+
+
+def declaration_faults(kind: type[Device[Any]]) -> Iterator[str]:
+    """Faults of the config, series and columns that a kind declares, each to be put behind the name of the class."""
     config = kind.Config
     if not (inspect.isclass(config) and issubclass(config, DeviceConfig)):
-        raise _LOADER.fault(spec, f"{kind.__name__}.Config is no config of a device; derive it from DeviceConfig")
-    lacking = [key for key in kind.series if key not in config.model_fields]
-    if lacking:
-        raise _LOADER.fault(spec, f"{kind.__name__}.Config has no field for the series {', '.join(lacking)}; add it")
+        yield ".Config is no config of a device; derive it from DeviceConfig"
+    if lacking := [key for key in kind.series if key not in config.model_fields]:
+        yield f".Config has no field for the series {', '.join(lacking)}; add it"
     for key, series in kind.series.items():
         if (series.error or series.forecast == "uncertain") and not series.error.isidentifier():
             way = "an uncertain series names its error by letters, digits and _"
-            raise _LOADER.fault(spec, f'{kind.__name__}.series["{key}"]: error = {series.error!r}; {way}')
+            yield f'.series["{key}"]: error = {series.error!r}; {way}'
     names = [one.lower() for one in (*TAKEN_COLUMNS, *kind.columns, *kind.costs)]
-    twice = sorted({one for one in names if names.count(one) > 1})
-    if twice:
+    if twice := sorted({one for one in names if names.count(one) > 1}):
         way = "columns and costs share these names with one another or with all kinds; choose others"
-        raise _LOADER.fault(spec, f"{kind.__name__}: {', '.join(twice)}: {way}")
+        yield f": {', '.join(twice)}: {way}"
     if texts := sorted(name for name, one in kind.columns.items() if one.of is str and one.total in ("sum", "max")):
-        raise _LOADER.fault(spec, f"{kind.__name__}: {', '.join(texts)}: texts have no sum and no max; leave total out")
-    return kind
+        yield f": {', '.join(texts)}: texts have no sum and no max; leave total out"
 
 
 def _snake(name: str) -> str:

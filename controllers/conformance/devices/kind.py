@@ -15,8 +15,8 @@ import numpy as np
 from gridferry.controllers.conformance.devices.step import is_number
 from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import Promise, values_of
-from gridferry.controllers.devices import Act, Column, Device, DeviceConfig, Port, Position, Series
-from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_COLUMNS, TAKEN_TABLES
+from gridferry.controllers.devices import Act, Column, Device, Port, Position, Series
+from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_TABLES, declaration_faults
 from gridferry.controllers.plans.plan_file import PlannedSchedule, read_plan, write_plan
 from gridferry.networks.faults import InputError
 
@@ -58,8 +58,6 @@ def _class_variables(kind: Any) -> Iterator[str]:
         yield f'table = "{kind.table}" is taken; choose another name'
     if type(kind.version) is not int or kind.version < 1:
         yield f"version = {kind.version!r}; count from 1"
-    if not (isinstance(kind.Config, type) and issubclass(kind.Config, DeviceConfig)):
-        yield f"Config = {kind.Config!r}; derive it from gridferry.controllers.devices.DeviceConfig"
     if not getattr(getattr(kind.State, "__dataclass_params__", None), "frozen", False):
         yield f"State = {kind.State!r} is no frozen dataclass; write @dataclass(frozen=True, slots=True)"
     if kind.stores and "energy_mwh" not in (one.name for one in fields(kind.State)):
@@ -78,9 +76,7 @@ def _class_variables(kind: Any) -> Iterator[str]:
         inside = low < series.default <= high if series.limits.above else low <= series.default <= high
         if not (math.isfinite(series.default) and inside):
             yield f"series[{key!r}] has the default {series.default}, outside its limits; give one inside"
-    for key in (*kind.columns, *kind.costs):
-        if key in TAKEN_COLUMNS or [*kind.columns, *kind.costs].count(key) > 1:
-            yield f'"{key}" is the name of another column of the kind\'s table of results; choose another'
+    yield from (f"{kind.__name__}{fault}" for fault in declaration_faults(kind))
 
 
 KIND_PROMISES: Mapping[str, Promise[Kind]] = {
