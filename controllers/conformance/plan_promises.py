@@ -28,12 +28,10 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.devices.traits import storage_of, travels
+from gridferry.controllers.plans.first_step import rating_faults
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.networks.read_only import own_copy
-
-# setpoints may exceed a rating by as much as solvers err; the devices clip the rest
-RATING_TOLERANCE = 1e-6
 
 
 class Trial:
@@ -86,17 +84,8 @@ def _checked(plant: Plant, observation: Observation, forecast: Forecast, returne
         plan = checked_plan(plant, forecast.steps, returned)
     except ReturnedPlanError as error:
         raise BrokenPromiseError(f"{at}: {error}") from error
-    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
-    for index in plant.planned:
-        for value, rated, unit in (
-            (p[index], plant.port_p_max_mw[index], "MW"),
-            (s[index], plant.port_s_max_mva[index], "MVA"),
-        ):
-            if value > rated * (1 + RATING_TOLERANCE) + RATING_TOLERANCE:
-                raise BrokenPromiseError(
-                    f"{at}: {plant.ports[index].name} is requested to give {value:.6g} of {rated:.6g} {unit}; "
-                    "keep row 0 within the rating"
-                )
+    for fault in rating_faults(plant, plan):
+        raise BrokenPromiseError(f"{at}: {fault}; keep row 0 within the rating")
     for index, position in enumerate(plant.positions):
         here = int(observation.position[index])
         wrong = [int(one) for one in plan.position[:, index] if int(one) not in {*position.choices, here}]

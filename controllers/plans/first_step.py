@@ -16,6 +16,25 @@ from gridferry.networks.read_only import immutable
 Around = Mapping[str, Sequence[float]]
 """What surrounds all devices, by key: the congestion of each road."""
 
+_RATING_TOLERANCE = 1e-6
+"""Solvers meet limits to about this much [MW, MVA], relative, too; the devices clip the rest."""
+
+
+def rating_faults(plant: Plant, plan: Plan) -> list[str]:
+    """Setpoints of row 0 that exceed a rating."""
+    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
+    over_p = p > plant.port_p_max_mw * (1 + _RATING_TOLERANCE) + _RATING_TOLERANCE
+    over_s = s > plant.port_s_max_mva * (1 + _RATING_TOLERANCE) + _RATING_TOLERANCE
+    return [
+        f"{plant.ports[i].name}: requests {plan.p_mw[0, i]:.6g} MW of {plant.port_p_max_mw[i]:.6g}"
+        for i in plant.planned
+        if over_p[i]
+    ] + [
+        f"{plant.ports[i].name}: requests {s[i]:.6g} MVA of {plant.port_s_max_mva[i]:.6g}"
+        for i in plant.planned
+        if over_s[i] and not over_p[i]
+    ]
+
 
 def step_first_row(plant: Plant, plan: Plan, observation: Observation, forecast: Forecast) -> list[tuple[Any, Outcome]]:
     """Simulate row 0 of a plan with all devices, from the observation and under the forecast.

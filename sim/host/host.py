@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter
 
-import numpy as np
-
 from gridferry.controllers.contract import (
     AcFeedback,
     Controller,
@@ -23,6 +21,7 @@ from gridferry.controllers.contract import (
     hold,
 )
 from gridferry.controllers.plans.finite_forecast import parts_not_finite
+from gridferry.controllers.plans.first_step import rating_faults
 from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plans.shifting import shifted
 from gridferry.controllers.plugins.user_code import described, one_line, place_of, running_user_code
@@ -31,9 +30,6 @@ from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.ac_limits import AcLimits, LimitViolation, next_feedback
 from gridferry.sim.host.first_step_limits import supplied_row
-
-# solvers meet limits to about this much; the agents clip the rest
-LIMIT_TOLERANCE = 1e-6
 
 
 class Fallback(StrEnum):
@@ -83,25 +79,11 @@ class ControllerStoppedError(RuntimeError):
 
 def dispatch_faults(plant: Plant, plan: Plan) -> list[str]:
     """Faults that forbid the dispatch of row 0: exceeded ratings, invalid positions."""
-    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
-    over_p = p > plant.port_p_max_mw * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
-    over_s = s > plant.port_s_max_mva * (1 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE
-    faults = [
-        f"{plant.ports[i].name}: requests {plan.p_mw[0, i]:.6g} MW of {plant.port_p_max_mw[i]:.6g}"
-        for i in plant.planned
-        if over_p[i]
-    ]
-    faults += [
-        f"{plant.ports[i].name}: requests {s[i]:.6g} MVA of {plant.port_s_max_mva[i]:.6g}"
-        for i in plant.planned
-        if over_s[i] and not over_p[i]
-    ]
-    faults += [
+    return rating_faults(plant, plan) + [
         f'{one.name}: may not be set to position {int(index)}, "{one.labels[index]}"'
         for one, index in zip(plant.positions, plan.position[0], strict=True)
         if int(index) not in one.choices
     ]
-    return faults
 
 
 class ControllerHost:
