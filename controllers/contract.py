@@ -91,7 +91,7 @@ class Forecast:
             raise ValueError(f"steps_read = {steps!r}: must be a whole number from 1 on, or None for all")
         return self.rows(slice(steps))
 
-    def rows(self, rows: slice) -> Forecast:
+    def rows(self, rows: slice | Int[np.ndarray, " some"]) -> Forecast:
         """Return some steps of the forecast."""
         return Forecast(
             load_p_mw=self.load_p_mw[rows],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import Plant
+from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices import Device
 from gridferry.networks.faults import InputError
 from gridferry.networks.read_only import immutable, own_copy
@@ -19,35 +19,21 @@ from gridferry.sim.config.loaded import LoadedConfig
 
 
 @dataclass(frozen=True, eq=False)
-class Conditions:
-    """Realised conditions of every step of the run; arrays are read-only.
+class Conditions(Forecast):
+    """Realised conditions of every step of the run, as a forecast of all of it that is right; arrays are read-only.
+
+    Loads are less the fixed generation of the network's source.
 
     Attributes
     ----------
-    load_p_mw, load_q_mvar : loads of each bus, positive where they consume, less the fixed generation of the network's
-        source [MW, Mvar]
-    buy_price, sell_price : price of grid energy, and what customers pay [currency/MWh]
-    congestion : state of each road, as `Roads` takes it
-    series : what surrounds each device, by `Device.key` and the keys of `Device.series`
     forecast_outage : no forecast arrives where it is above 0; ``None``: every one arrives
     """
 
-    load_p_mw: Float[np.ndarray, "step bus"]
-    load_q_mvar: Float[np.ndarray, "step bus"]
-    buy_price: Float[np.ndarray, " step"]
-    sell_price: Float[np.ndarray, " step"]
-    congestion: Float[np.ndarray, "step road"]
-    series: Mapping[str, Mapping[str, Float[np.ndarray, " step"]]]
     forecast_outage: Float[np.ndarray, " step"] | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, own_copy(value))
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return len(self.buy_price)
 
     def series_at(self, step: int) -> dict[str, dict[str, float]]:
         """Return what surrounds each device in a step, by `Device.key` and key, as JSON-able values."""

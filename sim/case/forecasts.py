@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Plant
-from gridferry.controllers.devices import Series
 from gridferry.networks.read_only import own_copy
 from gridferry.sim.case.conditions import Conditions, uncertain_series
 from gridferry.sim.config.forecast_schema import ForecastConfig, ForecastKind
@@ -145,20 +144,11 @@ def _rows(
     measured : rows that stand for what is taken to stay as it was measured
     """
     by_forecast = {"known": coming, "uncertain": rows, "as_measured": measured}
-
-    def of_device(given: Mapping[str, np.ndarray], own: Mapping[str, Series]) -> dict[str, np.ndarray]:
-        return {key: values[by_forecast[own[key].forecast]] for key, values in given.items()}
-
-    return own_copy(
-        Forecast(
-            load_p_mw=conditions.load_p_mw[rows],
-            load_q_mvar=conditions.load_q_mvar[rows],
-            buy_price=conditions.buy_price[rows],
-            sell_price=conditions.sell_price[rows],
-            congestion=conditions.congestion[rows],
-            series={one.key: of_device(conditions.series[one.key], one.series) for one in plant.devices},
-        )
-    )
+    series = {
+        one.key: {key: values[by_forecast[one.series[key].forecast]] for key, values in conditions.of(one).items()}
+        for one in plant.devices
+    }
+    return own_copy(replace(conditions.rows(rows), series=series))
 
 
 def _nothing_of(forecast: Forecast) -> Forecast:
