@@ -40,13 +40,10 @@ def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
     stored = _stored_mwh(run), _stored_mwh(foresight)
     if stored[0] is not None and stored[1] is not None:
         found["energy_end_mwh"] = stored[0] - stored[1]
-    why = _incomparable(run.summary, foresight.summary)
     if run_cost is None or foresight_cost is None:
-        why = "a run has no figures"
-    if why:
+        return found | {"failure": "a run has no figures"}
+    if why := _incomparable(run.summary, foresight.summary):
         return found | {"failure": why}
-    assert run_cost is not None
-    assert foresight_cost is not None
     found["cost"] = run_cost - foresight_cost
     if foresight_cost != 0.0:
         found["share"] = found["cost"] / abs(foresight_cost)

@@ -2,7 +2,7 @@
 
 Devices are simulated under the schedule, with loads and outputs that differ from the forecast by the sampled errors.
 Every sample, step and network is solved in AC (`gridferry.controllers.schedule.sampled_evaluation`). Samples are
-streamed, and only four numbers of each are kept. Limits are the voltage limits of the buses, without ratings of lines
+streamed, and only three numbers of each are kept. Limits are the voltage limits of the buses, without ratings of lines
 and transformers.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
@@ -93,7 +93,7 @@ def reliability(
     v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders]) + v_tolerance_pu
     price = forecast.buy_price * plant.step_h
     inside = np.zeros((forecast.steps, plant.n_bus), dtype=np.int64)
-    tally = _Tally()
+    diverged, kept = 0, [np.zeros((0, 3))]
     for chunk in _portions(errors, forecast.steps, len(error_map.sources)):
         drawn = 1.0 + chunk @ error_map.load.T
         output = 1.0 + chunk @ error_map.generation.T
@@ -105,59 +105,25 @@ def reliability(
         # a diverged flow is NaN, which no comparison passes
         within: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= v_min) & (flow.v_pu <= v_max)
         inside += within.sum(axis=0)
-        tally.diverged += int(np.isnan(flow.import_mw).sum())
+        diverged += int(np.isnan(flow.import_mw).sum())
         cost = found.cost.sum(axis=1)
         demand = (evaluation.injected_mw - flow.p_mw.sum(axis=2)) @ price
         losses = flow.losses_mw.sum(axis=(1, 2)) * plant.step_h
-        tally.add(np.all(within, axis=2), losses, cost - demand)
-    return _summary(tally, inside, forecast.steps, len(plant.feeders), time.perf_counter() - began)
-
-
-# -------------------------------------------------------------------------------------------------- counting samples
-
-
-@dataclass
-class _Tally:
-    """Collected figures of every sample."""
-
-    diverged: int = 0
-    steps_inside: list[np.ndarray] = field(default_factory=list)
-    losses_mwh: list[np.ndarray] = field(default_factory=list)
-    controllable: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, inside: np.ndarray, losses: np.ndarray, controllable: np.ndarray) -> None:
-        """Add a chunk; ``inside`` is, by sample and step, whether all buses were within limits."""
-        self.steps_inside.append(inside.sum(axis=1))
-        self.losses_mwh.append(losses)
-        self.controllable.append(controllable)
-
-
-def _summary(
-    tally: _Tally, inside: Int[np.ndarray, "horizon bus"], steps: int, networks: int, seconds: float
-) -> Reliability:
-    steps_inside = _joined(tally.steps_inside)
-    samples = len(steps_inside)
+        kept.append(np.stack([np.all(within, axis=2).sum(axis=1), losses, cost - demand], axis=1))
+    steps_inside, losses_mwh, controllable = np.concatenate(kept).T
+    samples, steps = len(steps_inside), forecast.steps
     return Reliability(
         samples=samples,
         steps=steps,
-        flows=samples * steps * networks,
-        diverged=tally.diverged,
+        flows=samples * steps * len(plant.feeders),
+        diverged=diverged,
         joint=share(int((steps_inside == steps).sum()), samples),
         step=float(steps_inside.sum()) / max(samples * steps, 1),
         worst_bus_step=share(int(inside.min()), samples),
-        losses_mwh=mean(_solved(tally.losses_mwh)).value,
-        controllable_cost=mean(_solved(tally.controllable)),
-        seconds=seconds,
+        losses_mwh=mean(losses_mwh[np.isfinite(losses_mwh)]).value,
+        controllable_cost=mean(controllable[np.isfinite(controllable)]),
+        seconds=time.perf_counter() - began,
     )
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _solved(parts: list[np.ndarray]) -> Float[np.ndarray, " sample"]:
-    values = _joined(parts)
-    return values[np.isfinite(values)]
 
 
 def _portions(
