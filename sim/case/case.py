@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from gridferry.controllers.contract import Controller, ControllerError, Plant
 from gridferry.controllers.registry import find_controller, make_controller
@@ -54,7 +55,10 @@ class Case:
 
     def as_params(self) -> dict[str, Any]:
         """Return the data from which another process can build the same case, as JSON-able values."""
-        return {"document": _jsonable(self.loaded.document), "base_dir": str(self.loaded.base_dir)}
+        return {
+            "document": to_jsonable_python(self.loaded.document, fallback=str),
+            "base_dir": str(self.loaded.base_dir),
+        }
 
 
 def build_case(loaded: LoadedConfig) -> Case:
@@ -149,13 +153,3 @@ def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
     if fault.key == key_text(loc) and not fault.message.startswith(('"', repr(loaded.merged.value(loc)))):
         return loaded.fault(loc, fault.message)
     return replace(fault, source=loaded.merged.origin(loc))
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(one) for one in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
