@@ -1,4 +1,4 @@
-"""Figures of devices, from the tables of their kinds: totals, stores and vehicles, energy balances."""
+"""Figures of a record by name, and those of devices: totals, stores and vehicles, energy balances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import duckdb
 
 from gridferry.sim.results.kind_tables import TEXT, ColumnInfo, quoted
-from gridferry.sim.results.queries import figures
 
 Kinds = Mapping[str, Sequence[ColumnInfo]]
 """Columns of the kinds of a run, by table: `gridferry.sim.results.kind_tables.recorded_columns`."""
@@ -20,6 +19,36 @@ FLOOR = 1e-6
 _OF_STORES = ("energy_start_mwh", "energy_mwh", "soc", "cycles_today", "charged_mwh", "discharged_mwh")
 _OF_MOVERS = ("departed", "km")
 """Columns by which the table of a kind is one of stores, or of what drives between stations."""
+
+
+def figures(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    expressions: Mapping[str, str],
+    parameters: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return aggregates over a source by name, without those that are missing, infinite or no number.
+
+    Parameters
+    ----------
+    source : what follows ``FROM``
+    expressions : SQL of each figure, by its name
+    parameters : values of the names in the SQL, such as ``$v_tolerance``
+    """
+    if not expressions:
+        return {}
+    selected = ", ".join(expressions.values())
+    (values,) = connection.execute(f"SELECT {selected} FROM {source}", dict(parameters or {})).fetchall()
+    return known(dict(zip(expressions, values, strict=True)))
+
+
+def known(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out figures without a finite value."""
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+    }
 
 
 def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:

@@ -12,9 +12,16 @@ from typing import Any
 import duckdb
 
 from gridferry.sim.results.costs import SOLVED, cost_figures
-from gridferry.sim.results.device_figures import FLOOR, Kinds, device_mismatch, fleet_figures, kind_figures
+from gridferry.sim.results.device_figures import (
+    FLOOR,
+    Kinds,
+    device_mismatch,
+    figures,
+    fleet_figures,
+    kind_figures,
+    known,
+)
 from gridferry.sim.results.kind_tables import quoted, recorded_columns
-from gridferry.sim.results.queries import figures, known
 
 
 @dataclass(frozen=True)
