@@ -45,13 +45,13 @@ def _print(result: LoopResult) -> None:
     config, currency = result.study.config, result.study.rows[0].config.currency
     grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(config.title), title_justify="left")
     grid.caption, grid.caption_justify = _CAPTION, "left"
-    rows = [[("", row.label), *_cells(row.figures, currency, config.reference)] for row in result.rows]
-    for column in zip(*rows, strict=True):
-        heading = column[0][0]
-        lines = "\n".join([heading, *(cell for _, cell in column)]).split("\n")
-        grid.add_column(escape(heading), justify="right" if heading else "left", min_width=max(map(len, lines)))
+    headed = [[("", row.label), *_cells(row.figures, currency, config.reference)] for row in result.rows]
+    rows = [[cell for _, cell in row] for row in headed]
+    for (heading, _), *cells in zip(headed[0], *rows, strict=True):
+        width = max(len(line) for cell in (heading, *cells) for line in cell.split("\n"))
+        grid.add_column(escape(heading), justify="right" if heading else "left", min_width=width)
     for row in rows:
-        grid.add_row(*(escape(cell) for _, cell in row))
+        grid.add_row(*map(escape, row))
     print_table(grid)
     for label, one in [(row.label, one) for row in result.rows for one in row.runs]:
         if one.figures is None:
