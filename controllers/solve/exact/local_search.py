@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.errors import NoPlanFoundError
+from gridferry.controllers.solve.exact.tangents import follow_tangents
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer
 from gridferry.controllers.solve.presolve import presolve
-from gridferry.controllers.solve.exact.tangents import follow_tangents
 
 
 def solve_exact(
