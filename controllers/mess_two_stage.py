@@ -138,6 +138,8 @@ class MessTwoStage(Controller):
         if self.settings.restore and repair.fitness(schedule)[1][0] > 0:
             schedule, anew = self._restored(observation, forecast, repair, schedule)
             notes += anew
+        best_known, rests = repair.better_of_rest_and(schedule)
+        notes += (Note(NoteKind.DOES_NOTHING),) if rests else ()
         outcome = SolverOutcome(
             status=Status.FEASIBLE,
             bound=first.bound,
@@ -145,7 +147,7 @@ class MessTwoStage(Controller):
             termination=first.termination,
             notes=notes,
         )
-        return plan_of_schedule(repair, schedule, outcome, {_MEMORY: observation.step})
+        return plan_of_schedule(repair, best_known, outcome, {_MEMORY: observation.step})
 
     def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
         """Plan stations and power with zero transit time; violate limits only if no plan keeps them.

@@ -76,12 +76,10 @@ class NoteKind(StrEnum):
     """largest violation of an energy due [MWh]"""
     VIOLATED_OTHER = "violated_other"
     """largest violation of another limit of a device, in the unit that the place names"""
-    VIOLATED_TOTAL = "violated_total"
-    """sum of all violations, of the grid and of energies due [pu of voltage or rating]"""
     INFEASIBLE_WITHOUT_DELAYS = "infeasible_without_delays"
     """no schedule keeps every limit, even with zero transit time"""
     LIMITS_WIDENED = "limits_widened"
-    """by how much limits were widened to find the plan [pu², MWh]"""
+    """by how much limits were widened to find the plan, on the one scale of violations"""
     RELAXATION_GAP = "relaxation_gap_pu2"
     """the relaxation is not tight: largest slack of a cone; the prediction is no power flow [pu²]"""
     ROUNDS = "rounds"
@@ -90,6 +88,8 @@ class NoteKind(StrEnum):
     """change of margins in the last round [pu]"""
     RESTS = "rests"
     """a device that the controller does not plan, or whose kind cannot be optimised"""
+    DOES_NOTHING = "does_nothing"
+    """doing nothing violates limits less than any plan found, or alike and costs less"""
     POWER_PLANNED_ANEW = "power_planned_anew"
     """the power was planned anew for the trips of a search"""
     AC_CORRECTIONS = "ac_corrections"
@@ -192,13 +192,13 @@ _NOTES = {
     NoteKind.VIOLATED_LOADING: "the current is {:.3%} above its rating",
     NoteKind.VIOLATED_ENERGY: "energy due falls short by {:.4g} MWh",
     NoteKind.VIOLATED_OTHER: "violated by {:.4g}",
-    NoteKind.VIOLATED_TOTAL: "violates limits of the grid or energy due, in total by {:.3g} (pu of voltage or rating)",
     NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even with zero transit time",
-    NoteKind.LIMITS_WIDENED: "limits were widened by {:g} (pu², MWh) to find the plan",
+    NoteKind.LIMITS_WIDENED: "limits were widened by {:g} of a band, rating or rated energy to find the plan",
     NoteKind.RELAXATION_GAP: "the relaxation is not tight, by {:.3g} pu²: not a power flow",
     NoteKind.ROUNDS: "{:.0f} rounds",
     NoteKind.MARGINS_UNSETTLED: "margins changed by {:.3g} pu in the last round",
     NoteKind.RESTS: "is not planned and rests",
+    NoteKind.DOES_NOTHING: "does nothing, as no plan found is better",
     NoteKind.POWER_PLANNED_ANEW: "power planned anew for the trips found",
     NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans requested",
 }

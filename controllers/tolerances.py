@@ -24,10 +24,14 @@ VOLTAGE_AC_PU = 5e-7
 """a voltage of an AC flow that is outside its limits by less is inside"""
 LOADING_AC = 5e-6
 """likewise a current of an AC flow, as a share of the rating"""
-ENERGY_SHORT = 1e-9
-"""energy missing in a schedule that was repaired, as a share of what the store holds: less is rounding"""
-FEASIBILITY_TOLERANCES = (1e-6, 1e-5, 1e-4)
-"""added to the minimum violation of a limit, the next where a solver finds no room [pu², MWh]"""
+SAME_VIOLATION = 1e-5
+"""violations on the one scale that differ by less are alike: 1e-6 pu of a band of 0.1 pu, 1e-3 % of a rating"""
+LIMITS_KEPT = 1e-4
+"""violation on the one scale up to which a plan keeps its limits as well as doing nothing does"""
+SAME_COST = 1e-7
+"""costs that differ by a smaller share are the same"""
+FEASIBILITY_TOLERANCES = (1e-6, 2e-5, 5e-4)
+"""added to the minimum violation on the one scale, the next where a solver finds no room"""
 CONFLICT = 1e-5
 """a constraint that has to give by less, in its own unit, is not in conflict with others"""
 ROUNDING = 1e-12

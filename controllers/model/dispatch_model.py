@@ -48,6 +48,8 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
         ahead = outlook.ahead_of(number)
         planned = bool(device.block) and model.options.plans(device)
         model.add_device(device, block_of(device, ahead) if planned else resting(device, ahead), planned)
+        if planned and model.options.at_rest:
+            model.keep_at_rest(device, resting(device, ahead))
     for coupling in plant.couplings:
         if coupling.block:
             model.add(type(coupling).__name__, coupling_block(coupling, model.blocks))
@@ -170,6 +172,14 @@ class DispatchModel:
             if position.with_routes
         ]
         self.routes += zip(routed, block.routes, strict=False)
+
+    def keep_at_rest(self, device: Device[Any], rest: Block) -> None:
+        """Fix the power of a device to that at rest."""
+        own = self.blocks[device.key]
+        powers = ((own.p, rest.p), (own.q, rest.q))
+        self.constraints[f"{device.key}: at rest"] = [
+            one == given.get(key, 0.0) for planned, given in powers for key, one in planned.items() if one.variables()
+        ]
 
     def add(self, name: str, block: Block) -> None:
         """Add a block."""

@@ -165,19 +165,21 @@ def voltage_slack(
 
 @dataclass(frozen=True, eq=False)
 class CurrentSlack:
-    """Slack of the ratings of some branches, at one end of their π sections.
+    """Slack of the ratings of some branches.
 
     Attributes
     ----------
     name : of the limit
     branch : numbers of the branches
     slack : squared rating less squared current (horizon, branch) [pu²]
+    other_end : the same at the other end of a π section, where it differs
     constraints : what ties the current to the flow
     """
 
     name: str
     branch: Int[np.ndarray, " rated"]
     slack: cp.Expression
+    other_end: cp.Expression | None
     constraints: list[cp.Constraint]
 
 
@@ -194,15 +196,17 @@ def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "h
     found: list[CurrentSlack] = []
     if len(plain):
         most = (rating[:, plain] * feeder.i_max_pu[plain]) ** 2
-        found.append(CurrentSlack("rating", plain, most - flow.i_sq[:, plain], []))
+        found.append(CurrentSlack("rating", plain, most - flow.i_sq[:, plain], None, []))
     if len(charged):
         # the ends carry the charging current too: |S|² ≤ I² w, with a current of its own for each end
         most = (rating[:, charged] * feeder.i_max_pu[charged]) ** 2
-        ends = {"parent": (flow.p, flow.q, flow.w_parent), "child": (flow.p_child, flow.q_child, flow.w_child)}
-        for end, (p, q, w) in ends.items():
+        cones: list[cp.Constraint] = []
+        slacks: list[cp.Expression] = []
+        for p, q, w in ((flow.p, flow.q, flow.w_parent), (flow.p_child, flow.q_child, flow.w_child)):
             i_sq = cp.Variable(most.shape)
-            cone = _product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged])
-            found.append(CurrentSlack(f"rating_at_{end}", charged, most - i_sq, [cone]))
+            cones.append(_product_above_squares(i_sq, w[:, charged], p[:, charged], q[:, charged]))
+            slacks.append(most - i_sq)
+        found.append(CurrentSlack("rating_at_ends", charged, slacks[0], slacks[1], cones))
     return found
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices.planning.block import Likely, SoftLimit, exclude
+from gridferry.controllers.devices.planning.block import Likely, SoftLimit, SoftMagnitude, exclude
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.envelopes import Range, current_envelope, flow_range
 from gridferry.controllers.model.flow_bounds import LargestFlow, largest_flow
+from gridferry.controllers.plans.violation import voltage_band
 from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.networks.feeder import Feeder
 
@@ -92,13 +93,26 @@ def network_block(
     low, high = distflow.voltage_slack(feeder, flow, limits.v_low_sq[:, buses], limits.v_high_sq[:, buses])
     currents = distflow.current_slack(feeder, flow, limits.rating[:, branches])
     step = np.arange(len(price))
-    soft = {
-        "lower_voltage": SoftLimit(slack=low, step=step, unit="pu²"),
-        "upper_voltage": SoftLimit(slack=high, step=step, unit="pu²"),
-    }
+    others = distflow.away_from_slack(feeder)
+    band = voltage_band(feeder.v_min_pu, feeder.v_max_pu)[others]
+    soft: dict[str, SoftLimit] = {}
+    for key, slack, limit_sq, sign in (
+        ("lower_voltage", low, limits.v_low_sq, -1),
+        ("upper_voltage", high, limits.v_high_sq, 1),
+    ):
+        limit = np.sqrt(limit_sq[:, buses][:, others])
+        soft[key] = SoftMagnitude(slack=slack, step=step, whole=band, unit="pu", limit=limit, sign=sign)
     for one in currents:
-        weight = 1.0 / feeder.i_max_pu[one.branch] ** 2
-        soft[one.name] = SoftLimit(slack=one.slack, step=step, weight=weight, unit="pu²")
+        rated = feeder.i_max_pu[one.branch]
+        soft[one.name] = SoftMagnitude(
+            slack=one.slack,
+            other_end=one.other_end,
+            step=step,
+            whole=rated,
+            unit="pu",
+            limit=limits.rating[:, branches][:, one.branch] * rated,
+            sign=1,
+        )
     largest = largest_flow(
         feeder,
         np.maximum(*np.abs(injections.p_range_mw)) / base,

@@ -1,12 +1,14 @@
 """Objective of the dispatch model: cost, or violations of limits; losses have a price where waste pays.
 
-Violations are weighed in pu² of a squared voltage: first the largest of each unit, then the sum, then losses and cost.
+Violations are those of the one scale (`gridferry.controllers.plans.violation`): the largest, then the sum, then the
+cost is minimised, each within what was found before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import cvxpy as cp
@@ -20,8 +22,10 @@ from gridferry.controllers.model.networks import marginal_price
 
 _LEAST_LOSS_PRICE = 1e-3
 """losses cost at least this share of the mean price, so that the cones are tight where energy is free"""
-_LARGEST, _EACH = 1e3, 10.0
-"""weights of the largest violation of a unit and of every violation, in MWh at the highest price per pu²"""
+_VIOLATION = 1e2
+"""weight of violations, in MWh at the highest price"""
+_LEAST_SECANT = 1e-3
+"""no secant is taken over a smaller violation"""
 _COST = 1e-3
 """weight of the cost beside violations"""
 
@@ -41,6 +45,14 @@ def stands_still(device: Device[Any]) -> bool:
     return not any(position.with_routes for position in device.positions)
 
 
+class Aim(StrEnum):
+    """What is minimised."""
+
+    COST = "cost"
+    LARGEST = "largest violation"
+    TOTAL = "sum of violations"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelOptions:
     """Options of a dispatch model.
@@ -51,21 +63,30 @@ class ModelOptions:
     complementarity_from_start : let binaries choose between powers that exclude each other wherever waste pays
     exclusive : by name of the powers that exclude each other, further steps in which a binary sees to it
     bounded_losses : limit losses from above in every step, not just where waste pays
-    soft : minimise violations of soft limits
-    allowed : by name of the soft limit, violations that are allowed, in its unit
+    at_rest : every device that is planned is at rest
+    aim : what is minimised
+    largest, total : violations that are allowed on the one scale: of every soft limit, and the sum; where the largest
+        is minimised, the one near which squares are linearised, 0 for the secant from 0 to 1
     """
 
     plans: Callable[[Device[Any]], bool] = plans_all
     complementarity_from_start: bool = True
     exclusive: Mapping[str, Bool[np.ndarray, " horizon"]] = field(default_factory=dict)
     bounded_losses: bool = False
-    soft: bool = False
-    allowed: Mapping[str, np.ndarray] | None = None
+    at_rest: bool = False
+    aim: Aim = Aim.COST
+    largest: float = 0.0
+    total: float = float("inf")
+
+    @property
+    def soft(self) -> bool:
+        """Whether violations are minimised."""
+        return self.aim is not Aim.COST
 
     @property
     def strict(self) -> bool:
         """Whether every limit is kept."""
-        return not self.soft and self.allowed is None
+        return not self.soft and self.largest == 0
 
     def bounded(self, marginal_price: Float[np.ndarray, " horizon"]) -> Bool[np.ndarray, " horizon"]:
         """Steps with upper limits of the currents: where waste pays, or limits are gained by it."""
@@ -114,24 +135,47 @@ def objective(
     if np.any(loss_price):
         priced = sum((step_h * (loss_price @ one.mw) for one in losses), start=priced)
         correction = step_h * sum(float(np.sum(loss_price * one.largest_mw)) for one in losses)
-    if options.soft:
-        violation, constraints = _violation(soft)
-        return Objective(highest * violation + _COST * cost + priced, constraints, correction)
-    allowed = options.allowed or {}
-    kept = {name: [one.slack >= -allowed.get(name, 0.0)] for name, one in soft.items()}
-    return Objective(cost + priced, kept, correction)
+    violation, constraints = _violation(soft, options)
+    if violation is None:
+        return Objective(cost + priced, constraints, correction)
+    return Objective(_VIOLATION * highest * violation + _COST * cost + priced, constraints, correction)
 
 
-def _violation(soft: Mapping[str, SoftLimit]) -> tuple[cp.Expression, dict[str, list[cp.Constraint]]]:
-    """Weighted violation of all soft limits: the largest of each unit outweighs the others."""
-    largest = {unit: cp.Variable() for unit in dict.fromkeys(one.unit for one in soft.values())}
-    total: cp.Expression = _LARGEST * sum(largest.values(), start=cp.Constant(0.0))
-    constraints: dict[str, list[cp.Constraint]] = {
-        f"largest violation [{unit}]": [one >= 0] for unit, one in largest.items()
-    }
+def _violation(
+    soft: Mapping[str, SoftLimit], options: ModelOptions
+) -> tuple[cp.Expression | None, dict[str, list[cp.Constraint]]]:
+    """Violation that is minimised, if any, and the constraints of all soft limits."""
+    constraints: dict[str, list[cp.Constraint]] = {}
+    if options.aim is Aim.LARGEST:
+        largest = cp.Variable(name="largest")
+        constraints["largest violation"] = [largest >= 0]
+        for name, one in soft.items():
+            slope = linear(one, options.largest)
+            lacks = (one.lacks(options.largest) - slope * options.largest) + slope * largest
+            constraints[name] = [slack + lacks >= 0 for slack in one.slacks]
+        return largest, constraints
+    total: cp.Expression = cp.Constant(0.0)
     for name, one in soft.items():
+        if options.aim is Aim.COST and np.isinf(options.total):
+            constraints[name] = [slack >= -one.lacks(options.largest) for slack in one.slacks]
+            continue
         violated = cp.Variable(one.slack.shape)
-        weighed = cp.multiply(np.broadcast_to(one.weight, one.slack.shape), violated)
-        constraints[name] = [violated >= 0, one.slack + violated >= 0, weighed <= largest[one.unit]]
-        total = total + _EACH * cp.sum(weighed)
-    return total, constraints
+        lacks = cp.multiply(secant(one, options.largest), violated)
+        constraints[name] = [violated >= 0, violated <= options.largest, *(slack + lacks >= 0 for slack in one.slacks)]
+        total = total + cp.sum(violated)
+    if options.aim is Aim.TOTAL:
+        return total, constraints
+    if np.isfinite(options.total):
+        constraints["sum of violations"] = [total <= options.total]
+    return None, constraints
+
+
+def linear(one: SoftLimit, near: float) -> Float[np.ndarray, ...]:
+    """Missing slack by violation: the derivative near a violation, the secant from 0 to 1 near 0."""
+    return one.slope(near) if near > 0 else one.lacks(1.0)
+
+
+def secant(one: SoftLimit, largest: float) -> Float[np.ndarray, ...]:
+    """Missing slack by violation: the secant from 0 to the largest violation."""
+    largest = max(largest, _LEAST_SECANT)
+    return one.lacks(largest) / largest

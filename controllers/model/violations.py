@@ -13,6 +13,7 @@ from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.networks import Limits
+from gridferry.controllers.model.objective import linear, secant
 from gridferry.controllers.solve import conflicts
 
 
@@ -40,6 +41,8 @@ def violations(model: DispatchModel, limits: Limits) -> list[Violation]:
     return sorted(worst.values(), key=lambda one: (_RANK[one.note.kind], -one.note.value))
 
 
+_SAME = 1e-7
+"""violations on the one scale that differ by less are the same"""
 _NAMED = 3
 """so many constraints that exclude each other are named"""
 _RANK = {
@@ -54,23 +57,22 @@ _RANK = {
 def _of_networks(model: DispatchModel, limits: Limits) -> Iterator[Violation]:
     for number, name in enumerate(model.networks):
         yield from _voltages(model, limits, number, name)
-        yield from _ratings(model, limits, number, name)
+        yield from _ratings(model, number, name)
 
 
 def _voltages(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
     feeder, buses = model.plant.feeders[number], model.plant.bus_slices[number]
     others = distflow.away_from_slack(feeder)
-    low_sq, high_sq = limits.v_low_sq[:, buses][:, others], limits.v_high_sq[:, buses][:, others]
-    below = np.sqrt(low_sq) - np.sqrt(np.maximum(low_sq - model.soft[f"{name}: lower_voltage"].violation(), 0.0))
-    above = np.sqrt(high_sq + model.soft[f"{name}: upper_voltage"].violation()) - np.sqrt(high_sq)
-    for by, kind in ((below, NoteKind.VIOLATED_V_LOW), (above, NoteKind.VIOLATED_V_HIGH)):
+    for key, kind in (("lower_voltage", NoteKind.VIOLATED_V_LOW), ("upper_voltage", NoteKind.VIOLATED_V_HIGH)):
+        by = model.soft[f"{name}: {key}"].violation()
         if by.max(initial=0.0) <= tolerances.VOLTAGE_PU:
             continue
         low = kind is NoteKind.VIOLATED_V_LOW
         t, column = _worst(by)
         bus = int(others[column])
         edge = feeder.v_min_pu[bus] if low else feeder.v_max_pu[bus]
-        margin = np.sqrt(low_sq[t, column]) - edge if low else edge - np.sqrt(high_sq[t, column])
+        limit = np.sqrt((limits.v_low_sq if low else limits.v_high_sq)[t, buses][bus])
+        margin = limit - edge if low else edge - limit
         where = f"bus {feeder.bus_names[bus]} of {name} at step {model.observation.step + t}"
         words = f"{where}: the voltage stays {by[t, column]:.4g} pu {'below' if low else 'above'}"
         words += f" its limit of {edge:.4g} pu"
@@ -79,13 +81,11 @@ def _voltages(model: DispatchModel, limits: Limits, number: int, name: str) -> I
         yield Violation(Note(kind, float(by[t, column]), where), words)
 
 
-def _ratings(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
-    feeder, branches = model.plant.feeders[number], model.plant.branch_slices[number]
-    rating = limits.rating[:, branches]
+def _ratings(model: DispatchModel, number: int, name: str) -> Iterator[Violation]:
+    feeder = model.plant.feeders[number]
     for one in model.networks[name].currents:
-        share = rating[:, one.branch]
-        violated = model.soft[f"{name}: {one.name}"].violation() / feeder.i_max_pu[one.branch] ** 2
-        over = np.sqrt(share**2 + violated) - share
+        soft = model.soft[f"{name}: {one.name}"]
+        over = soft.relative(soft.lacking())
         if over.max(initial=0.0) <= tolerances.LOADING:
             continue
         t, column = _worst(over)
@@ -115,9 +115,30 @@ def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:
     return t, column
 
 
-def allowed_beside(model: DispatchModel, room: float) -> dict[str, np.ndarray]:
-    """Return bounds of the violation of soft limits: the violations of a solution plus a tolerance."""
-    return {name: soft.violation() + room for name, soft in model.soft.items()}
+def largest_violation(model: DispatchModel) -> float:
+    """Largest violation of a soft limit by a solution, on the one scale."""
+    return max((float(one.relative(one.lacking()).max(initial=0.0)) for one in model.soft.values()), default=0.0)
+
+
+def total_violation(model: DispatchModel, largest: float) -> float:
+    """Sum of the violations by a solution, by the secants that a model has that allows violations up to the largest."""
+    return sum(float((one.lacking() / secant(one, largest)).sum()) for one in model.soft.values())
+
+
+def is_largest_least(model: DispatchModel) -> bool:
+    """Whether linearising squares does not matter for the least largest violation that a solution has.
+
+    That is so where the limits that bind allow the same on the one scale.
+    """
+    near, every = model.options.largest, list(model.soft.values())
+    linearised = [near + (one.lacking() - one.lacks(near)) / linear(one, near) for one in every]
+    largest = max((float(one.max(initial=0.0)) for one in linearised), default=0.0)
+    binding = [
+        one.relative(one.lacks(near) + linear(one, near) * (largest - near))[by >= largest - tolerances.SAME_VIOLATION]
+        for one, by in zip(every, linearised, strict=True)
+    ]
+    allowed = np.concatenate([np.zeros(0), *binding])
+    return not allowed.size or float(np.ptp(allowed)) <= _SAME
 
 
 def conflicting(model: DispatchModel) -> list[str]:

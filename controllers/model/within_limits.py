@@ -12,12 +12,21 @@ from dataclasses import replace
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
+from gridferry.controllers.model.objective import Aim
 from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
-from gridferry.controllers.model.violations import allowed_beside, conflicting, violations
+from gridferry.controllers.model.violations import (
+    conflicting,
+    is_largest_least,
+    largest_violation,
+    total_violation,
+    violations,
+)
 from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
 
 _GAP = 1e-4
 """gap at which the search for the minimum violation stops, relative and in its own unit"""
+_LINEARISED = 4
+"""so often are squares linearised near the largest violation found"""
 
 
 def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, relax: bool) -> Solved:
@@ -36,6 +45,7 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
         where there is no plan even so; its class says what is known.
     UnboundedError
     """
+    began = time.perf_counter()
     trouble: NoPlanError = InfeasibleError("nothing was planned")
     for dispatch in attempts:
         try:
@@ -59,6 +69,8 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
     if found is None and not relax:
         raise trouble
     found = found or least
+    seconds = time.perf_counter() - began
+    found = replace(found, solution=replace(found.solution, seconds=seconds))
     if not found.violated:
         return found
     return replace(found, trouble=trouble, notes=(Note(_KINDS[type(trouble)]), *found.notes))
@@ -86,7 +98,8 @@ def refuse_violations(solved: Solved) -> None:
         tightest, *others = (one.words for one in solved.violated)
         also = "".join(f"; {words}" for words in others)
         where = "on the incumbent routes " if solved.routes_given else ""
-        advice = "Widen that limit by as much, or lower the load or the margins kept from it"
+        limit, it = ("these limits", "them") if others else ("that limit", "it")
+        advice = f"Widen {limit} by as much, or lower the load or the margins kept from {it}"
         raise type(solved.trouble)(
             f"{_finding(solved.trouble)}; {where}the tightest is {tightest}{also}. {advice}"
         ) from solved.trouble
@@ -101,21 +114,31 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
         where there is no plan even so; it names the constraints that exclude each other.
     NoPlanFoundError, UnboundedError, SolverTroubleError
     """
-    options = replace(dispatch.options, soft=True, allowed=None)
     gaps = replace(dispatch.solver, gap=_GAP, gap_abs=_GAP, gap_of_saving=0.0)
-    soft = replace(dispatch, options=options, solver=gaps)
+    soft = _aiming(replace(dispatch, solver=gaps), Aim.LARGEST)
     try:
         found = plan_dispatch(soft)
     except InfeasibleError as hopeless:
         names = conflicting(soft.build())
         why = f"these constraints exclude each other: {'; '.join(names)}" if names else str(hopeless)
         raise InfeasibleError(f"no plan, even where limits may be violated; {why}") from hopeless
-    violated = tuple(violations(found.model, dispatch.limits))
-    return replace(found, dispatch=dispatch, violated=violated, notes=tuple(one.note for one in violated))
+    for _ in range(_LINEARISED):
+        if is_largest_least(found.model) or dispatch.late:
+            break
+        again = _tried(_aiming(soft, Aim.LARGEST, largest_violation(found.model)))
+        if again is None or largest_violation(again.model) >= largest_violation(found.model):
+            break
+        found = again
+    for room in () if dispatch.late else tolerances.FEASIBILITY_TOLERANCES:
+        sums = _tried(_aiming(soft, Aim.TOTAL, largest_violation(found.model) + room))
+        if sums is not None:
+            found = sums
+            break
+    return _violating(found, dispatch)
 
 
 def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
-    """Minimise the cost within the violations of a solution; ``None`` if no such plan is found.
+    """Minimise the cost within the largest violation and the sum of a solution; ``None`` if no such plan is found.
 
     Parameters
     ----------
@@ -124,11 +147,28 @@ def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
     for room in tolerances.FEASIBILITY_TOLERANCES:
         if dispatch.late:
             return None
-        options = replace(dispatch.options, allowed=allowed_beside(least.model, room))
-        try:
-            found = plan_dispatch(replace(dispatch, options=options))
-        except NoPlanError:
-            continue
-        notes = least.notes or (Note(NoteKind.LIMITS_WIDENED, room),)
-        return replace(found, violated=least.violated, notes=notes)
+        largest = largest_violation(least.model) + room
+        total = total_violation(least.model, largest)
+        found = _tried(_aiming(dispatch, Aim.COST, largest, total + room * (1.0 + total)))
+        if found is not None:
+            found = _violating(found, dispatch)
+            return found if found.notes else replace(found, notes=(Note(NoteKind.LIMITS_WIDENED, room),))
     return None
+
+
+def _aiming(dispatch: Dispatch, aim: Aim, largest: float = 0.0, total: float = float("inf")) -> Dispatch:
+    options = replace(dispatch.options, aim=aim, largest=largest, total=total)
+    return replace(dispatch, options=options)
+
+
+def _tried(dispatch: Dispatch) -> Solved | None:
+    try:
+        return plan_dispatch(dispatch)
+    except NoPlanError:
+        return None
+
+
+def _violating(found: Solved, dispatch: Dispatch) -> Solved:
+    """Return a solution with the limits that it violates."""
+    violated = tuple(violations(found.model, dispatch.limits))
+    return replace(found, dispatch=dispatch, violated=violated, notes=tuple(one.note for one in violated))

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Observation, Plant, hold
 from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
-from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
+from gridferry.controllers.model.ahead import SocAtHorizon
 from gridferry.controllers.schedule import itinerary
 from gridferry.controllers.schedule.ac_evaluation import Evaluation, ScheduleEvaluator, Schedules
-from gridferry.controllers.schedule.ac_flow import AcFlow
+from gridferry.controllers.schedule.grid_limits import plain_limits
 from gridferry.controllers.schedule.itinerary import Itinerary
+from gridferry.controllers.schedule.limit_violation import (
+    ScheduleLimits,
+    beside_rest,
+    energies_due,
+    rest_is_better,
+)
 from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
-
-_DIVERGED = 1e3
-"""what a step without a power flow counts for [pu]; any other violation is small against it"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,11 +35,9 @@ class RepairedSchedules(Schedules):
     Attributes
     ----------
     parked : whether what travels is parked; true for positions without routes
-    short_mwh : largest shortfall of energy due [MWh]
     """
 
     parked: Bool[np.ndarray, "sample horizon position"]
-    short_mwh: Float[np.ndarray, " sample"]
 
 
 class ScheduleRepair:
@@ -56,10 +56,10 @@ class ScheduleRepair:
         soc_at_horizon: SocAtHorizon,
         v_margin_pu: float = 0.0,
     ):
-        self._plant, self._observation = plant, observation
-        self._v_margin_pu = v_margin_pu
+        self._plant, self._observation, self.step = plant, observation, observation.step
         self.day = plant.days_from(observation.step, forecast.steps)
-        ends, soc_at_end = day_ends(plant, observation.step, forecast.steps, soc_at_horizon)
+        due = energies_due(plant, observation, forecast, soc_at_horizon)
+        self.limits = ScheduleLimits(grid=plain_limits(plant, v_margin_pu), due=due)
         self._stores = [
             (
                 number,
@@ -67,7 +67,7 @@ class ScheduleRepair:
                     store,
                     float(observation.states[number].energy_mwh),
                     float(observation.states[number].cycles_today),
-                    {at: soc * store.energy_mwh for at, soc in store.due(ends, forecast.steps, soc_at_end).items()},
+                    {one.at: one.least_mwh for one in due if one.device == number},
                 ),
             )
             for number, device in enumerate(plant.devices)
@@ -93,7 +93,6 @@ class ScheduleRepair:
         position, parked = targets.copy(), np.ones(targets.shape, dtype=bool)
         rest = hold(plant, self._observation)
         p, q = np.zeros_like(p_mw) + rest.p_mw[0], np.zeros_like(q_mvar)
-        short = np.zeros(samples)
         for number, device in enumerate(plant.devices):
             if (traveller := traveller_of(device)) is not None:
                 column = plant.positions_of[number].start
@@ -105,8 +104,7 @@ class ScheduleRepair:
             present = np.all(parked[:, :, plant.positions_of[number]], axis=-1)
             limited = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], present, self.day, plant.step_h)
             p[:, :, port], q[:, :, port] = limited.p_mw, limited.q_mvar
-            short = np.maximum(short, limited.short_mwh)
-        return RepairedSchedules(p_mw=p, q_mvar=q, position=position, parked=parked, short_mwh=short)
+        return RepairedSchedules(p_mw=p, q_mvar=q, position=position, parked=parked)
 
     def _route(self, number: int, traveller: Traveller, targets: Int[np.ndarray, " horizon"]) -> Itinerary:
         state = self._observation.states[number]
@@ -123,43 +121,22 @@ class ScheduleRepair:
     # ------------------------------------------------------------------------------------------------------ fitness
 
     def fitness(self, given: RepairedSchedules) -> tuple[Float[np.ndarray, " sample"], Float[np.ndarray, " sample"]]:
-        """Return the cost of every schedule, and its violation of limits of the grid and of energy due, 0 if none.
+        """Return the cost of every schedule, and the rank of its violation of limits, 0 where it keeps all.
 
-        Cost is infinite where a power flow has no solution. Violations are summed over the steps, the largest voltage
-        and the largest relative current of each [pu]; of energy due, as a share of the rated energy.
+        Cost is infinite where a power flow has no solution; see `RelativeViolation.rank`.
         """
         found = self.evaluate(given)
         cost = np.where(found.flow.converged.all(axis=-1), found.cost, np.inf).sum(axis=1)
-        return cost, self.violation(given, found)
+        return cost, self.limits.violation(found).relative.rank
 
-    def evaluate(self, given: RepairedSchedules) -> Evaluation:
+    def evaluate(self, given: Schedules) -> Evaluation:
         """Evaluate schedules from the measured state under the forecast."""
         return self._evaluator.evaluate(given)
 
-    def violation(self, given: RepairedSchedules, found: Evaluation) -> Float[np.ndarray, " sample"]:
-        """Return the violation of limits of the grid and of energy due by evaluated schedules; see `fitness`."""
-        rated = min((state.store.energy_mwh for _, state in self._stores), default=1.0)
-        short = np.where(given.short_mwh > tolerances.ENERGY_SHORT * rated, given.short_mwh / rated, 0.0)
-        return short + limit_violation(found.flow, self._v_margin_pu).sum(axis=1)
-
-
-def limit_violation(flow: AcFlow, v_margin_pu: float = 0.0) -> Float[np.ndarray, "sample horizon"]:
-    """Violation of limits by each network's worst voltage, without the slack bus, and worst relative current.
-
-    Summed over the networks [pu]; large where one has no power flow.
-    """
-    violation = np.zeros(flow.v.shape[:-1])
-    loading: np.ndarray | None = None
-    spans = zip(flow.plant.feeders, flow.plant.bus_slices, flow.plant.branch_slices, strict=True)
-    for k, (feeder, buses, branches) in enumerate(spans):
-        others = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
-        size = flow.v_pu[..., buses][..., others]
-        low, high = feeder.v_min_pu[others] + v_margin_pu, feeder.v_max_pu[others] - v_margin_pu
-        beyond = np.maximum(low - size, size - high).max(axis=-1, initial=0.0)
-        here = np.where(beyond > tolerances.VOLTAGE_AC_PU, beyond, 0.0)
-        if np.isfinite(feeder.i_max_pu).any():
-            loading = flow.loading if loading is None else loading
-            over = loading[..., branches].max(axis=-1) - 1.0
-            here = here + np.where(over > tolerances.LOADING_AC, over, 0.0)
-        violation += np.where(flow.converged[..., k], here, _DIVERGED)
-    return violation
+    def better_of_rest_and(self, given: Schedules) -> tuple[Schedules, bool]:
+        """Return the first of some schedules, or doing nothing, and whether that is better."""
+        both = beside_rest(self._plant, self._observation, given)
+        found = self.evaluate(both)
+        rests = rest_is_better(self.limits.violation(found), found)
+        at = slice(int(rests), int(rests) + 1)
+        return Schedules(p_mw=both.p_mw[at], q_mvar=both.q_mvar[at], position=both.position[at]), rests

@@ -45,13 +45,11 @@ class LimitedPower:
     ----------
     p_mw, q_mvar : injection [MW, Mvar]
     energy_mwh : at the start of every step and at the end of the last [MWh]
-    short_mwh : largest shortfall of energy due, where it cannot be reached [MWh]
     """
 
     p_mw: Float[np.ndarray, "row horizon"]
     q_mvar: Float[np.ndarray, "row horizon"]
     energy_mwh: Float[np.ndarray, "row horizon+1"]
-    short_mwh: Float[np.ndarray, " row"]
 
 
 def keep_limits(
@@ -108,9 +106,7 @@ def keep_limits(
             change, moved = _change(store, p[:, step], q[:, step], step_h)
         energy[:, step + 1] = now + change
         budget -= moved
-    shortfalls = [least - energy[:, at] for at, least in state.due_mwh.items()]
-    short = np.maximum(np.max(shortfalls, axis=0), 0.0) if shortfalls else np.zeros(len(p))
-    return LimitedPower(p + 0.0, q + 0.0, energy, short)  # -0.0 becomes 0.0
+    return LimitedPower(p + 0.0, q + 0.0, energy)  # -0.0 becomes 0.0
 
 
 def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -138,7 +138,7 @@ class ControllerHost:
             failure = f"step {observation.step}: {note}" if note else ""
             if attempt.violation.unsolved and self._on_failure is not OnFailure.STOP:
                 instead, other, _ = self._fall_back(observation, forecast)
-                if instead.violation.rank < attempt.violation.rank:
+                if instead.violation.relative.compared(attempt.violation.relative) < 0:
                     attempt, fallback = instead, other
                     failure = f"step {observation.step}: AC has no solution under its plan on the forecast"
         else:
@@ -199,7 +199,7 @@ class ControllerHost:
             if plan is None:
                 return best, made, f"correction {made}: {failure}"
             attempt = self._tried(plan, observation, forecast)
-            if attempt.violation.rank <= best.violation.rank:
+            if attempt.violation.relative.compared(best.violation.relative) <= 0:
                 best = attempt
         return best, self._ac_corrections, ""
 
@@ -218,7 +218,7 @@ class ControllerHost:
             return idle, Fallback.IDLE, f"the previous plan may not be dispatched: {'; '.join(faults)}"
         rest = replace(rest, solver=SolverOutcome(termination=Termination.PREVIOUS_PLAN))
         continued = self._tried(supplied_row(self._plant, rest, observation, forecast), observation, forecast)
-        if continued.violation.rank > idle.violation.rank:
+        if continued.violation.relative.compared(idle.violation.relative) > 0:
             return idle, Fallback.IDLE, f"the previous plan {continued.violation}, more than doing nothing"
         return continued, Fallback.PREVIOUS_PLAN, ""
 

@@ -62,6 +62,15 @@ def within(case: Case, v_min: float, v_max: float = 1.1) -> Case:
     return replace(plant, feeders=tuple(one.with_limits(v_min, v_max) for one in plant.feeders)), observation, forecast
 
 
+def nothing_due(case: Case) -> Case:
+    """The case with stores that may end empty, so that no energy gives way to a voltage."""
+    plant, _, forecast = case
+    free = [replace(one, storage=replace(one.storage, soc_end_min=None)) for one in plant.stores]
+    trucks, batteries = ([one for one in free if one.table == table] for table in ("trucks", "batteries"))
+    plant = with_devices(plant, trucks=tuple(trucks), batteries=tuple(batteries))
+    return plant, at_start(plant), forecast
+
+
 def following(case: Case, plan: Plan, **seen: Any) -> Case:
     """The next step, everything as planned but for what is given."""
     plant, observation, forecast = case

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.dispatch import dispatch_model
-from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, trade, within
+from cases.joint_trade import ERRORS, EXACT, Case, controller, joint, nothing_due, trade, within
 from cases.parts import of_kind, seen_as, storages, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, two_feeders
 from gridferry.controllers.conformance.suite import assert_conforms
@@ -142,7 +142,7 @@ def test_margins_keep_what_they_ask_for_and_cost_something() -> None:
 
 
 def test_limits_that_no_plan_keeps_are_violated_at_the_minimum_or_refused() -> None:
-    case = within(trade(0), 0.9995)
+    case = within(nothing_due(trade(0)), 0.9995)
     plan = joint(case, **EXACT)
     assert plan.solver.status is Status.FEASIBLE
     assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_V_LOW]

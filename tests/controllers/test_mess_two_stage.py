@@ -280,7 +280,7 @@ def test_a_day_without_a_feasible_schedule_has_the_minimum_violation_and_says_so
     np.testing.assert_allclose(plan.p_mw[:, 0], -0.1)
     assert np.isnan(plan.solver.bound)
     assert plan.solver.note(NoteKind.INFEASIBLE_WITHOUT_DELAYS) is not None
-    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_TOTAL]
+    assert [note.kind for note in plan.solver.violations] == [NoteKind.VIOLATED_ENERGY]
 
 
 def test_a_forecast_that_is_not_a_number_is_refused_by_name() -> None:

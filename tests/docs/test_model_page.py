@@ -17,7 +17,7 @@ from gridferry.controllers.conformance.sample_plants import at_start, look_ahead
 from gridferry.controllers.devices.trucks.config import Labour
 from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.objective import ModelOptions
+from gridferry.controllers.model.objective import Aim, ModelOptions
 
 PAGE = REPOSITORY / "docs" / "model.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -72,13 +72,13 @@ def models() -> list[DispatchModel]:
     forecast = look_ahead(replace(sample, plant=plant), 0, 24)
     case = (plant, at_start(plant), replace(forecast, buy_price=forecast.buy_price - 60.0))
     assert plant.export_price_ratio < 1
-    return [dispatch_model(case, options=ModelOptions(soft=soft)) for soft in (False, True)]
+    return [dispatch_model(case, options=ModelOptions(aim=aim, largest=0.1, total=0.5)) for aim in Aim]
 
 
 def test_every_named_constraint_and_cost_of_the_model_is_on_the_page() -> None:
     names = {name.rpartition(": ")[2] for model in models() for name in (*model.constraints, *model.soft)}
     names |= {term for model in models() for term in model.costs}
-    assert {"energy_by_station", "rating_at_child", "charging at once", "converters", "labour", "feed_in"} <= names
+    assert {"energy_by_station", "rating_at_ends", "charging at once", "converters", "labour", "feed_in"} <= names
     written = set(re.findall(r"`([^`\n]+)`", TEXT)) | set(re.findall(r"\\text\{([\w\\]+)\}", TEXT.replace("\\_", "_")))
     assert sorted(names - written) == []
 

@@ -83,20 +83,77 @@ class SoftLimit:
     ----------
     slack : slack of the limit, in its unit; 0 or more where it is kept
     step : step of the horizon of each row
-    weight : a violation of 1 counts as much as this many pu² of a squared voltage; one, or of each column
-    unit : of the slack
+    other_end : slack of the same limit at another place, as at the other end of a branch
+    whole : a violation that counts as 1 on the one scale (`gridferry.controllers.plans.violation`), in the unit; one,
+        or of each column
+    unit : of a violation
     words : text about a violation, such as "falls short of the energy due"; size and place are added
     """
 
     slack: cp.Expression
     step: Int[np.ndarray, " row"]
-    weight: float | Float[np.ndarray, " column"] = 1.0
+    other_end: cp.Expression | None = None
+    whole: float | Float[np.ndarray, " column"] = 1.0
     unit: str = "MWh"
     words: str = "violates a limit"
 
+    @property
+    def slacks(self) -> list[cp.Expression]:
+        """Slacks at all places."""
+        return [self.slack] if self.other_end is None else [self.slack, self.other_end]
+
+    def lacking(self) -> Float[np.ndarray, ...]:
+        """How much slack is missing in every row at a solution, in its unit."""
+        values = [np.asarray(one.value, dtype=np.float64) for one in self.slacks]
+        return np.maximum(-np.min(values, axis=0), 0.0)
+
+    def relative(self, lacking: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Violation on the one scale where so much slack is missing."""
+        return lacking / self.whole
+
+    def lacks(self, relative: float) -> Float[np.ndarray, ...]:
+        """Slack that is missing at a violation on the one scale."""
+        return np.broadcast_to(np.asarray(relative * self.whole), self.slack.shape)
+
+    def slope(self, relative: float) -> Float[np.ndarray, ...]:
+        """Derivative of `lacks`."""
+        return np.broadcast_to(np.asarray(self.whole, dtype=np.float64), self.slack.shape)
+
     def violation(self) -> Float[np.ndarray, ...]:
-        """Violation of every row at a solution, in the unit of the slack."""
-        return np.maximum(-np.asarray(self.slack.value, dtype=np.float64), 0.0)
+        """Violation of every row at a solution, in the unit."""
+        return self.relative(self.lacking()) * self.whole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftMagnitude(SoftLimit):
+    """Soft limit of a magnitude whose square is modelled; the slack is one of squares.
+
+    ``x² ≤ (L + ρ w)²`` above, ``x² ≥ (L - ρ w)²`` below, with the violation ρ on the one scale and w its `whole`
+
+    Attributes
+    ----------
+    limit : L
+    sign : 1 for an upper limit, -1 for a lower one
+    """
+
+    limit: Float[np.ndarray, "row column"]
+    sign: int
+
+    def relative(self, lacking: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Violation on the one scale where so much slack is missing."""
+        return self.sign * (np.sqrt(np.maximum(self.limit**2 + self.sign * lacking, 0.0)) - self.limit) / self.whole
+
+    def lacks(self, relative: float) -> Float[np.ndarray, ...]:
+        """Slack that is missing at a violation on the one scale."""
+        return self.sign * (self._at(relative) ** 2 - self.limit**2)
+
+    def slope(self, relative: float) -> Float[np.ndarray, ...]:
+        """Derivative of `lacks`; where a lower limit would be violated down to zero, one that is not zero."""
+        return 2 * self.whole * np.maximum(self._at(relative), 0.1 * self.limit)
+
+    def _at(self, relative: float) -> Float[np.ndarray, "row column"]:
+        """Magnitude at a violation."""
+        return np.maximum(self.limit + self.sign * self.whole * relative, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

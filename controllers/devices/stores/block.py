@@ -160,10 +160,6 @@ def cycle_limit(
     return [by_day(day) @ per_step <= np.maximum(store.cycles_max_per_day - used, 0.0)]
 
 
-_SHORT = 0.1
-"""weight of energy missing at the end of a day, in pu² of a squared voltage per MWh"""
-
-
 @dataclass(frozen=True, eq=False)
 class Store:
     """Variables and constraints of a store, wherever it is connected.
@@ -266,7 +262,7 @@ def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
         soft["energy_due"] = SoftLimit(
             slack=stored.energy[at] - least,
             step=at - 1,
-            weight=_SHORT,
+            whole=store.energy_mwh,
             words="falls short of the energy due",
         )
     return Store(store, ahead, power, stored, {"energy": stored.constraints, "cycles": cycles}, soft)

@@ -13,7 +13,7 @@ import pytest
 
 from cases import REPOSITORY
 from cases.dispatch import EXACT, Case, dispatch, dispatch_model
-from cases.joint_trade import controller, trade, within
+from cases.joint_trade import controller, nothing_due, trade, within
 from cases.parts import forecast_of
 from gridferry.controllers.conformance.sample_plants import (
     at_start,
@@ -196,11 +196,11 @@ def lowest_largest_violation(case: Case) -> float:
 
 
 def test_the_largest_violation_is_as_small_as_moving_the_limit_shows() -> None:
-    case = within(trade(0), 0.9995)
+    case = within(nothing_due(trade(0)), 0.9995)
     stays = dispatch(case, options=ModelOptions()).on_positions(np.zeros((6, 1), dtype=np.int64))
     least = minimise_violation(stays)
     assert [one.note.kind for one in least.violated] == [NoteKind.VIOLATED_V_LOW]
-    found = max(float(soft.violation().max()) for soft in least.model.soft.values())
+    found = max(float(soft.lacking().max()) for soft in least.model.soft.values())
     assert found == pytest.approx(lowest_largest_violation(case), abs=2e-6)
     assert least.tight
 

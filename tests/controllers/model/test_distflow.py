@@ -106,7 +106,8 @@ def test_voltage_limits_hold_at_every_bus_but_the_slack() -> None:
 
 def within_ratings(feeder: Feeder, flow: distflow.BranchFlow) -> list[cp.Constraint]:
     found = distflow.current_slack(feeder, flow, np.ones(flow.p.shape))
-    return [constraint for one in found for constraint in (*one.constraints, one.slack >= 0)]
+    slacks = [slack for one in found for slack in (one.slack, one.other_end) if slack is not None]
+    return [constraint for one in found for constraint in one.constraints] + [slack >= 0 for slack in slacks]
 
 
 @pytest.mark.parametrize("plain", [True, False])
