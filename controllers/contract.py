@@ -44,7 +44,18 @@ __all__ = [
 
 
 class ControllerError(Exception):
-    """A controller could not make a plan; the host applies the config's ``on_failure``."""
+    """A controller could not make a plan; the host applies the config's ``on_failure``.
+
+    Parameters
+    ----------
+    out_of_time : the time limit is why
+    """
+
+    out_of_time = False
+
+    def __init__(self, *args: object, out_of_time: bool = False):
+        super().__init__(*args)
+        self.out_of_time = out_of_time
 
 
 # ------------------------------------------------------------------------------------------- what a controller is given
@@ -176,12 +187,14 @@ class AcFeedback:
     v_low_pu, v_high_pu : margins to the lower and the upper voltage limit of each bus, for row 0 [pu]
     rating : reduction of the rating of each branch as a share, for row 0
     plan : the last plan that violated limits
+    spent_s : time that the plans of this step have taken; a controller's time limit is for all of them [s]
     """
 
     v_low_pu: Float[np.ndarray, " bus"]
     v_high_pu: Float[np.ndarray, " bus"]
     rating: Float[np.ndarray, " branch"]
     plan: Plan | None = None
+    spent_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -230,7 +243,8 @@ class Controller(ABC):
 
     A controller that says ``accepts_ac_feedback = True`` is called again, with `Observation.ac_feedback`, where AC on
     the forecast breaks a limit under row 0 of its plan; as often as the config's ``ac_corrections`` allows. One that
-    says ``steps_read`` is given the forecast of that many steps, at least 1, and returns no more rows.
+    says ``steps_read`` is given the forecast of that many steps, at least 1, and returns no more rows. Of one that says
+    ``steps_needed`` `gridferry check` tells where the horizon of a config is shorter.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = ControllerSettings
@@ -240,6 +254,11 @@ class Controller(ABC):
     def steps_read(self) -> int | None:
         """Steps of a forecast that it reads; ``None`` for all. A class attribute will do."""
         return None
+
+    @property
+    def steps_needed(self) -> int:
+        """Steps of a forecast without which it does less than it is meant to."""
+        return 1
 
     def __init__(self, plant: Plant, settings: ControllerSettings):
         self.plant = plant

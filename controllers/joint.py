@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from gridferry.controllers.contract import (
     Controller,
+    ControllerError,
     ControllerSettings,
     Forecast,
     Note,
@@ -23,7 +24,7 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import Limits, limits_of
 from gridferry.controllers.model.objective import ModelOptions
-from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
+from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved, plan_dispatch
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import shifted
@@ -37,6 +38,8 @@ from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Scenario
 
 _MEMORY = "joint"
+_FIRST_MARGINS = 0.5
+"""share of the time by which the plan of resting trucks must have been made, for margins without a last plan"""
 
 
 class JointSettings(MarginSettings):
@@ -50,7 +53,7 @@ class JointSettings(MarginSettings):
     gap_abs: Annotated[float, Field(ge=0)] = 1.0
     """the same in currency, for horizons in which there is little to save"""
     time_limit_s: Annotated[float, Field(gt=0)] = 30.0
-    """time for a plan [s]; the best plan found by then is returned with its gap"""
+    """time for a plan, corrections by AC included [s]; the best plan found by then is returned with its gap"""
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
@@ -114,8 +117,11 @@ class Joint(Controller):
 
     def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
         """Planning task: all devices, limits under margins, gap as a share of the saving over rest."""
-        settings = self.settings
-        deadline = time.perf_counter() + settings.time_limit_s
+        settings, feedback = self.settings, observation.ac_feedback
+        time_limit_s = settings.time_limit_s - (0.0 if feedback is None else feedback.spent_s)
+        if time_limit_s <= 0.0:
+            raise ControllerError(f"the time of {settings.time_limit_s:g} s for a plan is used up", out_of_time=True)
+        deadline = time.perf_counter() + time_limit_s
         reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
         margins = self._margins(observation, forecast)
         dispatch = Dispatch(
@@ -126,12 +132,14 @@ class Joint(Controller):
                 gap=0.0, gap_abs=settings.gap_abs, gap_of_saving=settings.gap_of_saving, reference=reference
             ),
             deadline=deadline,
-            extra_s=0.5 * settings.time_limit_s,
+            extra_s=EXTRA_TIME * time_limit_s,
         )
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
         if nothing_left and settings.scenario is not Scenario.DETERMINISTIC:
-            margins = self._first_margins(on_routes(dispatch, self._incumbent(observation)), margins)
+            staying = on_routes(dispatch, self._incumbent(observation))
+            staying = replace(staying, deadline=deadline - (1.0 - _FIRST_MARGINS) * time_limit_s)
+            margins = self._first_margins(staying, margins)
             dispatch = replace(dispatch, limits=self._limits(observation, margins))
         return dispatch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -20,9 +21,9 @@ from gridferry.controllers.contract import (
 )
 from gridferry.controllers.devices import Position
 from gridferry.controllers.model.ahead import Outlook
-from gridferry.controllers.model.networks import limits_of
+from gridferry.controllers.model.networks import Limits, limits_of
 from gridferry.controllers.model.objective import ModelOptions, plans_stores
-from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes
@@ -89,12 +90,14 @@ class MessExact(Controller):
         if follows and previous is not None and targets is not None and planned_at is not None:
             repair = partial(self._repair, observation)
             return continued(previous, forecast, repair, {_MEMORY: planned_at}, planned_at)
-        decided = deciding_routes(self._dispatch(observation, forecast), self._starts(observation, targets))
+        dispatch = self._dispatch(observation, forecast)
+        decided = deciding_routes(dispatch, self._starts(observation, targets))
         kept = on_routes(decided, observation.position[None, :] if targets is None else targets)
         attempts = [decided]
         if not due and targets is not None:
             ahead = forecast.first(min(forecast.steps, len(targets)))
-            kept = on_routes(self._dispatch(observation, ahead), targets)
+            horizon = self._outlook(observation, ahead)
+            kept = on_routes(replace(dispatch, outlook=horizon, limits=self._limits(horizon)), targets)
             # where the old routes no longer lead anywhere, others are decided, now
             attempts = [kept, decided]
         solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
@@ -106,15 +109,21 @@ class MessExact(Controller):
         settings = self.settings
         return ScheduleRepair(self.plant, observation, forecast, settings.soc_at_horizon, settings.v_margin_pu)
 
+    def _outlook(self, observation: Observation, forecast: Forecast) -> Outlook:
+        return Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon)
+
+    def _limits(self, outlook: Outlook) -> Limits:
+        return limits_of(self.plant, outlook.horizon, v_margin_pu=self.settings.v_margin_pu)
+
     def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
-        settings = self.settings
+        settings, outlook = self.settings, self._outlook(observation, forecast)
         return Dispatch(
-            outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
-            limits=limits_of(self.plant, forecast.steps, v_margin_pu=settings.v_margin_pu),
+            outlook=outlook,
+            limits=self._limits(outlook),
             options=ModelOptions(plans=plans_stores),
             solver=SolveOptions(method=settings.method, gap=settings.gap, gap_abs=settings.gap_abs),
             deadline=time.perf_counter() + settings.time_limit_s,
-            extra_s=0.5 * settings.time_limit_s,
+            extra_s=EXTRA_TIME * settings.time_limit_s,
         )
 
     def _starts(self, observation: Observation, targets: np.ndarray | None) -> list[np.ndarray]:

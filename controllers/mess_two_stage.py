@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -28,7 +28,7 @@ from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import limits_of
 from gridferry.controllers.model.objective import ModelOptions, plans_stores
-from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_model
+from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved, solve_dispatch, solve_model
 from gridferry.controllers.model.within_limits import minimise_violation, within_violation
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.schedule.continuation import continued
@@ -36,10 +36,12 @@ from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 from gridferry.controllers.schedule.solved_plan import plan_of_schedule
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
-from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions
+from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, SolverTroubleError, TimeRecord
 
 _MEMORY = "mess_two_stage"
 _NAN = float("nan")
+_FIRST_STAGE = 0.75
+"""share of the time that the first stage may take"""
 
 
 class MessTwoStageSettings(ControllerSettings):
@@ -69,14 +71,22 @@ class MessTwoStageSettings(ControllerSettings):
     """relative gap at which the first stage stops"""
     gap_abs: Annotated[float, Field(ge=0)] = 1e-3
     """the same in currency"""
-    time_limit_s: Annotated[float, Field(gt=0)] = 60.0
-    """time for the first stage [s]"""
+    time_limit_s: Annotated[float, Field(gt=0)] = 120.0
+    """time for a plan, at most three quarters of it for the first stage [s]"""
     v_margin_pu: Annotated[float, Field(ge=0, lt=0.1)] = 0.0
     """distance kept from the voltage limits [pu]"""
     restore: bool = True
     """where the swarm's best schedule violates grid limits, plan the power for its trips anew by a cone program"""
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Until:
+    """Deadline, by `time.perf_counter` [s], and the record of what it cut short."""
+
+    deadline: float = float("inf")
+    record: TimeRecord = field(default_factory=TimeRecord)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +105,7 @@ class MessTwoStage(Controller):
     The first stage plans stations and power with zero transit time. The second shifts the trips and changes the trucks'
     power within the scheduled periods; every particle is repaired for the travel times of the roads and evaluated by
     its own power flow. It is a day-ahead method: between two plans the schedule is continued, as far as the measured
-    state allows. Links rest. Equal inputs give equal plans unless the time limit of the first stage is reached.
+    state allows. Links rest. Equal inputs give equal plans unless the time limit is reached.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MessTwoStageSettings
@@ -130,13 +140,14 @@ class MessTwoStage(Controller):
     # --------------------------------------------------------------------------------------------------- planning
 
     def _plan_anew(self, observation: Observation, forecast: Forecast) -> Plan:
-        began = time.perf_counter()
-        first = self._first_stage(observation, forecast)
+        began, limit_s = time.perf_counter(), self.settings.time_limit_s
+        until = _Until(began + limit_s)
+        first = self._first_stage(observation, forecast, replace(until, deadline=began + _FIRST_STAGE * limit_s))
         repair = self._repair(observation, forecast)
-        best = self._second_stage(observation, forecast, repair, first.periods)
+        best = self._second_stage(observation, forecast, repair, first.periods, until)
         schedule, notes = repair.repair(*first.periods.schedules(best[None])), first.notes
         if self.settings.restore and repair.fitness(schedule)[1][0] > 0:
-            schedule, anew = self._restored(observation, forecast, repair, schedule)
+            schedule, anew = self._restored(observation, forecast, repair, schedule, until)
             notes += anew
         best_known, rests = repair.better_of_rest_and(schedule)
         notes += (Note(NoteKind.DOES_NOTHING),) if rests else ()
@@ -144,12 +155,12 @@ class MessTwoStage(Controller):
             status=Status.FEASIBLE,
             bound=first.bound,
             seconds=time.perf_counter() - began,
-            termination=first.termination,
+            termination=Termination.TIME_LIMIT if until.record.cut else first.termination,
             notes=notes,
         )
         return plan_of_schedule(repair, best_known, outcome, {_MEMORY: observation.step})
 
-    def _first_stage(self, observation: Observation, forecast: Forecast) -> _FirstStage:
+    def _first_stage(self, observation: Observation, forecast: Forecast, until: _Until) -> _FirstStage:
         """Plan stations and power with zero transit time; violate limits only if no plan keeps them.
 
         Whoever drives can be matched by one who moves at once and rests at the far end meanwhile, at the same cost. So
@@ -157,7 +168,7 @@ class MessTwoStage(Controller):
         """
         notes = [Note(NoteKind.FIRST_STAGE)]
         outlook = Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon, zero_transit_time=True)
-        dispatch = replace(self._dispatch(outlook), search=solve_model)
+        dispatch = replace(self._dispatch(outlook, until), search=solve_model)
         try:
             solved = solve_dispatch(dispatch)
             bound = solved.outcome.bound
@@ -182,11 +193,18 @@ class MessTwoStage(Controller):
 
     def _with_least_violation(self, dispatch: Dispatch) -> Solved:
         """Plan with the minimum violation of limits."""
+        deadline = time.perf_counter() + dispatch.extra_s
+        dispatch = replace(dispatch, deadline=max(dispatch.deadline, deadline))
         violated = minimise_violation(dispatch)
         return within_violation(dispatch, violated) or violated
 
     def _second_stage(
-        self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, periods: ScheduledPeriods
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        repair: ScheduleRepair,
+        periods: ScheduledPeriods,
+        until: _Until,
     ) -> Float[np.ndarray, " variable"]:
         """Search by the particle swarm, from the first stage's schedule, unchanged and with every trip begun earlier.
 
@@ -207,30 +225,43 @@ class MessTwoStage(Controller):
             cognitive=settings.cognitive,
             social=settings.social,
             seed=int(rng.integers(2**32)),
+            deadline=until.deadline,
+            record=until.record,
         )
         return swarm(lambda x: repair.fitness(repair.repair(*periods.schedules(x))), *periods.bounds, starts, options)
 
     def _restored(
-        self, observation: Observation, forecast: Forecast, repair: ScheduleRepair, given: RepairedSchedules
+        self,
+        observation: Observation,
+        forecast: Forecast,
+        repair: ScheduleRepair,
+        given: RepairedSchedules,
+        until: _Until | None = None,
     ) -> tuple[RepairedSchedules, tuple[Note, ...]]:
-        """Plan P and Q anew for the trips of a schedule; return that schedule if no plan has a smaller violation.
+        """Plan P and Q anew for the trips of a schedule; the schedule stays where that has no smaller violation.
 
         The swarm tunes active power only, and the first stage's reactive power was not meant for trucks that are late.
         """
-        dispatch = self._dispatch(
-            Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon, fixed=given.position[0])
-        )
+        outlook = Outlook(self.plant, observation, forecast, self.settings.soc_at_horizon, fixed=given.position[0])
+        dispatch = self._dispatch(outlook, until or _Until())
+        if dispatch.late:
+            return given, ()
         try:
-            solved = solve_dispatch(dispatch)
-        except InfeasibleError:
-            solved = self._with_least_violation(dispatch)
+            try:
+                solved = solve_dispatch(dispatch)
+            except InfeasibleError:
+                solved = self._with_least_violation(dispatch)
+        except SolverTroubleError as error:
+            if not error.out_of_time:
+                raise
+            return given, ()
         p, q = (one[None] for one in read.setpoints(solved.model))
         planned = repair.repair(given.position[:1], p, q)
         if repair.fitness(planned)[1][0] >= repair.fitness(given)[1][0]:
             return given, ()
         return planned, (Note(NoteKind.POWER_PLANNED_ANEW),)
 
-    def _dispatch(self, outlook: Outlook) -> Dispatch:
+    def _dispatch(self, outlook: Outlook, until: _Until) -> Dispatch:
         settings = self.settings
         return Dispatch(
             outlook=outlook,
@@ -240,8 +271,10 @@ class MessTwoStage(Controller):
                 method=settings.method,
                 gap=settings.gap,
                 gap_abs=settings.gap_abs,
-                time_limit_s=settings.time_limit_s,
+                record=until.record,
             ),
+            deadline=until.deadline,
+            extra_s=EXTRA_TIME * settings.time_limit_s,
         )
 
     def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " trip"], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -27,13 +28,13 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import limits_of
 from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.model.plan import setpoints
-from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
-from gridferry.controllers.solve import SolveOptions
+from gridferry.controllers.solve import SolveOptions, SolverTroubleError
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario
@@ -54,7 +55,7 @@ class MvdcDrccSettings(MarginSettings):
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """relative gap, where negative prices need integers"""
     time_limit_s: Annotated[float, Field(gt=0)] = 60.0
-    """time for such a solve [s]"""
+    """time for a plan [s]; margins that have not settled by then are reported"""
     on_infeasible: Literal["raise", "relax"] = "raise"
     """where no plan keeps all limits: fail and name the tightest, or minimise violations"""
 
@@ -118,6 +119,9 @@ class MvdcDrcc(Controller):
         ambiguity = self.margins.ambiguity(observation.step, forecast)
         nothing = np.zeros((horizon, self.plant.n_port))
         seconds, rounds = 0.0, 0
+        settled: _Settled | None = None
+        deadline = time.perf_counter() + settings.time_limit_s
+        solver = SolveOptions(gap=settings.gap, gap_abs=_GAP)
         margins = self._margins_at(forecast, ambiguity, nothing, nothing)
         while True:
             rounds += 1
@@ -125,15 +129,23 @@ class MvdcDrcc(Controller):
                 outlook=Outlook(self.plant, observation, forecast),
                 limits=limits_of(self.plant, horizon, margins),
                 options=ModelOptions(plans=stands_still, complementarity_from_start=False),
-                solver=SolveOptions(gap=settings.gap, gap_abs=_GAP, time_limit_s=settings.time_limit_s),
+                solver=solver,
+                deadline=deadline,
+                extra_s=EXTRA_TIME * settings.time_limit_s,
             )
-            solved = plan_within_limits([dispatch], dispatch, relax=settings.on_infeasible == "relax")
+            try:
+                solved = plan_within_limits([dispatch], dispatch, relax=settings.on_infeasible == "relax")
+            except SolverTroubleError as error:
+                if settled is None or not error.out_of_time:
+                    raise
+                return settled
             seconds += solved.outcome.seconds
             updated = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
             rises, falls = _changes(margins, updated)
             change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
-            if change <= settings.margin_tolerance_pu or rounds == settings.max_rounds:
-                return _Settled(solved, rounds, change, seconds)
+            settled = _Settled(solved, rounds, change, seconds)
+            if change <= settings.margin_tolerance_pu or rounds == settings.max_rounds or dispatch.late:
+                return settled
             margins = updated if rounds < _FREE_ROUNDS else _larger(margins, updated)
 
     # --------------------------------------------------------------------------------------------------------- reading

@@ -3,8 +3,9 @@
 Charge at low prices, discharge at high prices, at a share of the rating; a truck charges where the local surplus is
 largest and discharges where the net load is [A, as the public reproduction replaces stage 1 by rules]. Added to the
 published rules: a trip is planned with its travel time; the energy due at the end of the day, cycles and trips are
-budgeted, so that devices can do all requests; and nothing is traded at a loss. Links rest, and reactive power is zero:
-without a model of the grid its best sign is unknown.
+budgeted, so that devices can do all requests; and nothing is traded at a loss. Prices are low or high relative to the
+day: nothing is traded before the forecast reaches the end of the day. Links rest, and reactive power is zero: without a
+model of the grid its best sign is unknown.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from gridferry.controllers.contract import (
     Observation,
     Plan,
     Plant,
+    SolverOutcome,
+    Termination,
     hold,
 )
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
@@ -32,6 +35,9 @@ from gridferry.controllers.store_rule import Prices, StoreRule
 from gridferry.networks.feeder import Feeder
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+_UNSEEN = "the forecast ends before the day does: nothing is traded"
 
 
 class Rules(Controller):
@@ -75,6 +81,11 @@ class Rules(Controller):
         )
         self._min_stay = int(np.ceil(settings.min_stay_h / plant.step_h - 1e-9))
 
+    @property
+    def steps_needed(self) -> int:
+        """Steps of a day, or of the run where that is shorter."""
+        return min(self.plant.steps_in_24_h, self.plant.steps)
+
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return one row: power of every store, and station of every truck.
 
@@ -109,44 +120,38 @@ class Rules(Controller):
                     position[0, one.position] = target
                     continue
             p_mw[0, one.port] = one.rule.power(state.energy_mwh, state.cycles_today, prices)
-        return replace(plan, memory=memory.next(prices, parked_since).to_json())
+        outcome = SolverOutcome(termination=Termination.RULE, ended="" if prices.sees_day else _UNSEEN)
+        return replace(plan, solver=outcome, memory=memory.next(prices, parked_since).to_json())
 
     # ------------------------------------------------------------------------------------------------------- prices
 
     def _prices(self, observation: Observation, forecast: Forecast, memory: _Memory) -> Prices:
-        """Price thresholds of today, and prices for the rest of the day.
+        """Prices until the end of tomorrow or of the run, and the thresholds of today.
 
-        The thresholds are quantiles of the coming day's prices, fixed at its first step. A shorter forecast is
-        completed with the prices of the last day, and the thresholds are updated with them.
+        The thresholds are quantiles of the coming day's prices, fixed at its first step, or where the forecast first
+        reaches the end of the day; before that there are none, and all prices are alike.
         """
         plant = self.plant
-        day_steps = plant.steps_in_24_h
         left_of_run = plant.steps - observation.step
-        buy = forecast.buy_price[: min(2 * day_steps, left_of_run)]
+        left_of_day = min(plant.steps_left_of_day(observation.step), left_of_run)
+        buy = forecast.buy_price[: min(2 * plant.steps_in_24_h, left_of_run)]
         if not np.isfinite(buy).all():
             raise ControllerError(f"step {observation.step}: a forecast price is not finite")
         day = plant.day_of(observation.step)
-        coming = buy[:day_steps]
-        if memory.day == day and not memory.seen:
-            low, median, high = memory.thresholds
-            seen: list[float] = []
-        else:
-            full_day = len(coming) >= min(day_steps, left_of_run)
-            seen = [] if full_day and not memory.seen else [*memory.seen, float(buy[0])][-day_steps:]
-            known = np.concatenate([seen, coming[1:]]) if seen else coming
+        low, median, high = memory.thresholds
+        if len(buy) < left_of_day:
+            low = median = high = 0.0
+        elif memory.day != day:
             quantiles = (self.settings.charge_quantile, 0.5, self.settings.discharge_quantile)
-            low, median, high = (float(one) for one in np.quantile(known, quantiles))
-        share = self.settings.moderate_share if self.settings.moderate else 0.0
+            low, median, high = (float(one) for one in np.quantile(buy[: plant.steps_in_24_h], quantiles))
         return Prices(
             buy=buy,
             low=low,
             median=median,
             high=high,
-            moderate_share=share,
-            left_of_day=min(plant.steps_left_of_day(observation.step), left_of_run),
-            left_of_run=left_of_run,
+            moderate_share=self.settings.moderate_share if self.settings.moderate else 0.0,
+            left_of_day=left_of_day,
             day=day,
-            seen=seen,
         )
 
     # ------------------------------------------------------------------------------------------------------ stations
@@ -237,11 +242,10 @@ class _Ahead:
 
 @dataclass(frozen=True)
 class _Memory:
-    """Memory of the rules: today's thresholds, past prices (short forecasts only), when trucks parked."""
+    """Memory of the rules: the thresholds and the day that they are of, when trucks parked."""
 
     day: int
     thresholds: tuple[float, float, float]
-    seen: tuple[float, ...]
     parked_since: tuple[int | None, ...]
 
     @classmethod
@@ -249,13 +253,15 @@ class _Memory:
         """Read the memory of the previous plan; empty where there is none, or another controller's."""
         found = observation.previous_plan.memory.get("rules") if observation.previous_plan is not None else None
         if found is None:
-            return cls(-1, (0.0, 0.0, 0.0), (), (None,) * positions)
+            return cls(-1, (0.0, 0.0, 0.0), (None,) * positions)
         low, median, high = found["thresholds"]
-        return cls(found["day"], (low, median, high), tuple(found["seen"]), tuple(found["parked_since"]))
+        return cls(found["day"], (low, median, high), tuple(found["parked_since"]))
 
     def next(self, prices: Prices, parked_since: list[int | None]) -> _Memory:
         """Return the memory after this step."""
-        return _Memory(prices.day, (prices.low, prices.median, prices.high), tuple(prices.seen), tuple(parked_since))
+        if not prices.sees_day:
+            return replace(self, parked_since=tuple(parked_since))
+        return _Memory(prices.day, (prices.low, prices.median, prices.high), tuple(parked_since))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain lists and numbers."""
@@ -263,7 +269,6 @@ class _Memory:
             "rules": {
                 "day": self.day,
                 "thresholds": list(self.thresholds),
-                "seen": list(self.seen),
                 "parked_since": list(self.parked_since),
             }
         }

@@ -24,9 +24,7 @@ class Prices:
     low, median, high : charge at or below ``low``, discharge at or above ``high`` [currency/MWh]
     moderate_share : share of the rating used between them, 0 to rest there
     left_of_day : steps until midnight or the end of the run, this one included
-    left_of_run : steps until the end of the run, this one included
     day : number of the day
-    seen : prices of the steps behind, where the forecast does not look a day ahead [currency/MWh]
     """
 
     buy: Float[np.ndarray, " rest"]
@@ -35,13 +33,11 @@ class Prices:
     high: float
     moderate_share: float
     left_of_day: int
-    left_of_run: int
     day: int
-    seen: list[float]
 
     @property
     def sees_day(self) -> bool:
-        """Whether the prices are known until midnight."""
+        """Whether the prices are known until midnight or the end of the run; nothing is traded otherwise."""
         return len(self.buy) >= self.left_of_day
 
     @property
@@ -81,8 +77,8 @@ class StoreRule:
         self.e_max = store.soc_max * store.energy_mwh
         self.e_due = self.e_min if store.soc_end_min is None else max(store.soc_end_min * store.energy_mwh, self.e_min)
         # cycles per energy at the grid [A, eq. 38]
-        self.cycles_in = store.eta_charge / (2.0 * store.energy_mwh)
-        self.cycles_out = 1.0 / (store.eta_discharge * 2.0 * store.energy_mwh)
+        self.cycles_in = store.counted(1.0, 0.0) / (2.0 * store.energy_mwh)
+        self.cycles_out = store.counted(0.0, 1.0) / (2.0 * store.energy_mwh)
 
     # --------------------------------------------------------------------------------------------------------- power
 
@@ -112,15 +108,15 @@ class StoreRule:
         """Charging power [MW], if the energy can be sold again at a profit."""
         if not self._resells_at_profit(prices)[0]:
             return 0.0
-        there_and_back = self.cycles_in + self.gain / self.drain * self.cycles_out if self.gain > 0 else math.inf
+        there_and_back = self.cycles_in + self.gain / self.drain * self.cycles_out
         room = min(self._room(energy), self._cycles_left(cycles) / there_and_back)
         return min(share * self.p_rated, room / self.step_h)
 
     def _refill(self, energy: float, cycles: float, prices: Prices) -> float:
         """Charging power of this step, to reach the energy due at midnight at the lowest price [MW].
 
-        The refill takes the cheapest of the steps left; where they are not all known it waits for a cheap one, and
-        charges at full power when there is no time left to wait.
+        The refill takes the cheapest of the steps left, as far as they are known, and charges at full power when there
+        is no time left to wait.
         """
         missing = self.e_due - energy
         if missing <= _NONE_MWH or self.gain <= 0.0:
@@ -131,8 +127,7 @@ class StoreRule:
         if slots > prices.left_of_day:
             return min(self.p_rated, energy_mwh / self.step_h)
         cheaper = int(np.count_nonzero(prices.today[1:] < now))
-        chosen = cheaper < slots if prices.sees_day else bool(now <= prices.low) or slots == prices.left_of_day
-        return min(self.share * self.p_rated, energy_mwh / self.step_h) if chosen else 0.0
+        return min(self.share * self.p_rated, energy_mwh / self.step_h) if cheaper < slots else 0.0
 
     def _discharge(self, energy: float, cycles: float, prices: Prices, share: float) -> float:
         """Discharging power [MW]; below the energy due only what can be bought back today at a profit."""
@@ -166,18 +161,16 @@ class StoreRule:
         """Whether selling now pays more than buying the energy back in the cheapest steps before midnight."""
         missing = self.e_due - (energy - energy_out * self.drain)
         slots = max(math.ceil(missing / (self.step_h * self.share * self.p_rated * self.gain) - 1e-9), 1)
-        later = prices.today[1:]
-        price = float(np.partition(later, slots - 1)[slots - 1]) if prices.sees_day else prices.low
+        price = float(np.partition(prices.today[1:], slots - 1)[slots - 1])
         return float(prices.buy[0]) / self.drain > (price + self.store.cost_per_mwh_charged) / self.gain
 
     def _resells_at_profit(self, prices: Prices) -> Bool[np.ndarray, " today"]:
-        """Whether energy charged in each remaining step of the day sells at a profit later."""
+        """Whether energy charged in each remaining step of the day is sold later, and pays at the threshold."""
         if self.gain <= 0.0:
             return np.zeros(len(prices.today), dtype=bool)
-        unseen = prices.high if len(prices.buy) < min(prices.left_of_run, prices.left_of_day) else -math.inf
-        highest = np.maximum.accumulate(np.append(prices.buy, unseen)[::-1])[::-1][1:]
-        cost = (prices.buy + self.store.cost_per_mwh_charged) / self.gain
-        return (highest / self.drain > cost)[: prices.left_of_day]
+        last = np.flatnonzero(prices.today >= prices.high).max(initial=-1)
+        pays = prices.high / self.drain > (prices.today + self.store.cost_per_mwh_charged) / self.gain
+        return pays & (np.arange(len(prices.today)) < last)
 
     def _room(self, energy: float) -> float:
         """Energy that can be bought before the store is full [MWh]."""

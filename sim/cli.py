@@ -144,10 +144,10 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="networks|controllers|configs", help="What to list.")],
+    what: Annotated[str, typer.Argument(metavar="networks|controllers|configs|studies", help="What to list.")],
     as_json: Json = False,
 ) -> None:
-    """List networks, controllers or configs."""
+    """List networks, controllers, configs or studies."""
     from gridferry.sim.commands.listing import list_command
 
     raise typer.Exit(list_command(what, as_json))

@@ -30,6 +30,10 @@ LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
 _SPATIAL_TIME, _SPATIAL_GAP = 0.25, 0.01
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
+_COMPILING = 3.0
+"""a model takes so many times as long to compile as to build, and mostly longer"""
+EXTRA_TIME = 0.1
+"""share of a time limit that minimising violations may take beyond it"""
 _TIGHT = 0.01
 """share of the saving that power is planned to, where it needs integers"""
 
@@ -60,8 +64,20 @@ class Dispatch:
 
     @property
     def late(self) -> bool:
-        """Whether the deadline has passed."""
-        return time.perf_counter() > self.deadline
+        """Whether the deadline has passed; to be read only where there is more to be done, as it is recorded."""
+        late = time.perf_counter() > self.deadline
+        self.solver.record.cut = self.solver.record.cut or late
+        return late
+
+    def require(self, seconds: float) -> None:
+        """Refuse what will take at least so long where less time is left.
+
+        Raises
+        ------
+        SolverTroubleError
+        """
+        if time.perf_counter() + seconds > self.deadline:
+            raise SolverTroubleError("no time is left for a model; allow more", out_of_time=True)
 
     def in_time(self) -> SolveOptions:
         """Return the solver settings for the remaining time."""
@@ -197,11 +213,15 @@ def solve_dispatch(dispatch: Dispatch) -> Solved:
     seconds = 0.0
     options = dispatch.options
     solved: Solved | None = None
+    dispatch.require(0.0)
     while True:
+        began = time.perf_counter()
         model = replace(dispatch, options=options).build()
         try:
+            dispatch.require(_COMPILING * (time.perf_counter() - began))
             outcome = (dispatch.search or solve_power)(model, dispatch)
-        except SolverTroubleError:
+        except SolverTroubleError as error:
+            dispatch.solver.record.see(error)
             if solved is None:
                 raise
             # the point found is one, though one with simultaneous charging
@@ -234,8 +254,8 @@ def finish(relaxed: Solved) -> Solved:
     if not options.bounded_losses and not dispatch.late:
         try:
             tighter = solve_dispatch(replace(dispatch, options=replace(options, bounded_losses=True)))
-        except SolverTroubleError:
-            pass
+        except SolverTroubleError as error:
+            dispatch.solver.record.see(error)
         else:
             tighter = _bounded_by(tighter, relaxed.solution)
     found, trouble = _locally(tighter)
@@ -244,7 +264,8 @@ def finish(relaxed: Solved) -> Solved:
             break
         try:
             solve_fixed(tighter.model, routes, dispatch)
-        except (InfeasibleError, SolverTroubleError):
+        except (InfeasibleError, SolverTroubleError) as error:
+            dispatch.solver.record.see(error)
             continue
         found, trouble = _locally(tighter)
     if found is None or not (found.within or options.soft):
@@ -259,6 +280,7 @@ def _locally(relaxed: Solved) -> tuple[Solved | None, NoPlanError | None]:
     try:
         outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
     except NoPlanError as error:
+        relaxed.dispatch.solver.record.see(error)
         return None, error
     return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution), None
 

@@ -51,7 +51,7 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
         try:
             return plan_dispatch(dispatch)
         except NoPlanError as error:
-            if isinstance(error, SolverTroubleError) and dispatch.late:
+            if error.out_of_time or (isinstance(error, SolverTroubleError) and dispatch.late):
                 raise
             trouble = error
     deadline = time.perf_counter() + least_on.extra_s
@@ -62,7 +62,7 @@ def plan_within_limits(attempts: Sequence[Dispatch], least_on: Dispatch, *, rela
         if isinstance(failed, InfeasibleError):
             raise
         message = f"{_finding(trouble)}; which limit is the tightest was not found: {failed}"
-        raise type(trouble)(message) from trouble
+        raise type(trouble)(message, out_of_time=failed.out_of_time) from trouble
     if least.violated and not relax:
         return replace(least, trouble=trouble)
     found = within_violation(first, least)
@@ -119,7 +119,7 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
     try:
         found = plan_dispatch(soft)
     except InfeasibleError as hopeless:
-        names = conflicting(soft.build())
+        names = conflicting(soft.build(), soft.in_time())
         why = f"these constraints exclude each other: {'; '.join(names)}" if names else str(hopeless)
         raise InfeasibleError(f"no plan, even where limits may be violated; {why}") from hopeless
     for _ in range(_LINEARISED):

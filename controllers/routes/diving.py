@@ -52,14 +52,17 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
     problem, starts = model.problem, warm_starts(model, dispatch)
     if dispatch.solver.method is Method.SCIP:
         return problem.solve(dispatch.in_time(), warm_starts=starts)
-    search, bound = Search(model, dispatch), -np.inf
+    search, bound, record = Search(model, dispatch), -np.inf, dispatch.solver.record
     for one in starts:
+        if search.best is not None and dispatch.late:
+            break
         search.evaluate(one)
     try:
         bound = problem.relax(time_limit_s=dispatch.in_time().time_limit_s).bound
-    except SolverTroubleError:
+    except SolverTroubleError as error:
         if search.best is None:
             raise
+        record.see(error)
     else:
         search.dive({})
     while search.better and not search.within(bound) and not dispatch.late:
@@ -76,7 +79,7 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
         except SolverTroubleError:
             if best is None:
                 raise
-            ended = Termination.TIME_LIMIT if dispatch.late else Termination.NUMERICAL_TROUBLE
+            ended = Termination.NUMERICAL_TROUBLE
         else:
             ended = exact.termination
             bound = max(bound, exact.bound)
@@ -84,11 +87,14 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
                 best = _Incumbent({}, exact, problem.point)
     if best is None:
         if dispatch.late:
-            raise SolverTroubleError("no plan was found in time; allow more")
+            raise SolverTroubleError("no plan was found in time; allow more", out_of_time=True)
         raise InfeasibleError("none of the routes tried keeps all limits")
     problem.show(best.point)
     cost = best.outcome.objective
-    ended = Termination.GAP_REACHED if cost - bound <= dispatch.solver.tolerance(cost) else ended
+    if record.cut:
+        ended = Termination.TIME_LIMIT
+    elif cost - bound <= dispatch.solver.tolerance(cost):
+        ended = Termination.GAP_REACHED
     return replace(best.outcome, bound=min(bound, cost), termination=ended, seconds=time.perf_counter() - began)
 
 
@@ -134,7 +140,8 @@ class Search:
         self._known.add(key)
         try:
             outcome = solve_fixed(self._model, routes, self._dispatch)
-        except (InfeasibleError, SolverTroubleError):
+        except (InfeasibleError, SolverTroubleError) as error:
+            self._dispatch.solver.record.see(error)
             return
         if self.best is None or outcome.objective < self.best.outcome.objective:
             self.best, self.better = _Incumbent(routes, outcome, self._problem.point), True
@@ -147,7 +154,8 @@ class Search:
             if number < len(left):
                 try:
                     self._problem.relax(fixed, self._left_s)
-                except (InfeasibleError, SolverTroubleError):
+                except (InfeasibleError, SolverTroubleError) as error:
+                    self._dispatch.solver.record.see(error)
                     return
         self.evaluate(fixed)
 
@@ -155,14 +163,15 @@ class Search:
         """Improvement pass: every vehicle in turn chooses its route anew while the others are fixed."""
         self.better = False
         for _, route in self._model.routes:
-            if self.best is None or len(self._model.routes) < 2:
+            if self.best is None or len(self._model.routes) < 2 or self._dispatch.late:
                 return
             # by identity: cvxpy gives == another meaning
             own = {one.id for one in route.binaries}
             others = {one: value for one, value in self.best.routes.items() if one.id not in own}
             try:
                 self._problem.relax(others, self._left_s)
-            except (InfeasibleError, SolverTroubleError):
+            except (InfeasibleError, SolverTroubleError) as error:
+                self._dispatch.solver.record.see(error)
                 continue
             self.dive(others)
 

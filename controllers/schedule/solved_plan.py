@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status
+from gridferry.controllers.contract import Note, NoteKind, Plan, SolverOutcome, Status, Termination
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.rest import permits_rest
 from gridferry.controllers.model.solution import Solved
@@ -39,7 +39,7 @@ def plan_of(solved: Solved, memory: Mapping[str, Any], notes: tuple[Note, ...] =
         position=read.positions(model),
         solver=SolverOutcome(
             status=Status.OPTIMAL if within else status,
-            termination=outcome.termination,
+            termination=Termination.TIME_LIMIT if options.record.cut else outcome.termination,
             notes=(*notes, *solved.notes, *read.resting_notes(model)),
             objective=objective,
             bound=bound,

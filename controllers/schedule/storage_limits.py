@@ -79,7 +79,8 @@ def keep_limits(
     day_end = np.append(np.flatnonzero(np.diff(day)) + 1, horizon)
     most = min(store.p_max_mw, store.s_max_mva)
     gain = store.eta_charge - store.loss_coefficient
-    stored_share = max(gain, 0.0) / store.eta_charge
+    counted = store.counted(1.0, 0.0)
+    stored_share = max(gain, 0.0) / counted
     energy = np.empty((len(p), horizon + 1))
     energy[:, 0] = state.energy_mwh
     budget = np.zeros(len(p))
@@ -100,7 +101,7 @@ def keep_limits(
         missing = needed[:, step + 1] - (now + change)
         late = (missing > tolerances.ROUNDING * store.energy_mwh) & present[:, step]
         if late.any() and gain > 0:
-            at_most = np.minimum(most, budget / (step_h * store.eta_charge))
+            at_most = np.minimum(most, budget / (step_h * counted))
             charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
             p[late, step], q[late, step] = _within_rating(store, -np.clip(charge, 0.0, at_most[late]), q[late, step])
             change, moved = _change(store, p[:, step], q[:, step], step_h)
@@ -119,8 +120,9 @@ def _within_rating(store: Storage, p: np.ndarray, q: np.ndarray) -> tuple[np.nda
 
 def _change(store: Storage, p: np.ndarray, q: np.ndarray, step_h: float) -> tuple[np.ndarray, np.ndarray]:
     """Energy gained in a step, and energy moved that counts for cycles [MWh]."""
-    into, out = store.eta_charge * np.maximum(-p, 0.0), np.maximum(p, 0.0) / store.eta_discharge
-    return step_h * (into - out - store.loss_coefficient * np.hypot(p, q)), step_h * (into + out)
+    charge, discharge = np.maximum(-p, 0.0), np.maximum(p, 0.0)
+    gain = store.eta_charge * charge - discharge / store.eta_discharge - store.loss_coefficient * np.hypot(p, q)
+    return step_h * gain, step_h * store.counted(charge, discharge)
 
 
 def _charge(store: Storage, gain_mw: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -137,7 +139,7 @@ def _ratio(room: np.ndarray, taken: np.ndarray, rounding: float = 0.0) -> np.nda
 
 
 def _budget(store: Storage, cycles: float) -> float:
-    """Energy that the remaining cycles of a day allow in and out [MWh]."""
+    """Energy that the remaining cycles of a day allow to be counted [MWh]."""
     return min(max(store.cycles_max_per_day - cycles, 0.0), _MANY_CYCLES) * 2.0 * store.energy_mwh
 
 
@@ -148,7 +150,7 @@ def _needed(
     store, horizon = state.store, len(day)
     gain = max(store.eta_charge - store.loss_coefficient, 0.0)
     per_step = step_h * gain * min(store.p_max_mw, store.s_max_mva)
-    in_a_day = _budget(store, 0.0) * gain / store.eta_charge
+    in_a_day = _budget(store, 0.0) * gain / store.counted(1.0, 0.0)
     needed = np.full((len(present), horizon + 1), -np.inf)
     later = np.full(len(present), -np.inf)
     day_end = later

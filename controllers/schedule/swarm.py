@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from pymoo.algorithms.soo.nonconvex.pso import PSO
 from pymoo.core.problem import Problem
+
+from gridferry.controllers.solve import TimeRecord
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class SwarmOptions:
     inertia_first, inertia_last : inertia of the first and the last move, linear in between
     cognitive, social : pull of a particle's own best point, and of the swarm's; C1 and C2
     seed : of everything that is drawn
+    deadline : time, by `time.perf_counter`, after which no particle moves any more [s]
+    record : of whether it cut the search short
     """
 
     iterations: int = 500
@@ -30,6 +35,8 @@ class SwarmOptions:
     cognitive: float = 2.0
     social: float = 2.0
     seed: int = 0
+    deadline: float = float("inf")
+    record: TimeRecord = field(default_factory=TimeRecord, compare=False, repr=False)
 
 
 Fitness = Callable[
@@ -77,6 +84,9 @@ def swarm(
     falls = np.linspace(options.inertia_first, options.inertia_last, max(options.iterations, 1))
     flight.next()
     for inertia in falls[: options.iterations]:
+        if time.perf_counter() > options.deadline:
+            options.record.cut = True
+            break
         flight.w = float(inertia)
         flight.next()
     return np.array(flight.opt[0].X, dtype=np.float64)

@@ -9,7 +9,7 @@ from gridferry.controllers.solve.errors import (
     SolverTroubleError,
     UnboundedError,
 )
-from gridferry.controllers.solve.options import Method, SolveOptions
+from gridferry.controllers.solve.options import Method, SolveOptions, TimeRecord
 from gridferry.controllers.solve.problem import Model, Problem, Relaxed, Values, solve
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Relaxed",
     "SolveOptions",
     "SolverTroubleError",
+    "TimeRecord",
     "UnboundedError",
     "Values",
     "conflicts",

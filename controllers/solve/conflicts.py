@@ -10,6 +10,7 @@ import numpy as np
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import ControllerError
+from gridferry.controllers.solve.options import SolveOptions
 from gridferry.controllers.solve.problem import Model, solve
 
 _LAW = 1e3
@@ -35,7 +36,10 @@ class Conflict:
 
 
 def conflicts(
-    named: Mapping[str, Sequence[cp.Constraint]], binaries: Sequence[cp.Variable], laws: Collection[str]
+    named: Mapping[str, Sequence[cp.Constraint]],
+    binaries: Sequence[cp.Variable],
+    laws: Collection[str],
+    options: SolveOptions | None = None,
 ) -> list[Conflict]:
     """Find the constraints that have to give so that there is a solution, the worst first.
 
@@ -46,6 +50,7 @@ def conflicts(
     ----------
     named : all constraints, by name
     laws : names of those that give last
+    options : with a time limit
     """
     given = {name: [cp.Variable(_shape(one)) for one in part] for name, part in named.items()}
     elastic: list[cp.Constraint] = [bound for one in binaries for bound in (one >= 0, one <= 1)]
@@ -55,7 +60,7 @@ def conflicts(
             elastic += [by >= 0, _widened(one, by)]
             total = total + (_LAW if name in laws else 1.0) * cp.sum(by)
     try:
-        solve(Model(total, elastic))
+        solve(Model(total, elastic), options)
     except ControllerError:
         return []
     found = [_worst(name, by.value) for name, part in given.items() for by in part if by.size]

@@ -88,7 +88,7 @@ def solve_conic(
     if ended in ("DualInfeasible", "AlmostDualInfeasible"):
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
     if ended == "MaxTime":
-        raise SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time")
+        raise SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time", out_of_time=True)
     raise SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
 
 

@@ -59,12 +59,14 @@ class Decomposition:
         cost = np.where(self.block_of_column >= 0, self.form.cost, 0.0)
         return replace(self.form.with_rows(self.block_of_row >= 0), cost=cost, offset=0.0)
 
-    def recourse(self, decisions: Float[np.ndarray, " column"]) -> ConicAnswer:
+    def recourse(self, decisions: Float[np.ndarray, " column"], time_limit_s: float = np.inf) -> ConicAnswer:
         """Solve the blocks for decisions that need not satisfy their own rows; NaN in the columns of the blocks."""
-        answer = solve_conic(self._blocks, decisions)
+        answer = solve_conic(self._blocks, decisions, time_limit_s)
         return answer if answer.y is None else replace(answer, y=self._in_all_rows(answer.y))
 
-    def recourse_nearby(self, decisions: Float[np.ndarray, " column"], price: float) -> ConicAnswer:
+    def recourse_nearby(
+        self, decisions: Float[np.ndarray, " column"], price: float, time_limit_s: float = np.inf
+    ) -> ConicAnswer:
         """Solve the blocks with decisions that may move, at a price for every unit moved.
 
         Where the decisions are impossible this gives cuts for all blocks at once, as steep as the price.
@@ -89,7 +91,7 @@ class Decomposition:
         )
         fixed = np.concatenate([decisions, np.full(len(moved), np.nan)])
         fixed[moved] = np.nan
-        answer = solve_conic(wider, fixed)
+        answer = solve_conic(wider, fixed, time_limit_s)
         if answer.x is None or answer.y is None:
             return answer
         own = np.concatenate([answer.y[:n_linear], answer.y[n_linear + 2 * len(moved) :]])

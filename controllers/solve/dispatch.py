@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.solve.conic import solve_conic
-from gridferry.controllers.solve.errors import InfeasibleError
+from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer, Method, SolveOptions
 from gridferry.controllers.solve.outer_approximation import solve_outer_approximation
@@ -37,6 +37,20 @@ def solve_form(
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
+    try:
+        return _solve_form(form, options, warm_starts, recourse, fixed)
+    except SolverTroubleError as error:
+        options.record.see(error)
+        raise
+
+
+def _solve_form(
+    form: ConicForm,
+    options: SolveOptions,
+    warm_starts: Sequence[Float[np.ndarray, " column"]],
+    recourse: Bool[np.ndarray, " column"] | None,
+    fixed: Float[np.ndarray, " column"] | None,
+) -> Answer:
     began = time.perf_counter()
     small = presolve(form, fixed)
     if not small.form.integer.any():
@@ -50,8 +64,9 @@ def solve_form(
             found.termination,
             time.perf_counter() - began,
         )
-    tried = [complete_integers(small.form, start[small.free]) for start in warm_starts]
+    tried = [complete_integers(small.form, start[small.free], options) for start in warm_starts]
     begin = [one for one in tried if one is not None]
+    options = replace(options, time_limit_s=max(options.time_limit_s - (time.perf_counter() - began), 0.0))
     if options.method is Method.SCIP:
         answer = solve_scip(small.form, options, begin)
     else:
@@ -61,10 +76,17 @@ def solve_form(
     return replace(answer, x=small.back(answer.x), seconds=time.perf_counter() - began)
 
 
-def complete_integers(form: ConicForm, start: Float[np.ndarray, " column"]) -> Float[np.ndarray, " column"] | None:
+def complete_integers(
+    form: ConicForm, start: Float[np.ndarray, " column"], options: SolveOptions | None = None
+) -> Float[np.ndarray, " column"] | None:
     """Complete the integers of a warm start: solve the cone program with the given ones fixed, and round."""
     given = np.where(form.integer, start, np.nan)
     if not np.isnan(given[form.integer]).any():
         return given
-    found = solve_conic(form, given)
+    options = options or SolveOptions()
+    try:
+        found = solve_conic(form, given, options.time_limit_s)
+    except SolverTroubleError as error:
+        options.record.see(error)
+        return None
     return None if found.x is None else np.where(form.integer & np.isnan(given), np.round(found.x), given)

@@ -27,11 +27,12 @@ _HIGHS: dict[str, object] = {
 
 @dataclass(frozen=True, eq=False)
 class MasterAnswer:
-    """Solution of the master problem: a valid lower bound, and the best point, if any."""
+    """Solution of the master problem: a valid lower bound, the best point, if any, and whether the time ended it."""
 
     infeasible: bool
     bound: float
     point: Float[np.ndarray, " column"] | None
+    cut: bool = False
 
 
 class Master:
@@ -99,4 +100,5 @@ class Master:
             raise SolverTroubleError(f"HiGHS stopped with {highs.modelStatusToString(status)}")
         found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         point = np.array(highs.getSolution().col_value) if found else None
-        return MasterAnswer(infeasible=False, bound=float(info.mip_dual_bound), point=point)
+        cut = status == highspy.HighsModelStatus.kTimeLimit
+        return MasterAnswer(infeasible=False, bound=float(info.mip_dual_bound), point=point, cut=cut)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float
 
+from gridferry.controllers.contract import ControllerError
 from gridferry.controllers.outcome import SolverOutcome, Status, Termination, relative_gap
 
 
@@ -16,6 +17,17 @@ class Method(StrEnum):
 
     OUTER_APPROXIMATION = "outer_approximation"
     SCIP = "scip"
+
+
+class TimeRecord:
+    """Record of whether a time limit cut anything short, shared by all solves for a plan."""
+
+    def __init__(self) -> None:
+        self.cut = False
+
+    def see(self, error: ControllerError) -> None:
+        """Note an error that is not passed on, if the time limit is why."""
+        self.cut = self.cut or error.out_of_time
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,7 @@ class SolveOptions:
     gap_of_saving : gap as a share of what the point saves over ``reference`` at which to stop
     reference : cost to save over [currency]
     time_limit_s : time after which the best point found is returned, with its gap; none by default [s]
+    record : of what the limit cut short
     """
 
     method: Method = Method.OUTER_APPROXIMATION
@@ -38,6 +51,12 @@ class SolveOptions:
     gap_of_saving: float = 0.0
     reference: float = float("nan")
     time_limit_s: float = float("inf")
+    record: TimeRecord = field(default_factory=TimeRecord, compare=False, repr=False)
+
+    @property
+    def grace_s(self) -> float:
+        """Time beyond the limit that a solve may take which alone gives a plan [s]."""
+        return 0.1 * self.time_limit_s
 
     def tolerance(self, objective: float) -> float:
         """Return the gap in the unit of the objective at which to stop."""

@@ -29,15 +29,27 @@ _ROUNDS_WITHOUT_GAIN = 20
 
 
 class _Search:
-    """State of the search: incumbent, tried assignments, cuts."""
+    """State of the search: incumbent, tried assignments, cuts.
 
-    def __init__(self, parts: Decomposition):
+    Parameters
+    ----------
+    options : of the search
+    deadline : time, by `time.perf_counter`, that it ends at [s]
+    """
+
+    def __init__(self, parts: Decomposition, options: SolveOptions, deadline: float):
         self.parts, self.form = parts, parts.form
+        self._options, self._deadline = options, deadline
         self.master = Master(parts.master)
         self._tried: set[bytes] = set()
         self.x: Float[np.ndarray, " column"] | None = None
         self.objective = np.inf
         self.lipschitz_bound = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Time left [s]."""
+        return max(self._deadline - time.perf_counter(), 0.0)
 
     def add_cuts(self, answer: ConicAnswer) -> None:
         """Add the cuts of a solve."""
@@ -51,13 +63,15 @@ class _Search:
     def add_block_cuts(self, decisions: Float[np.ndarray, " column"]) -> None:
         """Add the cuts below the blocks' cost at given decisions."""
         try:
-            answer = self.parts.recourse(decisions)
+            answer = self.parts.recourse(decisions, self.left_s)
             if answer.x is None:
                 if answer.y is not None:
                     self.master.add(*self.parts.ray_cuts(answer.y))
-                answer = self.parts.recourse_nearby(decisions, _MOVED * max(self.lipschitz_bound, 1e-6))
-        except (SolverTroubleError, UnboundedError):
+                price = _MOVED * max(self.lipschitz_bound, 1e-6)
+                answer = self.parts.recourse_nearby(decisions, price, self.left_s)
+        except (SolverTroubleError, UnboundedError) as error:
             # a cut the fewer; no statement rests on it. The root had a bound: only rounding says there is none
+            self._options.record.see(error)
             return
         if answer.x is not None and answer.y is not None:
             self.master.add(*self.parts.cost_cuts(answer.y, answer.x))
@@ -71,10 +85,13 @@ class _Search:
         self._tried.add(key)
         fixed = np.full(self.form.n, np.nan)
         fixed[self.form.integer] = rounded
+        # a first plan is worth a little more time
+        time_limit_s = max(self.left_s, self._options.grace_s) if self.x is None else self.left_s
         try:
-            answer = solve_conic(self.form, fixed)
-        except (SolverTroubleError, UnboundedError):
+            answer = solve_conic(self.form, fixed, time_limit_s)
+        except (SolverTroubleError, UnboundedError) as error:
             # nothing is known of this assignment: it stays open, and the bound stays valid
+            self._options.record.see(error)
             return
         self.add_cuts(answer)
         if answer.x is None:
@@ -106,18 +123,18 @@ def solve_outer_approximation(
     root = solve_conic(form, time_limit_s=options.time_limit_s)
     if root.x is None:
         raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
-    search = _Search(decompose(form, np.zeros(form.n, dtype=bool) if recourse is None else recourse))
+    parts = decompose(form, np.zeros(form.n, dtype=bool) if recourse is None else recourse)
+    search = _Search(parts, options, began + options.time_limit_s)
     search.add_cuts(root)
     for start in warm_starts:
         search.try_integers(start)
     bound, ended, idle = root.bound, Termination.UNKNOWN, 0
     while not ended:
-        left = options.time_limit_s - (time.perf_counter() - began)
         known = np.isfinite(search.objective)
         tolerance = options.tolerance(search.objective if known else bound)
         if search.objective - bound <= tolerance:
             ended = Termination.GAP_REACHED
-        elif left <= 0:
+        elif search.left_s <= 0:
             ended = Termination.TIME_LIMIT
         elif idle >= _ROUNDS_WITHOUT_GAIN:
             ended = Termination.ACCURACY_EXHAUSTED
@@ -126,7 +143,7 @@ def solve_outer_approximation(
             target_gap = max(0.5 * tolerance, 0.1 * (search.objective - bound) if known else 0.0)
             begin = None if search.x is None else search.parts.decisions(search.x)
             try:
-                answer = search.master.solve(begin, target_gap, left)
+                answer = search.master.solve(begin, target_gap, search.left_s)
             except SolverTroubleError:
                 if search.x is None:
                     raise
@@ -138,15 +155,19 @@ def solve_outer_approximation(
                 # a plan exists, so only rounding can have said this: nothing more is to be had
                 ended = Termination.ACCURACY_EXHAUSTED
                 continue
+            options.record.cut = options.record.cut or answer.cut
             bound = max(bound, min(answer.bound, search.objective))
             if answer.point is not None:
                 search.try_integers(_integers_of(search.parts, answer.point))
                 search.try_decisions(answer.point)
             idle = idle + 1 if (bound, search.objective) == before else 0
+    if ended is Termination.TIME_LIMIT or options.record.cut:
+        ended, options.record.cut = Termination.TIME_LIMIT, True
     if search.x is None:
         reason = ended.value.replace("_", " ")
         raise SolverTroubleError(
-            f"no plan was found ({reason} after {options.time_limit_s} s at most); allow more time"
+            f"no plan was found ({reason} after {options.time_limit_s} s at most); allow more time",
+            out_of_time=options.record.cut,
         )
     return Answer(search.x, search.objective, min(bound, search.objective), ended, time.perf_counter() - began)
 

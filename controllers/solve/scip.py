@@ -31,7 +31,9 @@ def solve_scip(
     began = time.perf_counter()
     model, columns, entries = _model(form, options)
     for start in warm_starts:
-        _suggest(model, columns, entries, form, start)
+        _suggest(model, columns, entries, form, start, options)
+    left = options.time_limit_s - (time.perf_counter() - began)
+    model.setParam("limits/time", min(max(left, 0.0), model.infinity()))
     model.optimize()
     status = model.getStatus()
     if status == "infeasible":
@@ -40,17 +42,21 @@ def solve_scip(
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
     if status not in ("optimal", "gaplimit", "timelimit"):
         raise SolverTroubleError(f"SCIP stopped with {status}")
+    options.record.cut = options.record.cut or status == "timelimit"
     if not model.getNSols():
-        raise SolverTroubleError(f"no plan was found within {options.time_limit_s} s; allow more time")
+        raise SolverTroubleError(
+            f"no plan was found within {options.time_limit_s} s; allow more time", out_of_time=status == "timelimit"
+        )
     best = model.getBestSol()
     fixed = np.full(form.n, np.nan)
     for index in np.flatnonzero(form.integer):
         fixed[index] = round(model.getSolVal(best, columns[index]))
-    answer = solve_conic(form, fixed)
+    left = options.time_limit_s - (time.perf_counter() - began)
+    answer = solve_conic(form, fixed, max(left, options.grace_s))
     if answer.x is None:
         raise SolverTroubleError("SCIP's plan violates the cones by more than its tolerance; rescale the problem")
     bound = min(float(model.getDualbound()), answer.objective)
-    termination = Termination.TIME_LIMIT if status == "timelimit" else Termination.GAP_REACHED
+    termination = Termination.TIME_LIMIT if options.record.cut else Termination.GAP_REACHED
     return Answer(answer.x, answer.objective, bound, termination, time.perf_counter() - began)
 
 
@@ -79,6 +85,7 @@ def branch_spatially(form: ConicForm, options: SolveOptions, incumbent: Float[np
         _add(model, columns, entries, form, incumbent)
     model.optimize()
     bound, late = float(model.getDualbound()), model.getStatus() == "timelimit"
+    options.record.cut = options.record.cut or late
     x, objective = incumbent, known
     if model.getNSols() and (x is None or model.getPrimalbound() < known):
         best = model.getBestSol()
@@ -141,11 +148,16 @@ def _suggest(
     entries: list[pyscipopt.Variable],
     form: ConicForm,
     start: Float[np.ndarray, " column"],
+    options: SolveOptions,
 ) -> None:
     """Give SCIP the best point with the integers of ``start``, if there is one."""
     fixed = np.full(form.n, np.nan)
     fixed[form.integer] = np.round(start[form.integer])
-    answer = solve_conic(form, fixed)
+    try:
+        answer = solve_conic(form, fixed, options.time_limit_s)
+    except SolverTroubleError as error:
+        options.record.see(error)
+        return
     if answer.x is None:
         return
     _add(model, columns, entries, form, answer.x)

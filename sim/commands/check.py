@@ -10,7 +10,7 @@ from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import known_kinds
 from gridferry.controllers.registry import available
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.case.case import build_case
+from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.commands.output import print_json
 from gridferry.sim.config.reading import find_config, list_configs
@@ -37,13 +37,16 @@ def _is_config(what: str) -> bool:
 def _check_config(what: str, as_json: bool) -> int:
     find_config(what)  # a file that is not there is bad input, not a config with faults
     faults: list[Fault] = []
+    notes: list[Fault] = []
     try:
         loaded = load_config(what)
-        plant = build_case(loaded).plant
+        case = build_case(loaded)
+        notes += _short_horizon(case)
     except InputError as error:
         faults += error.faults
     if as_json:
-        print_json({"config": what, "passed": not faults, "faults": [vars(one) for one in faults]})
+        found = {"faults": [vars(one) for one in faults], "notes": [vars(one) for one in notes]}
+        print_json({"config": what, "passed": not faults, **found})
         return NOT_SO if faults else DONE
     console = Console(highlight=False, soft_wrap=True)
     for one in faults:
@@ -51,13 +54,25 @@ def _check_config(what: str, as_json: bool) -> int:
     if faults:
         console.print(f"[red]{len(faults)} fault{'s' if len(faults) > 1 else ''}[/red]")
         return NOT_SO
-    config = loaded.config
+    for one in notes:
+        console.print(f"note: {one}", markup=False)
+    config, plant = loaded.config, case.plant
     devices = ", ".join(f"{len(config.entries(kind))} {kind.table.replace('_', ' ')}" for kind in config.kinds)
     console.print(
         f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {devices}, "
         f"{plant.steps} steps of {plant.step_s} s"
     )
     return DONE
+
+
+def _short_horizon(case: Case) -> list[Fault]:
+    """Note that the horizon is shorter than the controller needs."""
+    needed, given = case.controller().steps_needed, case.plant.horizon_steps
+    if given >= needed:
+        return []
+    use = case.loaded.config.controller.use
+    message = f'"{use}" needs a forecast of {needed} steps, and does less with {given}; raise it, or leave it out'
+    return [case.loaded.fault(("time", "horizon_steps"), message)]
 
 
 def _check_class(what: str, as_json: bool) -> int:

@@ -10,8 +10,8 @@ from gridferry.sim.exit_codes import DONE
 
 
 def list_command(what: str, as_json: bool) -> int:
-    """List networks, controllers or configs."""
-    kinds = {"networks": _networks, "controllers": _controllers, "configs": _configs}
+    """List networks, controllers, configs or studies."""
+    kinds = {"networks": _networks, "controllers": _controllers, "configs": _configs, "studies": _studies}
     if what not in kinds:
         raise InputError(Fault("gridferry list", what, no_such("list", what, kinds)))
     rows = kinds[what]()
@@ -43,3 +43,10 @@ def _configs() -> list[dict[str, str]]:
     from gridferry.sim.config.reading import list_configs
 
     return [{"name": name, "title": title, "path": str(path)} for name, title, path in list_configs()]
+
+
+def _studies() -> list[dict[str, str]]:
+    from gridferry.sim.config.reading import configs_dir, list_configs
+
+    found = list_configs(configs_dir() / "studies")
+    return [{"name": name, "title": title, "path": str(path)} for name, title, path in found]

@@ -12,6 +12,7 @@ from gridferry.sim.results.display import study_progress
 from gridferry.sim.study.closed_loop import LoopResult, run_loop_study
 from gridferry.sim.study.closed_loop_config import load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures
+from gridferry.sim.study.published_runs import ComparedTable
 
 _CAPTION = (
     "cost: grid + truck + ess + res; saving: over the first row; ±: standard deviation of the paired differences\n"
@@ -53,6 +54,10 @@ def _print(result: LoopResult) -> None:
     for row in rows:
         grid.add_row(*map(escape, row))
     print_table(grid)
+    for table in result.compared:
+        _print_compared(table)
+    for key, cause in config.causes.items() if result.compared else ():
+        console.print(f"{key}: {cause}", markup=False)
     for label, one in [(row.label, one) for row in result.rows for one in row.runs]:
         if one.figures is None:
             console.print(f"{label}, seed {one.seed}: {one.failure} ({one.directory})", markup=False, style="red")
@@ -60,6 +65,19 @@ def _print(result: LoopResult) -> None:
     reused = sum(one.reused for one in made)
     was = f", {reused} of {len(made)} runs from before" if reused else ""
     console.print(f"results: {result.directory}{was}", markup=False)
+
+
+def _print_compared(table: ComparedTable) -> None:
+    grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(table.config.title), title_justify="left")
+    for heading in ("", "published", table.config.row, "difference", "unit", "cause"):
+        grid.add_column(escape(heading), justify="left" if heading in ("", "unit", "cause") else "right", no_wrap=True)
+    for one in table.rows:
+        form = f",.{len(one.printed.partition('.')[2])}f"
+        ours = _number(one.ours, form=form)
+        apart = _number(None if one.ours is None else one.ours - one.published, form=form)
+        said = ["as published", one.unit, ""] if one.agrees else [apart, one.unit, " ".join(one.cause)]
+        grid.add_row(*map(escape, [one.metric, one.printed, ours, *said]))
+    print_table(grid)
 
 
 def _cells(of: RowFigures, currency: str, reference: str | None) -> list[tuple[str, str]]:

@@ -256,10 +256,10 @@ def _extended(base: str, folder: Path) -> Path:
     return shipped if len(Path(base).parts) == 1 and is_file(shipped) else beside
 
 
-def list_configs() -> list[tuple[str, str, Path]]:
-    """Name, title and path of every config that comes with the project."""
+def list_configs(folder: Path | None = None) -> list[tuple[str, str, Path]]:
+    """Name, title and path of every config that comes with the project, or of every file of a folder of it."""
     found: list[tuple[str, str, Path]] = []
-    for path in sorted(configs_dir().glob("*.toml")):
+    for path in sorted((folder or configs_dir()).glob("*.toml")):
         document = read_toml(path)
         found.append((path.stem, str(document.get("title", "")), path))
     return found

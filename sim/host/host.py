@@ -65,6 +65,15 @@ class Dispatch:
 
 
 @dataclass(frozen=True, eq=False)
+class _Answer:
+    """A controller's plan, or why it has none; whether the time limit cut it short."""
+
+    plan: Plan | None
+    failure: str = ""
+    cut: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class _Attempt:
     """A plan with the evaluation of its row 0 on the forecast, and its limit violations."""
 
@@ -125,13 +134,13 @@ class ControllerHost:
         """Return the dispatch of a step; raises `ControllerStoppedError` on failure if the config says so."""
         started = perf_counter()
         unknown = parts_not_finite(forecast)
-        plan: Plan | None = None
         if unknown:
-            failure = f"the forecast is not finite: {', '.join(unknown)}"
+            answer = _Answer(None, f"the forecast is not finite: {', '.join(unknown)}")
         else:
-            plan, failure = self._request_plan(observation, forecast)
-        if plan is not None:
-            attempt, corrections, note = self._correct(self._tried(plan, observation, forecast), observation, forecast)
+            answer = self._request_plan(observation, forecast)
+        if answer.plan is not None:
+            first = self._tried(answer.plan, observation, forecast)
+            attempt, corrections, note = self._correct(first, observation, forecast, started)
             if corrections:
                 attempt = _noted(attempt, Note(NoteKind.AC_CORRECTIONS, float(corrections)))
             fallback = Fallback.NONE
@@ -142,7 +151,7 @@ class ControllerHost:
                     attempt, fallback = instead, other
                     failure = f"step {observation.step}: AC has no solution under its plan on the forecast"
         else:
-            failure = f"step {observation.step}: {failure}"
+            failure = f"step {observation.step}: {answer.failure}"
             if self._on_failure is OnFailure.STOP:
                 raise ControllerStoppedError(failure)
             attempt, fallback, refused = self._fall_back(observation, forecast)
@@ -158,8 +167,8 @@ class ControllerHost:
             ac_excess_percent=attempt.violation.percent,
         )
 
-    def _request_plan(self, observation: Observation, forecast: Forecast) -> tuple[Plan | None, str]:
-        """Request a plan from the controller; ``None`` and the reason if it has none that may be dispatched.
+    def _request_plan(self, observation: Observation, forecast: Forecast) -> _Answer:
+        """Request a plan from the controller; none, and the reason, if it has none that may be dispatched.
 
         It is given copies of its own, and what it returns is copied: nothing that it writes to is the simulation's.
         """
@@ -170,38 +179,54 @@ class ControllerHost:
                 returned = self._controller.plan(own_copy(observation), own_copy(read))
             plan = checked_plan(self._plant, read.steps, returned)
         except ReturnedPlanError as error:
-            return None, one_line(f"its plan may not be dispatched: {error}{place_of(cls, 'plan')}")
+            return _Answer(None, one_line(f"its plan may not be dispatched: {error}{place_of(cls, 'plan')}"))
         except ControllerError as error:
-            return None, one_line(f"{type(error).__name__}: {error}")
+            return _Answer(None, one_line(f"{type(error).__name__}: {error}"), cut=error.out_of_time)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plug-in may fail in any way; the run must outlive it, and says so
-            return None, f"the controller raised {described(error, cls)}"
+            return _Answer(None, f"the controller raised {described(error, cls)}")
         faults = [] if self._clip else dispatch_faults(self._plant, plan)
         if faults:
-            return None, one_line(f"its plan may not be dispatched: {'; '.join(faults)}{place_of(cls, 'plan')}")
-        return plan, ""
+            why = f"its plan may not be dispatched: {'; '.join(faults)}{place_of(cls, 'plan')}"
+            return _Answer(None, one_line(why))
+        return _Answer(plan, cut=plan.solver.termination is Termination.TIME_LIMIT)
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         row = Schedules.of_plan(plan, 1)
         found = evaluate(self._plant, row, observation, forecast)
         return _Attempt(plan, found, self._limits.violation(found.flow))
 
-    def _correct(self, first: _Attempt, observation: Observation, forecast: Forecast) -> tuple[_Attempt, int, str]:
-        """Request corrected plans; return the one with the smallest violation, their number, and a failure."""
+    def _correct(
+        self, first: _Attempt, observation: Observation, forecast: Forecast, started: float
+    ) -> tuple[_Attempt, int, str]:
+        """Request corrected plans; return the one with the smallest violation, their number, and a failure.
+
+        If the time limit cut one of them short, the plan says so, whichever it is.
+
+        Parameters
+        ----------
+        started : when the decision began, by `time.perf_counter` [s]
+        """
         best = attempt = first
         feedback: AcFeedback | None = None
+        made_so_far, note = self._ac_corrections, ""
+        cut = first.plan.solver.termination is Termination.TIME_LIMIT
         for made in range(1, self._ac_corrections + 1):
             if not attempt.violation.correctable:
-                return best, made - 1, ""
+                made_so_far = made - 1
+                break
             feedback = next_feedback(feedback, attempt.violation, attempt.plan)
-            plan, failure = self._request_plan(replace(observation, ac_feedback=feedback), forecast)
-            if plan is None:
-                return best, made, f"correction {made}: {failure}"
-            attempt = self._tried(plan, observation, forecast)
+            feedback = replace(feedback, spent_s=perf_counter() - started)
+            answer = self._request_plan(replace(observation, ac_feedback=feedback), forecast)
+            cut = cut or answer.cut
+            if answer.plan is None:
+                made_so_far, note = made, f"correction {made}: {answer.failure}"
+                break
+            attempt = self._tried(answer.plan, observation, forecast)
             if attempt.violation.relative.compared(best.violation.relative) <= 0:
                 best = attempt
-        return best, self._ac_corrections, ""
+        return _cut_short(best) if cut else best, made_so_far, note
 
     def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
         """Return the fallback plan, its kind, and why the previous plan was not used if it was configured."""
@@ -221,6 +246,11 @@ class ControllerHost:
         if continued.violation.relative.compared(idle.violation.relative) > 0:
             return idle, Fallback.IDLE, f"the previous plan {continued.violation}, more than doing nothing"
         return continued, Fallback.PREVIOUS_PLAN, ""
+
+
+def _cut_short(attempt: _Attempt) -> _Attempt:
+    solver = replace(attempt.plan.solver, termination=Termination.TIME_LIMIT)
+    return replace(attempt, plan=replace(attempt.plan, solver=solver))
 
 
 def _noted(attempt: _Attempt, note: Note) -> _Attempt:

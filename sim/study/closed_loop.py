@@ -14,12 +14,13 @@ from typing import Any
 from gridferry.sim.loop.run_signals import ending_signals, raise_interrupt
 from gridferry.sim.loop.runner import RunInterruptedError
 from gridferry.sim.results.live_state import LiveState
-from gridferry.sim.results.run_directory import write_json
+from gridferry.sim.results.run_directory import load_run, write_json
 from gridferry.sim.results.run_lock import locked
 from gridferry.sim.study.closed_loop_config import LoopStudy, load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures, RunFigures, figures_of_row
 from gridferry.sim.study.closed_loop_jobs import Job, Outcome, make
 from gridferry.sim.study.config import overrides
+from gridferry.sim.study.published_runs import ComparedTable, compared, table_as_json
 from gridferry.sim.study.workers import ending_requested, worker_pool
 
 STUDY = "study.json"
@@ -47,11 +48,13 @@ class LoopResult:
     study : the study
     directory : where its runs are
     rows : one for each of the file
+    compared : tables of published figures beside ours
     """
 
     study: LoopStudy = field(repr=False)
     directory: Path
     rows: tuple[LoopRow, ...]
+    compared: tuple[ComparedTable, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -85,6 +88,7 @@ class LoopResult:
                 | {"runs": [_run_json(one) for one in row.runs]}
                 for row in self.rows
             ],
+            **({"tables": list(table_as_json(self.compared)), "causes": config.causes} if self.compared else {}),
         }
 
 
@@ -139,7 +143,7 @@ def run_loop_study(
             if progress is not None:
                 progress(len(done), len(jobs))
         rows = [tuple(done[jobs[number, seed]] for seed in loaded.seeds) for number in range(len(loaded.rows))]
-        result = LoopResult(loaded, directory, _rows(loaded, rows))
+        result = LoopResult(loaded, directory, _rows(loaded, rows), _compared(loaded, rows))
         write_json(directory / STUDY, result.as_json())
     return result
 
@@ -152,6 +156,15 @@ def _rows(study: LoopStudy, outcomes: list[tuple[Outcome, ...]]) -> tuple[LoopRo
         LoopRow(row.label, loaded.config.controller.use, row.set, runs, figures_of_row(own, figures[0], reference))
         for row, loaded, runs, own in zip(study.config.rows, study.rows, outcomes, figures, strict=True)
     )
+
+
+def _compared(study: LoopStudy, outcomes: list[tuple[Outcome, ...]]) -> tuple[ComparedTable, ...]:
+    """Compare the first run of each row with what is published of it."""
+    if not study.config.tables:
+        return ()
+    labels = [row.label for row in study.config.rows]
+    runs = {label: load_run(own[0].directory) for label, own in zip(labels, outcomes, strict=True) if own[0].figures}
+    return compared(study.config.tables, study.published, runs)
 
 
 def _outcomes(jobs: list[Job], workers: int) -> Generator[tuple[Job, Outcome], None, None]:

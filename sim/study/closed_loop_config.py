@@ -7,6 +7,7 @@ from pathlib import Path
 from re import sub
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import Field
 
 from gridferry.controllers.devices.config_parts import Name, Part
@@ -15,6 +16,7 @@ from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.study.config import config_of_study, find_study, overrides, read_study
+from gridferry.sim.study.published_runs import PublishedTableConfig, read_published
 
 
 class LoopRowConfig(Part):
@@ -54,6 +56,12 @@ class LoopStudyConfig(Part):
     """label of a second reference row, compared with all others seed by seed"""
     rows: Annotated[list[LoopRowConfig], Field(min_length=1)]
     """rows to compare; savings are relative to the first row"""
+    published: str | None = None
+    """CSV of published figures, relative to the study"""
+    tables: Annotated[list[PublishedTableConfig], Field(default_factory=list)]
+    """tables of published figures beside those of a row"""
+    causes: Annotated[dict[str, str], Field(default_factory=dict)]
+    """why figures differ, by the keys that the rows of tables name"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +74,14 @@ class LoopStudy:
     path : the file
     case : the config file that is run
     rows : that config as each row has it
+    published : the published figures; empty without a file
     """
 
     config: LoopStudyConfig
     path: Path
     case: Path
     rows: tuple[LoadedConfig, ...]
+    published: pd.DataFrame
 
     @property
     def seeds(self) -> range:
@@ -118,9 +128,13 @@ def load_loop_study(name: str | Path) -> LoopStudy:
                     f"{case} has {steps} steps; give 1 to {steps}, or leave it out",
                 )
             )
+    published = pd.DataFrame()
+    if config.published is not None:
+        labels = [row.label for row in config.rows]
+        published = read_published(path, path.parent / config.published, config.tables, config.causes, labels, faults)
     if faults:
         raise InputError(dict.fromkeys(faults))
-    return LoopStudy(config, path, case, tuple(loaded))
+    return LoopStudy(config, path, case, tuple(loaded), published)
 
 
 def _row_faults(path: Path, config: LoopStudyConfig) -> list[Fault]:

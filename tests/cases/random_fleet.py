@@ -52,6 +52,7 @@ def instance(seed: int, trucks: int, horizon: int, export_ratio: float = 0.8) ->
             soc_end_min=0.5,
             cycles_max_per_day=float(rng.choice([1.0, np.inf])),
             cost_per_mwh_charged=float(rng.uniform(0.0, 10.0)),
+            cycles_at_grid=seed % 2 == 1,
         )
 
     labour = Labour.FLAT_IF_USED if rng.random() < 0.3 else Labour.TRAVEL

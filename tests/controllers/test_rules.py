@@ -72,6 +72,7 @@ def stores(draw: st.DrawFn) -> Storage:
         soc_end_min=draw(st.sampled_from([None, initial, low])),
         cycles_max_per_day=draw(st.sampled_from([float("inf"), 1.0, 0.3, 0.05])),
         cost_per_mwh_charged=draw(st.sampled_from([0.0, 15.0])),
+        cycles_at_grid=draw(st.booleans()),
     )
 
 
@@ -131,7 +132,8 @@ def test_no_limit_of_a_truck_is_ever_broken_by_what_the_rules_ask(
         assert begun <= trips
         stored, drawn = store.eta_charge * max(-p, 0.0), max(p, 0.0) / store.eta_discharge
         energy += step_h * (stored - drawn - store.loss_coefficient * abs(p))
-        cycles += step_h * (stored + drawn) / (2 * store.energy_mwh)
+        counted = abs(p) if store.cycles_at_grid else stored + drawn
+        cycles += step_h * counted / (2 * store.energy_mwh)
         assert low - 1e-9 <= energy <= high + 1e-9
         assert cycles <= store.cycles_max_per_day + 1e-9
         midnight = (first_step + seen.step + 1) % 96 == 0

@@ -153,9 +153,7 @@ def cycle_limit(
     """
     if not np.isfinite(store.cycles_max_per_day):
         return []
-    per_step = (
-        step_h / (2 * store.energy_mwh) * (store.eta_charge * power.charge + power.discharge / store.eta_discharge)
-    )
+    per_step = step_h / (2 * store.energy_mwh) * store.counted(power.charge, power.discharge)
     used = np.where(np.arange(day[-1] + 1) == 0, cycles_today, 0.0)
     return [by_day(day) @ per_step <= np.maximum(store.cycles_max_per_day - used, 0.0)]
 

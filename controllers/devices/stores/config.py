@@ -45,6 +45,8 @@ class StoreConfig(DeviceConfig):
     """minimum state of charge at the end of every day"""
     cycles_max_per_day: Positive | None = None
     """limit of full cycles per day"""
+    cycles_at_grid: bool = False
+    """count cycles by energy at the grid, as published; by default by energy in the store"""
     cost_per_mwh_charged: NonNegative = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
     availability: Profile = 1.0
@@ -95,4 +97,5 @@ class StoreConfig(DeviceConfig):
             soc_end_min=soc_end_min,
             cycles_max_per_day=math.inf if self.cycles_max_per_day is None else self.cycles_max_per_day,
             cost_per_mwh_charged=self.cost_per_mwh_charged,
+            cycles_at_grid=self.cycles_at_grid,
         )

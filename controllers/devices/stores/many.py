@@ -60,7 +60,7 @@ def simulate_store(
         gain -= storage.loss_coefficient * np.abs(p)
     ends = _within_window(storage, start, step_h * gain, ROUNDING * step_h * storage.s_max_mva)
     if np.isfinite(storage.cycles_max_per_day):
-        used = step_h / (2 * storage.energy_mwh) * (into + out)
+        used = step_h / (2 * storage.energy_mwh) * storage.counted(charge, discharge)
         for day in days_of(nows):
             already = start.cycles_today if day.start == 0 else 0.0
             cycles = already + np.add.accumulate(used[:, day], axis=1)

@@ -136,7 +136,7 @@ def _move(
     low, high = _window(storage, left)
     # the clip lands on the bound up to rounding
     energy = min(max(left.energy_mwh + step_h * (into - out - converter), low), high)
-    cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * (into + out)
+    cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * storage.counted(charge, discharge)
     cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
     done = StoreStep(
         p_mw=p,
@@ -180,7 +180,7 @@ def _cycle_limit(storage: Storage, state: StoreState, step_h: float, p: float) -
     if math.isinf(storage.cycles_max_per_day):
         return math.inf
     left = max(storage.cycles_max_per_day - state.cycles_today, 0.0) * 2 * storage.energy_mwh / step_h
-    return left / storage.eta_charge if p < 0 else left * storage.eta_discharge
+    return left / (storage.counted(1.0, 0.0) if p < 0 else storage.counted(0.0, 1.0))
 
 
 def _window(storage: Storage, state: StoreState) -> tuple[float, float]:

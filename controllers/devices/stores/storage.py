@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gridferry.controllers.devices.ports import SHARE, Column, Port, Series
 
@@ -57,6 +58,7 @@ class Storage:
     soc_end_min : minimum state of charge at the end of every day; ``None`` where it is free
     cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
     cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
+    cycles_at_grid : cycles are ``Σ Δ/(2E) (P_ch + P_dh)``, as [A, eq. 38] is quoted
     """
 
     energy_mwh: float
@@ -71,6 +73,13 @@ class Storage:
     soc_end_min: float | None
     cycles_max_per_day: float
     cost_per_mwh_charged: float
+    cycles_at_grid: bool = False
+
+    def counted(self, charge: Any, discharge: Any) -> Any:
+        """Return the power that counts for cycles [MW], of floats, arrays or expressions [A, eq. 38]."""
+        if self.cycles_at_grid:
+            return charge + discharge
+        return self.eta_charge * charge + discharge / self.eta_discharge
 
     def port(self, name: str, buses: tuple[int, ...]) -> Port:
         """Return the port of a device with this store."""

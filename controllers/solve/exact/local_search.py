@@ -49,6 +49,8 @@ def solve_exact(
         x = solve_ipopt(small.form, start[small.free], time_limit_s - (time.perf_counter() - began))
     seconds = time.perf_counter() - began
     if x is None:
-        late = f" within {time_limit_s:.3g} s; allow more time" if seconds >= time_limit_s else ""
-        raise NoPlanFoundError(f"no solution of the exact equations was found near that of the relaxation{late}")
+        late = seconds >= time_limit_s
+        allow = f" within {time_limit_s:.3g} s; allow more time" if late else ""
+        message = f"no solution of the exact equations was found near that of the relaxation{allow}"
+        raise NoPlanFoundError(message, out_of_time=late)
     return Answer(small.back(x), small.form.objective(x), -np.inf, Termination.SOLVED, seconds)

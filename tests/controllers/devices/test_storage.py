@@ -50,6 +50,7 @@ def storages(draw: st.DrawFn) -> Storage:
         soc_end_min=None,
         cycles_max_per_day=draw(st.one_of(st.just(math.inf), unit(0.01, 3.0))),
         cost_per_mwh_charged=15.0,
+        cycles_at_grid=draw(st.booleans()),
     )
 
 
@@ -68,6 +69,11 @@ def situations(draw: st.DrawFn) -> tuple[Storage, StoreState, Setpoint, Now]:
 def energy_by_law(storage: Storage, energy: float, p: float, q: float, step_h: float) -> float:
     flow = -p * storage.eta_charge if p < 0 else -p / storage.eta_discharge
     return energy + step_h * (flow - storage.loss_coefficient * math.sqrt(p * p + q * q))
+
+
+def efficiencies_that_count(storage: Storage) -> tuple[float, float]:
+    """Of charging and discharging, in the count of cycles: of the cells, or none as eq. 38 is quoted."""
+    return (1.0, 1.0) if storage.cycles_at_grid else (storage.eta_charge, storage.eta_discharge)
 
 
 @settings(max_examples=300, deadline=None)
@@ -97,7 +103,8 @@ def test_energy_follows_the_law_and_its_balance_closes(
     assert after.energy_mwh == pytest.approx(law, rel=0, abs=1e-12)
     change = done.charged_mwh - done.discharged_mwh - done.loss_mwh
     assert after.energy_mwh - state.energy_mwh == pytest.approx(change, rel=0, abs=1e-12)
-    throughput = storage.eta_charge * done.charged_mwh + done.discharged_mwh / storage.eta_discharge
+    into, out = efficiencies_that_count(storage)
+    throughput = into * done.charged_mwh + done.discharged_mwh / out
     cycles = state.cycles_today + throughput / (2 * storage.energy_mwh)
     assert after.cycles_today == pytest.approx(cycles, rel=1e-12, abs=1e-12)
     assert done.shortfall_mwh == conditions.step_h * abs(setpoint.p_mw - done.p_mw)
@@ -127,7 +134,8 @@ def test_a_setpoint_inside_all_limits_passes_bit_by_bit(
     p = min(max(0.4 * setpoint.p_mw, -storage.s_max_mva), storage.s_max_mva)
     requested = Setpoint(p, 0.2 * setpoint.q_mvar)
     end = energy_by_law(storage, state.energy_mwh, requested.p_mw, requested.q_mvar, conditions.step_h)
-    moved = -p * storage.eta_charge if p < 0 else p / storage.eta_discharge
+    into, out = efficiencies_that_count(storage)
+    moved = -p * into if p < 0 else p / out
     cycles = state.cycles_today + conditions.step_h * moved / (2 * storage.energy_mwh)
     assume(storage.soc_min * storage.energy_mwh <= end <= storage.soc_max * storage.energy_mwh)
     assume(cycles < storage.cycles_max_per_day)
@@ -148,7 +156,8 @@ def test_power_is_reduced_no_further_than_the_limits_ask(
     more = math.copysign(abs(done.p_mw) + 1e-7, setpoint.p_mw)
     q = math.copysign(min(abs(setpoint.q_mvar), math.sqrt(max(storage.s_max_mva**2 - more**2, 0.0))), setpoint.q_mvar)
     end = energy_by_law(storage, state.energy_mwh, more, q, conditions.step_h)
-    flow = -more * storage.eta_charge if more < 0 else more / storage.eta_discharge
+    into, out = efficiencies_that_count(storage)
+    flow = -more * into if more < 0 else more / out
     assert (
         abs(more) > min(storage.p_max_mw, storage.s_max_mva)
         or state.cycles_today + conditions.step_h * flow / (2 * storage.energy_mwh) > storage.cycles_max_per_day
@@ -246,6 +255,14 @@ def test_the_day_ends_its_cycles() -> None:
     assert after.cycles_today == 0.0
     _, done = step_store(limited, after, Setpoint(-0.6), HOUR)
     assert done.p_mw == -0.6
+
+
+def test_cycles_are_counted_in_the_store_or_as_published_at_the_grid() -> None:
+    # 1 MWh from the grid puts 0.8 MWh into a store of 4 MWh, and 0.5 MWh to the grid take 1 MWh out of it
+    for setpoint, in_store, at_grid in ((-1.0, 0.8 / 8, 1 / 8), (0.5, 1 / 8, 0.5 / 8)):
+        for storage, cycles in ((PLAIN, in_store), (replace(PLAIN, cycles_at_grid=True), at_grid)):
+            _, done = step_store(storage, StoreState(2.0), Setpoint(setpoint), HOUR)
+            assert done.cycles_today == pytest.approx(cycles)
 
 
 def test_a_store_outside_its_window_gets_no_further_out_but_may_return() -> None:

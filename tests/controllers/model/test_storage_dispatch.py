@@ -122,9 +122,9 @@ def test_the_solution_keeps_every_law_written_out_again(seed: int, trucks: int) 
                 assert q[t, k] == 0.0
         assert all(count <= truck.trips_max_per_day for count in begun.values())
         charge, discharge = np.maximum(-p[:, k], 0), np.maximum(p[:, k], 0)
-        cycled = (truck.storage.eta_charge * charge + discharge / truck.storage.eta_discharge) / (
-            2 * truck.storage.energy_mwh
-        )
+        store = truck.storage
+        counted = store.eta_charge * charge + discharge / store.eta_discharge
+        cycled = (charge + discharge if store.cycles_at_grid else counted) / (2 * store.energy_mwh)
         for day in range(days[-1] + 1):
             assert cycled[days == day].sum() <= truck.storage.cycles_max_per_day + 1e-6
     for index, store in enumerate(storages(plant)):

@@ -43,6 +43,7 @@ def drawn_store(rng: np.random.Generator) -> Storage:
         soc_end_min=0.5,
         cycles_max_per_day=float(rng.choice([0.3, 1.0, np.inf])),
         cost_per_mwh_charged=1.0,
+        cycles_at_grid=bool(rng.integers(2)),
     )
 
 
@@ -89,6 +90,7 @@ def test_energy_due_falls_short_only_where_it_would_by_charging_all_day(seed: in
     )
     by_power = present.sum(axis=1) * STEP_H * store.eta_charge * min(store.p_max_mw, store.s_max_mva)
     by_cycles = max(store.cycles_max_per_day - cycles, 0.0) * 2 * store.energy_mwh
+    by_cycles *= store.eta_charge if store.cycles_at_grid else 1.0
     reachable = start + np.minimum(by_power, by_cycles)
     short = np.maximum(due - kept.energy_mwh[:, -1], 0.0)
     np.testing.assert_allclose(short, np.maximum(due - reachable, 0.0), atol=1e-9)

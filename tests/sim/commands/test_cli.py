@@ -171,7 +171,7 @@ def test_compare_with_what_is_no_run_is_refused(gridferry, tmp_path):
 
 # --------------------------------------------------------------------------------------------------- list, check, new
 def test_list_names_what_there_is_and_suggests_what_was_meant(gridferry):
-    expected = {"networks": "ieee85_v2", "controllers": "replay", "configs": "two_feeders"}
+    expected = {"networks": "ieee85_v2", "controllers": "replay", "configs": "two_feeders", "studies": "mess_published"}
     for what, name in expected.items():
         code, out, _ = gridferry("list", what)
         assert code == 0
@@ -187,7 +187,7 @@ def test_list_names_what_there_is_and_suggests_what_was_meant(gridferry):
 def test_check_finds_our_configs_sound(gridferry, path):
     code, out, err = gridferry("check", path, "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == {"config": str(path), "passed": True, "faults": []}
+    assert json.loads(out) == {"config": str(path), "passed": True, "faults": [], "notes": []}
 
 
 def test_check_lists_all_faults_of_a_config(gridferry, tmp_path):
