@@ -185,7 +185,7 @@ class AcFeedback:
     Attributes
     ----------
     v_low_pu, v_high_pu : margins to the lower and the upper voltage limit of each bus, for row 0 [pu]
-    rating : reduction of the rating of each branch as a share, for row 0
+    rating : reduction of the limit of the loading of each branch, as a share of its rating, for row 0
     plan : the last plan that violated limits
     spent_s : time that the plans of this step have taken; a controller's time limit is for all of them [s]
     """

@@ -169,7 +169,7 @@ class Joint(Controller):
         upper[0] += feedback.v_high_pu
         limits = limits_of(self.plant, horizon, Margins(upper=upper, lower=lower))
         rating = limits.rating.copy()
-        rating[0] -= feedback.rating
+        rating[0] = np.maximum(rating[0] - feedback.rating, 0.0)
         return replace(limits, rating=rating)
 
     def _first_margins(self, staying: Dispatch, margins: Margins) -> Margins:

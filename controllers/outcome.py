@@ -189,7 +189,7 @@ _NOTES = {
     NoteKind.SOLVER_TROUBLE: "the solver stopped before a plan that keeps every limit was found",
     NoteKind.VIOLATED_V_LOW: "the voltage stays {:.4g} pu below its limit",
     NoteKind.VIOLATED_V_HIGH: "the voltage stays {:.4g} pu above its limit",
-    NoteKind.VIOLATED_LOADING: "the current is {:.3%} above its rating",
+    NoteKind.VIOLATED_LOADING: "the loading stays {:.3%} of the rating above its limit",
     NoteKind.VIOLATED_ENERGY: "energy due falls short by {:.4g} MWh",
     NoteKind.VIOLATED_OTHER: "violated by {:.4g}",
     NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even with zero transit time",

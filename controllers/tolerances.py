@@ -40,8 +40,17 @@ ROUNDING = 1e-12
 # -------------------------------------------------------------------------------------------------------------- solvers
 # Rows are in MW, MWh, pu and currency, as blocks and networks state them.
 
-CONIC_ATTEMPTS = ((1e-9, 1e-8), (1e-9, 1e-7), (1e-9, 1e-6), (1e-8, 1e-7), (1e-7, 1e-7))
-"""gap, feasibility tolerance and static regularisation of Clarabel; the next entry is tried after numerical trouble"""
+CONIC_ATTEMPTS = (
+    (1e-9, 1e-8, 1e4),
+    (1e-9, 1e-7, 1e4),
+    (1e-9, 1e-6, 1e4),
+    (1e-8, 1e-7, 1e8),
+    (1e-7, 1e-7, 1e8),
+)
+"""gap and feasibility tolerance, static regularisation and largest scaling of a row or column of Clarabel; the next
+entry is tried after numerical trouble"""
+LARGEST_COLUMN = 1e4
+"""no column of a plan is larger [pu, MW, MWh, currency]"""
 CONIC_ALMOST = 1e-7
 """feasibility still accepted where it cannot get further, and a tenth of the gap"""
 EXACT = 1e-6

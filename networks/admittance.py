@@ -103,6 +103,11 @@ def admittance(feeder: Feeder) -> Admittance:
     return Admittance(bus=sp.csc_matrix(at_parent @ parent + at_child @ child + shunt), parent=parent, child=child)
 
 
+def rounding_pu(feeder: Feeder) -> float:
+    """Mismatch of power that rounding may leave at a bus, where admittances are large [pu]."""
+    return 4.0 * float(np.finfo(float).eps * np.abs(admittance(feeder).bus.diagonal()).max())
+
+
 def branch_flows(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> BranchFlows:
     """Compute the flows of all branches at complex voltages ``v`` [pu]; NaN voltages give NaN flows."""
     two_port = branch_admittance(feeder)

@@ -14,6 +14,9 @@ from jaxtyping import Float, Int
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import immutable
 
+Z_MIN_PU = 1e-8
+"""smaller impedances are raised to this: no voltage shows it, and a power flow needs the digits that they take [pu]"""
+
 
 @dataclass(frozen=True, eq=False)
 class Feeder:
@@ -41,6 +44,7 @@ class Feeder:
     tap_parent, tap_child : off-nominal turns ratios of the ideal transformers (bus : π section)
     shift_deg : phase shift from parent to child [degree]; angles only, a radial feeder's flows do not see it
     i_max_pu : largest current of the π section [pu], inf where no rating is known
+    loading_max : limit of the current of each branch, as a share of its rating
     bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches
     """
 
@@ -71,6 +75,7 @@ class Feeder:
     tap_child: Float[np.ndarray, " branch"]
     shift_deg: Float[np.ndarray, " branch"]
     i_max_pu: Float[np.ndarray, " branch"]
+    loading_max: Float[np.ndarray, " branch"]
     bus_aliases: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -104,13 +109,23 @@ class Feeder:
         except KeyError:
             raise KeyError(no_such("bus", name, self.bus_names)) from None
 
-    def with_limits(self, v_min_pu: float | None, v_max_pu: float | None) -> Feeder:
-        """Return the feeder with other voltage limits at every bus [pu]; ``None`` keeps the source's."""
+    def with_limits(
+        self, v_min_pu: float | None = None, v_max_pu: float | None = None, loading_max: float | None = None
+    ) -> Feeder:
+        """Return the feeder with other limits at every bus [pu] and branch; ``None`` keeps the source's."""
         return replace(
             self,
             v_min_pu=self.v_min_pu if v_min_pu is None else np.full(self.n_bus, float(v_min_pu)),
             v_max_pu=self.v_max_pu if v_max_pu is None else np.full(self.n_bus, float(v_max_pu)),
+            loading_max=self.loading_max if loading_max is None else np.full(self.n_branch, float(loading_max)),
         )
+
+    def with_base(self, base_mva: float) -> Feeder:
+        """Return the same feeder in per unit of another power base [MVA]."""
+        more = base_mva / self.base_mva
+        impedances = {name: getattr(self, name) * more for name in ("r_pu", "x_pu")}
+        inverse = ("g_shunt_pu", "b_shunt_pu", "g_parent_pu", "b_parent_pu", "g_child_pu", "b_child_pu", "i_max_pu")
+        return replace(self, base_mva=base_mva, **impedances, **{name: getattr(self, name) / more for name in inverse})
 
 
 def orient(
@@ -194,12 +209,13 @@ def plain_feeder(
     base_mva, base_kv : bases [MVA, kV]
     p_load_mw, q_load_mvar : nominal loads [MW, Mvar]
     from_bus, to_bus : bus indices of the ends of each line, either way round
-    r_ohm, x_ohm : series impedance [ohm]
-    i_max_ka : thermal rating [kA], inf where unknown
+    r_ohm, x_ohm : series impedance [ohm]; one that is next to nothing is raised to `Z_MIN_PU`
+    i_max_ka : thermal rating [kA], inf or NaN where unknown
     """
     branch_names = tuple(f"{bus_names[i]}-{bus_names[j]}" for i, j in zip(from_bus, to_bus, strict=True))
     direction = orient(name, bus_names, branch_names, from_bus, to_bus, slack)
-    z_base = base_kv**2 / base_mva
+    z = (np.asarray(r_ohm, dtype=float) + 1j * np.asarray(x_ohm, dtype=float)) * (base_mva / base_kv**2)
+    z = z * np.maximum(Z_MIN_PU / np.where(z == 0.0, np.inf, np.abs(z)), 1.0)
     none = np.zeros(len(bus_names))
     flat = np.zeros(len(branch_names))
     i_base_ka = base_mva / (np.sqrt(3.0) * base_kv)
@@ -221,8 +237,8 @@ def plain_feeder(
         branch_names=branch_names,
         parent=np.where(direction > 0, from_bus, to_bus),
         child=np.where(direction > 0, to_bus, from_bus),
-        r_pu=np.asarray(r_ohm, dtype=float) / z_base,
-        x_pu=np.asarray(x_ohm, dtype=float) / z_base,
+        r_pu=z.real,
+        x_pu=z.imag,
         g_parent_pu=flat.copy(),
         b_parent_pu=flat.copy(),
         g_child_pu=flat.copy(),
@@ -232,5 +248,6 @@ def plain_feeder(
         shift_deg=flat.copy(),
         i_max_pu=np.full(len(branch_names), np.inf)
         if i_max_ka is None
-        else np.asarray(i_max_ka, dtype=float) / i_base_ka,
+        else np.nan_to_num(np.asarray(i_max_ka, dtype=float), nan=np.inf, posinf=np.inf) / i_base_ka,
+        loading_max=np.ones(len(branch_names)),
     )

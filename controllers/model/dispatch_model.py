@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ from gridferry.controllers.devices.planning.block import (
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.devices.traits import controllable
 from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.conditioning import well_scaled
 from gridferry.controllers.model.envelopes import Range
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
@@ -53,9 +54,10 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
     for coupling in plant.couplings:
         if coupling.block:
             model.add(type(coupling).__name__, coupling_block(coupling, model.blocks))
-    for number, feeder in enumerate(plant.feeders):
+    model.scale(limits)
+    for number, feeder in enumerate(model.plant.feeders):
         network = network_block(
-            plant,
+            model.plant,
             number,
             model.injections(number),
             limits,
@@ -89,7 +91,7 @@ class DispatchModel:
 
     Attributes
     ----------
-    outlook : for whom it is
+    outlook : for whom it is; the feeders of its plant are those of the model (`conditioning`)
     blocks : of devices by `Device.key`, and of couplings
     networks : by name
     resting : devices that could be decided about and are not planned
@@ -216,6 +218,16 @@ class DispatchModel:
         self.soft |= {f"{name}: {key}": one for key, one in soft.items()}
         for term, cost in costs.items():
             self.costs[term] = self.costs[term] + cost if term in self.costs else cost
+
+    def scale(self, limits: Limits) -> None:
+        """Take the feeders of the plant in per unit of what flows; devices have been added."""
+        feeders = []
+        for number, feeder in enumerate(self.plant.feeders):
+            injected = self.injections(number)
+            p, q = (np.maximum(*np.abs(one)) for one in (injected.p_range_mw, injected.q_range_mvar))
+            largest_mva = np.hypot(p, q)
+            feeders.append(well_scaled(feeder, largest_mva, limits.rating[:, self.plant.branch_slices[number]]))
+        self.outlook = replace(self.outlook, plant=replace(self.plant, feeders=tuple(feeders)))
 
     def injections(self, number: int) -> Injections:
         """Return the net injection of the buses of a network under loads and the blocks added so far."""

@@ -32,7 +32,7 @@ class BranchFlow:
     v_sq : squared voltage of every bus (horizon, bus) [pu²]
     p, q : flow into every branch at its parent's end (horizon, branch) [pu]
     p_series, q_series : flow into its series impedance (horizon, branch) [pu]
-    i_sq : squared current of the series impedance (horizon, branch) [pu²]
+    i_sq : squared current of the series impedance (horizon, branch), 0 where there is none [pu²]
     w_parent, w_child : squared voltages at the ends of the π section (horizon, branch) [pu²]
     p_child, q_child : flow out of every branch into its child bus (horizon, branch) [pu]
     p_import, q_import : drawn from the grid above at the slack bus (horizon,) [pu]
@@ -72,7 +72,7 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
     v_sq = cp.Variable((horizon, feeder.n_bus), name="v_sq")
     p = cp.Variable((horizon, feeder.n_branch), name="p")
     q = cp.Variable((horizon, feeder.n_branch), name="q")
-    i_sq = cp.Variable((horizon, feeder.n_branch), name="i_sq")
+    i_sq = _currents(feeder, horizon)
     p_import, q_import = cp.Variable(horizon, name="p_import"), cp.Variable(horizon, name="q_import")
 
     w_parent = v_sq @ _at(feeder.parent, feeder, 1.0 / feeder.tap_parent**2).T
@@ -103,7 +103,7 @@ def branch_flow(feeder: Feeder, p_injection: cp.Expression, q_injection: cp.Expr
     flow.named.update(
         power_balance=power_balance(feeder, flow, p_injection, q_injection),
         voltage_drop=voltage_drop(feeder, flow),
-        current_cone=current_cone(flow),
+        current_cone=current_cone(feeder, flow),
         slack_voltage=[v_sq[:, feeder.slack] == feeder.slack_v_pu**2],
     )
     return flow
@@ -136,9 +136,13 @@ def voltage_drop(feeder: Feeder, flow: BranchFlow) -> list[cp.Constraint]:
     return [flow.w_child == flow.w_parent - drop]
 
 
-def current_cone(flow: BranchFlow) -> list[cp.Constraint]:
-    """Relax ``ℓ w = p² + q²`` to ``‖(2p, 2q, ℓ - w)‖ ≤ ℓ + w`` [A, eq. 35]."""
-    return [_product_above_squares(flow.i_sq, flow.w_parent, flow.p_series, flow.q_series)]
+def current_cone(feeder: Feeder, flow: BranchFlow) -> list[cp.Constraint]:
+    """Relax ``ℓ w = p² + q²`` to ``‖(2p, 2q, ℓ - w)‖ ≤ ℓ + w`` [A, eq. 35], where there is an impedance."""
+    at = _impedances(feeder)
+    parts = (flow.i_sq, flow.w_parent, flow.p_series, flow.q_series)
+    if len(at) < feeder.n_branch:
+        parts = tuple(one[:, at] for one in parts)
+    return [_product_above_squares(*parts)] if len(at) else []
 
 
 def away_from_slack(feeder: Feeder) -> Int[np.ndarray, " other"]:
@@ -184,7 +188,7 @@ class CurrentSlack:
 
 
 def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "horizon branch"]) -> list[CurrentSlack]:
-    """Slack of the rating of every rated branch, at both ends of its π section.
+    """Slack of the rating of every rated branch, at both ends of its π section where it is not one impedance.
 
     Parameters
     ----------
@@ -192,6 +196,7 @@ def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "h
     """
     rated = np.isfinite(feeder.i_max_pu)
     shunted = np.any([feeder.g_parent_pu, feeder.b_parent_pu, feeder.g_child_pu, feeder.b_child_pu], axis=0)
+    shunted |= (feeder.r_pu == 0) & (feeder.x_pu == 0)
     plain, charged = np.flatnonzero(rated & ~shunted), np.flatnonzero(rated & shunted)
     found: list[CurrentSlack] = []
     if len(plain):
@@ -223,6 +228,21 @@ def fictitious_losses(feeder: Feeder, flow: BranchFlow) -> float:
     """
     through = (flow.p_series.value**2 + flow.q_series.value**2) / np.maximum(flow.w_parent.value, 1e-6)
     return float(np.max(np.hypot(feeder.r_pu, feeder.x_pu) * (flow.i_sq.value - through), initial=0.0))
+
+
+def _impedances(feeder: Feeder) -> Int[np.ndarray, " impedance"]:
+    """Branches that have an impedance."""
+    return np.flatnonzero((feeder.r_pu != 0) | (feeder.x_pu != 0))
+
+
+def _currents(feeder: Feeder, horizon: int) -> cp.Expression:
+    """Squared currents of impedances, 0 in branches without any."""
+    at = _impedances(feeder)
+    if len(at) == feeder.n_branch or not len(at):
+        shape = (horizon, feeder.n_branch)
+        return cp.Variable(shape, name="i_sq") if len(at) else cp.Constant(np.zeros(shape))
+    place = sp.csr_array((np.ones(len(at)), (np.arange(len(at)), at)), shape=(len(at), feeder.n_branch))
+    return cp.Variable((horizon, len(at)), name="i_sq") @ place
 
 
 def _product_above_squares(a: cp.Expression, b: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Constraint:

@@ -60,6 +60,28 @@ def largest_flow(
     return LargestFlow(p[:, feeder.slack], losses)
 
 
+def largest_current(
+    feeder: Feeder, s_largest: Float[np.ndarray, "horizon bus"], v_low_pu: float, v_high_pu: float
+) -> Float[np.ndarray, " branch"]:
+    """Sum the largest currents below every branch, leaves first: currents add up, whatever is lost on the way [pu].
+
+    Parameters
+    ----------
+    s_largest : largest magnitude of the net injection at every bus [pu]
+    v_low_pu, v_high_pu : no voltage is lower or higher [pu]
+    """
+    drawn = s_largest.max(axis=0) / v_low_pu + np.hypot(feeder.g_shunt_pu, feeder.b_shunt_pu) * v_high_pu
+    largest = np.zeros(feeder.n_branch)
+    for branch in outward_order(feeder)[::-1]:
+        parent, child = feeder.parent[branch], feeder.child[branch]
+        tap_parent, tap_child = feeder.tap_parent[branch], feeder.tap_child[branch]
+        at_child = np.hypot(feeder.g_child_pu[branch], feeder.b_child_pu[branch]) * v_high_pu / tap_child
+        at_parent = np.hypot(feeder.g_parent_pu[branch], feeder.b_parent_pu[branch]) * v_high_pu / tap_parent
+        largest[branch] = drawn[child] * tap_child + at_child + at_parent
+        drawn[parent] += largest[branch] / tap_parent
+    return largest
+
+
 def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:
     """Order of branches in which every branch comes before those below it."""
     below: list[list[int]] = [[] for _ in range(feeder.n_bus)]
@@ -75,11 +97,11 @@ def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:
 
 
 def _rating_sq(feeder: Feeder, branch: int) -> float:
-    """Squared rating of a plain branch; the series current of a charged one may exceed that of its ends."""
+    """Squared limit of the current of a plain branch; the series current of a charged one may exceed its ends'."""
     charged = (
         feeder.b_parent_pu[branch]
         or feeder.b_child_pu[branch]
         or feeder.g_parent_pu[branch]
         or feeder.g_child_pu[branch]
     )
-    return np.inf if charged else float(feeder.i_max_pu[branch] ** 2)
+    return np.inf if charged else float((feeder.loading_max[branch] * feeder.i_max_pu[branch]) ** 2)

@@ -169,7 +169,7 @@ class Limits:
     ----------
     v_low_sq, v_high_sq : of the squared voltages; ``v_low_sq`` may exceed ``v_high_sq`` where margins leave nothing
         between [pu²]
-    rating : share of the rating of each branch that may be used
+    rating : share of the rating of each branch that may be used, at most `Feeder.loading_max`
     """
 
     v_low_sq: Float[np.ndarray, "horizon bus"]
@@ -192,7 +192,7 @@ def limits_of(plant: Plant, horizon: int, margins: Margins | None = None, v_marg
     return Limits(
         v_low_sq=np.maximum(v_min + lower + v_margin_pu, 0.0) ** 2,
         v_high_sq=np.maximum(v_max - upper - v_margin_pu, 0.0) ** 2,
-        rating=np.ones((horizon, plant.n_branch)),
+        rating=np.tile(np.concatenate([feeder.loading_max for feeder in plant.feeders]), (horizon, 1)),
     )
 
 

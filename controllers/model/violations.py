@@ -90,7 +90,10 @@ def _ratings(model: DispatchModel, number: int, name: str) -> Iterator[Violation
             continue
         t, column = _worst(over)
         where = f"branch {feeder.branch_names[one.branch[column]]} of {name} at step {model.observation.step + t}"
+        limit = 100 * feeder.loading_max[one.branch[column]]
         words = f"{where}: its current is {100 * over[t, column]:.3g} % above its rating"
+        if limit != 100.0:
+            words = f"{where}: its loading stays {100 * over[t, column]:.3g} % above its limit of {limit:.4g} %"
         yield Violation(Note(NoteKind.VIOLATED_LOADING, float(over[t, column]), where), words)
 
 

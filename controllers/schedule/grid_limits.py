@@ -89,7 +89,7 @@ def plain_limits(plant: Plant, v_margin_pu: float = 0.0) -> GridLimits:
         plant=plant,
         v_low_pu=np.concatenate([one.v_min_pu for one in plant.feeders]) + v_margin_pu,
         v_high_pu=np.concatenate([one.v_max_pu for one in plant.feeders]) - v_margin_pu,
-        loading=np.ones(plant.n_branch),
+        loading=np.concatenate([one.loading_max for one in plant.feeders]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import clarabel
 import numpy as np
@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.outcome import Termination
-from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.errors import InfeasibleError, SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
+from gridferry.controllers.solve.master import solve_by_cuts
 from gridferry.controllers.solve.reduce import reduce_form
 
 _SOLVED = ("Solved", "AlmostSolved")
@@ -46,9 +47,20 @@ class ConicAnswer:
 
 
 def solve_conic(
-    form: ConicForm, fixed: Float[np.ndarray, " column"] | None = None, time_limit_s: float = np.inf
+    form: ConicForm,
+    fixed: Float[np.ndarray, " column"] | None = None,
+    time_limit_s: float = np.inf,
+    *,
+    persistent: bool = False,
 ) -> ConicAnswer:
     """Minimise over the columns that are NaN in ``fixed``; integrality is left aside.
+
+    That no point exists is said only where a ray proves it; numerical trouble is retried with other tolerances,
+    regularisation and scaling.
+
+    Parameters
+    ----------
+    persistent : after all of that, try another solver, which has no multipliers
 
     Raises
     ------
@@ -72,24 +84,43 @@ def solve_conic(
         small.b[rows],
         _cones(kept),
     )
-    for tolerance, regularization in tolerances.CONIC_ATTEMPTS:
+    for attempt in tolerances.CONIC_ATTEMPTS:
         left = time_limit_s - (time.perf_counter() - began)
-        answer = clarabel.DefaultSolver(*problem, _settings(tolerance, regularization, max(left, 0.0))).solve()
+        answer = clarabel.DefaultSolver(*problem, _settings(*attempt, max(left, 0.0))).solve()
         ended = str(answer.status)
-        if ended in (*_SOLVED, "MaxTime") or "Infeasible" in ended:
+        proved = "PrimalInfeasible" in ended and _proves(problem[2], problem[3], np.asarray(answer.z))
+        if proved or ended in (*_SOLVED, "MaxTime"):
             break
     if ended in _SOLVED:
         x[free] = np.asarray(answer.x)
         y = small.complete(form, form.cost, _spread(form, rows, answer.z))
         return ConicAnswer(x, form.objective(x), answer.obj_val_dual + constant, y, ended)
-    if ended in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
+    if proved:
         ray = small.complete(form, np.zeros(form.n), _spread(form, rows, answer.z))
         return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=ray / np.abs(ray).max(), ended=ended)
-    if ended in ("DualInfeasible", "AlmostDualInfeasible"):
+    if ended == "DualInfeasible":
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
     if ended == "MaxTime":
         raise SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time", out_of_time=True)
-    raise SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
+    trouble = SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
+    if not persistent:
+        raise trouble
+    rest = replace(kept, cost=form.cost[free], offset=constant, a=sp.csr_array(problem[2]), b=problem[3])
+    try:
+        x[free], bound = solve_by_cuts(rest, time_limit_s - (time.perf_counter() - began))
+    except InfeasibleError as proof:
+        return ConicAnswer(x=None, objective=np.inf, bound=np.inf, y=None, ended=str(proof))
+    except SolverTroubleError as failed:
+        raise trouble from failed
+    return ConicAnswer(x, form.objective(x), bound, None, "AlmostSolved")
+
+
+def _proves(a: sp.csc_array, b: Float[np.ndarray, " row"], ray: Float[np.ndarray, " row"]) -> bool:
+    """Whether a ray of the dual cone proves that no point exists with columns that plans could have.
+
+    All points have ``y'A x ≤ y'b``.
+    """
+    return bool(ray @ b + tolerances.LARGEST_COLUMN * np.abs(a.T @ ray).sum() < 0.0)
 
 
 def _spread(form: ConicForm, rows: np.ndarray, z: object) -> Float[np.ndarray, " row"]:
@@ -111,13 +142,14 @@ def _cones(form: ConicForm) -> list[object]:
     return cones + [clarabel.SecondOrderConeT(int(size)) for size in form.cone_sizes]
 
 
-def _settings(tolerance: float, regularization: float, time_limit_s: float) -> object:
+def _settings(tolerance: float, regularization: float, scaling: float, time_limit_s: float) -> object:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     settings.static_regularization_constant = regularization
     settings.reduced_tol_feas = tolerances.CONIC_ALMOST
     settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = 10 * tolerances.CONIC_ALMOST
+    settings.equilibrate_max_scaling, settings.equilibrate_min_scaling = scaling, 1.0 / scaling
     settings.time_limit = time_limit_s
     settings.max_threads = 1
     return settings

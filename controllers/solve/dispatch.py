@@ -54,7 +54,7 @@ def _solve_form(
     began = time.perf_counter()
     small = presolve(form, fixed)
     if not small.form.integer.any():
-        found = solve_conic(small.form, time_limit_s=options.time_limit_s)
+        found = solve_conic(small.form, time_limit_s=options.time_limit_s, persistent=True)
         if found.x is None:
             raise InfeasibleError(f"no point satisfies the constraints ({found.ended})")
         return Answer(

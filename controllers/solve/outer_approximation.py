@@ -120,7 +120,7 @@ def solve_outer_approximation(
     InfeasibleError, UnboundedError, SolverTroubleError
     """
     began = time.perf_counter()
-    root = solve_conic(form, time_limit_s=options.time_limit_s)
+    root = solve_conic(form, time_limit_s=options.time_limit_s, persistent=True)
     if root.x is None:
         raise InfeasibleError(f"no point satisfies the constraints, even without integers ({root.ended})")
     parts = decompose(form, np.zeros(form.n, dtype=bool) if recourse is None else recourse)

@@ -100,7 +100,7 @@ class Problem:
         InfeasibleError, UnboundedError, SolverTroubleError
         """
         small = presolve(self._form, write_in(self._form, fixed) if fixed else None)
-        found = solve_conic(small.form, time_limit_s=time_limit_s)
+        found = solve_conic(small.form, time_limit_s=time_limit_s, persistent=True)
         if found.x is None:
             raise InfeasibleError(f"no point satisfies the constraints, even without integers ({found.ended})")
         self.show(small.back(found.x))

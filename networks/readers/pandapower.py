@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pandapower.toolbox import replace_gen_by_ext_grid
 
 from gridferry.networks.faults import Fault, InputError
-from gridferry.networks.feeder import Feeder, orient
+from gridferry.networks.feeder import Z_MIN_PU, Feeder, orient
 from gridferry.networks.network import Network
 from gridferry.networks.readers.pandapower_branches import BranchReader, converted
 from gridferry.networks.readers.pandapower_faults import element, net_faults
@@ -76,12 +76,6 @@ class _Reader:
         n_bus = len(self.net_bus)
         slack = int(self.bus_of[net.ext_grid.bus[net.ext_grid.in_service].iloc[0]])
         self._check_generators(slack)
-        sections, shunt = BranchReader(net, self.matrices, self.bus_of_row, self._note).sections()
-        limits = self._voltage_limits(slack)
-        names, aliases = self._bus_names()
-        if self.faults:
-            raise InputError(self.faults)
-        direction = orient(self.source, names, sections.names, sections.from_bus, sections.to_bus, slack)
         p_load, q_load = self._sum_of("load")
         p_sgen, q_sgen = self._sum_of("sgen")
         p_storage, q_storage = self._sum_of("storage")
@@ -90,6 +84,13 @@ class _Reader:
         old_mva = float(net.sn_mva)
         new_mva = _power_base(p_load, q_load, p_sgen - p_storage, old_mva)
         y_scale = old_mva / new_mva
+        reader = BranchReader(net, self.matrices, self.bus_of_row, self._note, Z_MIN_PU * y_scale)
+        sections, shunt = reader.sections()
+        limits = self._voltage_limits(slack)
+        names, aliases = self._bus_names()
+        if self.faults:
+            raise InputError(self.faults)
+        direction = orient(self.source, names, sections.names, sections.from_bus, sections.to_bus, slack)
         forward = direction > 0
         parent_y = np.where(forward, sections.y_from, sections.y_to) * y_scale
         child_y = np.where(forward, sections.y_to, sections.y_from) * y_scale
@@ -122,6 +123,7 @@ class _Reader:
             tap_child=np.where(forward, 1.0, sections.ratio),
             shift_deg=np.where(forward, sections.shift_deg, 0.0 - sections.shift_deg),
             i_max_pu=sections.i_max_pu * y_scale,
+            loading_max=sections.loading_max,
             bus_aliases=aliases,
         )
         return Network(feeder, net, self.net_bus)

@@ -35,6 +35,13 @@ from gridferry.networks.readers.pi_sections import PiSections, fold_dead_ends, m
 
 _UNLIMITED = 99999.0
 """The rating by which pandapower's converters mean none [kA or MVA]."""
+_RAISED = {
+    "line": ("r_ohm_per_km", "x_ohm_per_km"),
+    "trafo": ("vk_percent", "vkr_percent"),
+    "impedance": ("rft_pu", "xft_pu", "rtf_pu", "xtf_pu"),
+    "switch": ("z_ohm",),
+}
+"""Columns that have the impedance of an element."""
 _BESIDE = {
     BR_R_ASYM: "branch_r_asym",
     BR_X_ASYM: "branch_x_asym",
@@ -98,12 +105,18 @@ class BranchReader:
     ----------
     bus_of_row : number of the feeder's bus for every row of the matrices, -1 for open ends and buses out of service
     note : notes a fault of an element
+    z_min_pu : a smaller impedance is raised to this, in the net, too [pu of the net's own base]
     """
 
     def __init__(
-        self, net: Any, matrices: Matrices, bus_of_row: Int[np.ndarray, " node"], note: Callable[[str, str], None]
+        self,
+        net: Any,
+        matrices: Matrices,
+        bus_of_row: Int[np.ndarray, " node"],
+        note: Callable[[str, str], None],
+        z_min_pu: float,
     ):
-        self.net, self.matrices, self.lookup = net, matrices, matrices.tables
+        self.net, self.matrices, self.lookup, self._z_min = net, matrices, matrices.tables, z_min_pu
         self.bus_of_row, self.n_bus, self._note = bus_of_row, int(bus_of_row.max()) + 1, note
 
     def sections(self) -> tuple[PiSections, Complex[np.ndarray, " node"]]:
@@ -119,6 +132,7 @@ class BranchReader:
         open_ends = np.flatnonzero(number < 0)
         number[open_ends] = self.n_bus + np.arange(open_ends.size)
         z = branch[:, BR_R] + 1j * branch[:, BR_X]
+        self._raise_impedances(z)
         y = 1.0 / np.where((z != 0.0) & np.isfinite(z), z, 1.0)  # a branch without impedance has been noted
         y_from = (branch[:, BR_G] + 1j * branch[:, BR_B]) / 2
         y_to = y_from + (branch[:, BR_G_ASYM] + 1j * branch[:, BR_B_ASYM]) / 2
@@ -133,11 +147,25 @@ class BranchReader:
             ratio=branch[taken, TAP],
             shift_deg=branch[taken, SHIFT],
             i_max_pu=self._ratings_pu(branch)[taken],
+            loading_max=self._loading_max(len(branch))[taken],
         )
         is_bus = np.arange(number.size) < self.n_bus
         sections, shunt = fold_dead_ends(sections, is_bus)
         np.add.at(shunt, number, np.where(self.bus_of_row >= 0, self.matrices.y_shunt, 0.0))
         return merge_parallel(sections), shunt
+
+    def _raise_impedances(self, z: Complex[np.ndarray, " branch"]) -> None:
+        """Raise impedances that would take the last digits of a power flow, in place."""
+        small = np.flatnonzero((z != 0.0) & (np.abs(z) < self._z_min))
+        factor = self._z_min / np.abs(z[small])
+        z[small] *= factor
+        for table, columns in _RAISED.items():
+            at = np.isin(small, self._rows(table)) if table in self.lookup else np.zeros(len(small), dtype=bool)
+            if at.any():
+                index = self._table_index(table)[small[at] - self.lookup[table][0]]
+                for column in columns:
+                    self.net[table][column] = self.net[table][column].astype(float)
+                    self.net[table].loc[index, column] *= factor[at]
 
     def _rows(self, table: str) -> range:
         first, last = self.lookup[table]
@@ -196,3 +224,12 @@ class BranchReader:
         if "impedance" in self.lookup and "rating_mva" in net.impedance:
             ratings[slice(*self.lookup["impedance"])] = _known(net.impedance["rating_mva"]) / base_mva
         return ratings
+
+    def _loading_max(self, rows: int) -> Float[np.ndarray, " branch"]:
+        """Limit of every row's current as a share of its rating, 1 where the net has none."""
+        limits = np.ones(rows)
+        for table in {"line", "trafo"} & set(self.lookup):
+            if "max_loading_percent" in self.net[table]:
+                percent = _known(self.net[table]["max_loading_percent"])
+                limits[slice(*self.lookup[table])] = np.where(np.isfinite(percent), percent / 100.0, 1.0)
+        return limits

@@ -26,6 +26,7 @@ class PiSections:
     ratio : turns ratio of the transformer
     shift_deg : its phase shift, ``to_bus`` lagging when positive [degree]
     i_max_pu : largest current of the π section [pu], inf where no rating is known
+    loading_max : limit of the current, as a share of that
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class PiSections:
     ratio: Float[np.ndarray, " branch"]
     shift_deg: Float[np.ndarray, " branch"]
     i_max_pu: Float[np.ndarray, " branch"]
+    loading_max: Float[np.ndarray, " branch"]
 
     def take(self, selection: Bool[np.ndarray, " branch"] | Int[np.ndarray, " taken"]) -> PiSections:
         """Select branches by mask or by number."""
@@ -85,7 +87,7 @@ def merge_parallel(sections: PiSections) -> PiSections:
     """Merge parallel branches whose ratios and shifts are equal.
 
     The rating of the sum is the current at which the first of them reaches its own, shared by series admittance
-    (charging left aside).
+    (charging left aside); so is its limit.
     """
     plain = (sections.ratio == 1.0) & (sections.shift_deg == 0.0)
     turn = plain & (sections.from_bus > sections.to_bus)
@@ -109,12 +111,16 @@ def merge_parallel(sections: PiSections) -> PiSections:
         for values in (sections.y_series, sections.y_from, sections.y_to)
     )
     per_share = sections.i_max_pu / np.abs(sections.y_series)
-    lowest = np.array([per_share[group].min() for group in groups.values()])
+    rated, limit = (
+        np.array([values[group].min() for group in groups.values()])
+        for values in (per_share, per_share * sections.loading_max)
+    )
     return replace(
         first,
         names=tuple(" + ".join(sections.names[number] for number in group) for group in groups.values()),
         y_series=y,
         y_from=y_from,
         y_to=y_to,
-        i_max_pu=lowest * np.abs(y),
+        i_max_pu=rated * np.abs(y),
+        loading_max=np.divide(limit, rated, out=np.ones(len(y)), where=np.isfinite(rated)),
     )

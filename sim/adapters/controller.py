@@ -43,7 +43,6 @@ class ControllerSimulator(CaseSimulator):
             config.controller.on_failure,
             limits=AcLimits(
                 case.plant,
-                [network.loading_max_percent for network in config.networks],
                 config.grid.v_tolerance_pu,
                 config.grid.loading_tolerance_percent,
             ),

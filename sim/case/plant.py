@@ -103,7 +103,8 @@ class _Builder:
                 self._note((*loc, "feeder"), str(fault) if fault.key else fault.message)
         low, high = entry.v_min_pu, entry.v_max_pu
         if network is not None:
-            feeder = network.feeder.with_limits(low, high)
+            percent = entry.loading_max_percent
+            feeder = network.feeder.with_limits(low, high, None if percent is None else percent / 100.0)
             if entry.slack_v_pu is not None:
                 feeder = replace(feeder, slack_v_pu=entry.slack_v_pu)
             low = float(network.feeder.v_min_pu.max()) if low is None else low

@@ -117,6 +117,7 @@ def _merged(
 
 def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault], refusal: Refusal) -> Reading:
     """Check the values of a document; ``faults`` are those found before."""
+    _complete_controller(document)
     found = find_kinds(document, base_dir, refusal)
     faults = [*faults, *found.faults]
     model = config_model(found.kinds)
@@ -207,6 +208,15 @@ def _choose_controller(document: Document, spec: str, folder: Path) -> None:
     document.lay_over({"controller": {**kept, "use": spec}}, "--controller")
     if isinstance(settings, dict):
         document.lay_over({"controller": settings}, document.origin(("controllers", spec)))
+
+
+def _complete_controller(document: Document) -> None:
+    """Add to ``[controller]`` the keys of ``[controllers.NAME]`` that it lacks, for the controller in use."""
+    own, others = _table(document.values.get("controller")), _table(document.values.get("controllers"))
+    use = own.get("use", "idle")
+    for key, value in _table(others.get(use) if isinstance(use, str) else None).items():
+        if key not in own:
+            document.lay_over({"controller": {key: value}}, document.origin(("controllers", use, key)))
 
 
 # -------------------------------------------------------------------------------------------------- the shipped configs

@@ -81,8 +81,8 @@ class NetworkConfig(Part):
     """upper voltage limit of every bus [pu]"""
     slack_v_pu: Positive | None = None
     """voltage of the slack bus [pu]; the source's own when not given"""
-    loading_max_percent: Positive = 100.0
-    """limit of the branch loading, where ratings are known [%]"""
+    loading_max_percent: Positive | None = None
+    """limit of the branch loading, where ratings are known [%]; the source's own when not given, else 100"""
 
 
 class LoadConfig(Part):
@@ -195,7 +195,7 @@ class GridConfig(Part):
     ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
     """engine of the power flow"""
     tolerance_mva: Positive = 1e-9
-    """largest mismatch of a solved flow [MVA]"""
+    """largest mismatch of a solved flow, if rounding does not leave more [MVA]"""
     max_iterations: Annotated[int, Field(gt=0)] = 20
     """iterations before a step counts as diverged"""
     v_tolerance_pu: NonNegative = 1e-6
@@ -271,7 +271,7 @@ class Config(Part):
     controller: ControllerConfig = ControllerConfig()
     """the controller and its settings"""
     controllers: dict[str, dict[str, Any]] = Field(default={})
-    """settings of other controllers, by name, used when ``--controller`` chooses them"""
+    """settings of controllers, by name, for the one in use; keys of ``[controller]`` win"""
     grid: GridConfig = GridConfig()
     """AC power flow"""
     simulators: SimulatorsConfig = SimulatorsConfig()

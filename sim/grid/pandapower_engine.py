@@ -17,6 +17,7 @@ from jaxtyping import Complex, Float
 from pandapower.auxiliary import LoadflowNotConverged
 from pandapower.pypower.idx_bus import VA, VM
 
+from gridferry.networks.admittance import rounding_pu
 from gridferry.networks.network import Network
 from gridferry.sim.grid.pandapower_net import net_of_network
 
@@ -29,13 +30,13 @@ class PandapowerEngine:
     Parameters
     ----------
     network : the network to solve
-    tolerance_mva : largest mismatch of a solved flow [MVA]
+    tolerance_mva : largest mismatch of a solved flow, if rounding does not leave more [MVA]
     max_iterations : iterations before a flow counts as diverged
     """
 
     def __init__(self, network: Network, tolerance_mva: float = 1e-8, max_iterations: int = 20):
         self._net, self._net_bus = net_of_network(network)
-        self._tolerance_mva = tolerance_mva
+        self._tolerance_mva = max(tolerance_mva, network.feeder.base_mva * rounding_pu(network.feeder))
         self._max_iterations = max_iterations
         self._start: np.ndarray | None = None
         self._build()

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Complex, Float, Int
 from power_grid_model import ComponentType, DatasetType, LoadGenType, PowerGridModel, initialize_array
 from power_grid_model.errors import PowerGridBatchError
 
-from gridferry.networks.admittance import branch_admittance
+from gridferry.networks.admittance import branch_admittance, rounding_pu
 from gridferry.networks.feeder import Feeder
 
 _RATED_V = 1e3
@@ -90,14 +90,15 @@ class PowerGridModelEngine:
     Parameters
     ----------
     feeder : the feeder to solve
-    tolerance_pu : largest voltage change of the last iteration [pu]
+    tolerance_pu : largest voltage change of the last iteration, if rounding does not leave more [pu]
     max_iterations : iterations before a flow counts as diverged
     threads : threads of a batch; 0 takes all there are, -1 stays in this one
     """
 
     def __init__(self, feeder: Feeder, tolerance_pu: float = 1e-10, max_iterations: int = 20, threads: int = -1):
         self.feeder = feeder
-        self._tolerance_pu = tolerance_pu
+        # a voltage changes by about a tenth of a mismatch or less
+        self._tolerance_pu = max(tolerance_pu, 0.1 * rounding_pu(feeder))
         self._max_iterations = max_iterations
         self._threads = threads
         self._model = PowerGridModel(power_grid_model_input(feeder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,24 +56,18 @@ class AcLimits:
 
     Parameters
     ----------
-    plant : has the limits of voltages and the ratings
-    loading_max_percent : limit of the loading of each network, 100 % when not given [%]
+    plant : has the limits
     v_tolerance_pu, loading_tolerance_percent : less than this breaks no limit [pu, %]
     """
 
     def __init__(
         self,
         plant: Plant,
-        loading_max_percent: Sequence[float] | None = None,
         v_tolerance_pu: float = 1e-6,
         loading_tolerance_percent: float = 1e-3,
     ):
-        percents = [100.0] * len(plant.feeders) if loading_max_percent is None else loading_max_percent
         self._limits = replace(
-            plain_limits(plant),
-            loading=np.repeat(np.array(percents) / 100.0, [one.n_branch for one in plant.feeders]),
-            v_tolerance_pu=v_tolerance_pu,
-            loading_tolerance=loading_tolerance_percent / 100.0,
+            plain_limits(plant), v_tolerance_pu=v_tolerance_pu, loading_tolerance=loading_tolerance_percent / 100.0
         )
 
     def violation(self, flow: AcFlow) -> LimitViolation:
@@ -87,14 +80,10 @@ def next_feedback(feedback: AcFeedback | None, violation: LimitViolation, plan: 
     """Return the feedback after ``plan``: earlier feedback plus the new violations; read-only."""
     grid = violation.grid
     low, high = (np.where(slack_buses(grid.plant), 0.0, one) for one in (grid.v_low_pu, grid.v_high_pu))
-    rating = np.zeros_like(grid.loading)
+    rating = grid.loading
     if feedback is not None:
-        low, high = low + feedback.v_low_pu, high + feedback.v_high_pu
-        rating = feedback.rating
-    # a plant has ratings, and no limits below them
-    reserved = np.maximum(1.0 - violation.limits.loading, 0.0)
-    rating = np.where(grid.loading > 0, np.maximum(rating + grid.loading, reserved), rating)
-    rating = np.minimum(rating, 1.0)
+        low, high, rating = low + feedback.v_low_pu, high + feedback.v_high_pu, rating + feedback.rating
+    rating = np.minimum(rating, violation.limits.loading)
     for one in (low, high, rating):
         one.setflags(write=False)
     return AcFeedback(v_low_pu=low, v_high_pu=high, rating=rating, plan=plan)

@@ -231,7 +231,6 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
         directory / DATABASE,
         case.plant,
         case.network_names,
-        [network.loading_max_percent for network in config.networks],
         config.record.flush_steps,
     )
     try:

@@ -65,7 +65,6 @@ class Recorder:
     path : the database
     plant : names of networks, buses and branches come from it
     network_names : names of the networks, in the plant's order
-    loading_max_percent : loading limit of each network [%]
     flush_steps : the most steps committed in one transaction
     clock : tells the time [s]
 
@@ -79,7 +78,6 @@ class Recorder:
         path: Path,
         plant: Plant,
         network_names: Sequence[str],
-        loading_max_percent: Sequence[float],
         flush_steps: int,
         clock: Callable[[], float] = monotonic,
     ):
@@ -102,7 +100,7 @@ class Recorder:
         self._connection.execute("CREATE TABLE IF NOT EXISTS checkpoint (next_step BIGINT, state VARCHAR)")
         info = {
             "bus_info": _bus_info(plant, network_names),
-            "line_info": _line_info(plant, network_names, loading_max_percent),
+            "line_info": _line_info(plant, network_names),
             "kind_info": kind_info(plant.kinds),
             "column_info": column_info(plant.kinds, plant.currency),
             "device_info": _device_info(plant),
@@ -219,7 +217,7 @@ def _bus_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _line_info(plant: Plant, networks: Sequence[str], limits: Sequence[float]) -> list[dict[str, Any]]:
+def _line_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
             "network": network,
@@ -227,9 +225,9 @@ def _line_info(plant: Plant, networks: Sequence[str], limits: Sequence[float]) -
             "from_bus": feeder.bus_names[feeder.parent[branch]],
             "to_bus": feeder.bus_names[feeder.child[branch]],
             "i_max_ka": float(feeder.i_max_pu[branch] * feeder.base_current_ka[branch]),
-            "loading_max_percent": float(limit),
+            "loading_max_percent": 100.0 * float(feeder.loading_max[branch]),
         }
-        for network, feeder, limit in zip(networks, plant.feeders, limits, strict=True)
+        for network, feeder in zip(networks, plant.feeders, strict=True)
         for branch, name in enumerate(feeder.branch_names)
     ]
 

@@ -188,6 +188,20 @@ def test_chosen_controller_brings_its_own_settings_and_keeps_on_failure(tmp_path
     assert same.settings() == {"depth": 3}
 
 
+def test_settings_under_its_name_reach_the_controller_of_the_config_and_its_own_keys_win(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "three_bus"\n[controller]\nuse = "other"\ndepth = 3\n[controllers.other]\ngap = 0.5\ndepth = 1\n'
+    )
+    settings = {"depth": 3, "gap": 0.5}
+    assert load_config(path).config.controller.settings() == settings
+    assert load_config(path, controller="other").config.controller.settings() == settings
+    assert load_config(path, ["controller.gap=0.1"]).config.controller.settings() == {"depth": 3, "gap": 0.1}
+    found = load_config(path, ["controllers.other.gap=0.2"])
+    assert found.config.controller.settings() == {"depth": 3, "gap": 0.2}
+    assert config_of_document(found.document, tmp_path).config.controller == found.config.controller
+
+
 def test_settings_of_the_command_line_are_for_the_chosen_controller() -> None:
     chosen = load_config("three_bus", ["controller.gap=0.1", "controllers.other.gap=0.5"], controller="other")
     assert chosen.config.controller.settings() == {"gap": 0.1}

@@ -52,7 +52,7 @@ def recorder(tmp_path):
     loaded = load_config("three_bus")
     clock = Clock()
     path, plant, steps = tmp_path / "results.duckdb", build_plant(loaded).plant, loaded.config.record.flush_steps
-    recorder = Recorder(path, plant, ["dn1"], [100.0], steps, clock)
+    recorder = Recorder(path, plant, ["dn1"], steps, clock)
     yield recorder, clock
     recorder.close()
 
@@ -100,7 +100,7 @@ def test_a_kind_of_a_users_own_has_a_table_and_a_changed_one_is_named_with_its_v
         "row": {"switched": 2},
     }
     values = kind_values(0, "2024-05-01T00:00:00", bank, outcome, 0.25)
-    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], [100.0], 96)
+    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], 96)
     recorder.add(replace(record(0), kinds={"capacitor_banks": [values]}))
     recorder.close()
     with open_results(tmp_path) as results:
@@ -125,7 +125,7 @@ def test_the_totals_of_a_users_own_kind_are_in_the_summary_and_side_by_side(tmp_
     monkeypatch.setattr(CapacitorBank, "columns", columns)
     plant = with_bank()
     outcome = {"ports": [], "source_mwh": 0.0, "stored_change_mwh": 0.0, "money": {"switching": 10.0}}
-    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], [100.0], 96)
+    recorder = Recorder(tmp_path / "results.duckdb", plant, ["dn1"], 96)
     for step, (switched, on, q_mvar) in enumerate([(2, 2, 0.6), (1, 3, float("nan")), (3, 0, 0.0)]):
         done = outcome | {"row": {"switched": switched, "on": on, "q_mvar": q_mvar}}
         values = kind_values(step, "", plant.devices[-1], done, 0.25)
