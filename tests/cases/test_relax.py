@@ -156,7 +156,6 @@ def test_a_violation_is_named_in_its_true_size_where_fictitious_losses_would_low
     assert found.flow.v_pu.max() <= at_rest(street()).flow.v_pu.max() + 1e-6
 
 
-@pytest.mark.xfail(strict=True, reason="the cones are open there: the size named is that of the relaxation")
 def test_an_error_names_the_true_size_where_fictitious_losses_would_lower_it() -> None:
     with pytest.raises(ControllerError) as caught:
         relaxed(street(), MvdcDrcc, on_infeasible="raise")

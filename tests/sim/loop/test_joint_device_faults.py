@@ -133,7 +133,7 @@ def test_energy_that_a_lost_truck_owes_is_said_to_be_missing_and_stops_nothing_e
     assert [missing[at] for at in range(leaves + 1, STEPS)] == pytest.approx([owed] * (STEPS - leaves - 1), rel=5e-3)
     assert set(step.loc[leaves + 1 :, "solver_status"]) == {"feasible"}
     assert done.summary["solver"]["fallbacks"] == 0
-    assert done.summary["fleet"]["soc_end_by_device"]["bess"] >= 0.5 - 1e-6
+    assert done.summary["fleet"]["soc_end_by_device"]["bess"] >= 0.5 - 5e-6
     assert np.abs(rows(done, "mvdc-2", "p_mw")[leaves + 1 :]).max() > 0.1
 
 
