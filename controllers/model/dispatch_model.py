@@ -29,7 +29,6 @@ from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.devices.traits import controllable
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.conditioning import well_scaled
-from gridferry.controllers.model.envelopes import Range
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
 from gridferry.controllers.solve import Model, Problem
@@ -223,32 +222,33 @@ class DispatchModel:
         """Take the feeders of the plant in per unit of what flows; devices have been added."""
         feeders = []
         for number, feeder in enumerate(self.plant.feeders):
-            injected = self.injections(number)
-            p, q = (np.maximum(*np.abs(one)) for one in (injected.p_range_mw, injected.q_range_mvar))
-            largest_mva = np.hypot(p, q)
+            largest_mva = np.hypot(*self.injections(number).largest)
             feeders.append(well_scaled(feeder, largest_mva, limits.rating[:, self.plant.branch_slices[number]]))
         self.outlook = replace(self.outlook, plant=replace(self.plant, feeders=tuple(feeders)))
 
     def injections(self, number: int) -> Injections:
         """Return the net injection of the buses of a network under loads and the blocks added so far."""
-        p, p_range = self._injection(self.forecast.load_p_mw, {name: one.p for name, one in self.blocks.items()})
-        q, q_range = self._injection(self.forecast.load_q_mvar, {name: one.q for name, one in self.blocks.items()})
         buses = self.plant.bus_slices[number]
+        p, p_given, p_reach = self._injection(self.forecast.load_p_mw, {key: one.p for key, one in self.blocks.items()})
+        q, q_given, q_reach = self._injection(
+            self.forecast.load_q_mvar, {key: one.q for key, one in self.blocks.items()}
+        )
         return Injections(
             p_mw=p[:, buses],
             q_mvar=q[:, buses],
-            p_range_mw=(p_range[0][:, buses], p_range[1][:, buses]),
-            q_range_mvar=(q_range[0][:, buses], q_range[1][:, buses]),
+            p_given_mw=p_given[:, buses],
+            q_given_mvar=q_given[:, buses],
+            reach_mva=np.maximum(p_reach, q_reach)[:, buses],
         )
 
     def _injection(
         self, load: Float[np.ndarray, "horizon bus"], powers: Mapping[str, Mapping[tuple[int, int], cp.Expression]]
-    ) -> tuple[cp.Expression, Range]:
-        """Injection of every bus, and the least and the largest that it can be [MW or Mvar]."""
-        given, largest = -load, np.zeros(load.shape)
+    ) -> tuple[cp.Expression, Float[np.ndarray, "horizon bus"], Float[np.ndarray, "port bus"]]:
+        """Injection of every bus, what is given of it [MW or Mvar], and the rating of a port where it may be [MVA]."""
+        given, reach = -load, np.zeros((len(self.plant.ports), self.plant.n_bus))
         buses: list[int] = []
         decided: list[cp.Expression] = []
-        for device in self.plant.devices:
+        for device, ports in zip(self.plant.devices, self.plant.port_columns, strict=True):
             for (port, bus), power in powers[device.key].items():
                 if power.is_constant():
                     given = given.copy()
@@ -256,12 +256,12 @@ class DispatchModel:
                     continue
                 buses.append(bus)
                 decided.append(power)
-                largest[:, bus] += device.ports[port].s_max_mva
+                reach[ports.start + port, bus] = device.ports[port].s_max_mva
         if not decided:
-            return cp.Constant(given), (given, given)
+            return cp.Constant(given), given, reach
         shape = (len(buses), self.plant.n_bus)
         place = sp.csr_array((np.ones(len(buses)), (np.arange(len(buses)), buses)), shape=shape)
-        return cp.Constant(given) + cp.vstack(decided).T @ place, (given - largest, given + largest)
+        return cp.Constant(given) + cp.vstack(decided).T @ place, given, reach
 
     def close(self) -> None:
         """Close the model: add complementarity, soft limits and the objective. Nothing can be added afterwards."""

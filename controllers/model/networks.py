@@ -26,13 +26,21 @@ class Injections:
     Attributes
     ----------
     p_mw, q_mvar : (horizon, bus) [MW, Mvar]
-    p_range_mw, q_range_mvar : the least and the largest that they can be [MW, Mvar]
+    p_given_mw, q_given_mvar : what is given of them (horizon, bus) [MW, Mvar]
+    reach_mva : rating of every port, at the buses where it may inject (port, bus) [MVA]
     """
 
     p_mw: cp.Expression
     q_mvar: cp.Expression
-    p_range_mw: Range
-    q_range_mvar: Range
+    p_given_mw: Float[np.ndarray, "horizon bus"]
+    q_given_mvar: Float[np.ndarray, "horizon bus"]
+    reach_mva: Float[np.ndarray, "port bus"]
+
+    @property
+    def largest(self) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
+        """Largest magnitudes that they can have [MW, Mvar]."""
+        decided = self.reach_mva.sum(axis=0)
+        return np.abs(self.p_given_mw) + decided, np.abs(self.q_given_mvar) + decided
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,8 +123,8 @@ def network_block(
         )
     largest = largest_flow(
         feeder,
-        np.maximum(*np.abs(injections.p_range_mw)) / base,
-        np.maximum(*np.abs(injections.q_range_mvar)) / base,
+        injections.largest[0] / base,
+        injections.largest[1] / base,
         float(feeder.v_min_pu.min()) * (1.0 if strict else 0.5),
         rated=strict,
     )
@@ -128,9 +136,14 @@ def network_block(
         "import_and_export": energy.constraints,
     }
     if len(bounded):
-        p_range, q_range = ((low / base, high / base) for low, high in (injections.p_range_mw, injections.q_range_mvar))
-        v_range = _voltage_range(feeder, limits.v_low_sq[:, buses], limits.v_high_sq[:, buses], strict=strict)
-        constraints["current_envelope"] = current_envelope(flow, flow_range(feeder, p_range, q_range, v_range), bounded)
+        bounds = flow_range(
+            feeder,
+            injections.p_given_mw / base,
+            injections.q_given_mvar / base,
+            injections.reach_mva / base,
+            _voltage_range(feeder, limits.v_low_sq[:, buses], limits.v_high_sq[:, buses], strict=strict),
+        )
+        constraints["current_envelope"] = current_envelope(flow, bounds, bounded)
     decided = {*injections.p_mw.variables(), *injections.q_mvar.variables()}
     return NetworkBlock(
         flow=flow,

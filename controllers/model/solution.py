@@ -28,7 +28,7 @@ from gridferry.controllers.solve import (
 
 LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
-_SPATIAL_TIME, _SPATIAL_GAP = 0.25, 0.01
+_SPATIAL_TIME, _SPATIAL_GAP = 0.25, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
 _COMPILING = 3.0
 """a model takes so many times as long to compile as to build, and mostly longer"""
@@ -259,6 +259,11 @@ def finish(relaxed: Solved) -> Solved:
         else:
             tighter = _bounded_by(tighter, relaxed.solution)
     found, trouble = _locally(tighter)
+    if tighter is not relaxed and (found is None or not found.within) and not dispatch.late:
+        # other routes, or another side of what is not convex
+        other, _ = _locally(relaxed)
+        if other is not None and (found is None or other.solution.objective < found.solution.objective):
+            found = _bounded_by(other, tighter.solution)
     for routes in _other_routes(tighter):
         if found is not None or dispatch.late:
             break

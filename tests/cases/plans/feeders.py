@@ -1,0 +1,63 @@
+"""Feeders of a few buses on which a relaxation is not tight."""
+
+from __future__ import annotations
+
+import pandapower as pp
+
+Line = tuple[int, int, float, float]
+"""from, to, resistance and reactance [ohm]"""
+
+
+def _feeder(
+    vn_kv: float, lines: list[Line], i_max_ka: float, v_slack_pu: float = 1.0, first: int = 0
+) -> pp.pandapowerNet:
+    net = pp.create_empty_network(sn_mva=1.0)
+    for bus in range(max(child for _, child, _, _ in lines) + 1):
+        pp.create_bus(net, vn_kv, name=f"b{bus}" if first == 0 else str(bus + first))
+    pp.create_ext_grid(net, 0, vm_pu=v_slack_pu)
+    for parent, child, r_ohm, x_ohm in lines:
+        pp.create_line_from_parameters(net, parent, child, 1.0, r_ohm, x_ohm, 0.0, i_max_ka)
+    return net
+
+
+def plain_line() -> pp.pandapowerNet:
+    """One line whose rating binds nothing."""
+    return _feeder(12.66, [(0, 1, 1.0, 1.0)], 99.0, first=1)
+
+
+def rated_line() -> pp.pandapowerNet:
+    """One line of 0.1 kA, 2.19 MVA."""
+    return _feeder(12.66, [(0, 1, 1.0, 1.0)], 0.1, first=1)
+
+
+def weak_line() -> pp.pandapowerNet:
+    """One line with a high resistance."""
+    return _feeder(12.66, [(0, 1, 20.0, 2.0)], 2.0, first=1)
+
+
+def two_branches() -> pp.pandapowerNet:
+    """Two branches of two lines from the slack, whose ends a link joins."""
+    return _feeder(12.66, [(0, 1, 2.0, 1.0), (1, 2, 2.0, 1.0), (0, 3, 2.0, 1.0), (3, 4, 2.0, 1.0)], 99.0, first=1)
+
+
+def four_lines() -> pp.pandapowerNet:
+    """Four lines, one branching off."""
+    lines = [
+        (0, 1, 0.600704362192572, 0.491105918489342),
+        (1, 2, 0.710781892238873, 0.666458245863066),
+        (1, 3, 1.09653904388639, 0.98596493754119),
+        (3, 4, 0.700393872047658, 0.79233366720691),
+    ]
+    return _feeder(11.0, lines, 1.0, v_slack_pu=1.01)
+
+
+def first_of_two() -> pp.pandapowerNet:
+    """Two lines in a row, with much PV at their end."""
+    lines = [(0, 1, 1.846371639003776, 1.059071621074384), (1, 2, 1.163192943882765, 0.858197835588229)]
+    return _feeder(11.0, lines, 1.0)
+
+
+def second_of_two() -> pp.pandapowerNet:
+    """Two lines in a row, with loads."""
+    lines = [(0, 1, 1.154192807683269, 1.459774776286496), (1, 2, 0.890180519601637, 0.909492427433549)]
+    return _feeder(11.0, lines, 1.0)
