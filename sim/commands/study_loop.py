@@ -75,8 +75,8 @@ def _print_compared(table: ComparedTable) -> None:
         form = f",.{len(one.printed.partition('.')[2])}f"
         ours = _number(one.ours, form=form)
         apart = _number(None if one.ours is None else one.ours - one.published, form=form)
-        said = ["as published", one.unit, ""] if one.agrees else [apart, one.unit, " ".join(one.cause)]
-        grid.add_row(*map(escape, [one.metric, one.printed, ours, *said]))
+        verdict = ["as published", one.unit, ""] if one.agrees else [apart, one.unit, " ".join(one.cause)]
+        grid.add_row(*map(escape, [one.metric, one.printed, ours, *verdict]))
     print_table(grid)
 
 
