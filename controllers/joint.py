@@ -177,7 +177,8 @@ class Joint(Controller):
         outlook = staying.outlook
         try:
             solved = plan_dispatch(staying)
-        except (InfeasibleError, SolverTroubleError):
+        except (InfeasibleError, SolverTroubleError) as error:
+            staying.solver.record.see(error)
             return margins
         return self._margins(outlook.observation, outlook.forecast, self._read(solved))
 

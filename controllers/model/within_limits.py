@@ -164,7 +164,8 @@ def _aiming(dispatch: Dispatch, aim: Aim, largest: float = 0.0, total: float = f
 def _tried(dispatch: Dispatch) -> Solved | None:
     try:
         return plan_dispatch(dispatch)
-    except NoPlanError:
+    except NoPlanError as error:
+        dispatch.solver.record.see(error)
         return None
 
 
