@@ -31,7 +31,7 @@ from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.conditioning import well_scaled
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
 from gridferry.controllers.model.objective import ModelOptions, objective
-from gridferry.controllers.solve import Model, Problem
+from gridferry.controllers.solve import Model, Problem, Values
 
 _IMPLIED = ("current_envelope", "largest_losses")
 """names of constraints that every power flow keeps"""
@@ -100,6 +100,7 @@ class DispatchModel:
     exclusive : powers that exclude each other, by name
     routes : with the column of each on the axis of all positions
     equal, products, exact, choices : of the exact problem, as `Model` has them
+    tried : routes that power was planned for, with what the model's objective came to
     bound_correction : what the price of losses can add to the cost of any plan [currency]
     model : what is solved
     """
@@ -122,6 +123,7 @@ class DispatchModel:
     products: list[cp.SOC] = field(default_factory=list)
     exact: list[cp.SOC] = field(default_factory=list)
     choices: list[cp.Variable] = field(default_factory=list)
+    tried: list[tuple[float, Values]] = field(default_factory=list)
     bound_correction: float = 0.0
     model: Model = field(init=False)
 

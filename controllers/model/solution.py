@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +30,8 @@ LEAST_SECONDS = 0.05
 """what a solve is given when the time is used up [s]"""
 _SPATIAL_TIME, _SPATIAL_GAP = 0.25, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
+_TRIED = 12
+"""on so many other routes the exact equations are solved"""
 _COMPILING = 3.0
 """a model takes so many times as long to compile as to build, and mostly longer"""
 EXTRA_TIME = 0.1
@@ -166,6 +168,13 @@ def solve_fixed(model: DispatchModel, fixed: Values, dispatch: Dispatch) -> Solv
     ------
     InfeasibleError, UnboundedError, SolverTroubleError
     """
+    found = _solve_fixed(model, fixed, dispatch)
+    if fixed:
+        model.tried.append((found.objective, fixed))
+    return found
+
+
+def _solve_fixed(model: DispatchModel, fixed: Values, dispatch: Dispatch) -> SolverOutcome:
     problem = model.problem
     if not model.likely:
         return problem.solve(dispatch.in_time(), fixed=fixed)
@@ -242,8 +251,8 @@ def finish(relaxed: Solved) -> Solved:
     """Solve the exact equations where a relaxation is not tight.
 
     The relaxation is solved again with upper limits of all losses, which every power flow keeps; from there the exact
-    equations are solved locally on its routes, or on those of warm starts. Small problems are searched to the end by
-    spatial branching, in the time that is left.
+    equations are solved locally on its routes, and on others that were tried. Small problems are searched to the end
+    by spatial branching, in the time that is left.
 
     Raises
     ------
@@ -261,23 +270,42 @@ def finish(relaxed: Solved) -> Solved:
     found, trouble = _locally(tighter)
     if tighter is not relaxed and (found is None or not found.within) and not dispatch.late:
         # other routes, or another side of what is not convex
-        other, _ = _locally(relaxed)
-        if other is not None and (found is None or other.solution.objective < found.solution.objective):
-            found = _bounded_by(other, tighter.solution)
-    for routes in _other_routes(tighter):
-        if found is not None or dispatch.late:
-            break
-        try:
-            solve_fixed(tighter.model, routes, dispatch)
-        except (InfeasibleError, SolverTroubleError) as error:
-            dispatch.solver.record.see(error)
-            continue
-        found, trouble = _locally(tighter)
+        found = _cheaper(found, _locally(relaxed)[0], tighter.solution)
+    found = _on_tried_routes(found, tighter)
     if found is None or not (found.within or options.soft):
         found = _globally(found, tighter)
     if found is None:
         raise trouble or NoPlanFoundError("no solution of the exact equations was found")
     return found
+
+
+def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
+    """Solve the exact equations on the other routes that a search has tried, as long as they may be cheaper."""
+    model, dispatch = tighter.model, tighter.dispatch
+    dearer = [one for one in model.tried if one[0] > tighter.solution.objective]
+    for cost, routes in sorted(dearer, key=lambda one: one[0])[:_TRIED]:
+        if (found is not None and (found.within or cost >= found.solution.objective)) or dispatch.late:
+            break
+        known = model.problem.values
+        try:
+            solve_fixed(model, routes, dispatch)
+        except (InfeasibleError, SolverTroubleError) as error:
+            dispatch.solver.record.see(error)
+            other = None
+        else:
+            other, _ = _locally(tighter)
+        best = _cheaper(found, other, tighter.solution)
+        if best is found:
+            model.problem.values = known
+        found = best
+    return found
+
+
+def _cheaper(found: Solved | None, other: Solved | None, before: SolverOutcome) -> Solved | None:
+    """Return the cheaper of two plans, with the bound of an earlier solution."""
+    if other is None or (found is not None and found.solution.objective <= other.solution.objective):
+        return found
+    return _bounded_by(other, before)
 
 
 def _locally(relaxed: Solved) -> tuple[Solved | None, NoPlanError | None]:
@@ -314,12 +342,6 @@ def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
     if outcome is None:
         return found
     return _bounded_by(replace(known, solution=outcome, exact=True), known.solution)
-
-
-def _other_routes(relaxed: Solved) -> Iterator[Values]:
-    """Binaries of the routes of warm starts, where routes are searched."""
-    for one in relaxed.dispatch.warm_starts if relaxed.dispatch.search else ():
-        yield route_values(relaxed.model, one) | {one: np.ones(one.shape) for one in relaxed.model.permits}
 
 
 def route_values(model: DispatchModel, targets: Int[np.ndarray, "horizon position"]) -> Values:

@@ -135,23 +135,25 @@ class Problem:
         from gridferry.controllers.solve.scip import branch_spatially  # most problems never need it
 
         form = self._with_exact(self._model.constraints)
-        incumbent = write_in(form, self._values) if known else None
+        incumbent = write_in(form, self.values) if known else None
         answer = branch_spatially(form, options, incumbent)
         if answer.x is incumbent:
             return answer.outcome(options)
         # SCIP's point keeps the equations to SCIP's tolerance
+        read_back(form, self._variables, answer.x)
         try:
-            read_back(form, self._variables, answer.x)
-            polished = self._locally(self._exact_point(), options.time_limit_s)
+            found = self._locally(self._exact_point(), options.time_limit_s)
         except NoPlanError:
             if incumbent is None:
                 raise
-            cost = form.objective(incumbent)
+            found = None
+        if incumbent is not None and (found is None or found.objective > form.objective(incumbent)):
             read_back(form, self._variables, incumbent)
-            return replace(answer, objective=cost, bound=min(answer.bound, cost)).outcome(options)
-        self._show_exact(polished.x)
-        bound = min(answer.bound, polished.objective)
-        return replace(polished, bound=bound, termination=answer.termination).outcome(options)
+            answer = replace(answer, objective=form.objective(incumbent))
+        elif found is not None:
+            self._show_exact(found.x)
+            answer = replace(answer, x=found.x, objective=found.objective)
+        return replace(answer, bound=min(answer.bound, answer.objective)).outcome(options)
 
     @cached_property
     def _exact_form(self) -> ConicForm:
@@ -172,11 +174,17 @@ class Problem:
 
     def _exact_point(self) -> Float[np.ndarray, " column"]:
         """Values of the model's variables as a point of the exact problem."""
-        return write_in(self._exact_form, self._values)
+        return write_in(self._exact_form, self.values)
 
     @property
-    def _values(self) -> Values:
+    def values(self) -> Values:
+        """Values of the model's variables."""
         return {one: one.value for one in self._variables}
+
+    @values.setter
+    def values(self, given: Values) -> None:
+        for one, value in given.items():
+            one.save_value(value)
 
     def _show_exact(self, point: Float[np.ndarray, " column"]) -> None:
         read_back(self._exact_form, self._variables, point)
