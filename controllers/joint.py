@@ -22,9 +22,10 @@ from gridferry.controllers.contract import (
     Plant,
 )
 from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.exact_finish import plan_dispatch
 from gridferry.controllers.model.networks import Limits, limits_of
 from gridferry.controllers.model.objective import ModelOptions
-from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved, plan_dispatch
+from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.shifting import shifted

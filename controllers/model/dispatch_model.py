@@ -33,7 +33,7 @@ from gridferry.controllers.model.networks import Injections, Limits, NetworkBloc
 from gridferry.controllers.model.objective import ModelOptions, objective
 from gridferry.controllers.solve import Model, Problem, Values
 
-_IMPLIED = ("current_envelope", "largest_losses")
+IMPLIED = ("current_envelope", "largest_losses")
 """names of constraints that every power flow keeps"""
 
 
@@ -281,7 +281,7 @@ class DispatchModel:
         self.bound_correction = found.bound_correction
         recourse = {one for network in self.networks.values() for one in network.recourse}
         every = [one for part in self.constraints.values() for one in part]
-        implied = [one for name, part in self.constraints.items() if name.endswith(_IMPLIED) for one in part]
+        implied = [one for name, part in self.constraints.items() if name.endswith(IMPLIED) for one in part]
         self.model = Model(
             found.total,
             every,

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from gridferry.controllers.model.flow_bounds import FlowRange
 from gridferry.networks.feeder import Feeder
 
 
@@ -213,6 +214,29 @@ def current_slack(feeder: Feeder, flow: BranchFlow, rating: Float[np.ndarray, "h
             slacks.append(most - i_sq)
         found.append(CurrentSlack("rating_at_ends", charged, slacks[0], slacks[1], cones))
     return found
+
+
+def current_envelope(flow: BranchFlow, bounds: FlowRange, steps: Int[np.ndarray, " step"]) -> list[cp.Constraint]:
+    """Limit the squared current of every branch in some steps by what every power flow keeps.
+
+    An exact flow has ``ℓ w = |s|²``. What flows is what is given, c, and what devices may add, at most R:
+    ``|s - c| ≤ R``. So its square is below a plane, and the product above its McCormick envelope:
+
+        w̲ ℓ ≤ S,    w̄ ℓ + ℓ̄ (w - w̄) ≤ S,    ℓ ≤ ℓ̄ = (|c| + R)² / w̲,    S = 2 c's - |c|² + R²
+
+    Parameters
+    ----------
+    steps : numbers of the steps
+    """
+    p, q, (w_low, w_high), most = bounds.p[steps], bounds.q[steps], bounds.w, bounds.i_sq[steps]
+    plane = 2 * (cp.multiply(p, flow.p_series[steps]) + cp.multiply(q, flow.q_series[steps]))
+    plane = plane + (bounds.radius[steps] ** 2 - p**2 - q**2)
+    i_sq, w = flow.i_sq[steps], flow.w_parent[steps]
+    return [
+        i_sq <= most,
+        cp.multiply(w_low[steps], i_sq) <= plane,
+        cp.multiply(w_high[steps], i_sq) + cp.multiply(most, w - w_high[steps]) <= plane,
+    ]
 
 
 def cone_gap(flow: BranchFlow) -> float:

@@ -1,4 +1,4 @@
-"""Upper bounds of flows and losses of a feeder, for any operation of the devices."""
+"""Bounds of flows and losses of a feeder, for any operation of the devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 
 from gridferry.networks.feeder import Feeder
 
@@ -80,6 +80,80 @@ def largest_current(
         largest[branch] = drawn[child] * tap_child + at_child + at_parent
         drawn[parent] += largest[branch] / tap_parent
     return largest
+
+
+Range = tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]
+"""least and largest value"""
+
+
+@dataclass(frozen=True, eq=False)
+class FlowRange:
+    """Range of the flow into the series impedance of every branch, in per unit.
+
+    Attributes
+    ----------
+    p, q : what flows if devices do nothing, in the middle of what losses may add (horizon, branch) [pu]
+    radius : by how much the flow may differ from that (horizon, branch) [pu]
+    w : least and largest squared voltage at the parent's end (horizon, branch) [pu²]
+    i_sq : largest squared current (horizon, branch) [pu²]
+    """
+
+    p: Float[np.ndarray, "horizon branch"]
+    q: Float[np.ndarray, "horizon branch"]
+    radius: Float[np.ndarray, "horizon branch"]
+    w: tuple[Float[np.ndarray, "horizon branch"], Float[np.ndarray, "horizon branch"]]
+    i_sq: Float[np.ndarray, "horizon branch"]
+
+
+def flow_range(
+    feeder: Feeder,
+    p: Float[np.ndarray, "horizon bus"],
+    q: Float[np.ndarray, "horizon bus"],
+    reach: Float[np.ndarray, "port bus"],
+    v_sq: Range,
+) -> FlowRange:
+    """Sum injections below every branch, leaves first, with the losses at the lowest voltage.
+
+    Parameters
+    ----------
+    p, q : given injection of every bus [pu]
+    reach : largest apparent power of every port, at the buses where it may be [pu]
+    v_sq : squared voltage of every bus [pu²]
+    """
+    (v_low, v_high), shape = v_sq, (len(p), feeder.n_branch)
+    flow, radius, i_sq_high = np.zeros(shape, dtype=complex), np.zeros(shape), np.zeros(shape)
+    w, w_child = (
+        tuple(one[:, bus] / tap**2 for one in v_sq)
+        for bus, tap in ((feeder.parent, feeder.tap_parent), (feeder.child, feeder.tap_child))
+    )
+    y_parent, around_parent = _consumed(feeder.g_parent_pu, feeder.b_parent_pu, *w)
+    y_child, around_child = _consumed(feeder.g_child_pu, feeder.b_child_pu, *w_child)
+    out, around = _consumed(feeder.g_shunt_pu, feeder.b_shunt_pu, v_low, v_high)
+    out = out - (p + 1j * q)
+    # a port counts once, wherever below a branch it is
+    ports = reach.copy()
+    for branch in outward_order(feeder)[::-1]:
+        parent, child = feeder.parent[branch], feeder.child[branch]
+        z = complex(feeder.r_pu[branch], feeder.x_pu[branch])
+        received, spread = out[:, child] + y_child[:, branch], around[:, child] + around_child[:, branch]
+        added = float(ports[:, child].sum())
+        i_sq = (np.abs(received) + spread + added) ** 2 / w_child[0][:, branch]
+        flow[:, branch], spread = received + z * i_sq / 2, spread + abs(z) * i_sq / 2
+        radius[:, branch], i_sq_high[:, branch] = spread + added, i_sq
+        out[:, parent] += flow[:, branch] + y_parent[:, branch]
+        around[:, parent] += spread + around_parent[:, branch]
+        ports[:, parent] = np.maximum(ports[:, parent], ports[:, child])
+    return FlowRange(flow.real, flow.imag, radius, w, i_sq_high)
+
+
+def _consumed(
+    g: Float[np.ndarray, " entity"],
+    b: Float[np.ndarray, " entity"],
+    v_low: Float[np.ndarray, "horizon entity"],
+    v_high: Float[np.ndarray, "horizon entity"],
+) -> tuple[Complex[np.ndarray, "horizon entity"], Float[np.ndarray, "horizon entity"]]:
+    """Power of shunts in the middle of squared voltages, and by how much it may differ [pu]."""
+    return (g - 1j * b) * (v_low + v_high) / 2, np.hypot(g, b) * (v_high - v_low) / 2
 
 
 def outward_order(feeder: Feeder) -> Int[np.ndarray, " branch"]:

@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.planning.block import Likely, SoftLimit, SoftMagnitude, exclude
 from gridferry.controllers.model import distflow
-from gridferry.controllers.model.envelopes import Range, current_envelope, flow_range
-from gridferry.controllers.model.flow_bounds import LargestFlow, largest_flow
+from gridferry.controllers.model.flow_bounds import LargestFlow, Range, flow_range, largest_flow
 from gridferry.controllers.plans.violation import voltage_band
 from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.networks.feeder import Feeder
@@ -143,7 +142,7 @@ def network_block(
             injections.reach_mva / base,
             _voltage_range(feeder, limits.v_low_sq[:, buses], limits.v_high_sq[:, buses], strict=strict),
         )
-        constraints["current_envelope"] = current_envelope(flow, bounds, bounded)
+        constraints["current_envelope"] = distflow.current_envelope(flow, bounds, bounded)
     decided = {*injections.p_mw.variables(), *injections.q_mvar.variables()}
     return NetworkBlock(
         flow=flow,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.model import distflow
-from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.dispatch_model import IMPLIED, DispatchModel
 from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.model.objective import linear, secant
 from gridferry.controllers.solve import SolveOptions, conflicts
@@ -147,7 +147,8 @@ def is_largest_least(model: DispatchModel) -> bool:
 def conflicting(model: DispatchModel, options: SolveOptions | None = None) -> list[str]:
     """Name the constraints that exclude each other where a model has no solution, the worst first, with their steps."""
     laws = {name for name in model.constraints if name.split(":")[0] in model.networks}
-    found = conflicts(model.constraints, model.binaries, laws, options)[:_NAMED]
+    given = {name: part for name, part in model.constraints.items() if not name.endswith(IMPLIED)}
+    found = conflicts(given, model.binaries, laws, options)[:_NAMED]
     first = model.observation.step
     at = [f" at step {first + one.row}" if one.rows == model.horizon else "" for one in found]
     return [f"{one.name}{step} by {one.by:.4g}" for one, step in zip(found, at, strict=True)]

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
+from gridferry.controllers.model.exact_finish import plan_dispatch
 from gridferry.controllers.model.objective import Aim
-from gridferry.controllers.model.solution import Dispatch, Solved, plan_dispatch
+from gridferry.controllers.model.solution import Dispatch, Solved
 from gridferry.controllers.model.violations import (
     conflicting,
     is_largest_least,

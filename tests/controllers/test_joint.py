@@ -118,10 +118,9 @@ def test_negative_prices_are_planned_for_and_waste_is_reported(export_ratio: flo
     plan = joint(case, **EXACT)
     built = dispatch_model(case, options=ModelOptions())
     other = solve(built.model, SolveOptions(gap=1e-6, gap_abs=1e-4))
-    best = float(sum(one.value.sum() for one in built.costs.values()))
-    assert plan.solver.bound <= best + 1e-3
-    # losses have a price where waste would pay, which a cost does not show
-    assert plan.solver.objective >= other.bound - built.bound_correction - 1e-3
+    # the relaxation has no price of losses, and no plan that is a power flow is cheaper
+    relaxed = other.bound - built.bound_correction
+    assert relaxed - 1e-3 <= plan.solver.bound <= plan.solver.objective
     assert plan.solver.cone_gap < 1e-5
     for index, store in enumerate(storages(plant)):
         p, q = plan.p_mw[:, index], plan.q_mvar[:, index]

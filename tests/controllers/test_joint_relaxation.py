@@ -16,7 +16,6 @@ from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.routes.diving import Search, route_values
 from gridferry.controllers.schedule.ac_flow import device_injections
-from gridferry.controllers.solve import Problem
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 
 
@@ -64,7 +63,7 @@ def test_routes_that_swap_two_alike_trucks_are_other_routes() -> None:
     observation = seen_as(plant, observation, energy_mwh=np.array([1.0, 0.0]), trips_today=np.array([1, 1]))
     given = dispatch((plant, observation, forecast))
     built = given.build()
-    search = Search(Problem(built.model), built, given)
+    search = Search(built, given)
 
     def evaluate(targets: list[int], order: list[int]) -> float:
         values = route_values(built, np.array([targets] * 4))

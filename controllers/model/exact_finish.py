@@ -1,0 +1,126 @@
+"""Plans of dispatch models: where a relaxation is not tight, the exact equations are solved from its solution."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gridferry.controllers.contract import SolverOutcome
+from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
+from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
+
+_SPATIAL_TIME, _SPATIAL_GAP = 0.25, 2e-3
+"""share of the time that is left for spatial branching, and the relative gap at which it stops"""
+_TRIED = 12
+"""on so many other routes the exact equations are solved"""
+
+
+def plan_dispatch(dispatch: Dispatch) -> Solved:
+    """Minimise the cost; where the relaxation is not tight the exact equations are solved from there.
+
+    Raises
+    ------
+    InfeasibleError
+        where the relaxation has no solution.
+    NoPlanFoundError
+        where it has one, and no power flow was found.
+    UnboundedError, SolverTroubleError
+    """
+    relaxed = solve_dispatch(dispatch)
+    return relaxed if relaxed.tight else finish(relaxed)
+
+
+def finish(relaxed: Solved) -> Solved:
+    """Solve the exact equations where a relaxation is not tight.
+
+    The relaxation is solved again with upper limits of all losses, which every power flow keeps; from there the exact
+    equations are solved locally on its routes, and on others that were tried. Small problems are searched to the end
+    by spatial branching, in the time that is left.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanFoundError, SolverTroubleError
+    """
+    dispatch, options = relaxed.dispatch, relaxed.model.options
+    tighter = relaxed
+    if not options.bounded_losses and not dispatch.late:
+        try:
+            tighter = solve_dispatch(replace(dispatch, options=replace(options, bounded_losses=True)))
+        except SolverTroubleError as error:
+            dispatch.solver.record.see(error)
+        else:
+            tighter = _bounded_by(tighter, relaxed.solution)
+    found, trouble = _locally(tighter)
+    if tighter is not relaxed and (found is None or not found.within) and not dispatch.late:
+        # other routes, or another side of what is not convex
+        found = _cheaper(found, _locally(relaxed)[0], tighter.solution)
+    found = _on_tried_routes(found, tighter)
+    if found is None or not (found.within or options.soft):
+        found = _globally(found, tighter)
+    if found is None:
+        raise trouble or NoPlanFoundError("no solution of the exact equations was found")
+    return found
+
+
+def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
+    """Solve the exact equations on the other routes that a search has tried, as long as they may be cheaper."""
+    model, dispatch = tighter.model, tighter.dispatch
+    others = [one for one in model.tried if one[0] > tighter.solution.objective]
+    for cost, routes in sorted(others, key=lambda one: one[0])[:_TRIED]:
+        if (found is not None and (found.within or cost >= found.solution.objective)) or dispatch.late:
+            break
+        known = model.problem.values
+        try:
+            solve_fixed(model, routes, dispatch)
+        except (InfeasibleError, SolverTroubleError) as error:
+            dispatch.solver.record.see(error)
+            other = None
+        else:
+            other, _ = _locally(tighter)
+        best = _cheaper(found, other, tighter.solution)
+        if best is found:
+            model.problem.values = known
+        found = best
+    return found
+
+
+def _cheaper(found: Solved | None, other: Solved | None, before: SolverOutcome) -> Solved | None:
+    """Return the cheaper of two plans, with the bound of an earlier solution."""
+    if other is None or (found is not None and found.solution.objective <= other.solution.objective):
+        return found
+    return _bounded_by(other, before)
+
+
+def _locally(relaxed: Solved) -> tuple[Solved | None, NoPlanError | None]:
+    """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
+    try:
+        outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
+    except NoPlanError as error:
+        relaxed.dispatch.solver.record.see(error)
+        return None, error
+    return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution), None
+
+
+def _bounded_by(solved: Solved, before: SolverOutcome) -> Solved:
+    """Return a solution with the bound of an earlier one, where that is higher, and with its time."""
+    outcome = solved.solution
+    bound = min(max(outcome.bound, before.bound), outcome.objective)
+    return replace(solved, solution=replace(outcome, bound=bound, seconds=before.seconds + outcome.seconds))
+
+
+def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
+    """Search the optimum of the exact problem by spatial branching, where it is small; the plan known where not.
+
+    Raises
+    ------
+    InfeasibleError, NoPlanFoundError
+    """
+    known = found or tighter
+    solver = known.dispatch.in_time()
+    if known.dispatch.late:
+        return found
+    limit_s, gap = _SPATIAL_TIME * solver.time_limit_s, max(solver.gap, _SPATIAL_GAP)
+    options = replace(solver, time_limit_s=limit_s, gap=gap, gap_of_saving=max(solver.gap_of_saving, _SPATIAL_GAP))
+    outcome = known.model.problem.branch_spatially(options, found is not None)
+    if outcome is None:
+        return found
+    return _bounded_by(replace(known, solution=outcome, exact=True), known.solution)
