@@ -129,7 +129,8 @@ class SolverOutcome:
 
     Attributes
     ----------
-    status : optimal (within the requested gap), feasible (stopped before it), rule (nothing was solved)
+    status : optimal (within the requested gap), locally optimal (on the exact equations, with a larger gap), feasible
+        (stopped before the gap, or violates limits), rule (nothing was solved)
     ended : what a controller adds in its own words; shown to people, and read by nobody else
     objective, bound : cost of the plan, and a proved lower bound of it; NaN without a solver
     gap : ``(objective - bound) / |objective|``; NaN without a solver

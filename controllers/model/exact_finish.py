@@ -42,7 +42,7 @@ def finish(relaxed: Solved) -> Solved:
     """
     dispatch, options = relaxed.dispatch, relaxed.model.options
     tighter = relaxed
-    if not options.bounded_losses and not dispatch.late:
+    if not (options.bounded_losses or options.soft) and not dispatch.late:
         try:
             tighter = solve_dispatch(replace(dispatch, options=replace(options, bounded_losses=True)))
         except SolverTroubleError as error:
@@ -50,7 +50,8 @@ def finish(relaxed: Solved) -> Solved:
         else:
             tighter = _bounded_by(tighter, relaxed.solution)
     found, trouble = _locally(tighter)
-    if tighter is not relaxed and (found is None or not found.within) and not dispatch.late:
+    enough = found is not None and (found.within or options.soft)
+    if tighter is not relaxed and not enough and not dispatch.late:
         # other routes, or another side of what is not convex
         found = _cheaper(found, _locally(relaxed)[0], tighter.solution)
     found = _on_tried_routes(found, tighter)
@@ -65,6 +66,8 @@ def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
     """Solve the exact equations on the other routes that a search has tried, as long as they may be cheaper."""
     model, dispatch = tighter.model, tighter.dispatch
     others = [one for one in model.tried if one[0] > tighter.solution.objective]
+    if found is not None and found.model.options.soft:
+        return found
     for cost, routes in sorted(others, key=lambda one: one[0])[:_TRIED]:
         if (found is not None and (found.within or cost >= found.solution.objective)) or dispatch.late:
             break

@@ -131,10 +131,14 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
             break
         found = again
     for room in () if dispatch.late else tolerances.FEASIBILITY_TOLERANCES:
-        sums = _tried(_aiming(soft, Aim.TOTAL, largest_violation(found.model) + room))
-        if sums is not None:
-            found = sums
+        try:
+            found = plan_dispatch(_aiming(soft, Aim.TOTAL, largest_violation(found.model) + room))
+        except NoPlanFoundError:
+            # the largest violation, which matters most, is the least; a little more room changes little
             break
+        except NoPlanError:
+            continue
+        break
     return _violating(found, dispatch)
 
 

@@ -19,6 +19,9 @@ from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer
 from gridferry.controllers.solve.presolve import presolve
 
+_IPOPT = 4000
+"""most columns that IPOPT tries: it takes minutes for more"""
+
 
 def solve_exact(
     form: ConicForm,
@@ -43,7 +46,7 @@ def solve_exact(
     began = time.perf_counter()
     small = presolve(replace(form, integer=np.zeros(form.n, dtype=bool)), fixed)
     x = follow_tangents(small.form, start[small.free], time_limit_s)
-    if x is None:
+    if x is None and small.form.n <= _IPOPT:
         from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
 
         x = solve_ipopt(small.form, start[small.free], time_limit_s - (time.perf_counter() - began))

@@ -2,7 +2,8 @@
 
 Cones of the exact problem that are closed stay cones. Open ones are replaced by their tangent equation at the last
 point, ``h = (t₀/‖t₀‖)'t``, which misses ``h = ‖t‖`` by the square of the step only. A tangent whose multiplier would
-close its cone becomes a cone again, so that the curvature that keeps a step short is not lost.
+close its cone becomes a cone again, so that the curvature that keeps a step short is not lost. Where steps stay long,
+as where much is indifferent, they are limited more and more.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 
-_ROUNDS = 16
+_ROUNDS = 20
 """most programs that are solved"""
-_FREE_ROUNDS = 8
-"""after these a tangent stays one, which ends a to and fro"""
+_FREE_ROUNDS, _SHORTER, _SHORTEST = 3, 0.35, 1e-3
+"""after these a step is limited to this share of the last one, not below this [pu], and a tangent stays one"""
 _TIP = 1e-9
 """a shorter tail has no direction"""
-_PUSHES = 1e-6
+_PUSHES = 1e-3
 """multiplier that closes a cone"""
 
 
@@ -33,30 +34,39 @@ def follow_tangents(
     form: ConicForm, start: Float[np.ndarray, " column"], time_limit_s: float
 ) -> Float[np.ndarray, " column"] | None:
     """Minimise locally from a solution of the relaxation; ``None`` where that leads nowhere."""
-    began, x = time.perf_counter(), start
+    began, x, radius = time.perf_counter(), start, np.inf
     opened = form.equal & (form.cone_slack(x) > tolerances.EXACT)
     for number in range(_ROUNDS):
         left = time_limit_s - (time.perf_counter() - began)
         if left <= 0:
             return None
         try:
-            answer = solve_conic(_with_tangents(form, x, opened), time_limit_s=left)
+            answer = solve_conic(_with_tangents(form, x, opened, radius), time_limit_s=left)
         except (SolverTroubleError, UnboundedError):
             return None
         if answer.x is None or answer.y is None:
             return None
+        step = np.abs(form.cone_values(answer.x) - form.cone_values(x))[form.cone_starts[opened & form.product] + 1]
         x = answer.x
         if form.is_exact(x):
             return x
-        closes = answer.y[: int(opened.sum())] > _PUSHES
+        if number >= _FREE_ROUNDS:
+            radius = max(_SHORTER * min(float(step.max(initial=0.0)), radius), _SHORTEST)
         if number < _FREE_ROUNDS:
-            opened[np.flatnonzero(opened)[closes]] = False
+            opened[np.flatnonzero(opened)[answer.y[: int(opened.sum())] > _PUSHES]] = False
         opened |= form.equal & (form.cone_slack(x) > tolerances.EXACT)
     return None
 
 
-def _with_tangents(form: ConicForm, x: Float[np.ndarray, " column"], opened: Bool[np.ndarray, " cone"]) -> ConicForm:
-    """Return a form with the tangent equations of some cones in place of these, the first of its rows."""
+def _with_tangents(
+    form: ConicForm, x: Float[np.ndarray, " column"], opened: Bool[np.ndarray, " cone"], radius: float
+) -> ConicForm:
+    """Return a form with the tangent equations of some cones in place of these, the first of its rows.
+
+    Parameters
+    ----------
+    radius : by which no power of those that are products may change
+    """
     entries, starts = form.cone_values(x), form.cone_starts
     at = starts[form.product]
     # on the surface, whatever the losses were at the point
@@ -70,9 +80,15 @@ def _with_tangents(form: ConicForm, x: Float[np.ndarray, " column"], opened: Boo
     row = np.cumsum(opened)[form.cone_of_row[mine]] - 1
     combine = sp.csr_array((weight[mine], (row, mine)), shape=(int(opened.sum()), len(weight)))
     kept = form.with_rows(np.concatenate([np.ones(form.n_linear, dtype=bool), ~opened[form.cone_of_row]]))
+    powers = np.concatenate([starts[opened & form.product] + number for number in (1, 2)])
+    near = powers if np.isfinite(radius) else powers[:0]
+    entry, most, change = form.cone_part[near], form.b[form.n_linear :][near], form.cone_values(x)[near]
+    a = [combine @ form.cone_part, kept.a[: form.n_zero], entry, -entry, kept.a[form.n_zero :]]
+    b = [combine @ form.b[form.n_linear :], kept.b[: form.n_zero], most - change + radius, change - most + radius]
     return replace(
         kept,
-        a=sp.csr_array(sp.vstack([combine @ form.cone_part, kept.a])),
-        b=np.concatenate([combine @ form.b[form.n_linear :], kept.b]),
+        a=sp.csr_array(sp.vstack(a)),
+        b=np.concatenate([*b, kept.b[form.n_zero :]]),
         n_zero=form.n_zero + int(opened.sum()),
+        n_nonneg=form.n_nonneg + 2 * len(near),
     )
