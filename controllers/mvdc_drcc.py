@@ -100,10 +100,7 @@ class MvdcDrcc(Controller):
             paid = float(found.cost.sum())
             outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
             return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
-        settled = self._settle(observation, forecast)
-        if self.settings.on_infeasible == "raise":
-            refuse_violations(settled.solved)
-        return self._read(settled)
+        return self._read(self._settle(observation, forecast))
 
     # -------------------------------------------------------------------------------------------------------- margins
 
@@ -139,6 +136,8 @@ class MvdcDrcc(Controller):
                 if settled is None or not error.out_of_time:
                     raise
                 return settled
+            if settings.on_infeasible == "raise":
+                refuse_violations(solved)
             seconds += solved.outcome.seconds
             updated = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
             rises, falls = _changes(margins, updated)

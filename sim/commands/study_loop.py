@@ -105,5 +105,5 @@ def _cells(of: RowFigures, currency: str, reference: str | None) -> list[tuple[s
     ]
 
 
-def _number(value: float | None, scale: float = 1, form: str = ",.2f") -> str:
+def _number(value: int | float | None, scale: float = 1, form: str = ",.2f") -> str:
     return "–" if value is None else format(scale * value, form)

@@ -301,4 +301,5 @@ def test_only_the_interface_moves_a_device_and_only_step_all_steps_one() -> None
         for call in calls(file, {"step": 3, "move": 3})
     ]
     schedules_of_a_kind = ["controllers/devices/trucks/many.py"]  # which moves as it does in a step
-    assert [one.partition(":")[0] for one in found] == ["controllers/devices/device.py"] * 2 + schedules_of_a_kind
+    interface = ["controllers/devices/coupled_step.py"] * 2 + ["controllers/devices/device.py"] * 2
+    assert [one.partition(":")[0] for one in found] == interface + schedules_of_a_kind
