@@ -36,7 +36,7 @@ from gridferry.controllers.schedule.particle_encoding import ScheduledPeriods
 from gridferry.controllers.schedule.repair import RepairedSchedules, ScheduleRepair
 from gridferry.controllers.schedule.solved_plan import plan_of_schedule
 from gridferry.controllers.schedule.swarm import SwarmOptions, swarm
-from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, SolverTroubleError, TimeRecord
+from gridferry.controllers.solve import InfeasibleError, Method, NoPlanError, SolveOptions, TimeRecord
 
 _MEMORY = "mess_two_stage"
 _NAN = float("nan")
@@ -251,9 +251,7 @@ class MessTwoStage(Controller):
                 solved = solve_dispatch(dispatch)
             except InfeasibleError:
                 solved = self._with_least_violation(dispatch)
-        except SolverTroubleError as error:
-            if not error.out_of_time:
-                raise
+        except NoPlanError:
             return given, ()
         p, q = (one[None] for one in read.setpoints(solved.model))
         planned = repair.repair(given.position[:1], p, q)

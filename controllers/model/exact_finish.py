@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
-from gridferry.controllers.contract import SolverOutcome
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
-from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
+from gridferry.controllers.solve import InfeasibleError, NoPlanFoundError, SolverTroubleError
 
 _SPATIAL_TIME, _SPATIAL_GAP = 0.25, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
@@ -40,6 +40,7 @@ def finish(relaxed: Solved) -> Solved:
     ------
     InfeasibleError, NoPlanFoundError, SolverTroubleError
     """
+    began = time.perf_counter()
     dispatch, options = relaxed.dispatch, relaxed.model.options
     tighter = relaxed
     if not (options.bounded_losses or options.soft) and not dispatch.late:
@@ -48,28 +49,34 @@ def finish(relaxed: Solved) -> Solved:
         except SolverTroubleError as error:
             dispatch.solver.record.see(error)
         else:
-            tighter = _bounded_by(tighter, relaxed.solution)
-    found, trouble = _locally(tighter)
-    enough = found is not None and (found.within or options.soft)
-    if tighter is not relaxed and not enough and not dispatch.late:
+            tighter = _bounded_by(tighter, relaxed.solution.bound)
+    found = _locally(tighter)
+    if tighter is not relaxed and not _is_enough(found) and not dispatch.late:
         # other routes, or another side of what is not convex
-        found = _cheaper(found, _locally(relaxed)[0], tighter.solution)
-    found = _on_tried_routes(found, tighter)
-    if found is None or not (found.within or options.soft):
+        found = _cheaper(found, _locally(relaxed), tighter.solution.bound)
+    if not _is_enough(found):
+        found = _on_tried_routes(found, tighter)
+    if not _is_enough(found) and not dispatch.late:
         found = _globally(found, tighter)
     if found is None:
-        raise trouble or NoPlanFoundError("no solution of the exact equations was found")
-    return found
+        raise NoPlanFoundError(
+            "no solution of the exact equations was found near that of the relaxation", out_of_time=dispatch.late
+        )
+    seconds = relaxed.solution.seconds + time.perf_counter() - began
+    return replace(found, solution=replace(found.solution, seconds=seconds))
+
+
+def _is_enough(found: Solved | None) -> bool:
+    """Whether a plan is within the requested gap; there is no bound of violations."""
+    return found is not None and (found.within or found.model.options.soft)
 
 
 def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
     """Solve the exact equations on the other routes that a search has tried, as long as they may be cheaper."""
     model, dispatch = tighter.model, tighter.dispatch
     others = [one for one in model.tried if one[0] > tighter.solution.objective]
-    if found is not None and found.model.options.soft:
-        return found
     for cost, routes in sorted(others, key=lambda one: one[0])[:_TRIED]:
-        if (found is not None and (found.within or cost >= found.solution.objective)) or dispatch.late:
+        if (found is not None and cost >= found.solution.objective) or _is_enough(found) or dispatch.late:
             break
         known = model.problem.values
         try:
@@ -78,36 +85,35 @@ def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
             dispatch.solver.record.see(error)
             other = None
         else:
-            other, _ = _locally(tighter)
-        best = _cheaper(found, other, tighter.solution)
+            other = _locally(tighter)
+        best = _cheaper(found, other, tighter.solution.bound)
         if best is found:
             model.problem.values = known
         found = best
     return found
 
 
-def _cheaper(found: Solved | None, other: Solved | None, before: SolverOutcome) -> Solved | None:
-    """Return the cheaper of two plans, with the bound of an earlier solution."""
-    if other is None or (found is not None and found.solution.objective <= other.solution.objective):
-        return found
-    return _bounded_by(other, before)
-
-
-def _locally(relaxed: Solved) -> tuple[Solved | None, NoPlanError | None]:
+def _locally(relaxed: Solved) -> Solved | None:
     """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
     try:
         outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
-    except NoPlanError as error:
+    except NoPlanFoundError as error:
         relaxed.dispatch.solver.record.see(error)
-        return None, error
-    return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution), None
+        return None
+    return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution.bound)
 
 
-def _bounded_by(solved: Solved, before: SolverOutcome) -> Solved:
-    """Return a solution with the bound of an earlier one, where that is higher, and with its time."""
+def _cheaper(found: Solved | None, other: Solved | None, bound: float) -> Solved | None:
+    """Return the cheaper of two plans, under a bound that holds for both."""
+    if other is None or (found is not None and found.solution.objective <= other.solution.objective):
+        return found
+    return _bounded_by(other, bound)
+
+
+def _bounded_by(solved: Solved, bound: float) -> Solved:
+    """Return a solution with another bound, where that is higher."""
     outcome = solved.solution
-    bound = min(max(outcome.bound, before.bound), outcome.objective)
-    return replace(solved, solution=replace(outcome, bound=bound, seconds=before.seconds + outcome.seconds))
+    return replace(solved, solution=replace(outcome, bound=min(max(outcome.bound, bound), outcome.objective)))
 
 
 def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
@@ -115,15 +121,18 @@ def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
 
     Raises
     ------
-    InfeasibleError, NoPlanFoundError
+    InfeasibleError
+        where the exact problem has no solution, on no routes.
     """
     known = found or tighter
     solver = known.dispatch.in_time()
-    if known.dispatch.late:
-        return found
     limit_s, gap = _SPATIAL_TIME * solver.time_limit_s, max(solver.gap, _SPATIAL_GAP)
     options = replace(solver, time_limit_s=limit_s, gap=gap, gap_of_saving=max(solver.gap_of_saving, _SPATIAL_GAP))
-    outcome = known.model.problem.branch_spatially(options, found is not None)
+    try:
+        outcome = known.model.problem.branch_spatially(options, found is not None)
+    except NoPlanFoundError as error:
+        solver.record.see(error)
+        return found
     if outcome is None:
         return found
-    return _bounded_by(replace(known, solution=outcome, exact=True), known.solution)
+    return _bounded_by(replace(known, solution=outcome, exact=True), known.solution.bound)

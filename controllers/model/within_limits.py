@@ -14,7 +14,7 @@ from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
 from gridferry.controllers.model.exact_finish import plan_dispatch
 from gridferry.controllers.model.objective import Aim
-from gridferry.controllers.model.solution import Dispatch, Solved
+from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch
 from gridferry.controllers.model.violations import (
     conflicting,
     is_largest_least,
@@ -99,10 +99,11 @@ def refuse_violations(solved: Solved) -> None:
         tightest, *others = (one.words for one in solved.violated)
         also = "".join(f"; {words}" for words in others)
         where = "on the incumbent routes " if solved.routes_given else ""
+        least = "" if solved.exact or solved.tight else ", by a relaxation, which is the least that it can be,"
         limit, it = ("these limits", "them") if others else ("that limit", "it")
         advice = f"Widen {limit} by as much, or lower the load or the margins kept from {it}"
         raise type(solved.trouble)(
-            f"{_finding(solved.trouble)}; {where}the tightest is {tightest}{also}. {advice}"
+            f"{_finding(solved.trouble)}; {where}the tightest{least} is {tightest}{also}. {advice}"
         ) from solved.trouble
 
 
@@ -113,12 +114,16 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
     ------
     InfeasibleError
         where there is no plan even so; it names the constraints that exclude each other.
-    NoPlanFoundError, UnboundedError, SolverTroubleError
+    UnboundedError, SolverTroubleError
     """
     gaps = replace(dispatch.solver, gap=_GAP, gap_abs=_GAP, gap_of_saving=0.0)
     soft = _aiming(replace(dispatch, solver=gaps), Aim.LARGEST)
     try:
-        found = plan_dispatch(soft)
+        try:
+            found = plan_dispatch(soft)
+        except NoPlanFoundError:
+            # no plan violates less than the relaxation; AC says what this one does
+            found = solve_dispatch(soft)
     except InfeasibleError as hopeless:
         names = conflicting(soft.build(), soft.in_time())
         why = f"these constraints exclude each other: {'; '.join(names)}" if names else str(hopeless)

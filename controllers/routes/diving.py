@@ -86,9 +86,7 @@ def search_routes(model: DispatchModel, dispatch: Dispatch) -> SolverOutcome:
             if best is None or exact.objective <= best.outcome.objective:
                 best = _Incumbent({}, exact, problem.point)
     if best is None:
-        if dispatch.late:
-            raise SolverTroubleError("no plan was found in time; allow more", out_of_time=True)
-        raise InfeasibleError("none of the routes tried keeps all limits")
+        raise SolverTroubleError("no plan was found in time; allow more", out_of_time=True)
     problem.show(best.point)
     cost = best.outcome.objective
     if record.cut:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from gridferry.controllers.contract import SolverOutcome
 from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.dispatch import solve_form
-from gridferry.controllers.solve.errors import InfeasibleError, NoPlanError
+from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
 from gridferry.controllers.solve.exact.local_search import solve_exact
 from gridferry.controllers.solve.form import ConicForm, conic_form, read_back, write_in
 from gridferry.controllers.solve.options import Answer, SolveOptions
@@ -113,7 +113,7 @@ class Problem:
 
         Raises
         ------
-        InfeasibleError, NoPlanFoundError
+        NoPlanFoundError
         """
         answer = self._locally(self._exact_point(), time_limit_s)
         self._show_exact(answer.x)
@@ -143,7 +143,7 @@ class Problem:
         read_back(form, self._variables, answer.x)
         try:
             found = self._locally(self._exact_point(), options.time_limit_s)
-        except NoPlanError:
+        except NoPlanFoundError:
             if incumbent is None:
                 raise
             found = None

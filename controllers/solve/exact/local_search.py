@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridferry.controllers.outcome import Termination
-from gridferry.controllers.solve.errors import NoPlanFoundError
+from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
 from gridferry.controllers.solve.exact.tangents import follow_tangents
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer
@@ -38,13 +38,14 @@ def solve_exact(
 
     Raises
     ------
-    InfeasibleError
-        where the limits contradict each other without any cone.
     NoPlanFoundError
-        where the local search found no point. That proves nothing.
+        where the local search found no point. That proves nothing, as others may exist for other fixed values.
     """
     began = time.perf_counter()
-    small = presolve(replace(form, integer=np.zeros(form.n, dtype=bool)), fixed)
+    try:
+        small = presolve(replace(form, integer=np.zeros(form.n, dtype=bool)), fixed)
+    except InfeasibleError as error:
+        raise NoPlanFoundError(str(error)) from error
     x = follow_tangents(small.form, start[small.free], time_limit_s)
     if x is None and small.form.n <= _IPOPT:
         from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
