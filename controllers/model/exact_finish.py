@@ -8,7 +8,7 @@ from dataclasses import replace
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
 from gridferry.controllers.solve import InfeasibleError, NoPlanFoundError, SolverTroubleError
 
-_SPATIAL_TIME, _SPATIAL_GAP = 0.25, 2e-3
+_SPATIAL_TIME, _SPATIAL_GAP = 0.1, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
 _TRIED = 12
 """on so many other routes the exact equations are solved"""
