@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -79,7 +82,10 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
     (wheel,) = (tmp_path / "wheels").iterdir()
     python("-m", "venv", tmp_path / "fresh", cwd=tmp_path)
     fresh = tmp_path / "fresh" / "bin" / "python"
-    python(*pip, "install", "--constraint", REPOSITORY / "constraints.txt", wheel, cwd=tmp_path, executable=fresh)
+    python(*pip, "install", "--no-deps", wheel, cwd=tmp_path, executable=fresh)
+    site = python("-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path, executable=fresh)
+    # the libraries of this environment: its link to the checkout stands in a .pth file, which is not read from there
+    (Path(site.strip()) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     gridferry = fresh.with_name("gridferry")
     (tmp_path / "my_rule.py").write_text((REPOSITORY / "tests" / "plugins" / "night_charger.py").read_text())
     rule = "my_rule.py:NightCharger"
@@ -98,6 +104,35 @@ def test_a_wheel_runs_configs_and_plug_ins_in_an_environment_of_its_own(tmp_path
     assert "passed" in message[2]
     assert (tmp_path / "mine.py").is_file()
     assert str(REPOSITORY) not in "".join(message)
+
+
+def test_every_library_that_the_product_imports_is_declared() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    declared = {
+        re.split(r"[<>=\[]", one)[0].lower().replace("_", "-")
+        for one in (*project["dependencies"], *optional["simbench"], *optional["hdf5"])
+    }
+    brought_by = packages_distributions()
+    imported = {
+        name.partition(".")[0]
+        for folder in FOLDERS
+        for path in (REPOSITORY / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [one.name for one in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    others = imported - sys.stdlib_module_names - {"gridferry"}
+    undeclared = {
+        name for name in others if not {one.lower().replace("_", "-") for one in brought_by.get(name, [])} & declared
+    }
+    assert others
+    assert undeclared == set()
 
 
 def test_the_architecture_page_lists_every_folder_of_the_product() -> None:
