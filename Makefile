@@ -43,7 +43,7 @@ test: lint types imports
 # of a test again with Python 3.11, so that it is left out of `make test`
 COVERED := $(addprefix tests/controllers/,devices plans schedule uncertainty) tests/sim/host
 coverage: $(READY)
-	$(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
+	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py
 
 # replaces the golden results of tests/golden by today's; for results that are meant to change, and a look at the diff
