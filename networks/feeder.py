@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import immutable
 
-Z_MIN_PU = 1e-8
+Z_MIN_PU = 1e-7
 """smaller impedances are raised to this: no voltage shows it, and a power flow needs the digits that they take [pu]"""
 
 
@@ -127,6 +127,13 @@ class Feeder:
         inverse = ("g_shunt_pu", "b_shunt_pu", "g_parent_pu", "b_parent_pu", "g_child_pu", "b_child_pu", "i_max_pu")
         return replace(self, base_mva=base_mva, **impedances, **{name: getattr(self, name) / more for name in inverse})
 
+    def with_least_impedances(self) -> Feeder:
+        """Return the feeder with impedances raised to `Z_MIN_PU`; none at all becomes a reactance: nothing is lost."""
+        z = self.r_pu + 1j * self.x_pu
+        z = np.where(z == 0.0, 1j * Z_MIN_PU, z)
+        z = z * np.maximum(Z_MIN_PU / np.abs(z), 1.0)
+        return replace(self, r_pu=z.real, x_pu=z.imag)
+
 
 def orient(
     source: str,
@@ -209,13 +216,12 @@ def plain_feeder(
     base_mva, base_kv : bases [MVA, kV]
     p_load_mw, q_load_mvar : nominal loads [MW, Mvar]
     from_bus, to_bus : bus indices of the ends of each line, either way round
-    r_ohm, x_ohm : series impedance [ohm]; one that is next to nothing is raised to `Z_MIN_PU`
+    r_ohm, x_ohm : series impedance [ohm]; nothing, or next to it, is raised to `Z_MIN_PU`
     i_max_ka : thermal rating [kA], inf or NaN where unknown
     """
     branch_names = tuple(f"{bus_names[i]}-{bus_names[j]}" for i, j in zip(from_bus, to_bus, strict=True))
     direction = orient(name, bus_names, branch_names, from_bus, to_bus, slack)
-    z = (np.asarray(r_ohm, dtype=float) + 1j * np.asarray(x_ohm, dtype=float)) * (base_mva / base_kv**2)
-    z = z * np.maximum(Z_MIN_PU / np.where(z == 0.0, np.inf, np.abs(z)), 1.0)
+    per_ohm = base_mva / base_kv**2
     none = np.zeros(len(bus_names))
     flat = np.zeros(len(branch_names))
     i_base_ka = base_mva / (np.sqrt(3.0) * base_kv)
@@ -237,8 +243,8 @@ def plain_feeder(
         branch_names=branch_names,
         parent=np.where(direction > 0, from_bus, to_bus),
         child=np.where(direction > 0, to_bus, from_bus),
-        r_pu=z.real,
-        x_pu=z.imag,
+        r_pu=np.asarray(r_ohm, dtype=float) * per_ohm,
+        x_pu=np.asarray(x_ohm, dtype=float) * per_ohm,
         g_parent_pu=flat.copy(),
         b_parent_pu=flat.copy(),
         g_child_pu=flat.copy(),
@@ -250,4 +256,4 @@ def plain_feeder(
         if i_max_ka is None
         else np.nan_to_num(np.asarray(i_max_ka, dtype=float), nan=np.inf, posinf=np.inf) / i_base_ka,
         loading_max=np.ones(len(branch_names)),
-    )
+    ).with_least_impedances()

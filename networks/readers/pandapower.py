@@ -19,7 +19,7 @@ from pandapower.toolbox import replace_gen_by_ext_grid
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.feeder import Z_MIN_PU, Feeder, orient
 from gridferry.networks.network import Network
-from gridferry.networks.readers.pandapower_branches import BranchReader, converted
+from gridferry.networks.readers.pandapower_branches import BranchReader, converted, give_least_impedances
 from gridferry.networks.readers.pandapower_faults import element, net_faults
 
 _V_MIN_PU, _V_MAX_PU = 0.9, 1.1
@@ -60,6 +60,7 @@ class _Reader:
 
     def __init__(self, net: Any, name: str, source: str):
         self.net, self.name, self.source = net, name, source
+        give_least_impedances(net)
         self.matrices = converted(net, source)
         in_service = net.bus.index[net.bus.in_service.astype(bool)]
         rows = self.matrices.row_of_bus.loc[in_service]

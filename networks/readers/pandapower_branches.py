@@ -42,6 +42,8 @@ _RAISED = {
     "switch": ("z_ohm",),
 }
 """Columns that have the impedance of an element."""
+_TINY = 1e-12
+"""impedance of branches without one, before it is raised"""
 _BESIDE = {
     BR_R_ASYM: "branch_r_asym",
     BR_X_ASYM: "branch_x_asym",
@@ -68,6 +70,27 @@ class Matrices:
     y_shunt: Complex[np.ndarray, " node"]
     row_of_bus: pd.Series
     tables: dict[str, tuple[int, int]]
+
+
+def give_least_impedances(net: Any) -> None:
+    """Give branches without impedance one that `BranchReader` raises to the least; a reactance, which loses nothing.
+
+    A line of no length gets a length, and keeps its charging: none.
+    """
+    line, trafo, impedance = net.line, net.trafo, net.impedance
+    ohm = (line[list(_RAISED["line"])].abs().sum(axis=1) * line.length_km).astype(float)
+    none = ohm == 0.0
+    if none.any():
+        per_km = ["c_nf_per_km", *({"g_us_per_km"} & set(line.columns))]
+        net.line[per_km] = line[per_km].astype(float).mul(line.length_km.where(none, 1.0), axis=0)
+        net.line["length_km"] = line.length_km.astype(float).mask(none, 1.0)
+        net.line["r_ohm_per_km"] = line.r_ohm_per_km.astype(float).mask(none, 0.0)
+        net.line["x_ohm_per_km"] = line.x_ohm_per_km.astype(float).mask(none, _TINY)
+    none = (trafo[list(_RAISED["trafo"])] == 0.0).all(axis=1)
+    net.trafo["vk_percent"] = trafo.vk_percent.mask(none, _TINY)
+    none = (impedance[list(_RAISED["impedance"])] == 0.0).all(axis=1)
+    for column in ("xft_pu", "xtf_pu"):
+        net.impedance[column] = impedance[column].mask(none, _TINY)
 
 
 def converted(net: Any, source: str) -> Matrices:
@@ -133,7 +156,7 @@ class BranchReader:
         number[open_ends] = self.n_bus + np.arange(open_ends.size)
         z = branch[:, BR_R] + 1j * branch[:, BR_X]
         self._raise_impedances(z)
-        y = 1.0 / np.where((z != 0.0) & np.isfinite(z), z, 1.0)  # a branch without impedance has been noted
+        y = 1.0 / np.where((z != 0.0) & np.isfinite(z), z, 1.0)  # others have been noted
         y_from = (branch[:, BR_G] + 1j * branch[:, BR_B]) / 2
         y_to = y_from + (branch[:, BR_G_ASYM] + 1j * branch[:, BR_B_ASYM]) / 2
         taken = np.array(closed, dtype=np.int64)
@@ -196,9 +219,7 @@ class BranchReader:
         }
         for row in rows:
             r, x = branch[row, BR_R], branch[row, BR_X]
-            if r == 0.0 and x == 0.0:
-                self._note(key[row], "r = x = 0; give it an impedance, or join its buses by a closed bus-bus switch")
-            elif not (math.isfinite(r) and math.isfinite(x)):
+            if not (math.isfinite(r) and math.isfinite(x)):
                 self._note(key[row], "has no finite impedance; check its parameters")
             if branch[row, BR_R_ASYM] != 0.0 or branch[row, BR_X_ASYM] != 0.0:
                 self._note(key[row], "its impedance depends on the direction; set rtf_pu = rft_pu and xtf_pu = xft_pu")

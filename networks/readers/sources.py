@@ -94,10 +94,10 @@ def network_of_function(place: str, function: str, base_dir: Path) -> Network:
         built = build()
     except Exception as error:
         raise SpecError(f'"{spec}" raised {_words(error)}; correct the function') from error
-    if isinstance(built, Network):
-        return built
     if isinstance(built, Feeder):
-        return Network(built)
+        built = Network(built)
+    if isinstance(built, Network):
+        return built if built.source_net is not None else Network(built.feeder.with_least_impedances())
     import pandapower as pp
 
     if not isinstance(built, pp.pandapowerNet):

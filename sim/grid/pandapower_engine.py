@@ -30,13 +30,15 @@ class PandapowerEngine:
     Parameters
     ----------
     network : the network to solve
-    tolerance_mva : largest mismatch of a solved flow, if rounding does not leave more [MVA]
+    tolerance_mva : largest mismatch of a solved flow, if rounding does not leave more; as ``runpp`` has it, which takes
+        it per unit of the net's own base
     max_iterations : iterations before a flow counts as diverged
     """
 
     def __init__(self, network: Network, tolerance_mva: float = 1e-8, max_iterations: int = 20):
         self._net, self._net_bus = net_of_network(network)
-        self._tolerance_mva = max(tolerance_mva, network.feeder.base_mva * rounding_pu(network.feeder))
+        rounding_mva = network.feeder.base_mva * rounding_pu(network.feeder)
+        self._tolerance = max(tolerance_mva, rounding_mva / float(self._net.sn_mva))
         self._max_iterations = max_iterations
         self._start: np.ndarray | None = None
         self._build()
@@ -64,7 +66,7 @@ class PandapowerEngine:
             init="dc",
             recycle=_RECYCLE,
             only_v_results=True,
-            tolerance_mva=self._tolerance_mva,
+            tolerance_mva=self._tolerance,
             max_iteration=self._max_iterations,
             calculate_voltage_angles=True,
             trafo_model="t",

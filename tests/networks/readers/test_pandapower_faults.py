@@ -76,15 +76,15 @@ def test_element_that_cannot_be_carried_is_named(change: Callable[..., object], 
     assert any(fault.startswith(f"row: {key}") and message in fault for fault in faults), faults
 
 
-def test_lines_without_impedance_and_limits_upside_down_are_named_together() -> None:
+def test_impedances_that_depend_on_the_direction_and_limits_upside_down_are_named_together() -> None:
     def change(net: pp.pandapowerNet) -> None:
-        net.line.loc[1, ["r_ohm_per_km", "x_ohm_per_km"]] = 0.0
+        pp.create_impedance(net, 1, 3, 0.1, 0.1, 1.0, rtf_pu=0.2)
         net.bus["min_vm_pu"] = [0.9, 0.9, 1.2, 0.9]
         net.bus["max_vm_pu"] = 1.1
 
     faults = refused(change)
     assert len(faults) == 2
-    assert 'line 1 ("L2"): r = x = 0' in faults[0]
+    assert "impedance 0: its impedance depends on the direction" in faults[0]
     assert "min_vm_pu = 1.2, max_vm_pu = 1.1" in faults[1]
 
 
