@@ -33,7 +33,7 @@ from gridferry.controllers.routes.two_time_scales import deciding_routes, on_rou
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
-from gridferry.controllers.solve import InfeasibleError, SolveOptions, SolverTroubleError
+from gridferry.controllers.solve import NoPlanError, SolveOptions, SolverTroubleError
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
 from gridferry.controllers.uncertainty.voltage_margins import Scenario
@@ -105,19 +105,28 @@ class Joint(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        dispatch = self._dispatch(observation, forecast)
+        dispatch, staying = self._dispatch(observation, forecast)
         incumbent, fixed = self._incumbent(observation), self._fixed(observation)
         decided = deciding_routes(dispatch, [incumbent])
         kept = on_routes(dispatch, incumbent if fixed is None else fixed.targets)
         # where the routes decided before cannot keep all limits, others may
         attempts = [decided] if fixed is None else [kept, decided]
-        solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
+        try:
+            solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
+        except SolverTroubleError as error:
+            if staying is None or fixed is not None or not error.out_of_time:
+                raise
+            dispatch.solver.record.see(error)
+            solved = staying
         if self.settings.on_infeasible == "raise":
             refuse_violations(solved)
         return self._read(solved, fixed)
 
-    def _dispatch(self, observation: Observation, forecast: Forecast) -> Dispatch:
-        """Planning task: all devices, limits under margins, gap as a share of the saving over rest."""
+    def _dispatch(self, observation: Observation, forecast: Forecast) -> tuple[Dispatch, Solved | None]:
+        """Planning task: all devices, limits under margins, gap as a share of the saving over rest.
+
+        Where the first margins take a plan of resting trucks, that one, too.
+        """
         settings, feedback = self.settings, observation.ac_feedback
         time_limit_s = settings.time_limit_s - (0.0 if feedback is None else feedback.spent_s)
         if time_limit_s <= 0.0:
@@ -137,12 +146,18 @@ class Joint(Controller):
         )
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
-        if nothing_left and settings.scenario is not Scenario.DETERMINISTIC:
-            staying = on_routes(dispatch, self._incumbent(observation))
-            staying = replace(staying, deadline=deadline - (1.0 - _FIRST_MARGINS) * time_limit_s)
-            margins = self._first_margins(staying, margins)
-            dispatch = replace(dispatch, limits=self._limits(observation, margins))
-        return dispatch
+        if not nothing_left or settings.scenario is Scenario.DETERMINISTIC:
+            return dispatch, None
+        staying = self._staying(
+            replace(
+                on_routes(dispatch, self._incumbent(observation)),
+                deadline=deadline - (1.0 - _FIRST_MARGINS) * time_limit_s,
+            )
+        )
+        if staying is None:
+            return dispatch, None
+        margins = self._margins(observation, forecast, self._read(staying))
+        return replace(dispatch, limits=self._limits(observation, margins)), staying
 
     # --------------------------------------------------------------------------------------------------------- limits
 
@@ -173,15 +188,13 @@ class Joint(Controller):
         rating[0] = np.maximum(rating[0] - feedback.rating, 0.0)
         return replace(limits, rating=rating)
 
-    def _first_margins(self, staying: Dispatch, margins: Margins) -> Margins:
-        """Margins at the operating point of a plan with resting trucks, without a last plan."""
-        outlook = staying.outlook
+    def _staying(self, dispatch: Dispatch) -> Solved | None:
+        """Plan with resting trucks, whose operating point the first margins are taken at."""
         try:
-            solved = plan_dispatch(staying)
-        except (InfeasibleError, SolverTroubleError) as error:
-            staying.solver.record.see(error)
-            return margins
-        return self._margins(outlook.observation, outlook.forecast, self._read(solved))
+            return plan_dispatch(dispatch)
+        except NoPlanError as error:
+            dispatch.solver.record.see(error)
+            return None
 
     # --------------------------------------------------------------------------------------------------------- routes
 

@@ -42,7 +42,7 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
 
     A device that is not to be planned, or whose kind has no block, rests.
     """
-    plant, price = outlook.plant, outlook.forecast.buy_price
+    plant = outlook.plant
     model = DispatchModel(outlook, options or ModelOptions())
     for number, device in enumerate(plant.devices):
         ahead = outlook.ahead_of(number)
@@ -53,6 +53,13 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
     for coupling in plant.couplings:
         if coupling.block:
             model.add(type(coupling).__name__, coupling_block(coupling, model.blocks))
+    if not model.options.at_rest:
+        _add_networks(model, limits)
+    model.close()
+    return model
+
+
+def _add_networks(model: DispatchModel, limits: Limits) -> None:
     model.scale(limits)
     for number, feeder in enumerate(model.plant.feeders):
         network = network_block(
@@ -60,13 +67,11 @@ def build_dispatch_model(outlook: Outlook, limits: Limits, options: ModelOptions
             number,
             model.injections(number),
             limits,
-            price,
+            model.forecast.buy_price,
             strict=model.options.strict,
             bounded=model.bounded,
         )
         model.add_network(f"network {number + 1} ({feeder.name})", network)
-    model.close()
-    return model
 
 
 def block_of(device: Device[Any], ahead: Ahead) -> Block:

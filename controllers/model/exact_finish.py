@@ -97,7 +97,7 @@ def _locally(relaxed: Solved) -> Solved | None:
     """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
     try:
         outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
-    except NoPlanFoundError as error:
+    except (NoPlanFoundError, SolverTroubleError) as error:
         relaxed.dispatch.solver.record.see(error)
         return None
     return _bounded_by(replace(relaxed, solution=outcome, exact=True), relaxed.solution.bound)
@@ -125,12 +125,12 @@ def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
         where the exact problem has no solution, on no routes.
     """
     known = found or tighter
-    solver = known.dispatch.in_time()
-    limit_s, gap = _SPATIAL_TIME * solver.time_limit_s, max(solver.gap, _SPATIAL_GAP)
-    options = replace(solver, time_limit_s=limit_s, gap=gap, gap_of_saving=max(solver.gap_of_saving, _SPATIAL_GAP))
+    solver = known.dispatch.solver
+    options = replace(solver, gap=max(solver.gap, _SPATIAL_GAP), gap_of_saving=max(solver.gap_of_saving, _SPATIAL_GAP))
     try:
-        outcome = known.model.problem.branch_spatially(options, found is not None)
-    except NoPlanFoundError as error:
+        limit_s = _SPATIAL_TIME * known.dispatch.in_time().time_limit_s
+        outcome = known.model.problem.branch_spatially(replace(options, time_limit_s=limit_s), found is not None)
+    except (NoPlanFoundError, SolverTroubleError) as error:
         solver.record.see(error)
         return found
     if outcome is None:

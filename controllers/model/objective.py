@@ -63,7 +63,7 @@ class ModelOptions:
     complementarity_from_start : let binaries choose between powers that exclude each other wherever waste pays
     exclusive : by name of the powers that exclude each other, further steps in which a binary sees to it
     bounded_losses : limit losses from above in every step, not just where waste pays
-    at_rest : every device that is planned is at rest
+    at_rest : every device that is planned is at rest, and there are no networks
     aim : what is minimised
     largest, total : violations that are allowed on the one scale: of every soft limit, and the sum; where the largest
         is minimised, the one near which squares are linearised, 0 for the secant from 0 to 1

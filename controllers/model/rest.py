@@ -12,7 +12,10 @@ from gridferry.controllers.solve import InfeasibleError, Problem, SolverTroubleE
 
 
 def permits_rest(dispatch: Dispatch) -> bool:
-    """Whether all devices may rest: unless a constraint that cannot be violated, as of a coupling, forbids it."""
+    """Whether all devices may rest: unless a constraint that cannot be violated, as of a coupling, forbids it.
+
+    Networks forbid nothing, as their limits can be violated.
+    """
     outlook = dispatch.outlook
     staying = np.tile(outlook.observation.position, (outlook.horizon, 1))
     options = replace(dispatch.options, aim=Aim.LARGEST, largest=0.0, at_rest=True)

@@ -25,10 +25,8 @@ from gridferry.controllers.solve import (
     Values,
 )
 
-LEAST_SECONDS = 0.05
-"""what a solve is given when the time is used up [s]"""
-_COMPILING = 3.0
-"""a model takes so many times as long to compile as to build, and mostly longer"""
+_COMPILING = 6.0
+"""a model takes mostly so many times as long to compile as to build"""
 EXTRA_TIME = 0.1
 """share of a time limit that minimising violations may take beyond it"""
 _TIGHT = 0.01
@@ -66,20 +64,34 @@ class Dispatch:
         self.solver.record.cut = self.solver.record.cut or late
         return late
 
-    def require(self, seconds: float) -> None:
-        """Refuse what will take at least so long where less time is left.
+    def require(self, seconds: float = 0.0) -> float:
+        """Return the time that is left [s].
+
+        Parameters
+        ----------
+        seconds : what is to be begun takes at least so long
 
         Raises
         ------
         SolverTroubleError
+            where less time is left, or less than a model of this plan has taken: its solve takes no less, and neither
+            is interrupted.
         """
-        if time.perf_counter() + seconds > self.deadline:
-            raise SolverTroubleError("no time is left for a model; allow more", out_of_time=True)
+        left = self.deadline - time.perf_counter()
+        if left <= max(seconds, self.solver.record.model_s):
+            self.solver.record.cut = True
+            raise SolverTroubleError("the time for a plan is used up; allow more", out_of_time=True)
+        return left
 
     def in_time(self) -> SolveOptions:
-        """Return the solver settings for the remaining time."""
-        left = max(self.deadline - time.perf_counter(), LEAST_SECONDS)
-        return replace(self.solver, time_limit_s=min(self.solver.time_limit_s, left))
+        """Return the solver settings for the remaining time.
+
+        Raises
+        ------
+        SolverTroubleError
+            where too little is left.
+        """
+        return replace(self.solver, time_limit_s=min(self.solver.time_limit_s, self.require()))
 
     def on_positions(self, fixed: Int[np.ndarray, "horizon position"]) -> Dispatch:
         """Return the same task with fixed positions."""
@@ -187,7 +199,8 @@ def _solve_fixed(model: DispatchModel, fixed: Values, dispatch: Dispatch) -> Sol
     point = problem.point
     try:
         return problem.solve(dispatch.in_time(), warm_starts=[likely], fixed=fixed)
-    except (InfeasibleError, SolverTroubleError):
+    except (InfeasibleError, SolverTroubleError) as error:
+        solver.record.see(error)
         problem.show(point)
         return found
 
@@ -202,12 +215,9 @@ def solve_dispatch(dispatch: Dispatch) -> Solved:
     seconds = 0.0
     options = dispatch.options
     solved: Solved | None = None
-    dispatch.require(0.0)
     while True:
-        began = time.perf_counter()
-        model = replace(dispatch, options=options).build()
         try:
-            dispatch.require(_COMPILING * (time.perf_counter() - began))
+            model = _compiled(replace(dispatch, options=options))
             outcome = (dispatch.search or solve_power)(model, dispatch)
         except SolverTroubleError as error:
             dispatch.solver.record.see(error)
@@ -222,6 +232,17 @@ def solve_dispatch(dispatch: Dispatch) -> Solved:
         if all(name in known and not (steps & ~known[name]).any() for name, steps in both.items()) or dispatch.late:
             return solved
         options = replace(options, exclusive={**known, **both})
+
+
+def _compiled(dispatch: Dispatch) -> DispatchModel:
+    """Build and compile a model, where there is time for it."""
+    dispatch.require()
+    began, record = time.perf_counter(), dispatch.solver.record
+    model = dispatch.build()
+    dispatch.require(_COMPILING * (time.perf_counter() - began))
+    _ = model.problem
+    record.model_s = max(record.model_s, time.perf_counter() - began)
+    return model
 
 
 def route_values(model: DispatchModel, targets: Int[np.ndarray, "horizon position"]) -> Values:

@@ -26,6 +26,8 @@ from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoun
 
 _GAP = 1e-4
 """gap at which the search for the minimum violation stops, relative and in its own unit"""
+_ELASTIC = 2.0
+"""a model in which every constraint may be violated takes so many times as long to compile"""
 _LINEARISED = 4
 """so often are squares linearised near the largest violation found"""
 
@@ -125,7 +127,7 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
             # no plan violates less than the relaxation; AC says what this one does
             found = solve_dispatch(soft)
     except InfeasibleError as hopeless:
-        names = conflicting(soft.build(), soft.in_time())
+        names = _conflicting(soft)
         why = f"these constraints exclude each other: {'; '.join(names)}" if names else str(hopeless)
         raise InfeasibleError(f"no plan, even where limits may be violated; {why}") from hopeless
     for _ in range(_LINEARISED):
@@ -141,7 +143,8 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
         except NoPlanFoundError:
             # the largest violation, which matters most, is the least; a little more room changes little
             break
-        except NoPlanError:
+        except NoPlanError as error:
+            dispatch.solver.record.see(error)
             continue
         break
     return _violating(found, dispatch)
@@ -169,6 +172,15 @@ def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
 def _aiming(dispatch: Dispatch, aim: Aim, largest: float = 0.0, total: float = float("inf")) -> Dispatch:
     options = replace(dispatch.options, aim=aim, largest=largest, total=total)
     return replace(dispatch, options=options)
+
+
+def _conflicting(dispatch: Dispatch) -> list[str]:
+    """Name the constraints that exclude each other, where there is time for a model that is so much larger."""
+    try:
+        dispatch.require(_ELASTIC * dispatch.solver.record.model_s)
+        return conflicting(dispatch.build(), dispatch.in_time())
+    except SolverTroubleError:
+        return []
 
 
 def _tried(dispatch: Dispatch) -> Solved | None:

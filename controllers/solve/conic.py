@@ -86,7 +86,9 @@ def solve_conic(
     )
     for attempt in tolerances.CONIC_ATTEMPTS:
         left = time_limit_s - (time.perf_counter() - began)
-        answer = clarabel.DefaultSolver(*problem, _settings(*attempt, max(left, 0.0))).solve()
+        if left <= 0.0:
+            raise _out_of_time(time_limit_s)
+        answer = clarabel.DefaultSolver(*problem, _settings(*attempt, left)).solve()
         ended = str(answer.status)
         proved = "PrimalInfeasible" in ended and _proves(problem[2], problem[3], np.asarray(answer.z))
         if proved or ended in (*_SOLVED, "MaxTime"):
@@ -101,7 +103,7 @@ def solve_conic(
     if ended == "DualInfeasible":
         raise UnboundedError("the cost has no lower bound; a price or a limit is missing from the model")
     if ended == "MaxTime":
-        raise SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time", out_of_time=True)
+        raise _out_of_time(time_limit_s)
     trouble = SolverTroubleError(f"Clarabel stopped with {ended}; check the scale of prices, loads and impedances")
     if not persistent:
         raise trouble
@@ -113,6 +115,10 @@ def solve_conic(
     except SolverTroubleError as failed:
         raise trouble from failed
     return ConicAnswer(x, form.objective(x), bound, None, "AlmostSolved")
+
+
+def _out_of_time(time_limit_s: float) -> SolverTroubleError:
+    return SolverTroubleError(f"no plan was found within {time_limit_s:.3g} s; allow more time", out_of_time=True)
 
 
 def _proves(a: sp.csc_array, b: Float[np.ndarray, " row"], ray: Float[np.ndarray, " row"]) -> bool:

@@ -20,10 +20,17 @@ class Method(StrEnum):
 
 
 class TimeRecord:
-    """Record of whether a time limit cut anything short, shared by all solves for a plan."""
+    """Record of what a time limit cut short, and of what takes time; shared by all solves for a plan.
+
+    Attributes
+    ----------
+    cut : the limit cut something short
+    model_s : longest time that a model took to build and compile [s]
+    """
 
     def __init__(self) -> None:
         self.cut = False
+        self.model_s = 0.0
 
     def see(self, error: ControllerError) -> None:
         """Note an error that is not passed on, if the time limit is why."""

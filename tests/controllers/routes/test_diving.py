@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from gridferry.controllers.contract import SolverOutcome, Termination
 from gridferry.controllers.devices.planning import routing
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.dispatch_model import DispatchModel
-from gridferry.controllers.model.solution import Dispatch
+from gridferry.controllers.model.solution import Dispatch, solve_fixed
+from gridferry.controllers.routes import diving
 from gridferry.controllers.routes.diving import _ON_THE_ROAD, _TRIP, likeliest_route, route_values, search_routes
 from gridferry.controllers.solve import InfeasibleError, Method, Problem, SolveOptions, solve
 
@@ -202,16 +204,22 @@ def test_what_no_route_can_keep_is_infeasible() -> None:
 
 
 def test_a_plan_is_returned_with_its_gap_where_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What begins when time is up is not begun; what was begun has all the time it needs."""
-    monkeypatch.setattr("gridferry.controllers.model.solution.LEAST_SECONDS", 3600.0)
-    plant, observation, forecast = case = carrying(horizon=6, trip=40.0)
-    late = dispatch(case, replace(EXACT, gap_abs=1e-6), seconds=0.0)
-    built = one_store(late.build())
-    outcome = search_routes(built, replace(late, warm_starts=[np.zeros((6, 1), dtype=np.int64)]))
-    best = true_optimum((plant, observation, forecast))
-    assert outcome.bound <= best + 1e-3
-    assert outcome.objective >= best - 1e-3
-    assert outcome.termination in (Termination.TIME_LIMIT, Termination.GAP_REACHED)
+    """Time is up when the power for the first routes is planned: nothing more is begun, and the plan says so."""
+    case = carrying(horizon=6, trip=40.0)
+    task = dispatch(case, replace(EXACT, gap_abs=1e-6))
+    task = replace(task, warm_starts=[np.zeros((6, 1), dtype=np.int64)])
+    built = one_store(task.build())
+
+    def until_time_is_up(*planned: Any) -> SolverOutcome:
+        outcome = solve_fixed(*planned)
+        object.__setattr__(task, "deadline", 0.0)
+        return outcome
+
+    monkeypatch.setattr(diving, "solve_fixed", until_time_is_up)
+    outcome = search_routes(built, task)
+    assert outcome.bound <= true_optimum(case) + 1e-3
+    assert outcome.objective == pytest.approx(6 * IDLE, abs=0.1)
+    assert outcome.termination is Termination.TIME_LIMIT
 
 
 def test_without_trucks_there_is_nothing_to_search() -> None:
