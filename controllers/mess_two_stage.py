@@ -134,7 +134,7 @@ class MessTwoStage(Controller):
     def _is_due(self, observation: Observation, planned_at: int) -> bool:
         every = self.settings.replan_every
         if every == "day":
-            return self.plant.step_of_day(observation.step) == 0
+            return self.plant.day_of(observation.step) > self.plant.day_of(observation.step - 1)
         return observation.step - planned_at >= every
 
     # --------------------------------------------------------------------------------------------------- planning

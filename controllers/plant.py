@@ -57,9 +57,10 @@ class Plant:
     step_s : step length [s]
     steps : number of steps of the run
     horizon_steps : largest number of steps of a forecast
-    first_step_of_day : steps from local midnight to the start of the run
+    first_step_of_day : time of day at the start of the run, by the local clock [steps from midnight]
     export_price_ratio : export is paid at this share of the buying price
     currency : the unit of money
+    clock_changes : changes of the local clock: the step before which it jumps, and by how many steps
     """
 
     feeders: tuple[Feeder, ...]
@@ -72,6 +73,7 @@ class Plant:
     first_step_of_day: int
     export_price_ratio: float
     currency: str
+    clock_changes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "devices", tuple(one.with_stations(self.stations) for one in self.devices))
@@ -86,21 +88,39 @@ class Plant:
         """Steps of 24 hours."""
         return 86400 // self.step_s
 
+    def clock_steps(self, steps: Int[np.ndarray, " step"]) -> Int[np.ndarray, " step"]:
+        """What the local clock shows at the start of steps, from the midnight before the run on [steps]."""
+        jumped = (by * (steps >= at) for at, by in self.clock_changes)
+        return sum(jumped, self.first_step_of_day + steps)
+
+    def _clock_step(self, step: int) -> int:
+        return self.first_step_of_day + step + sum(by for at, by in self.clock_changes if step >= at)
+
     def step_of_day(self, step: int) -> int:
-        """Steps from local midnight to the start of ``step``."""
-        return (self.first_step_of_day + step) % self.steps_in_24_h
+        """Time of day at the start of ``step``, by the local clock [steps from midnight]."""
+        return self._clock_step(step) % self.steps_in_24_h
 
     def steps_left_of_day(self, step: int) -> int:
         """Steps from the start of ``step`` to the next local midnight, itself included."""
-        return self.steps_in_24_h - self.step_of_day(step)
+        left = self.steps_in_24_h - self.step_of_day(step)
+        for at, by in self.clock_changes:
+            # clocks that jump back from midnight make the day longer, those that jump on from it the next one shorter
+            if step < at < step + left or (at == step + left and by < 0):
+                left = max(left - by, at - step)
+        return left
+
+    def steps_of_coming_day(self, step: int) -> int:
+        """Steps until the local clock shows the same time on the next day: from midnight on, those of the day."""
+        shown = self.clock_steps(np.arange(step, step + 2 * self.steps_in_24_h)) - self._clock_step(step)
+        return int(np.count_nonzero(shown < self.steps_in_24_h))
 
     def day_of(self, step: int) -> int:
         """Number of the local day of a step, 0 for the one that the run begins on."""
-        return (self.first_step_of_day + step) // self.steps_in_24_h
+        return self._clock_step(step) // self.steps_in_24_h
 
     def days_from(self, step: int, horizon: int) -> Int[np.ndarray, " horizon"]:
         """Number of the local day of each step of a horizon, 0 for the day of its first."""
-        days = np.array([self.day_of(step + ahead) for ahead in range(horizon)], dtype=np.int64)
+        days = self.clock_steps(np.arange(step, step + horizon)) // self.steps_in_24_h
         return days - self.day_of(step)
 
     @cached_property

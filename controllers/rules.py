@@ -84,7 +84,9 @@ class Rules(Controller):
     @property
     def steps_needed(self) -> int:
         """Steps of a day, or of the run where that is shorter."""
-        return min(self.plant.steps_in_24_h, self.plant.steps)
+        plant = self.plant
+        longest = max([plant.steps_in_24_h, *(plant.steps_of_coming_day(at - 1) for at, _ in plant.clock_changes)])
+        return min(longest, plant.steps)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return one row: power of every store, and station of every truck.
@@ -134,7 +136,8 @@ class Rules(Controller):
         plant = self.plant
         left_of_run = plant.steps - observation.step
         left_of_day = min(plant.steps_left_of_day(observation.step), left_of_run)
-        buy = forecast.buy_price[: min(2 * plant.steps_in_24_h, left_of_run)]
+        coming = plant.steps_of_coming_day(observation.step)
+        buy = forecast.buy_price[: min(2 * coming, left_of_run)]
         if not np.isfinite(buy).all():
             raise ControllerError(f"step {observation.step}: a forecast price is not finite")
         day = plant.day_of(observation.step)
@@ -143,7 +146,7 @@ class Rules(Controller):
             low = median = high = 0.0
         elif memory.day != day:
             quantiles = (self.settings.charge_quantile, 0.5, self.settings.discharge_quantile)
-            low, median, high = (float(one) for one in np.quantile(buy[: plant.steps_in_24_h], quantiles))
+            low, median, high = (float(one) for one in np.quantile(buy[:coming], quantiles))
         return Prices(
             buy=buy,
             low=low,

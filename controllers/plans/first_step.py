@@ -62,10 +62,10 @@ def surroundings(plant: Plant, step: int, forecast: Forecast, rows: int) -> list
         for device in plant.devices
     ]
     congestion = np.where(np.isfinite(forecast.congestion[:rows]), forecast.congestion[:rows], 0.0).tolist()
-    step_h, left_of_day, per_day = plant.step_h, plant.steps_left_of_day(step), plant.steps_in_24_h
+    step_h, day = plant.step_h, plant.days_from(step, rows + 1).tolist()
     around: list[tuple[list[Now], Around]] = []
     for row in range(rows):
-        ends_day = (row + 1 - left_of_day) % per_day == 0
+        ends_day = day[row + 1] > day[row]
         nows = [Now(step_h, ends_day, {key: one[row] for key, one in series.items()}) for series in of_devices]
         around.append((nows, {"congestion": congestion[row]}))
     return around

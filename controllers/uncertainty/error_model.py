@@ -14,7 +14,7 @@ from enum import IntEnum
 from itertools import count as count_from
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.signal import lfilter
 from scipy.special import ndtr
 
@@ -176,9 +176,16 @@ class EmpiricalErrors(ErrorModel):
         rows = (first_step + np.arange(steps)) % self._days.shape[1]
         return self._days[chosen[:, None], rows[None, :]]
 
-    def draw_run(self, steps: int, first_step: int, numbers: np.random.Generator) -> Float[np.ndarray, "step source"]:
-        """Draw what happens in a run, a day after the other; a longer run begins with the shorter one."""
-        day, row = np.divmod(first_step + np.arange(steps), self._days.shape[1])
+    def draw_run(
+        self, clock_steps: Int[np.ndarray, " step"], numbers: np.random.Generator
+    ) -> Float[np.ndarray, "step source"]:
+        """Draw what happens in a run, a day after the other; a longer run begins with the shorter one.
+
+        Parameters
+        ----------
+        clock_steps : as of `Plant.clock_steps`
+        """
+        day, row = np.divmod(clock_steps, self._days.shape[1])
         chosen = numbers.choice(self.pools[Purpose.OUT_OF_SAMPLE], int(day[-1]) + 1)
         return self._days[chosen[day], row]
 

@@ -73,7 +73,7 @@ class MarginMaker:
             given = forecast.error_support
             box = np.stack([samples.min(axis=0), samples.max(axis=0)]) if given is None else given
         else:
-            rows = (self._plant.step_of_day(step) + np.arange(forecast.steps)) % self._plant.steps_in_24_h
+            rows = self._plant.clock_steps(np.arange(step, step + forecast.steps)) % self._plant.steps_in_24_h
             size = self._size(forecast.steps)[:, None]
             samples, box = self._day_samples[:, rows] * size, self._day_box[:, rows] * size
         return Ambiguity(

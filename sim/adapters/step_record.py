@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ class StepReader:
 
     def __init__(self, case: Case, step: int, inputs: Mapping[str, Mapping[str, Any]]):
         self._plant, self._step = case.plant, step
-        self._begins = (case.loaded.config.time.start + timedelta(seconds=step * case.plant.step_s)).isoformat()
+        self._begins = case.loaded.config.time.clock.at(step).isoformat()
         self._given = {
             attr: [values[source] for source in sorted(values, key=lambda one: int(one.rpartition("-")[2]))]
             for attr, values in inputs.items()

@@ -70,7 +70,7 @@ def _of_sources(
             errors[:, column] = draw_errors(settings.of(one.quantity), plant.steps, plant.step_h, numbers)
     if observed:
         days = observed_errors(plant, sources, settings)
-        errors[:, observed] = days.draw_run(plant.steps, plant.step_of_day(0), stream(seed, "observed days"))
+        errors[:, observed] = days.draw_run(plant.clock_steps(np.arange(plant.steps)), stream(seed, "observed days"))
     return errors
 
 

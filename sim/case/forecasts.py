@@ -69,7 +69,7 @@ class Forecaster:
         end = min(step + plant.horizon_steps, plant.steps)
         coming = slice(step, end)
         persisting = self._kind is ForecastKind.PERSISTENCE
-        rows = measured_rows(step, end, plant.steps_in_24_h) if persisting else coming
+        rows = measured_rows(plant, step, end) if persisting else coming
         measured = coming if self._kind is ForecastKind.PERFECT else np.full(end - step, max(step - 1, 0))
         forecast = _rows(plant, self._known, coming, rows, measured)
         if not self._arrives[step]:
@@ -116,16 +116,19 @@ def corrected(
     )
 
 
-def measured_rows(step: int, end: int, steps_per_day: int) -> Int[np.ndarray, " horizon"]:
+def measured_rows(plant: Plant, step: int, end: int) -> Int[np.ndarray, " horizon"]:
     """Measured steps that persistence uses for the steps from ``step`` to ``end``.
 
-    The same time of the latest day on which it was measured, which within the first 24 hours ahead is the day before;
-    before a day has passed the last measured value. At the start of a step the one before is the last that was
-    measured; at the start of the run nothing was, and the first step's own values stand for all.
+    The latest that was measured at the same time of day, which within the first day ahead is of the day before; before
+    a day has passed the last measured value. At the start of a step the one before is the last that was measured; at
+    the start of the run nothing was, and the first step's own values stand for all.
     """
-    steps = np.arange(step, end, dtype=np.int64)
-    rows = steps - ((steps - step) // steps_per_day + 1) * steps_per_day
-    return np.where(rows >= 0, rows, max(step - 1, 0))
+    per_day, last = plant.steps_in_24_h, max(step - 1, 0)
+    measured = np.arange(max(step - 3 * per_day, 0), step)
+    latest = np.full(per_day, -1)
+    np.maximum.at(latest, plant.clock_steps(measured) % per_day, measured)
+    rows = latest[plant.clock_steps(np.arange(step, end)) % per_day]
+    return np.where(rows >= 0, rows, last)
 
 
 def _rows(

@@ -74,8 +74,7 @@ class _Builder:
         networks = tuple(one for one in places.networks if one is not None)
         if places.faults:
             raise InputError(places.faults)
-        time = config.time
-        start = time.start
+        time, clock = config.time, config.time.clock
         plant = Plant(
             feeders=tuple(one.feeder for one in networks),
             stations=places.stations,
@@ -84,7 +83,8 @@ class _Builder:
             step_s=time.step_s,
             steps=time.steps,
             horizon_steps=time.steps if time.horizon_steps is None else time.horizon_steps,
-            first_step_of_day=(start.hour * 3600 + start.minute * 60 + start.second) // time.step_s,
+            first_step_of_day=clock.start_of_day_s // time.step_s,
+            clock_changes=tuple((at // time.step_s, by // time.step_s) for at, by in clock.changes),
             export_price_ratio=config.prices.export_ratio,
             currency=config.currency,
         )

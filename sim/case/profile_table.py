@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.case.profile_times import MISSING, Clock, is_parquet, read_numbers, row_text, seconds_of, spacing_of
+from gridferry.sim.case.profile_times import MISSING, is_parquet, read_numbers, row_text, seconds_of, spacing_of
+from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.schema import Resample
 
 _SHOWN = 5

@@ -1,14 +1,13 @@
 """Times of a profile file on the clock of the run, and reading of its cells.
 
 Times are hours from local midnight of the run's first day, or ISO time stamps with an offset where the run's start has
-one. All times are integers in seconds from that midnight.
+one or is in a time zone. All times are integers in seconds from that midnight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.config.clock import Clock
 
 MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None")
 """What stands in a cell without a value."""
@@ -27,44 +27,6 @@ _HOUR_ROUNDING_S = 1e-6 * 3600
 _HOURS_MAX = 1e6  # more than a century from the first day
 _SHOWN = 5
 _NO_TIME = "missing time; fill it in"
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The steps of a run.
-
-    Attributes
-    ----------
-    start : beginning of the first step, naive or with an offset
-    step_s : step length [s]
-    steps : number of steps
-    """
-
-    start: datetime
-    step_s: int
-    steps: int
-
-    @property
-    def midnight(self) -> datetime:
-        """Local midnight of the first day, from which seconds are counted."""
-        return self.start.replace(hour=0, minute=0, second=0, microsecond=0)
-
-    @property
-    def begin_s(self) -> int:
-        """Start of the run [s]."""
-        return round((self.start - self.midnight).total_seconds())
-
-    @property
-    def end_s(self) -> int:
-        """End of the run [s]."""
-        return self.begin_s + self.steps * self.step_s
-
-    def text(self, second: int) -> str:
-        """Write a time as a date and time of the run's clock."""
-        try:
-            return (self.midnight + timedelta(seconds=int(second))).isoformat(timespec="minutes")
-        except OverflowError:  # beyond the calendar
-            return f"hour {second / 3600:g}"
 
 
 def is_parquet(path: Path) -> bool:
@@ -174,12 +136,12 @@ def _from_midnight(
         if aware:
             wrong = f"its time stamps have an offset, but [time] start = {start} has none; write it with one"
         else:
-            wrong = f"its time stamps have no offset, but [time] start = {start} has one; leave it out or add it here"
+            wrong = (
+                f"its time stamps have no offset, but the run has, from {start} on; add it here, or leave it out there"
+            )
         raise InputError(Fault(str(path), f'column "{time}"', wrong))
-    midnight = clock.midnight
-    epoch = datetime(1970, 1, 1, tzinfo=midnight.tzinfo)
-    offset = midnight.utcoffset() or timedelta(0)
-    micros = micros - (midnight - epoch - offset) // timedelta(microseconds=1)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC if aware else None)
+    micros = micros - (clock.midnight - epoch) // timedelta(microseconds=1)
     odd = np.flatnonzero(micros % 1_000_000)
     _refuse(path, time, odd[:1], lambda row: "is no whole second; round the time stamps")
     return micros // 1_000_000

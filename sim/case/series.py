@@ -12,7 +12,6 @@ from gridferry.controllers.devices import ANY, MAGNITUDE, Limits, Profile
 from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.profile_table import ProfileTable, column_names, read_profile
-from gridferry.sim.case.profile_times import Clock
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.schema import Config
@@ -131,9 +130,8 @@ class SeriesReader:
             if isinstance(one.series, (str, ProfileColumn)):
                 source, column = _column(one.series)
                 columns.setdefault(source, []).append(column)
-        time = self._config.time
-        clock = Clock(time.start, time.step_s, time.steps)
-        on_time = all(sure(("time", key)) for key in ("start", "step_s", "steps"))
+        clock = self._config.time.clock
+        on_time = all(sure(("time", key)) for key in ("start", "timezone", "step_s", "steps"))
         tables: dict[str, ProfileTable] = {}
         for source, profile in self._config.profiles.items():
             path = self._loaded.base_dir / profile.file

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gridferry import configs
 from gridferry.controllers.devices.registry import is_built_in
 from gridferry.controllers.plugins.user_code import described
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.document import Document, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
 from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
@@ -177,18 +178,39 @@ def _time_faults(loaded: LoadedConfig) -> list[Fault]:
             )
         ]
     faults: list[Fault] = []
-    start = time.start
-    since_midnight = timedelta(
-        hours=start.hour, minutes=start.minute, seconds=start.second, microseconds=start.microsecond
-    )
-    if since_midnight % timedelta(seconds=time.step_s):
+    clock = time.clock
+    if time.start.tzinfo is None and (wrong := _no_one_moment(clock.start)):
+        faults.append(loaded.fault(("time", "start"), wrong))
+    if clock.start.microsecond or clock.start_of_day_s % time.step_s:
         message = f"no step of {time.step_s} s begins then, counted from midnight; choose a multiple of the step"
         faults.append(loaded.fault(("time", "start"), message))
     try:
-        _ = start + timedelta(seconds=(time.steps + 1) * time.step_s)
+        clock.at(time.steps + 3 * 86400 // time.step_s)
     except OverflowError:
         faults.append(loaded.fault(("time", "steps"), "the run would end after the year 9999; take fewer steps"))
+    else:
+        faults += _changes_within_steps(loaded, clock)
     return faults
+
+
+def _no_one_moment(start: datetime) -> str:
+    """What is wrong with a local time that clocks show twice or never; empty for others."""
+    if start.tzinfo is None or start.utcoffset() == start.replace(fold=1).utcoffset():
+        return ""
+    twice = start.astimezone(UTC).astimezone(start.tzinfo).replace(fold=0) == start
+    if not twice:
+        return "the clocks skip this time; choose another"
+    both = " or ".join(start.replace(fold=fold).isoformat() for fold in (0, 1))
+    return f"the clocks show this time twice; write {both}"
+
+
+def _changes_within_steps(loaded: LoadedConfig, clock: Clock) -> list[Fault]:
+    for at_s, by_s in clock.changes:
+        if at_s % clock.step_s or by_s % clock.step_s:
+            when = (clock.start.astimezone(UTC) + timedelta(seconds=at_s)).isoformat(timespec="minutes")
+            message = f"the clocks change by {by_s} s at {when}, which splits a step; choose a step that divides 900 s"
+            return [loaded.fault(("time", "step_s"), message)]
+    return []
 
 
 # ----------------------------------------------------------------------------------------------------------- controller

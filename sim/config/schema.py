@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,7 +26,9 @@ from gridferry.controllers.devices.config_parts import (
     Profile,
     inconsistent,
 )
+from gridferry.networks.faults import nearest
 from gridferry.networks.roads.travel import Rounding
+from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.forecast_schema import ForecastConfig
 
 
@@ -41,7 +44,9 @@ class TimeConfig(Part):
     """Time: start, step length and number of steps."""
 
     start: Annotated[datetime, Choice]
-    """local time of the first step; with an offset where the profiles' time stamps have one"""
+    """local time of the first step; with an offset or in a ``timezone`` where the profiles' time stamps have offsets"""
+    timezone: str | None = None
+    """time zone by whose clocks days are counted, such as ``"Europe/Berlin"``; without one all days have 24 hours"""
     step_s: Annotated[int, Field(gt=0)]
     """step length [s]; must divide the day"""
     steps: Annotated[int, Field(gt=0, le=10_000_000)]
@@ -56,6 +61,26 @@ class TimeConfig(Part):
         if not isinstance(value, date):
             raise ValueError("expected a date and time without quotes, such as 2024-06-14T00:00:00")
         return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            ways = 'give one of the IANA database, such as "Europe/Berlin"'
+            raise ValueError(
+                f"no such time zone; {ways}{nearest(value or '', sorted(available_timezones()))}"
+            ) from None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the run, in the time zone where there is one."""
+        start = self.start
+        if self.timezone is not None:
+            zone = ZoneInfo(self.timezone)
+            start = start.replace(tzinfo=zone) if start.tzinfo is None else start.astimezone(zone)
+        return Clock(start, self.step_s, self.steps)
 
 
 class ProfileSource(Part):

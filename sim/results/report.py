@@ -43,7 +43,8 @@ def page(run: Run) -> str:
         lead += f"; {summary['failure']}"
     sections = [("Figures", _figures(run))]
     if summary["steps"]:
-        times = pd.to_datetime(run.table("step").set_index("step")["time"])
+        # what the local clock shows: an axis has one offset
+        times = pd.to_datetime(run.table("step").set_index("step")["time"].str.slice(0, 19))
         for heading, draw in PICTURES.items():
             picture = draw(run, times)
             if picture is not None:

@@ -197,9 +197,7 @@ def _departure(number: int) -> Callable[[Run], float | None]:
 
 def _transit_h(run: Run) -> float:
     """Hours on the road."""
-    times = pd.to_datetime(run.table("step")["time"])
-    step_h = (times.iloc[1] - times.iloc[0]).total_seconds() / 3600.0
-    return float((run.table("device")["phase"] == "in_transit").sum() * step_h)
+    return float((run.table("device")["phase"] == "in_transit").sum() * run.summary["step_s"] / 3600.0)
 
 
 def _soc_start(run: Run) -> float:

@@ -265,10 +265,10 @@ def test_a_real_year_gives_errors_in_their_support() -> None:
 def test_a_run_takes_observed_days_one_after_the_other_from_those_that_are_not_planned_with() -> None:
     days = np.arange(8.0)[:, None, None] + 0.1 * np.arange(6.0)[None, :, None]
     model = EmpiricalErrors(days)
-    drawn = model.draw_run(20, 4, np.random.default_rng(3))[:, 0]
+    drawn = model.draw_run(4 + np.arange(20), np.random.default_rng(3))[:, 0]
     rows = (4 + np.arange(20)) % 6
     day = np.round(drawn - 0.1 * rows).astype(int)
     np.testing.assert_allclose(drawn, day + 0.1 * rows)
     assert [len(set(day[part])) for part in (slice(0, 2), slice(2, 8), slice(8, 14), slice(14, 20))] == [1] * 4
     assert set(day) <= set(model.pools[Purpose.OUT_OF_SAMPLE])
-    np.testing.assert_array_equal(model.draw_run(7, 4, np.random.default_rng(3))[:, 0], drawn[:7])
+    np.testing.assert_array_equal(model.draw_run(4 + np.arange(7), np.random.default_rng(3))[:, 0], drawn[:7])

@@ -92,13 +92,14 @@ def test_a_perfect_forecast_is_a_view_of_what_happens_up_to_the_end_of_the_run()
 
 
 def test_persistence_by_hand() -> None:
+    of = plant(12, 12)
     # four steps a day; at the start of step 6 the last one measured is 5
-    assert measured_rows(6, 12, 4).tolist() == [2, 3, 4, 5, 2, 3]
+    assert measured_rows(of, 6, 12).tolist() == [2, 3, 4, 5, 2, 3]
     # nothing is known of the day before: the last measured value
-    assert measured_rows(2, 6, 4).tolist() == [1, 1, 0, 1]
-    assert measured_rows(1, 4, 4).tolist() == [0, 0, 0]
+    assert measured_rows(of, 2, 6).tolist() == [1, 1, 0, 1]
+    assert measured_rows(of, 1, 4).tolist() == [0, 0, 0]
     # at the very start nothing is measured
-    assert measured_rows(0, 6, 4).tolist() == [0] * 6
+    assert measured_rows(of, 0, 6).tolist() == [0] * 6
 
 
 def test_persistence_knows_nothing_of_the_step_that_acts_now_nor_of_what_follows() -> None:

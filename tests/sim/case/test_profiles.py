@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cases import REPOSITORY
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.profile_table import ProfileTable, read_profile
-from gridferry.sim.case.profile_times import Clock
+from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.schema import Resample
 
 DATA = REPOSITORY / "configs" / "data"
