@@ -1,12 +1,14 @@
 """mosaik simulator of the controller: state and forecast in, setpoints out.
 
-``Controller-0`` takes the devices' state and the grids' results, both one step old, and gives the plan and how it came
-about; its children ``Setpoint-<i>`` and ``Position-<i>`` carry row 0 of the plan to ports and positions of devices.
+``Controller-0`` takes the forecast, and the devices' state and the grids' results, both one step old. It gives the plan
+and how it came about; its children ``Setpoint-<i>`` and ``Position-<i>`` carry row 0 of the plan to ports and positions
+of devices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from gridferry.controllers.devices import states_of_json
 from gridferry.controllers.plans.first_step import observed
 from gridferry.controllers.plans.plan_json import plan_from_json, plan_to_json
 from gridferry.networks.read_only import immutable
-from gridferry.sim.adapters.devices import in_order
+from gridferry.sim.adapters.forecasts import EXPECTED, read_forecast
 from gridferry.sim.adapters.serve import serve_case
 from gridferry.sim.adapters.simulator import CaseSimulator, Models
 from gridferry.sim.host.ac_limits import AcLimits
@@ -26,7 +28,9 @@ from gridferry.sim.host.host import ControllerHost, Dispatch
 class ControllerSimulator(CaseSimulator):
     """Simulator that runs a controller in the closed loop."""
 
-    models: ClassVar[Models] = {"Controller": ["state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "plan", "dispatch"]}
+    models: ClassVar[Models] = {
+        "Controller": ["forecast", "state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "plan", "dispatch"]
+    }
     parts: ClassVar[Models] = {"Setpoint": ["P_set[MW]", "Q_set[MVar]"], "Position": ["position_set"]}
     controls = True
     _host: ControllerHost
@@ -56,24 +60,22 @@ class ControllerSimulator(CaseSimulator):
         plant = self._case.plant
         return {"Setpoint": [port.name for port in plant.ports], "Position": [one.name for one in plant.positions]}
 
-    def _simulate(self, inputs: Mapping[str, Any]) -> None:
+    def _simulate(self) -> None:
         """Ask the controller for the plan of this step."""
-        observation = self._observe(inputs["Controller-0"])
-        self._dispatch = self._host.decide(observation, self._case.forecaster.at(self._step))
-        self._previous = self._dispatch.plan
-        self._plan_json = plan_to_json(self._dispatch.plan)
-
-    def _observe(self, inputs: dict[str, Any]) -> Observation:
-        plant = self._case.plant
-        (states,) = inputs["state"].values()
-        return Observation(
+        plant, inputs, own = self._case.plant, self._inputs, "Controller-0"
+        forecast = inputs.read(own, "forecast", EXPECTED, partial(read_forecast, plant, self._step))
+        states = inputs.read(own, "state", "the state of Devices-0", partial(states_of_json, plant.devices))
+        observation = Observation(
             step=self._step,
-            **observed(plant, states_of_json(plant.devices, states)),
-            v_pu=_reals(in_order(inputs["Vm[pu]"])),
-            p_branch_mw=_reals(in_order(inputs["P_line[MW]"])),
-            q_branch_mvar=_reals(in_order(inputs["Q_line[MVar]"])),
+            **observed(plant, states),
+            v_pu=immutable(inputs.along(own, "Vm[pu]", plant.n_bus, "bus of all networks")),
+            p_branch_mw=immutable(inputs.along(own, "P_line[MW]", plant.n_branch, "branch of all networks")),
+            q_branch_mvar=immutable(inputs.along(own, "Q_line[MVar]", plant.n_branch, "branch of all networks")),
             previous_plan=self._previous,
         )
+        self._dispatch = self._host.decide(observation, forecast)
+        self._previous = self._dispatch.plan
+        self._plan_json = plan_to_json(self._dispatch.plan)
 
     def _value(self, model: str, number: int, attr: str) -> Any:
         """The plan, its outcome, and the setpoints of its row 0."""
@@ -98,10 +100,6 @@ class ControllerSimulator(CaseSimulator):
 def _known(value: float) -> float | None:
     """Value for JSON: ``None`` in the place of NaN."""
     return value if np.isfinite(value) else None
-
-
-def _reals(values: list[Any]) -> np.ndarray:
-    return immutable(np.array(values, dtype=np.float64))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@
 * ``Bus-<i>`` gives what all devices inject at a bus: what moves is fed in where it is,
 * ``Feed-<k>`` gives the same as lists over the buses of network k.
 
-``Devices-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of devices, by device and key;
-defaults hold for what is not connected or not in it. It gives the state of all devices and what each did in the step.
+A port without a setpoint rests. ``Devices-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of
+devices, by device and key; defaults hold for what is not connected or not in it. It gives the state of all devices and
+what each did in the step.
 """
 
 from __future__ import annotations
@@ -25,18 +26,11 @@ from gridferry.controllers.devices import NOWHERE, Outcome, states_of_json, stat
 from gridferry.controllers.devices.device import NOTHING
 from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
 from gridferry.controllers.settings import no_such_key
+from gridferry.sim.adapters.inputs import reals, refused
 from gridferry.sim.adapters.serve import serve_case
 from gridferry.sim.adapters.simulator import CaseSimulator, Models
 
 _POWER = ["P[MW]", "Q[MVar]"]
-
-
-def in_order(values: dict[str, Any]) -> list[Any]:
-    """Concatenate lists of several entities in the order of the entities' numbers."""
-    if len(values) == 1:
-        return list(next(iter(values.values())))
-    ordered = sorted(values, key=lambda source: int(source.rpartition("-")[2]))
-    return [one for source in ordered for one in values[source]]
 
 
 def initial_state(plant: Plant, series: Mapping[str, Mapping[str, float]] = NOTHING) -> dict[str, dict[str, Any]]:
@@ -84,19 +78,24 @@ class DeviceSimulator(CaseSimulator):
             "Feed": [feeder.name for feeder in plant.feeders],
         }
 
-    def _simulate(self, inputs: Mapping[str, Any]) -> None:
-        plant = self._plant
-        around = inputs.get("Devices-0", {})
-        series = _series(plant, next(iter(around.get("series", {}).values()), NOTHING))
+    def _simulate(self) -> None:
+        plant, inputs = self._plant, self._inputs
+        ports = list(enumerate(plant.ports))
         requests = requests_of_row(
             plant,
             self._states,
-            [_sum(inputs, f"Port-{i}", "P_set[MW]") for i in range(plant.n_port)],
-            [_sum(inputs, f"Port-{i}", "Q_set[MVar]") for i in range(plant.n_port)],
-            [_position(inputs, i) for i in range(len(plant.positions))],
+            [inputs.total(f"Port-{i}", "P_set[MW]", port.rest_mw) for i, port in ports],
+            [inputs.total(f"Port-{i}", "Q_set[MVar]") for i, _ in ports],
+            [self._position(i) for i in range(len(plant.positions))],
         )
-        nows = nows_of_step(plant, self._step, series)
-        roads = {key: next(iter(around[key].values())) for key in ("congestion",) if around.get(key)}
+        series: Mapping[str, Mapping[str, float]] = NOTHING
+        if inputs.sources("Devices-0", "series"):
+            expected = "numbers by the key of the device and of the series"
+            series = inputs.read("Devices-0", "series", expected, self._series)
+        nows = nows_of_step(plant, self._step, [series.get(device.key, NOTHING) for device in plant.devices])
+        n_road = 0 if plant.roads is None else len(plant.roads.road_names)
+        congestion = inputs.total_of_lists("Devices-0", "congestion", n_road, "road")
+        roads = {"congestion": congestion.tolist()} if inputs.sources("Devices-0", "congestion") else {}
         done = step_all(plant.devices, plant.couplings, self._states, requests, nows, roads)
         self._stored_change_mwh = [
             device.stored_mwh(after) - device.stored_mwh(before)
@@ -155,40 +154,35 @@ class DeviceSimulator(CaseSimulator):
             )
         ]
 
+    def _series(self, given: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
+        """Check series; raises `ValueError` for unknown devices and keys, and for values that are outside limits."""
+        known = {device.key: device.series for device in self._plant.devices}
+        wrong: list[str] = []
+        for device, values in given.items():
+            for key, value in values.items():
+                listed = known.get(device, {})
+                series = listed.get(key)
+                if series is None:
+                    wrong.append(f"{device}.{key}: {no_such_key(key, listed, 'series')}")
+                elif not isinstance(value, (int, float)) or not math.isfinite(value):
+                    wrong.append(f"{device}.{key} = {value!r} is no number")
+                elif not series.limits.holds(value):
+                    wrong.append(f"{device}.{key} = {value:g} is {series.limits.outside}")
+        if wrong:
+            raise refused("Devices-0", "series", "; ".join(wrong))
+        return given
 
-def _series(plant: Plant, given: Mapping[str, Mapping[str, float]]) -> list[Mapping[str, float]]:
-    """Return the series of each device.
-
-    Raises
-    ------
-    ValueError
-        for devices and keys that there are not, and for values that are no numbers or outside the limits of a series.
-    """
-    known = {device.key: device.series for device in plant.devices}
-    wrong: list[str] = []
-    for device, values in given.items():
-        for key, value in values.items():
-            listed = known.get(device, {})
-            series = listed.get(key)
-            if series is None:
-                wrong.append(f"{device}.{key}: {no_such_key(key, listed, 'series')}")
-            elif not isinstance(value, (int, float)) or not math.isfinite(value):
-                wrong.append(f"{device}.{key} = {value!r} is no number")
-            elif not series.limits.holds(value):
-                wrong.append(f"{device}.{key} = {value:g} is {series.limits.outside}")
-    if wrong:
-        raise ValueError(f"series of the devices: {'; '.join(wrong)}")
-    return [given.get(device.key, NOTHING) for device in plant.devices]
-
-
-def _sum(inputs: Mapping[str, Any], eid: str, attr: str) -> float:
-    return float(sum(inputs.get(eid, {}).get(attr, {}).values()))
-
-
-def _position(inputs: Mapping[str, Any], index: int) -> int | None:
-    """Return the requested position; ``None`` if there is none."""
-    given = inputs.get(f"Position-{index}", {}).get("position_set", {}).values()
-    return next((int(one) for one in given if one is not None and one >= 0), None)
+    def _position(self, index: int) -> int | None:
+        """Return the requested position; ``None``, or a number below 0, stands for none."""
+        eid, attr, labels = f"Position-{index}", "position_set", self._plant.positions[index].labels
+        given = [one for one in self._inputs.sources(eid, attr).values() if one is not None]
+        read = [reals(one) for one in given]
+        numbers = [int(one) for one in read if one is not None and one.ndim == 0 and one == np.round(one)]
+        wanted = {one for one in numbers if one >= 0}
+        if len(numbers) < len(given) or len(wanted) > 1 or max(wanted, default=0) >= len(labels):
+            ways = f"one whole number from 0 to {len(labels) - 1}: {', '.join(labels)}; or None for as it is"
+            raise refused(eid, attr, f"given is {', '.join(map(repr, given))}; expected {ways}")
+        return next(iter(wanted), None)
 
 
 if __name__ == "__main__":

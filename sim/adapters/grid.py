@@ -20,7 +20,9 @@ import numpy as np
 from gridferry.networks.catalog import CATALOGUE, load_network
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.network import Network
+from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.adapters.serve import arguments, serve
+from gridferry.sim.adapters.simulator import time_units
 from gridferry.sim.config.schema import AcEngine, GridConfig
 from gridferry.sim.grid.ac_grid import AcGrid
 
@@ -68,20 +70,12 @@ class _Member:
         self._base_p_mw = share * (feeder.p_gen_mw - feeder.p_load_mw)
         self._base_q_mvar = share * (feeder.q_gen_mvar - feeder.q_load_mvar)
         self.results: Mapping[str, Mapping[str, Any]] = {}
-        self.step({}, {})
+        none = np.zeros(feeder.n_bus)
+        self.step(none, none)
 
-    def step(self, inputs: dict[str, Any], bus_inputs: dict[int, dict[str, Any]]) -> None:
+    def step(self, p_mw: np.ndarray, q_mvar: np.ndarray) -> None:
         """Solve with the injections of this step."""
-        p, q = self._base_p_mw.copy(), self._base_q_mvar.copy()
-        for attr, sources in inputs.items():
-            target = p if attr.startswith("P") else q
-            for values in sources.values():
-                target += _SIGN[attr] * np.asarray(values, dtype=float)
-        for bus, attrs in bus_inputs.items():
-            for attr, sources in attrs.items():
-                target = p if attr.startswith("P") else q
-                target[bus] += _SIGN[attr] * sum(sources.values())
-        self.results = self._solved(p, q)
+        self.results = self._solved(self._base_p_mw + p_mw, self._base_q_mvar + q_mvar)
 
     def _solved(self, p: np.ndarray, q: np.ndarray) -> Mapping[str, Mapping[str, Any]]:
         """Results by model; powers of buses are consumption less generation, as pandapower has them."""
@@ -123,12 +117,13 @@ class GridSimulator(mosaik_api_v3.Simulator):
         self._listed = listed
         self._members: dict[str, _Member] = {}
         self._places: dict[str, tuple[str, int]] = {}
+        self._inputs = Inputs()
         self._step_size = 0
         self._networks: Mapping[str, Network] = listed or {}
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
-        """Take ``step_size`` in units of the time resolution, and optionally networks that are loaded already."""
-        self._step_size = int(params.get("step_size", 900))
+        """Take ``step_size`` in units of the time resolution (default: 900 s), and optionally loaded networks."""
+        self._step_size = int(params.get("step_size") or time_units(900, time_resolution))
         if self._listed is None:
             self._networks = params.get("networks") or {}
         return self.meta
@@ -194,13 +189,19 @@ class GridSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Solve all networks with the injections connected to them."""
-        per_bus: dict[str, dict[int, dict[str, Any]]] = {grid: {} for grid in self._members}
-        for eid, attrs in inputs.items():
-            if eid.startswith("Bus-"):
-                grid, bus = self._places[eid]
-                per_bus[grid][bus] = attrs
-        for grid, member in self._members.items():
-            member.step(inputs.get(grid, {}), per_bus[grid])
+        self._inputs.update(inputs)
+        injected: dict[str, np.ndarray] = {
+            eid: np.zeros((2, member.grid.feeder.n_bus)) for eid, member in self._members.items()
+        }
+        for eid, attr in self._inputs.connected():
+            grid, number = self._places[eid]
+            power = injected[grid][0 if attr.startswith("P") else 1]
+            if eid == grid:
+                power += _SIGN[attr] * self._inputs.total_of_lists(eid, attr, len(power), "bus")
+            else:
+                power[number] += _SIGN[attr] * self._inputs.total(eid, attr)
+        for eid, member in self._members.items():
+            member.step(*injected[eid])
         return time + self._step_size
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class RecorderSimulator(CaseSimulator):
         self._recorder = params["recorder"]
         self._progress = params.get("progress")
 
-    def _simulate(self, inputs: Mapping[str, Any]) -> None:
+    def _simulate(self) -> None:
         """Record the step."""
-        record = StepReader(self._case, self._step, inputs["Recorder-0"]).record()
+        record = StepReader(self._case, self._step, self._inputs).record()
         self._recorder.add(record)
         self._fallbacks += bool(record.row["fallback"])
         self._diverged += not all(record.network["converged"])

@@ -8,10 +8,20 @@ from typing import Any, ClassVar
 import mosaik_api_v3
 
 from gridferry.sim.adapters.case_params import Allowed, case_of_params
+from gridferry.sim.adapters.inputs import Inputs, refused
 from gridferry.sim.case.case import Case
 
 Models = Mapping[str, Sequence[str]]
 """Attributes by model."""
+
+
+def time_units(seconds: int, time_resolution: float) -> int:
+    """Return a step length in units of a scenario's time resolution; raises `InputError` where that is not whole."""
+    units = round(seconds / time_resolution) if time_resolution > 0 else 0
+    if units < 1 or abs(units * time_resolution - seconds) > 1e-6 * seconds:
+        ways = "choose a time_resolution that divides it"
+        raise refused("World", "time_resolution", f"{time_resolution:g} s does not divide steps of {seconds} s; {ways}")
+    return units
 
 
 class CaseSimulator(mosaik_api_v3.Simulator):
@@ -43,13 +53,16 @@ class CaseSimulator(mosaik_api_v3.Simulator):
         super().__init__({"api_version": "3.0", "type": "time-based", "models": of_models})
         self._allowed = allowed
         self._case: Case
+        self._inputs = Inputs()
         self._first_step = 0
         self._step = 0
+        self._step_units = 0
 
     def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Take the case, and the step of the case at time 0 (``first_step``)."""
         self._case = case_of_params(params, self._allowed, controller=self.controls)
         self._first_step = int(params.get("first_step", 0))
+        self._step_units = time_units(self._case.plant.step_s, time_resolution)
         self._begin(params)
         return self.meta
 
@@ -78,12 +91,18 @@ class CaseSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Simulate the step at ``time``."""
-        step_s = self._case.plant.step_s
-        self._step = self._first_step + time // step_s
-        self._simulate(inputs)
-        return time + step_s
+        plant = self._case.plant
+        self._step = self._first_step + time // self._step_units
+        if self._step >= plant.steps:
+            until = (plant.steps - self._first_step) * self._step_units
+            ways = f"end the scenario at {until} in its time units, or give the case more steps"
+            entity = f"{next(iter(self.models))}-0"
+            raise refused(entity, f"step {self._step}", f"the case ends with step {plant.steps - 1}; {ways}")
+        self._inputs.update(inputs)
+        self._simulate()
+        return time + self._step_units
 
-    def _simulate(self, inputs: Mapping[str, Any]) -> None:
+    def _simulate(self) -> None:
         """Simulate the current step."""
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.controllers.schedule.settlement import settle
+from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.case.case import Case
 from gridferry.sim.results.costs import published
 from gridferry.sim.results.kind_tables import Values, kind_values
@@ -34,7 +35,6 @@ _LINE = {
     "losses_mw": "losses_line[MW]",
 }
 _NETWORK = {
-    "converged": "converged",
     "import_mw": "import[MW]",
     "import_mvar": "import[MVar]",
     "losses_mw": "losses[MW]",
@@ -42,6 +42,7 @@ _NETWORK = {
 }
 """Columns of the record, and the attributes of simulators that they hold."""
 _FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
+_OWN = "Recorder-0"
 _UNKNOWN = float("nan")
 
 
@@ -51,16 +52,13 @@ class StepReader:
     Parameters
     ----------
     step : its number
-    inputs : by attribute and source, as mosaik gives them
+    inputs : of the recorder
     """
 
-    def __init__(self, case: Case, step: int, inputs: Mapping[str, Mapping[str, Any]]):
+    def __init__(self, case: Case, step: int, inputs: Inputs):
         self._plant, self._step = case.plant, step
         self._begins = case.loaded.config.time.clock.at(step).isoformat()
-        self._given = {
-            attr: [values[source] for source in sorted(values, key=lambda one: int(one.rpartition("-")[2]))]
-            for attr, values in inputs.items()
-        }
+        self._inputs = inputs
         self._plan, self._state = self._one("plan"), self._one("state")
         self._outcomes: list[dict[str, Any]] = self._one("outcomes")
         self._money: dict[str, float] = {}
@@ -70,11 +68,12 @@ class StepReader:
 
     def record(self) -> StepRecord:
         """Return the record of the step."""
-        grids = {attr: self._given[attr] for attr in _FEEDBACK}
+        grids = {attr: self._by_network(attr) for attr in _FEEDBACK}
         return StepRecord(
             step=self._step,
             bus=self._bus(),
-            line=self._all(_LINE) | {"p_plan_mw": self._predicted("p_branch_mw", self._plant.n_branch)},
+            line={name: self._along(attr, self._plant.n_branch, "branch") for name, attr in _LINE.items()}
+            | {"p_plan_mw": self._predicted("p_branch_mw", self._plant.n_branch)},
             network=self._network(),
             device=self._device(),
             plan=self._planned(),
@@ -87,12 +86,23 @@ class StepReader:
 
     def _one(self, attr: str) -> Any:
         """Value of an attribute that one source gives."""
-        (value,) = self._given[attr]
-        return value
+        return self._inputs.single(_OWN, attr, "the simulator that gives it")
 
-    def _all(self, columns: Mapping[str, str]) -> dict[str, Sequence[float]]:
-        """Columns over the entities of all networks."""
-        return {name: [one for part in self._given[attr] for one in part] for name, attr in columns.items()}
+    def _along(self, attr: str, length: int, meaning: str) -> list[float]:
+        found: list[float] = self._inputs.along(_OWN, attr, length, meaning).tolist()
+        return found
+
+    def _by_network(self, attr: str) -> list[list[float]]:
+        plant = self._plant
+        slices = plant.bus_slices if attr == "Vm[pu]" else plant.branch_slices
+        values = self._along(attr, slices[-1].stop, "bus" if attr == "Vm[pu]" else "branch")
+        return [values[own] for own in slices]
+
+    def _all_buses(self) -> dict[str, Sequence[float]]:
+        return {name: self._along(attr, self._plant.n_bus, "bus") for name, attr in _BUS.items()}
+
+    def _of_networks(self, attr: str) -> list[float]:
+        return self._along(attr, len(self._plant.feeders), "network")
 
     def _predicted(self, name: str, width: int) -> Sequence[float]:
         prediction = self._plan["prediction"]
@@ -102,11 +112,11 @@ class StepReader:
     def _bus(self) -> dict[str, Sequence[float]]:
         # mosaik's grid has consumption positive and the supply from above at the slack bus, as pandapower; the record
         # has what loads, sources and devices inject
-        found, plant = self._all(_BUS), self._plant
+        found, plant = self._all_buses(), self._plant
         slack = [buses.start + feeder.slack for buses, feeder in zip(plant.bus_slices, plant.feeders, strict=True)]
         for column, supply in (("p_mw", "import[MW]"), ("q_mvar", "import[MVar]")):
             injected = -np.array(found[column], dtype=np.float64)
-            injected[slack] -= self._given[supply]
+            injected[slack] -= self._of_networks(supply)
             found[column] = injected.tolist()
         return found | {"v_plan_pu": self._predicted("v_pu", plant.n_bus)}
 
@@ -114,7 +124,12 @@ class StepReader:
         predicted = {
             f"{of}_plan_mw": self._predicted(f"{of}_mw", len(self._plant.feeders)) for of in ("import", "losses")
         }
-        return {name: self._given[attr] for name, attr in _NETWORK.items()} | predicted
+        converged = [one is True for _, one in self._inputs.ordered(_OWN, "converged", "the grids of all networks")]
+        return {
+            "converged": converged,
+            **{name: self._of_networks(attr) for name, attr in _NETWORK.items()},
+            **predicted,
+        }
 
     def _device(self) -> list[dict[str, Any]]:
         """Rows of the ports that a plan sets."""
@@ -160,8 +175,8 @@ class StepReader:
         """Rows of all cost terms: realised and planned."""
         plant, prediction = self._plant, self._plan["prediction"]
         imported, buy = (
-            np.array([self._given["import[MW]"]], dtype=np.float64),
-            np.array([float(self._one("buy_price"))]),
+            np.array([self._of_networks("import[MW]")]),
+            np.array([self._inputs.total(_OWN, "buy_price")]),
         )
         real = settle(plant, imported, buy, {name: np.array([amount]) for name, amount in self._money.items()})
         planned = {} if prediction is None else {name: float(term[0]) for name, term in prediction["costs"].items()}
@@ -200,7 +215,9 @@ class StepReader:
         outcome = outcome_from_json(solver)
         saving = outcome.reference - outcome.objective
         gap = outcome.objective - outcome.bound
-        error = np.abs(np.array(self._predicted("v_pu", self._plant.n_bus)) - self._all(_BUS)["v_pu"])
+        error = np.abs(
+            np.array(self._predicted("v_pu", self._plant.n_bus)) - self._along("Vm[pu]", self._plant.n_bus, "bus")
+        )
         error = error[np.isfinite(error)]
         unchecked = {name: _UNKNOWN for name, value in self._one("dispatch").items() if value is None}
         return {

@@ -239,6 +239,7 @@ class SimulatorConfig(Part):
 class SimulatorsConfig(Part):
     """Simulators that can run in other processes."""
 
+    forecasts: SimulatorConfig = SimulatorConfig()
     grid: SimulatorConfig = SimulatorConfig()
     agents: SimulatorConfig = SimulatorConfig()
     controller: SimulatorConfig = SimulatorConfig()

@@ -1,6 +1,6 @@
 """Assemble the mosaik world of a case and run it.
 
-profiles → controller → devices → grid → recorder        within a step
+profiles, forecasts → controller → devices → grid → recorder        within a step
            controller ← devices, grid                     state, one step old (time-shifted)
 """
 
@@ -34,6 +34,7 @@ from gridferry.sim.results.records import Recorder
 
 _SIMULATORS = {
     "Profiles": "gridferry.sim.adapters.profiles:ProfileSimulator",
+    "Forecasts": "gridferry.sim.adapters.forecasts:ForecastSimulator",
     "Controller": "gridferry.sim.adapters.controller:ControllerSimulator",
     "Devices": "gridferry.sim.adapters.devices:DeviceSimulator",
     "Grid": "gridferry.sim.adapters.grid:GridSimulator",
@@ -87,6 +88,7 @@ def simulate(
     """
     config = case.loaded.config
     remote = {
+        "Forecasts": config.simulators.forecasts,
         "Grid": config.simulators.grid,
         "Devices": config.simulators.agents,
         "Controller": config.simulators.controller,
@@ -136,6 +138,7 @@ def _assemble(
     checkpoint = start.checkpoint or {}
     state = checkpoint.get("state") or initial_state(plant, case.conditions.series_at(start.step))
     profiles = world.start("Profiles", **shared)
+    forecasts = world.start("Forecasts", **of_case("Forecasts"), json=remote["Controller"].connect is not None)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
     agents = world.start("Devices", **of_case("Devices"), state=state)
     here = {} if remote["Grid"].connect else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
@@ -146,6 +149,7 @@ def _assemble(
     (market,) = profiles.Market.create(1)
     (roads,) = profiles.Roads.create(1)
     (series,) = profiles.DeviceSeries.create(1)
+    (forecast,) = forecasts.Forecast.create(1)
     (controller,) = host.Controller.create(1)
     (devices,) = agents.Devices.create(1)
     grids = [
@@ -164,6 +168,7 @@ def _assemble(
             raise ValueError(f"the grid simulator has another net as {network.name} than the config; give it the same")
     (record,) = writer.Recorder.create(1)
 
+    world.connect(forecast, controller, "forecast")
     world.connect(roads, devices, "congestion")
     world.connect(series, devices, "series")
     setpoints, ports = _of_type(controller, "Setpoint"), _of_type(devices, "Port")
