@@ -44,7 +44,7 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
 def config_files(loaded: LoadedConfig) -> set[Path]:
     """Return the files of a config: its own, and those that it extends."""
     origins = {Path(one) for one in loaded.merged.origins.values() if one.endswith(".toml")}
-    return {one for one in (loaded.path, *origins) if one.is_file()}
+    return {one.absolute() for one in (loaded.path, *origins) if one.is_file()}
 
 
 def _code(place: str, base: Path) -> set[Path]:

@@ -13,7 +13,7 @@ from gridferry.sim.exit_codes import DONE, FAILED
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.runner import run as run_case
-from gridferry.sim.results.display import live_progress, run_table
+from gridferry.sim.results.display import live_progress, repeats, run_table
 from gridferry.sim.results.run_directory import SUMMARY, Run, load_run, read_json
 
 
@@ -96,6 +96,8 @@ def print_run(done: Run) -> None:
             console.print(f"  {one}", markup=False)
     if done.summary["grid"]["diverged_steps"]:
         console.print(f"[red]{done.summary['grid']['diverged_steps']} steps diverged[/red]; costs leave them out")
+    if note := repeats(done.summary):
+        console.print(note)
     if "failure" in done.summary.get("regret", {}):
         console.print("[red]no regret[/red]: ", end="")
         console.print(done.summary["regret"]["failure"], markup=False)

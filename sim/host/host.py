@@ -155,6 +155,7 @@ class ControllerHost:
             if self._on_failure is OnFailure.STOP:
                 raise ControllerStoppedError(failure)
             attempt, fallback, refused = self._fall_back(observation, forecast)
+            attempt = _cut_short(attempt) if answer.cut else attempt
             corrections = 0
             failure = f"{failure}; {refused}" if refused else failure
         return Dispatch(

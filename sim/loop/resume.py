@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from gridferry.controllers.devices import states_of_json
+from gridferry.controllers.plans.plan_json import plan_from_json
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case
-from gridferry.sim.case.loading import load_config
-from gridferry.sim.loop.manifest import changes, made_from, segments
-from gridferry.sim.loop.world import Start
-from gridferry.sim.results.record_tables import other_form
-from gridferry.sim.results.records import read_checkpoint
-from gridferry.sim.results.run_directory import CONFIG, DATABASE, FORESIGHT, MANIFEST, open_results, read_json
+from gridferry.sim.config.document import read_toml
+from gridferry.sim.config.reading import complete
+from gridferry.sim.loop.manifest import changes, made_from, same_config, segments
+from gridferry.sim.loop.world import Start, grid_sizes
+from gridferry.sim.results.record_tables import other_form, record_faults
+from gridferry.sim.results.records import read_checkpoint, rows_per_step
+from gridferry.sim.results.run_directory import (
+    CONFIG,
+    DATABASE,
+    FORESIGHT,
+    MANIFEST,
+    SUMMARY,
+    open_results,
+    read_json,
+)
 
 
 @dataclass(frozen=True)
@@ -63,32 +76,70 @@ def resumption(case: Case, directory: Path, end: int, accept_changes: bool) -> R
     InputError
         where it was started with another config, other files or versions, or has more steps already.
     """
-    before = load_config(directory / CONFIG)
-    if before.config != case.loaded.config:
-        message = "the config is not the one this run was started with; run it into a new directory"
-        raise InputError(Fault("--resume", str(directory), message))
+    manifest = read_json(directory / MANIFEST)
     if not (directory / DATABASE).is_file():
-        return Resumption()
+        if (directory / SUMMARY).exists():
+            raise _damaged(directory, f"{DATABASE} is missing")
+        return Resumption()  # killed before its first step
+    if not (directory / CONFIG).is_file():
+        raise _damaged(directory, f"{CONFIG} is missing")
+    _refuse_other_config(case, directory, manifest)
     with open_results(directory) as connection:
         other = other_form(connection, case.plant.kinds)
         if other:
-            message = f"was recorded by another version ({'; '.join(other)}); run it into a new directory"
-            raise InputError(Fault("--resume", str(directory), message))
-        checkpoint = read_checkpoint(connection)
-    if checkpoint is None:
-        return Resumption()
-    step, state = checkpoint
-    try:
-        states_of_json(case.plant.devices, state["state"])
-    except ValueError as error:
-        message = f"was recorded by another version (its checkpoint: {error}); run it into a new directory"
-        raise InputError(Fault("--resume", str(directory), message)) from error
+            raise _damaged(directory, "; ".join(other))
+        try:
+            step, state = read_checkpoint(connection) or (0, None)
+            wrong = record_faults(connection, step, rows_per_step(case.plant)) or _state_faults(case, state)
+        except (ValueError, TypeError, KeyError) as error:
+            raise _damaged(directory, f"its checkpoint: {type(error).__name__}: {error}") from error
+    if wrong:
+        raise _damaged(directory, wrong)
     if step > end:
         raise InputError(Fault("--resume", str(directory), f"has {step} steps already, more than the {end} requested"))
-    manifest = read_json(directory / MANIFEST)
     changed = changes(manifest, case.loaded)
     if not changed:
         return Resumption(Start(step, state), manifest.get("segments", []))
     if not accept_changes:
         raise InputError(changed)
     return Resumption(Start(step, state), segments(manifest, step, made_from(case.loaded)))
+
+
+def _refuse_other_config(case: Case, directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise `InputError` where the config of a run says something else than the present one."""
+    try:
+        was = complete(type(case.loaded.config).model_validate(read_toml(directory / CONFIG)))
+    except ValidationError:
+        was = {}  # of another version, with other kinds of devices, or damaged
+    now = made_from(case.loaded)["inputs"]
+    if not same_config(was, manifest.get("inputs") or (), case.loaded.document, now):
+        message = "the config is not the one this run was started with; run it into a new directory"
+        raise InputError(Fault("--resume", str(directory), message))
+
+
+def _state_faults(case: Case, checkpoint: Mapping[str, Any] | None) -> str:
+    """What a checkpoint lacks to go on from; empty if nothing, or where there is none yet.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        where it has another form.
+    """
+    if checkpoint is None:
+        return ""
+    missing = {"state", "plan", "grids"} - set(checkpoint)
+    if missing:
+        return f"its checkpoint has no {', '.join(sorted(missing))}"
+    plant, plan = case.plant, plan_from_json(checkpoint["plan"])
+    states_of_json(plant.devices, checkpoint["state"])
+    if plan.p_mw.shape[1:] != (len(plant.ports),) or plan.position.shape[1:] != (len(plant.positions),):
+        return "the plan of its checkpoint is for other devices"
+    for attr, sizes in grid_sizes(plant).items():
+        if [len(one) for one in checkpoint["grids"][attr]] != sizes:
+            return f"its checkpoint has {attr} of other networks"
+    return ""
+
+
+def _damaged(directory: Path, what: str) -> InputError:
+    message = f"was recorded by another version, or is damaged ({what}); run it into a new directory"
+    return InputError(Fault("--resume", str(directory), message))

@@ -23,12 +23,14 @@ from gridferry.sim.results.run_directory import (
     SUMMARY,
     beside,
     read_json,
+    wal_beside,
 )
 from gridferry.sim.results.run_lock import LOCK
 
-# the manifest last: a directory that was cleared in part is still known as that of a run
-_WRITTEN = (f"{DATABASE}.wal", DATABASE, SUMMARY, PLAN, REPORT, TRACEBACK, CONFIG, MANIFEST)
-_FILES = tuple(name for one in _WRITTEN for name in (beside(Path(one)).name, one))
+# the manifest last, and figures before what they were computed from: a directory that was cleared in part is still
+# known as that of a run, and does not claim to have what is gone
+_WRITTEN = (SUMMARY, PLAN, REPORT, TRACEBACK, f"{DATABASE}.wal", DATABASE, CONFIG, MANIFEST)
+_FILES = (wal_beside(Path(DATABASE)).name, *(name for one in _WRITTEN for name in (beside(Path(one)).name, one)))
 _LEFT_OVER = {LOCK, beside(Path(MANIFEST)).name}
 """what a run leaves that is killed before it has written anything"""
 _SPILLED = f"{DATABASE}.tmp"

@@ -28,6 +28,7 @@ from gridferry.sim.loop.run_output import clear, new_directory, refuse_unusable
 from gridferry.sim.loop.run_signals import Interrupt, ending_signals
 from gridferry.sim.loop.world import SimulationFailedError, simulate
 from gridferry.sim.results.costs import operating_cost
+from gridferry.sim.results.display import repeats
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts, summarise
 from gridferry.sim.results.record_tables import CLOSED
@@ -252,6 +253,7 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
         _write_plan(connection, directory)
     write_json(directory / SUMMARY, summary)
     manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
+    manifest["repeats"] = not repeats(summary)
     write_json(directory / MANIFEST, manifest)
     if interrupted:
         raise RunInterruptedError(directory)

@@ -15,6 +15,7 @@ import duckdb
 import mosaik
 from mosaik_api_v3.connection import RemoteException
 
+from gridferry.controllers.contract import Plant
 from gridferry.networks.catalog import CATALOGUE
 from gridferry.networks.faults import InputError
 from gridferry.sim.adapters.devices import initial_state
@@ -40,7 +41,6 @@ _SIMULATORS = {
     "Grid": "gridferry.sim.adapters.grid:GridSimulator",
     "Recorder": "gridferry.sim.adapters.recorder:RecorderSimulator",
 }
-_FEEDBACK = ("Vm[pu]", "P_line[MW]", "Q_line[MVar]")
 
 
 class SimulationFailedError(RuntimeError):
@@ -180,17 +180,23 @@ def _assemble(
         world.connect(feed, one, ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
     world.connect(devices, controller, "state", time_shifted=True, initial_data={"state": state})
     last = checkpoint.get("grids")
-    for k, (demand, one, feeder) in enumerate(zip(demands, grids, plant.feeders, strict=True)):
+    sizes = grid_sizes(plant)
+    for k, (demand, one) in enumerate(zip(demands, grids, strict=True)):
         world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", ("P_own[MW]", "P_gen[MW]"))
-        unknown = {"Vm[pu]": feeder.n_bus, "P_line[MW]": feeder.n_branch, "Q_line[MVar]": feeder.n_branch}
-        before = {attr: last[attr][k] if last else [float("nan")] * unknown[attr] for attr in _FEEDBACK}
-        world.connect(one, controller, *_FEEDBACK, time_shifted=True, initial_data=before)
+        before = {attr: last[attr][k] if last else [float("nan")] * size[k] for attr, size in sizes.items()}
+        world.connect(one, controller, *sizes, time_shifted=True, initial_data=before)
         world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
         world.connect(one, record, *GRID_RESULTS)
     world.connect(market, record, "buy_price", "sell_price")
     world.connect(roads, record, "congestion")
     world.connect(controller, record, "plan", "dispatch")
     world.connect(devices, record, "state", "outcomes")
+
+
+def grid_sizes(plant: Plant) -> dict[str, list[int]]:
+    """Lengths of what each grid feeds back, by attribute and network."""
+    buses, branches = [one.n_bus for one in plant.feeders], [one.n_branch for one in plant.feeders]
+    return {"Vm[pu]": buses, "P_line[MW]": branches, "Q_line[MVar]": branches}
 
 
 def _name_elsewhere(network: NetworkConfig) -> str:

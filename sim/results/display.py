@@ -69,6 +69,7 @@ _ROWS = (
     ("", "largest gap", "solver.gap_max", ".2e"),
     ("", "largest gap, {c}", "solver.gap_abs_max", ",.4f"),
     ("", "largest gap, share of the saving", "solver.gap_of_saving_max", ".2%"),
+    ("", "steps cut short by a time limit", "solver.time_limit_steps", "d"),
     ("", "fallbacks", "solver.fallbacks", "d"),
     ("", "decision time, total, s", "solver.decision_seconds_total", ".2f"),
     ("", "decision time, longest step, s", "solver.decision_seconds_max", ".3f"),
@@ -84,6 +85,12 @@ def figure(summary: Mapping[str, Any], path: str) -> Any:
             return None
         value = value[key]
     return value
+
+
+def repeats(summary: Mapping[str, Any]) -> str:
+    """Say that a run again, or a resumed one, may plan otherwise, if a time limit struck; else empty."""
+    steps = figure(summary, "solver.time_limit_steps")
+    return f"a time limit cut {steps} plans short: equal plans cannot be promised if it is run again" if steps else ""
 
 
 def run_table(runs: Sequence[Run]) -> Table:

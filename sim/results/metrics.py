@@ -188,6 +188,7 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "seconds_max": "max(solver_seconds)",
     }
     decisions = {
+        "time_limit_steps": "count(*) FILTER (solver_termination = 'time_limit')",
         "failures": "count(*) FILTER (failure <> '')",
         "fallbacks": "count(*) FILTER (fallback <> '')",
         "decision_seconds_total": "coalesce(sum(decision_seconds), 0)",

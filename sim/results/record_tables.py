@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import duckdb
@@ -26,6 +26,8 @@ TABLES = {table: columns for table, columns in _SCHEMA.items() if not table.ends
 """Columns of the tables that grow with every step."""
 INFO_TABLES = {table: columns for table, columns in _SCHEMA.items() if table.endswith("_info")}
 """Columns of the tables of constant data."""
+CHECKPOINT = {"checkpoint": {"next_step": "BIGINT", "state": "VARCHAR"}}
+"""The state from which the next step can start, as JSON."""
 _LATER = ("cost", "position", "kind_info", "column_info")
 """Tables that records of earlier versions do not have."""
 
@@ -44,19 +46,34 @@ def shared_columns(kind: Kind) -> list[str]:
 def other_form(connection: duckdb.DuckDBPyConnection, kinds: Sequence[Kind]) -> list[str]:
     """Messages about a record of another version: kinds, tables, columns; empty for the present version."""
     found = _columns(connection)
-    if "step" not in found:
-        return []
     if "kind_info" not in found:
         return ["no table kind_info"]
     versions = other_versions(recorded_kinds(connection), kinds)
     differences = list(versions.values())
-    for table, columns in {**TABLES, **INFO_TABLES, **tables_of_kinds(kinds)}.items():
+    for table, columns in {**TABLES, **INFO_TABLES, **tables_of_kinds(kinds), **CHECKPOINT}.items():
         if table not in found:
             differences += [] if table in versions else [f"no table {table}"]
         elif table not in versions and list(columns) != found[table]:
             other = ", ".join(sorted(set(columns) ^ set(found[table])))
             differences.append(f"table {table}: {other or 'another order of columns'}")
     return differences
+
+
+def record_faults(connection: duckdb.DuckDBPyConnection, steps: int, per_step: Mapping[str, int | None]) -> str:
+    """Return the first table whose rows are not those of all steps up to a checkpoint; empty if all are.
+
+    Parameters
+    ----------
+    per_step : rows of a step, by table; ``None`` where any number is right
+    """
+    for table, rows in per_step.items():
+        query = f'SELECT count(*), count(DISTINCT step), coalesce(min(step), 0), coalesce(max(step), -1) FROM "{table}"'
+        ((found, distinct, first, last),) = connection.execute(query).fetchall()
+        if rows != 0 and (distinct, first, last) != (steps, 0, steps - 1):
+            return f"table {table} has {distinct} of the {steps} steps"
+        if rows is not None and found != rows * steps:
+            return f"table {table} has {found} rows, and {rows * steps} belong to {steps} steps"
+    return ""
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

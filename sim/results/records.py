@@ -20,8 +20,10 @@ import pyarrow as pa
 
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.traits import storage_of
+from gridferry.controllers.plans.plan_file import rows_of_step
 from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values, column_info, kind_info
-from gridferry.sim.results.record_tables import CLOSED, INFO_TABLES, TABLES, tables_of_kinds
+from gridferry.sim.results.record_tables import CHECKPOINT, CLOSED, INFO_TABLES, TABLES, tables_of_kinds
+from gridferry.sim.results.run_directory import in_one_piece, wal_beside
 
 # what is written is not read again while the run goes on: without a bound DuckDB keeps all of it in memory
 _BOUNDED = {"memory_limit": "48MB", "threads": 1, **CLOSED}
@@ -81,7 +83,6 @@ class Recorder:
         flush_steps: int,
         clock: Callable[[], float] = monotonic,
     ):
-        self._connection = duckdb.connect(str(path), config=_BOUNDED)
         self._flush_steps = flush_steps
         self._clock = clock
         self._committed = self._added = clock()
@@ -93,11 +94,6 @@ class Recorder:
             "network": {"network": _coded(network_names)},
         }
         self._kinds = tables_of_kinds(plant.kinds)
-        # those that say what is there come first: a run that is killed in between is not taken for an older one
-        for table, columns in {**INFO_TABLES, **TABLES, **self._kinds}.items():
-            listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({listed})')
-        self._connection.execute("CREATE TABLE IF NOT EXISTS checkpoint (next_step BIGINT, state VARCHAR)")
         info = {
             "bus_info": _bus_info(plant, network_names),
             "line_info": _line_info(plant, network_names),
@@ -105,9 +101,21 @@ class Recorder:
             "column_info": column_info(plant.kinds, plant.currency),
             "device_info": _device_info(plant),
         }
+        if not path.is_file():
+            # a run that is killed meanwhile leaves no database; one that is there has all its tables
+            wal_beside(path).unlink(missing_ok=True)
+            with in_one_piece(path) as target:
+                self._connection = duckdb.connect(str(target), config=_BOUNDED)
+                with self._connection:
+                    for table, columns in {**INFO_TABLES, **TABLES, **self._kinds, **CHECKPOINT}.items():
+                        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+                        self._connection.execute(f'CREATE TABLE "{table}" ({listed})')
+        self._connection = duckdb.connect(str(path), config=_BOUNDED)
+        self._connection.execute("BEGIN TRANSACTION")
         for table, rows in info.items():
             self._connection.execute(f'DELETE FROM "{table}"')
             self._insert(table, _rows(rows, INFO_TABLES[table]))
+        self._connection.execute("COMMIT")
 
     def add(self, record: StepRecord) -> None:
         """Add a step; commit if the batch is full, or would be 5 s old after another step of this duration."""
@@ -175,12 +183,37 @@ class Recorder:
         return pa.table(arrays)
 
 
+def rows_per_step(plant: Plant) -> dict[str, int | None]:
+    """Rows of a step, by table; ``None`` for costs, of which new terms may come up."""
+    return {
+        "bus": plant.n_bus,
+        "line": sum(feeder.n_branch for feeder in plant.feeders),
+        "network": len(plant.feeders),
+        "device": len(plant.planned),
+        "plan": len(rows_of_step(plant)),
+        "position": len(plant.positions),
+        "step": 1,
+        "cost": None,
+        **{kind.table: sum(device.table == kind.table for device in plant.devices) for kind in plant.kinds},
+    }
+
+
 def read_checkpoint(connection: duckdb.DuckDBPyConnection) -> tuple[int, dict[str, Any]] | None:
-    """Return the next step and the state before it; ``None`` if nothing was committed yet."""
-    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'checkpoint'").fetchall():
-        return None
+    """Return the next step and the state before it; ``None`` if nothing was committed yet.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for what is no checkpoint.
+    """
     rows = connection.execute("SELECT next_step, state FROM checkpoint").fetchall()
-    return (int(rows[0][0]), json.loads(rows[0][1])) if rows else None
+    if not rows:
+        return None
+    ((step, text),) = rows
+    state = json.loads(text)
+    if not isinstance(state, dict):
+        raise ValueError("no JSON object")
+    return int(step), state
 
 
 def _labels(networks: Sequence[str], names: Sequence[Sequence[str]], column: str) -> dict[str, pa.DictionaryArray]:

@@ -9,7 +9,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from gridferry.sim.results.device_figures import device_totals
-from gridferry.sim.results.display import figure_rows
+from gridferry.sim.results.display import figure_rows, repeats
 from gridferry.sim.results.kind_tables import ColumnInfo, recorded_columns
 from gridferry.sim.results.report_pictures import PICTURES, as_html, of_kind
 from gridferry.sim.results.run_directory import REPORT, Run, in_one_piece, load_run, open_results
@@ -41,6 +41,7 @@ def page(run: Run) -> str:
     lead = f"{summary['status']}, {summary['steps']} steps of {summary['step_s']} s, seed {summary['seed']}"
     if "failure" in summary:
         lead += f"; {summary['failure']}"
+    lead += f"; {note}" if (note := repeats(summary)) else ""
     sections = [("Figures", _figures(run))]
     if summary["steps"]:
         # what the local clock shows: an axis has one offset
@@ -71,7 +72,7 @@ def _figures(run: Run) -> str:
     heading = ""
     for section, label, shown in figure_rows([run.summary]):
         first = "" if section == heading else html.escape(section)
-        rows.append(f'<tr><td>{first}</td><td>{html.escape(label)}</td><td class="figure">{shown[0]}</td></tr>')
+        rows.append(f"<tr><td>{first}</td><td>{html.escape(label)}</td>{_cell(shown[0])}</tr>")
         heading = section
     return f'<table id="figures">{"".join(rows)}</table>'
 

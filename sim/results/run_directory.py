@@ -168,3 +168,8 @@ def in_one_piece(path: Path) -> Iterator[Path]:
 def beside(path: Path) -> Path:
     """Path at which a file is written before it replaces another."""
     return path.with_name(path.name + ".part")
+
+
+def wal_beside(path: Path) -> Path:
+    """Path of the log that DuckDB keeps of a database while that is written beside another."""
+    return path.with_name(f"{beside(path).name}.wal")

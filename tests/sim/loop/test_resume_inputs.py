@@ -132,7 +132,8 @@ def test_run_with_foresight_is_checked_likewise(gridferry, halfway, tmp_path):
 
 
 def test_run_that_recorded_nothing_yet_begins_with_what_there_is(gridferry, halfway):
-    Path("out/results.duckdb").unlink()
+    for name in ("results.duckdb", "summary.json"):  # neither has been written before the first step
+        Path("out", name).unlink()
     Path("day.csv").write_text(Path("day.csv").read_text() + "\n")
     code, out, _ = gridferry("run", halfway, "--out", "out", "--resume", "--json")
     assert (code, json.loads(out)["steps"]) == (0, 4)
