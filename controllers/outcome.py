@@ -94,6 +94,8 @@ class NoteKind(StrEnum):
     """the power was planned anew for the trips of a search"""
     AC_CORRECTIONS = "ac_corrections"
     """corrected plans that the host requested in the step"""
+    NO_ROW = "no_row"
+    """devices without a row in the replayed file in this step, while others or other steps have one"""
 
     @property
     def is_violation(self) -> bool:
@@ -202,4 +204,5 @@ _NOTES = {
     NoteKind.DOES_NOTHING: "does nothing, as no plan found is better",
     NoteKind.POWER_PLANNED_ANEW: "power planned anew for the trips found",
     NoteKind.AC_CORRECTIONS: "corrected by AC, {:.0f} plans requested",
+    NoteKind.NO_ROW: "without a row in the plan, rests or stays",
 }

@@ -45,7 +45,8 @@ def read_settings(
     options : what the user wrote
     source, key : file, and the key of the table in it, for the faults
     base_dir : folder that relative paths of type `ConfigPath` start from; the working folder when ``None``
-    inherited : what options default to beyond the table, by name: ``errors``, those of ``[forecast.errors]``
+    inherited : what options default to beyond the table, by name: ``errors``, those of ``[forecast.errors]``,
+        and ``start``, when the run begins
 
     Raises
     ------

@@ -89,9 +89,17 @@ def run(
 
 @app.command()
 def validate(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,position.")],
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,position,time,step_s.")
+    ],
     config: ConfigArgument,
     steps: Annotated[int | None, typer.Option(help="Replay only the first steps.")] = None,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Play a plan of longer steps, each as long as it lasts.")
+    ] = False,
+    ignore_shortfall: Annotated[
+        bool, typer.Option("--ignore-shortfall", help="Exit code of the grid's verdict alone.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the run there.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     settings: Annotated[
@@ -100,10 +108,12 @@ def validate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Replay a schedule; exit code 0 if it is AC-feasible, 1 if it violates a limit."""
+    """Replay a schedule; exit code 0 if it is feasible and executed, 1 if not executed as planned, or infeasible."""
     from gridferry.sim.commands.validate import validate_command
 
-    raise typer.Exit(validate_command(plan, config, settings or [], steps, out, overwrite, as_json))
+    raise typer.Exit(
+        validate_command(plan, config, settings or [], steps, hold, ignore_shortfall, out, overwrite, as_json)
+    )
 
 
 @app.command()

@@ -140,8 +140,8 @@ def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _inherited(loaded: LoadedConfig) -> dict[str, Any]:
-    """Defaults of the controller's settings from outside its table."""
-    return {"errors": loaded.config.forecast.errors}
+    """What the controller's settings take from outside its table."""
+    return {"errors": loaded.config.forecast.errors, "start": loaded.config.time.start}
 
 
 def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:

@@ -12,6 +12,7 @@ from gridferry.sim.commands.output import print_json, print_table
 from gridferry.sim.commands.run import report_failure, report_interrupt
 from gridferry.sim.exit_codes import DONE, NOT_SO
 from gridferry.sim.loop.defects import keep_traceback
+from gridferry.sim.loop.execution import VerdictKind
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.validation import Verdict, replaying, run_validation
@@ -26,12 +27,20 @@ def validate_command(
     config: str,
     settings: Sequence[str],
     steps: int | None,
+    hold: bool,
+    ignore_shortfall: bool,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Replay a plan and print whether it is AC-feasible."""
-    loaded = replaying(plan, config, settings)
+    """Replay a plan and print the verdict on it.
+
+    Parameters
+    ----------
+    hold : play a plan of longer steps
+    ignore_shortfall : exit by the grid's verdict alone
+    """
+    loaded = replaying(plan, config, settings, hold=hold, steps=steps)
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:
@@ -49,7 +58,7 @@ def validate_command(
             print_json(verdict.as_json())
         else:
             _print(verdict)
-    return DONE if verdict.feasible else NOT_SO
+    return DONE if verdict.kind is VerdictKind.EXECUTED or (ignore_shortfall and verdict.feasible) else NOT_SO
 
 
 def _print(verdict: Verdict) -> None:
@@ -58,7 +67,10 @@ def _print(verdict: Verdict) -> None:
     _list(console, "limit violations in AC", verdict.violations)
     _list(console, "steps without a power-flow solution", verdict.diverged)
     _list(console, "setpoints that a device could not follow", verdict.shortfalls)
-    console.print("[green]AC-feasible[/green]" if verdict.feasible else "[red]not AC-feasible[/red]")
+    for reason in verdict.reasons:
+        console.print(f"not executed as planned: {reason}", markup=False)
+    colour = {VerdictKind.EXECUTED: "green", VerdictKind.NOT_EXECUTED: "yellow", VerdictKind.INFEASIBLE: "red"}
+    console.print(verdict.kind.value, style=colour[verdict.kind])
 
 
 def _list(console: Console, title: str, items: Sequence[object]) -> None:

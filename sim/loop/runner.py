@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -26,11 +27,12 @@ from gridferry.sim.loop.regret import regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
 from gridferry.sim.loop.run_output import clear, new_directory, refuse_unusable
 from gridferry.sim.loop.run_signals import Interrupt, ending_signals
+from gridferry.sim.loop.run_summary import recorded_steps, run_summary
 from gridferry.sim.loop.world import SimulationFailedError, simulate
 from gridferry.sim.results.costs import operating_cost
 from gridferry.sim.results.display import repeats
 from gridferry.sim.results.live_state import LiveState
-from gridferry.sim.results.metrics import RunFacts, summarise
+from gridferry.sim.results.metrics import RunFacts
 from gridferry.sim.results.record_tables import CLOSED
 from gridferry.sim.results.records import Recorder
 from gridferry.sim.results.run_directory import (
@@ -106,7 +108,8 @@ def run(
     overwrite : replace the run in a directory; other files stay there
     accept_changes : with ``resume``: continue although input files or versions of packages have changed since; the
         manifest then says under ``segments`` from which step on which hold
-    clip : leave setpoints beyond ratings to the agents, which clip and report them, instead of refusing the plan
+    clip : leave setpoints beyond ratings to the agents, which clip and report them, instead of refusing the plan, and
+        add the base case to the summary: so a schedule is validated
     regret : run again with perfect forecasts, into ``foresight`` in the run directory, and add the cost difference to
         the summary, see `gridferry.sim.loop.regret.regret_of`
     progress : called after every step
@@ -245,12 +248,12 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
     finally:
         recorder.close()
     with duckdb.connect(str(directory / DATABASE), read_only=True, config=CLOSED) as connection:
-        steps = _steps(connection)
+        steps = recorded_steps(connection)
         interrupted = interrupt.requested and steps < until
         if interrupted:
             failure = f"interrupted after {steps} of {until} steps"
-        summary = _head(case, steps, failure) | summarise(connection, facts)
-        _write_plan(connection, directory)
+        summary = run_summary(case, connection, facts, failure, clip)
+        _write_plan(connection, directory, case.plant.step_s)
     write_json(directory / SUMMARY, summary)
     manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
     manifest["repeats"] = not repeats(summary)
@@ -264,32 +267,17 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
     return Run(directory, summary, manifest)
 
 
-def _steps(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT count(*) FROM step").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _head(case: Case, steps: int, failure: str) -> dict[str, Any]:
-    config = case.loaded.config
-    head = {
-        "status": "failed" if failure else "completed",
-        "config": config.name,
-        "controller": config.controller.use,
-        "steps": steps,
-        "step_s": case.plant.step_s,
-        "seed": config.seed,
-        "currency": config.currency,
-    }
-    return head | ({"failure": failure} if failure else {})
-
-
-def _write_plan(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
+def _write_plan(connection: duckdb.DuckDBPyConnection, directory: Path, step_s: int) -> None:
     """Write the setpoints that were dispatched, so that they can be validated anywhere; numbers read back exactly."""
-    with in_one_piece(directory / PLAN) as target, target.open("w", encoding="utf-8", newline="\n") as file:
+    with in_one_piece(directory / PLAN) as target, target.open("w", encoding="utf-8", newline="") as file:
         file.write(PLAN_HEADER)
-        found = connection.execute('SELECT step, device, p_mw, q_mvar, station FROM "plan" ORDER BY step, rowid')
+        writer = csv.writer(file, lineterminator="\n")
+        found = connection.execute(
+            'SELECT step, device, p_mw, q_mvar, "plan".station, time FROM "plan" JOIN step USING (step) '
+            'ORDER BY step, "plan".rowid'
+        )
         while batch := found.fetchmany(10_000):
-            file.writelines(f"{step},{name},{p!r},{q!r},{label or ''}\n" for step, name, p, q, label in batch)
+            writer.writerows((*row[:2], *map(repr, row[2:4]), row[4] or "", row[5], step_s) for row in batch)
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Validation of schedules: replay in closed loop, and list every limit violation."""
+"""Validation of schedules: replay in closed loop; a verdict, and every limit violation and shortfall."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.document import toml_text
 from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.loop.execution import VerdictKind
 from gridferry.sim.loop.runner import run
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import Violation
@@ -61,6 +62,17 @@ class Verdict:
     shortfalls: list[Shortfall]
 
     @property
+    def kind(self) -> VerdictKind:
+        """The verdict: feasible and executed, feasible but not executed as planned, or infeasible."""
+        return VerdictKind(self.run.summary["verdict"])
+
+    @property
+    def reasons(self) -> list[str]:
+        """What was not executed as planned, in words; empty if all was."""
+        reasons: list[str] = self.run.summary["execution"]["reasons"]
+        return reasons
+
+    @property
     def feasible(self) -> bool:
         """Whether the schedule is AC-feasible: a power flow in every step, no limit violated."""
         return not self.violations and not self.diverged
@@ -68,7 +80,9 @@ class Verdict:
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON-able data."""
         return {
+            "verdict": self.kind.value,
             "feasible": self.feasible,
+            "not_executed": self.reasons,
             "violations": [vars(one) | {"excess": one.excess, "says": str(one)} for one in self.violations],
             "diverged_steps": self.diverged,
             "shortfalls": [vars(one) for one in self.shortfalls],
@@ -76,12 +90,21 @@ class Verdict:
         }
 
 
-def replaying(plan: str | Path, config: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a config with the controller ``replay`` of a ``plan.csv``; raises `InputError`."""
+def replaying(
+    plan: str | Path,
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    hold: bool = False,
+    steps: int | None = None,
+) -> LoadedConfig:
+    """Read a config with the controller ``replay`` of a ``plan.csv``; see `validate`. Raises `InputError`."""
     path = Path(plan).absolute()
     if not path.is_file():
         raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
     settings = [*overrides, f"controller.file={toml_text(str(path))}", 'controller.on_failure="stop"']
+    settings += ["controller.hold=true"] if hold else []
+    settings += [] if steps is None or steps < 1 else [f"controller.steps={steps}"]
     return load_config(config, settings, controller="replay")
 
 
@@ -92,10 +115,11 @@ def validate(
     out: str | Path,
     overrides: Sequence[str] = (),
     steps: int | None = None,
+    hold: bool = False,
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
-    """Replay a schedule in closed loop, and list limit violations and shortfalls.
+    """Replay a schedule in closed loop: a verdict, limit violations, shortfalls.
 
     Setpoints beyond a device's limits are clipped by the device, and reported as shortfalls.
 
@@ -104,8 +128,9 @@ def validate(
     plan : a ``plan.csv`` (`gridferry.controllers.plans.plan_file`)
     config : the case it is for
     out : run directory
-    overrides, steps, overwrite, progress : as in `gridferry.sim.loop.runner.run`; steps that the plan leaves out
-        are idle
+    overrides, steps, overwrite, progress : as in `gridferry.sim.loop.runner.run`; devices rest in steps that the plan
+        leaves out, and the plan is then not executed
+    hold : play a plan of longer steps than the config's, each for as many steps as it lasts; refused otherwise
 
     Raises
     ------
@@ -115,7 +140,11 @@ def validate(
         when the simulation stopped.
     """
     return run_validation(
-        replaying(plan, config, overrides), out=out, steps=steps, overwrite=overwrite, progress=progress
+        replaying(plan, config, overrides, hold=hold, steps=steps),
+        out=out,
+        steps=steps,
+        overwrite=overwrite,
+        progress=progress,
     )
 
 

@@ -16,7 +16,6 @@ from gridferry.controllers import registry
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead, three_bus
 from gridferry.controllers.contract import Controller, ControllerError
 from gridferry.controllers.idle import Idle
-from gridferry.controllers.plans.plan_file import PLAN_HEADER
 from gridferry.controllers.registry import BUILT_IN, GROUP, available, find_controller, make_controller
 from gridferry.controllers.replay import Replay
 from gridferry.networks.faults import InputError
@@ -211,7 +210,7 @@ def test_a_constructor_that_raises_is_named_and_a_refusal_passes_through(folder:
 
 def test_replay_takes_its_file_from_the_folder_of_the_config_and_plays_it(folder: Path) -> None:
     sample = three_bus()
-    (folder / "plan.csv").write_text(PLAN_HEADER + "0,T1,-1,0,S1\n1,T1,0,0,S3\n9,T1,2,0.5,S2\n")
+    (folder / "plan.csv").write_text("step,device,p_mw,q_mvar,position\n0,T1,-1,0,S1\n1,T1,0,0,S3\n9,T1,2,0.5,S2\n")
     built = make_controller("replay", sample.plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)
     assert isinstance(built, Replay)
     plan = built.plan(at_start(sample.plant), look_ahead(sample, 0, 12))
@@ -220,16 +219,16 @@ def test_replay_takes_its_file_from_the_folder_of_the_config_and_plays_it(folder
     assert plan.position[:, 0].tolist() == [0] + [2] * 8 + [1] * 3
 
 
-def test_replay_lets_a_late_truck_arrive_before_it_is_sent_on(folder: Path) -> None:
+def test_replay_requests_of_a_late_truck_what_the_file_says(folder: Path) -> None:
     sample = three_bus()
-    (folder / "plan.csv").write_text(PLAN_HEADER + "0,T1,0,0,S3\n5,T1,0,0,S2\n")
+    (folder / "plan.csv").write_text("step,device,p_mw,q_mvar,position\n0,T1,0,0,S3\n5,T1,0,0,S2\n")
     built = make_controller("replay", sample.plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)
     late = seen_as(sample.plant, at_start(sample.plant), step=5, station=np.array([2]), transit_steps=np.array([2]))
     plan = built.plan(late, look_ahead(sample, 5, 4))
-    assert plan.position[:, 0].tolist() == [2, 2, 1, 1]
+    assert plan.position[:, 0].tolist() == [1, 1, 1, 1]
 
 
 def test_a_faulty_plan_of_replay_is_reported_with_its_lines(folder: Path) -> None:
-    (folder / "plan.csv").write_text(PLAN_HEADER + "0,T9,-1,0,\n")
+    (folder / "plan.csv").write_text("step,device,p_mw,q_mvar,position\n0,T9,-1,0,\n")
     with pytest.raises(InputError, match=r"plan.csv: line 2, device"):
         make_controller("replay", three_bus().plant, {"file": "plan.csv"}, "case.toml", base_dir=folder)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, fields, replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -178,7 +179,7 @@ def _through_plan_file(trial: Trial) -> Iterator[str]:
         position[:, column] = rng.choice(one.choices, size=plant.steps)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plan.csv"
-        write_plan(path, plant, PlannedSchedule(p_mw, q_mvar, position))
+        write_plan(path, plant, PlannedSchedule(p_mw, q_mvar, position), datetime(2024, 1, 1))
         try:
             back = read_plan(path, plant)
         except InputError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,12 @@ from hypothesis.extra import numpy as hnp
 from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.conformance.sample_plants import no_devices, three_bus, two_feeders
-from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, plan_rows, read_plan, write_plan
+from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, read_plan, write_plan
 from gridferry.networks.faults import InputError
 
+START = datetime(2024, 7, 15, 6)
+HEADER = "step,device,p_mw,q_mvar,position\n"
+"""of a file without times"""
 PLANT = two_feeders().plant  # T1 (stations S1, S2, S4), B1, B2, L1-1, L1-2; 120 steps
 
 
@@ -25,13 +28,13 @@ def ports(values: np.ndarray) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, PLANT.n_port - 5)))
 
 
-def read(tmp_path: Path, rows: str, header: str = PLAN_HEADER) -> PlannedSchedule:
+def read(tmp_path: Path, rows: str, header: str = HEADER) -> PlannedSchedule:
     path = tmp_path / "plan.csv"
     path.write_text(header + rows, encoding="utf-8")
     return read_plan(path, PLANT)
 
 
-def faults(tmp_path: Path, rows: str, header: str = PLAN_HEADER) -> list[str]:
+def faults(tmp_path: Path, rows: str, header: str = HEADER) -> list[str]:
     with pytest.raises(InputError) as raised:
         read(tmp_path, rows, header)
     return [f"{fault.key}: {fault.message}" for fault in raised.value.faults]
@@ -48,31 +51,25 @@ def test_a_written_plan_reads_back_bit_for_bit(
 ) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.csv"
     p, q = ports(p), ports(q)
-    write_plan(path, PLANT, PlannedSchedule(p, q, where))
-    back = read_plan(path, PLANT)
+    write_plan(path, PLANT, PlannedSchedule(p, q, where), START)
+    back = read_plan(path, PLANT, START)
+    assert not back.without_row
     assert back.p_mw.tobytes() == p.tobytes()
     assert back.q_mvar.tobytes() == q.tobytes()
     assert np.array_equal(back.position, where)
 
 
-def test_batches_of_steps_make_the_same_file_as_all_steps_at_once() -> None:
-    rng = np.random.default_rng(1)
-    p, q = rng.normal(size=(2, 120, PLANT.n_port))
-    where = rng.choice([0, 1, 3], size=(120, 1))
-    whole = plan_rows(PLANT, 0, p, q, where)
-    cuts = [0, 1, 50, 120]
-    pieces = [plan_rows(PLANT, a, p[a:b], q[a:b], where[a:b]) for a, b in itertools.pairwise(cuts)]
-    assert "".join(pieces) == whole
-
-
-def test_names_and_an_empty_position_for_what_has_none() -> None:
-    rows = plan_rows(PLANT, 7, ports(np.full((1, 5), 0.1)), ports(np.zeros((1, 5))), np.array([[3]]))
-    assert rows.splitlines() == [
-        "7,T1,0.1,0.0,S4",
-        "7,B1,0.1,0.0,",
-        "7,B2,0.1,0.0,",
-        "7,L1-1,0.1,0.0,",
-        "7,L1-2,0.1,0.0,",
+def test_a_written_plan_has_names_times_and_an_empty_position_for_what_has_none(tmp_path: Path) -> None:
+    p = ports(np.full((120, 5), 0.1))
+    write_plan(tmp_path / "plan.csv", PLANT, PlannedSchedule(p, p, np.full((120, 1), 3)), START)
+    lines = (tmp_path / "plan.csv").read_text().splitlines()
+    assert [PLAN_HEADER.strip(), *lines[1 + 7 * 5 :][:5]] == [
+        "step,device,p_mw,q_mvar,position,time,step_s",
+        "7,T1,0.1,0.1,S4,2024-07-15T07:45:00,900",
+        "7,B1,0.1,0.1,,2024-07-15T07:45:00,900",
+        "7,B2,0.1,0.1,,2024-07-15T07:45:00,900",
+        "7,L1-1,0.1,0.1,,2024-07-15T07:45:00,900",
+        "7,L1-2,0.1,0.1,,2024-07-15T07:45:00,900",
     ]
 
 
@@ -93,15 +90,12 @@ def test_faults_name_the_column_as_the_file_does_and_both_names_are_one_too_many
 def test_a_port_that_follows_a_position_shares_its_row_and_any_kinds_labels_are_read(tmp_path: Path) -> None:
     bank = CapacitorBank("C1", bus=2, capacitors=3, q_each_mvar=0.3, loss_each_mw=0.003, cost_per_switching=5.0)
     plant = replace(PLANT, devices=(*PLANT.devices, bank))
-    p, q = np.full((1, plant.n_port), 0.1), np.zeros((1, plant.n_port))
-    rows = plan_rows(plant, 7, p, q, np.array([[3, 2]]))
-    assert rows.splitlines()[-1] == "7,C1,0.1,0.0,2"
     path = tmp_path / "plan.csv"
-    path.write_text(PLAN_HEADER + rows + "9,C1,0,0,1\n")
+    path.write_text(HEADER + "7,T1,0.1,0,S4\n7,C1,0.1,0.0,2\n9,C1,0,0,1\n")
     back = read_plan(path, plant)
     assert back.p_mw.shape == (120, plant.n_port)
     assert back.position[[0, 7, 8, 9, 119]].tolist() == [[1, 0], [3, 2], [3, 2], [3, 1], [3, 1]]
-    path.write_text(PLAN_HEADER + "9,C1,0,0,4\n")
+    path.write_text(HEADER + "9,C1,0,0,4\n")
     with pytest.raises(InputError, match='no such position of "C1"; there is 0, 1, 2, 3'):
         read_plan(path, plant)
 
@@ -126,7 +120,7 @@ def test_rows_in_any_order_and_further_columns_and_a_byte_order_mark_do_no_harm(
 def test_a_plant_without_devices_has_an_empty_plan(tmp_path: Path) -> None:
     plant = no_devices().plant
     path = tmp_path / "plan.csv"
-    path.write_text(PLAN_HEADER)
+    path.write_text(HEADER)
     assert read_plan(path, plant).p_mw.shape == (24, 0)
 
 

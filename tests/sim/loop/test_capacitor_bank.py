@@ -12,7 +12,6 @@ import pytest
 
 from cases import REPOSITORY
 from cases.waiting_run import start
-from gridferry.controllers.plans.plan_file import PLAN_HEADER
 from gridferry.sim import Run, load_run, run
 from gridferry.sim.loop.validation import validate
 from gridferry.sim.results.export import export_run
@@ -116,11 +115,11 @@ def test_under_a_perfect_forecast_what_is_predicted_is_what_happens(done: Run) -
 
 def test_its_plan_is_replayed_by_label_and_gaps_keep_the_last_step(done: Run, folder: Path) -> None:
     text = (done.directory / "plan.csv").read_text()
-    assert [line for line in text.splitlines() if ",C1," in line][3] == "3,C1,0.0,0.0,3"
+    assert [line for line in text.splitlines() if ",C1," in line][3].startswith("3,C1,0.0,0.0,3,")
     verdict = validate(done.directory / "plan.csv", folder / "case.toml", out=folder / "replayed")
     assert verdict.feasible
     assert bank(load_run(folder / "replayed"), "q_mvar") == bank(done, "q_mvar")
-    (folder / "gaps.csv").write_text(PLAN_HEADER + "1,C1,0,0,2\n3,C1,0,0,1\n1,roof,0.1,0,\n")
+    (folder / "gaps.csv").write_text("step,device,p_mw,q_mvar,position\n1,C1,0,0,2\n3,C1,0,0,1\n1,roof,0.1,0,\n")
     validate(folder / "gaps.csv", folder / "case.toml", out=folder / "gaps")
     replayed = load_run(folder / "gaps")
     assert bank(replayed, "q_mvar") == pytest.approx([0.0, 0.6, 0.6, 0.3, 0.3])

@@ -13,6 +13,7 @@ import pytest
 
 from cases.same_results import assert_same_results
 from gridferry.sim.config.schema import OnFailure
+from gridferry.sim.loop.execution import VerdictKind
 from gridferry.sim.loop.runner import RunFailedError, load_run, run
 from gridferry.sim.loop.validation import validate
 
@@ -23,6 +24,8 @@ def test_a_plan_written_by_a_run_replays_to_the_same_ac_results(tmp_path, config
     verdict = validate(tmp_path / "first" / "plan.csv", config, out=tmp_path / "again")
     assert_same_results(first, verdict.run)
     assert verdict.feasible == (first.summary["grid"]["violations"] == 0)
+    assert verdict.kind == first.summary["verdict"]
+    assert verdict.run.summary["execution"] == first.summary["execution"]
 
 
 def test_the_plan_of_the_first_steps_replays_as_the_first_steps(tmp_path):
@@ -132,7 +135,8 @@ def plan_csv(path, rows):
 
 def test_power_requested_of_a_driving_truck_is_clipped_and_reported(tmp_path):
     plan = plan_csv(tmp_path / "plan.csv", [(t, "T1", 1.0, 0.0, "S3") for t in range(6)])
-    verdict = validate(plan, "three_bus", out=tmp_path / "run")
+    verdict = validate(plan, "three_bus", steps=6, out=tmp_path / "run")
+    assert verdict.kind is VerdictKind.NOT_EXECUTED
     truck = verdict.run.table("device")
     moving = truck["phase"] != "parked"
     assert moving.sum() == 4  # 19.92 km at 40 km/h, 5 min installation, 1.6 min of traffic: 36.5 min

@@ -1,0 +1,56 @@
+"""Summary of a run: what ``summary.json`` holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from gridferry.sim.case.case import Case
+from gridferry.sim.loop.base_case import base_case_figures
+from gridferry.sim.loop.execution import execution_of, verdict_of
+from gridferry.sim.results.costs import operating_cost
+from gridferry.sim.results.metrics import RunFacts, summarise
+
+
+def run_summary(
+    case: Case, connection: duckdb.DuckDBPyConnection, facts: RunFacts, failure: str, base_case: bool
+) -> dict[str, Any]:
+    """Return the summary of a run: what was run, its figures, and the verdict if it came to its end.
+
+    Parameters
+    ----------
+    failure : why it did not; empty if it did
+    base_case : add the figures of doing nothing
+    """
+    config, steps = case.loaded.config, recorded_steps(connection)
+    summary = {
+        "status": "failed" if failure else "completed",
+        "config": config.name,
+        "controller": config.controller.use,
+        "steps": steps,
+        "step_s": case.plant.step_s,
+        "seed": config.seed,
+        "currency": config.currency,
+        **({"failure": failure} if failure else {}),
+        **summarise(connection, facts),
+    }
+    if failure:
+        return summary
+    execution = execution_of(connection, case.plant)
+    feasible = not summary["grid"]["violations"] and not summary["grid"]["diverged_steps"]
+    summary |= {
+        "verdict": verdict_of(feasible, execution).value,
+        "execution": {**vars(execution), "reasons": execution.reasons},
+    }
+    if base_case:
+        summary["base_case"] = base_case_figures(case, steps)
+        costs = summary["base_case"].get("operating_cost"), operating_cost(summary)
+        if costs[0] is not None and costs[1] is not None:
+            summary["base_case"]["saving"] = costs[0] - costs[1]
+    return summary
+
+
+def recorded_steps(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the number of steps in a record."""
+    return int(connection.execute("SELECT count(*) FROM step").fetchall()[0][0])
