@@ -107,11 +107,7 @@ def make_controller(
     ControllerError
         where the controller says itself that it cannot serve this plant.
     """
-    try:
-        cls = find_controller(spec, base_dir)
-    except InputError as error:
-        raise InputError(Fault(source, f"{key}.use", f'"{one.key}": {one.message}') for one in error.faults) from error
-    checked = read_settings(cls.Settings, settings, source, key, base_dir, inherited)
+    cls, checked = checked_settings(spec, settings, source, key, base_dir, inherited)
     try:
         with running_user_code():
             return cls(own_copy(plant), checked)
@@ -123,6 +119,35 @@ def make_controller(
                 source, f"{key}.use", f'"{spec}": building {cls.__name__} raised {described(error)}; correct the class'
             )
         ) from error
+
+
+def checked_settings(
+    spec: str,
+    settings: Mapping[str, Any],
+    source: str,
+    key: str,
+    base_dir: Path | None,
+    inherited: Mapping[str, Any] | None,
+) -> tuple[type[Controller], ControllerSettings]:
+    """Find a controller and check its settings; parameters and errors are those of `make_controller`."""
+    try:
+        cls = find_controller(spec, base_dir)
+    except InputError as error:
+        raise InputError(Fault(source, f"{key}.use", f'"{one.key}": {one.message}') for one in error.faults) from error
+    return cls, read_settings(cls.Settings, settings, source, key, base_dir, inherited)
+
+
+def module_of(spec: str) -> str:
+    """Return the module, or the file, whose code a controller is; empty for none. Nothing is imported."""
+    if spec.endswith(".py"):
+        return spec
+    plugins = {} if spec in BUILT_IN or ":" in spec else _plugins()
+    return (BUILT_IN.get(spec) or (plugins[spec].value if spec in plugins else spec)).rpartition(":")[0]
+
+
+def is_plugin(spec: str) -> bool:
+    """Whether a controller is code of others."""
+    return module_of(spec).partition(".")[0] not in ("", "gridferry")
 
 
 def _plugins() -> dict[str, EntryPoint]:

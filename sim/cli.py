@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 
 from gridferry.networks.faults import InputError
+from gridferry.sim.commands.output import only_json
 from gridferry.sim.exit_codes import BAD_INPUT, DEFECT, DONE, FAILED
 
 # networks of tens of buses gain nothing from threads inside a matrix product, and lose much when the cores are busy;
@@ -33,6 +35,26 @@ new_app = typer.Typer(help="Write something to start from.", no_args_is_help=Tru
 app.add_typer(new_app, name="new")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+
+
+def _refuse_code(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        from gridferry.sim.config.named_code import NO_CODE
+
+        before = os.environ.get(NO_CODE)
+        os.environ[NO_CODE] = "1"
+        context.call_on_close(lambda: os.environ.pop(NO_CODE) if before is None else before)
+    return wanted
+
+
+NoCode = Annotated[
+    bool,
+    typer.Option(
+        "--no-code",
+        callback=_refuse_code,
+        help="Refuse code of others, whoever names it, as for a config from elsewhere.",
+    ),
+]
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A config file, or the name of a built-in config.")
 ]
@@ -75,6 +97,7 @@ def run(
     regret: Annotated[
         bool, typer.Option("--regret", help="Run again with foresight, and print the cost difference.")
     ] = False,
+    no_code: NoCode = False,
     as_json: Json = False,
 ) -> None:
     """Run a config in closed loop, and compare the plans with the AC grid."""
@@ -106,6 +129,7 @@ def validate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the config; repeatable."),
     ] = None,
+    no_code: NoCode = False,
     as_json: Json = False,
 ) -> None:
     """Replay a schedule; exit code 0 if it is feasible and executed, 1 if not executed as planned, or infeasible."""
@@ -121,6 +145,7 @@ def study(
     study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of a built-in study.")],
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat closed-loop runs that exist.")] = False,
+    no_code: NoCode = False,
     as_json: Json = False,
 ) -> None:
     """Compare variants of a config: plans evaluated by AC Monte Carlo, or closed-loop runs by seed."""
@@ -169,12 +194,16 @@ def check(
         str,
         typer.Argument(metavar="CONFIG|CONTROLLER|DEVICE", help="A config, or a controller or device as in `use`."),
     ],
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, max=1e6, help="Longest time for one promise of a class.")
+    ] = 120.0,
+    no_code: NoCode = False,
     as_json: Json = False,
 ) -> None:
     """Check a config, a controller or a kind of device; list all faults with file, key and way out."""
     from gridferry.sim.commands.check import check_command
 
-    raise typer.Exit(check_command(what, as_json))
+    raise typer.Exit(check_command(what, timeout, as_json))
 
 
 @app.command()
@@ -182,6 +211,7 @@ def schema(
     config: Annotated[
         str | None, typer.Argument(metavar="[CONFIG]", help="A config whose own kinds of devices are included.")
     ] = None,
+    no_code: NoCode = False,
 ) -> None:
     """Print the JSON schema of the config, for editors."""
     from gridferry.sim.config.json_schema import config_schema
@@ -194,12 +224,15 @@ def export(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     to: Annotated[str, typer.Option("--format", metavar="csv|parquet|hdf5", help="File format.")] = "csv",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="RUN/export when not given.")] = None,
+    for_spreadsheets: Annotated[
+        bool, typer.Option("--for-spreadsheets", help="Put an apostrophe before texts that would be formulas; csv.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export the tables of a run."""
     from gridferry.sim.commands.export import export_command
 
-    raise typer.Exit(export_command(run_directory, to, out, as_json))
+    raise typer.Exit(export_command(run_directory, to, out, for_spreadsheets, as_json))
 
 
 @new_app.command("controller")
@@ -226,8 +259,10 @@ def new_device(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its exit code; bad input gives a message, never a traceback."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        with only_json() if "--json" in given else nullcontext():
+            app(given)
     except OSError as error:
         # a full disk, a folder that may not be written: nothing in here is wrong
         Console(stderr=True, soft_wrap=True).print(f"{error.filename or 'system'}: {error.strerror}", markup=False)

@@ -38,6 +38,13 @@ class BrokenPromiseError(Exception):
     """A promise is broken, and cannot be tested further; the message says how, and how to correct it."""
 
 
+def nobody(name: str, plant: str) -> None:
+    """Listen to nothing."""
+
+
+listener: Callable[[str, str], None] = nobody
+"""told the promise and the plant before each is tried, in a process that may not outlive it"""
+
 S = TypeVar("S")
 Promise = Callable[[S], Iterable[str] | None]
 """Test of a promise about a subject: gives how it is broken, if it is, and how to correct it; the first is read."""
@@ -47,13 +54,16 @@ def found(
     name: str, plant: str, cls: type, check: Callable[[], Iterable[str] | None], advice: Callable[[BaseException], str]
 ) -> Finding:
     """Test a promise; ``advice`` ends the message about an exception in the code of the class."""
+    listener(name, plant)
     try:
         with running_user_code():
             for broken in check() or ():
                 return Finding(name, plant, False, broken)
     except BrokenPromiseError as error:
         return Finding(name, plant, False, str(error))
-    except (Exception, SystemExit) as error:  # a plug-in may fail in any way; the suite is there to say so
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may fail in any way; the suite is there to say so
         return Finding(name, plant, False, f"raised {described(error, cls)}; {advice(error)}")
     return Finding(name, plant, True)
 

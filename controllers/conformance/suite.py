@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gridferry.controllers.conformance import findings as findings_
 from gridferry.controllers.conformance.findings import Finding, Promise, found
 from gridferry.controllers.conformance.plan_promises import PLAN_PROMISES, Trial
 from gridferry.controllers.conformance.sample_plants import samples
@@ -50,12 +51,15 @@ def check_controller(
     findings = [found(name, "", cls, partial(check, cls), _advice) for name, check in _SETTINGS_CHECKS.items()]
     served = 0
     for sample in samples():
+        findings_.listener("it is built for a plant", sample.name)
         try:
             with running_user_code():
                 cls(own_copy(sample.plant), checked)
         except (ControllerError, InputError):
             continue
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             why = f"raised {described(error, cls)}; {_advice(error)}"
             findings.append(Finding("it is built for a plant", sample.name, False, why))
             continue

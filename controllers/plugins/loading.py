@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ from gridferry.controllers.plugins.user_code import advice_on_bare_imports, desc
 from gridferry.networks.faults import Fault, InputError, no_such
 
 C = TypeVar("C")
+
+_OF_FILES = "gridferry_file_"
+"""beginning of the names of modules that are files"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,21 @@ class ClassLoader(Generic[C]):
             raise self.fault(spec, str(error)) from error.__cause__
 
 
+def files_loaded() -> list[str]:
+    """Return the files whose classes were loaded, for `load_files` in another process."""
+    return [str(one.__file__) for name, one in list(sys.modules.items()) if name.startswith(_OF_FILES)]
+
+
+def load_files(paths: Iterable[str]) -> None:
+    """Load the modules of files, which then have the same names as where `files_loaded` was called.
+
+    What fails is left out: only what is needed of it will be missed.
+    """
+    for path in paths:
+        with suppress(_ModuleError):
+            _module_of_file(path, None)
+
+
 class _ModuleError(Exception):
     """A module is missing or fails when it is imported."""
 
@@ -117,7 +135,7 @@ def _module_of_file(place: str, base_dir: Path | None) -> ModuleType:
         raise _ModuleError(f"no file {place} in {folders}; a path is relative to the config or to the working folder")
     # one module per file, so that a class found twice is the same class as long as the file is unchanged
     stamp = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:16]
-    name = f"gridferry_file_{path.stem}_{stamp}"
+    name = f"{_OF_FILES}{path.stem}_{stamp}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

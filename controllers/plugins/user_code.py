@@ -48,18 +48,23 @@ def described(error: BaseException, of: type | None = None) -> str:
     if isinstance(error, SyntaxError):
         return one_line(f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})")
     frames = traceback.extract_tb(error.__traceback__)
-    if of is not None:
-        file = source_file(of)
-        frames = traceback.StackSummary.from_list([one for one in frames if one.filename == file])
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    advice = advice_on_bare_imports(Path(frames[-1].filename)) if frames and isinstance(error, ImportError) else ""
+    where = place_in(error, of)
+    advice = advice_on_bare_imports(Path(frames[-1].filename)) if where and isinstance(error, ImportError) else ""
     try:
         message = str(error)
     except Exception as worse:  # the str() of a user's exception may fail
         message = f"(its text raised {type(worse).__name__})"
-    return one_line(
-        f"{type(error).__name__}{': ' if message else ''}{message}{where}" + (f"; {advice}" if advice else "")
-    )
+    # the message may be so long that it is cut off; the place is not
+    words = one_line(f"{type(error).__name__}{': ' if message else ''}{message}")
+    return " ".join(filter(None, [words, one_line(where)])) + (f"; {one_line(advice)}" if advice else "")
+
+
+def place_in(error: BaseException, of: type | None = None) -> str:
+    """Return `` (file, line n)`` of the last line that raised, in the file of ``of`` if given; or an empty text."""
+    frames: list[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
+    if of is not None:
+        frames = [one for one in frames if one.filename == source_file(of)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def source_file(cls: type) -> str | None:

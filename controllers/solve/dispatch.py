@@ -15,7 +15,6 @@ from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer, Method, SolveOptions
 from gridferry.controllers.solve.outer_approximation import solve_outer_approximation
 from gridferry.controllers.solve.presolve import presolve
-from gridferry.controllers.solve.scip import solve_scip
 
 
 def solve_form(
@@ -68,6 +67,11 @@ def _solve_form(
     begin = [one for one in tried if one is not None]
     options = replace(options, time_limit_s=max(options.time_limit_s - (time.perf_counter() - began), 0.0))
     if options.method is Method.SCIP:
+        try:
+            from gridferry.controllers.solve.scip import solve_scip  # the other method needs no SCIP
+        except ImportError as error:
+            way = 'install pyscipopt, or choose method = "outer_approximation"'
+            raise SolverTroubleError(f"SCIP cannot be imported ({error}); {way}") from error
         answer = solve_scip(small.form, options, begin)
     else:
         answer = solve_outer_approximation(

@@ -120,7 +120,7 @@ class Problem:
         return answer.outcome(SolveOptions())
 
     def branch_spatially(self, options: SolveOptions, known: bool) -> SolverOutcome | None:
-        """Search the optimum of the exact problem, with a bound; ``None`` if it is too large for that.
+        """Search the optimum of the exact problem, with a bound; ``None`` if it is too large, or there is no SCIP.
 
         Parameters
         ----------
@@ -132,8 +132,10 @@ class Problem:
         """
         if self._exact_form.equal.sum() > _BRANCHED:
             return None
-        from gridferry.controllers.solve.scip import branch_spatially  # most problems never need it
-
+        try:
+            from gridferry.controllers.solve.scip import branch_spatially  # most problems never need it
+        except ImportError:
+            return None  # there is no SCIP
         form = self._with_exact(self._model.constraints)
         incumbent = write_in(form, self.values) if known else None
         answer = branch_spatially(form, options, incumbent)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, WrapValidator, model_validator
+from pydantic import Field, ValidationError, WrapValidator, create_model, model_validator
 
 from gridferry.controllers.devices.config_parts import Choice, Finite, NonNegative, Part, Positive
 from gridferry.controllers.settings import ConfigFile
@@ -115,6 +116,10 @@ class ErrorSettings(Part):
             self._refuse_misfits()
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # models with the quantities of kinds are made where they are needed: another process makes its own
+        return _restored, (tuple(self.quantities()), dict(self.__dict__), self.model_fields_set)
+
     @classmethod
     def quantities(cls) -> list[str]:
         """Names of all quantities."""
@@ -160,6 +165,18 @@ class ErrorSettings(Part):
                     marginal_of(one)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from error
+
+
+@cache
+def errors_with(quantities: tuple[str, ...]) -> type[ErrorSettings]:
+    """Return the model with further quantities."""
+    one: Any = (ErrorConfig, ErrorConfig())
+    own = {name: one for name in quantities if name not in ErrorSettings.model_fields}
+    return create_model("ErrorSettings", __base__=ErrorSettings, __module__=__name__, **own) if own else ErrorSettings
+
+
+def _restored(quantities: tuple[str, ...], values: dict[str, Any], given: set[str]) -> ErrorSettings:
+    return errors_with(quantities).model_construct(given, **values)
 
 
 def assumed_by_controllers(given: ErrorSettings) -> ErrorSettings:

@@ -86,6 +86,7 @@ class ControllerSimulator(CaseSimulator):
             return {
                 "fallback": dispatch.fallback.value,
                 "failure": dispatch.failure,
+                "traceback": dispatch.traceback,
                 "decision_seconds": dispatch.seconds,
                 "ac_corrections": dispatch.corrections,
                 "ac_excess_pu": _known(dispatch.ac_excess_pu),

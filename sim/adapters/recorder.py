@@ -28,14 +28,15 @@ class RecorderSimulator(CaseSimulator):
 
     def _simulate(self) -> None:
         """Record the step."""
-        record = StepReader(self._case, self._step, self._inputs).record()
+        reader = StepReader(self._case, self._step, self._inputs)
+        record = reader.record()
         self._recorder.add(record)
         self._fallbacks += bool(record.row["fallback"])
         self._diverged += not all(record.network["converged"])
         if self._progress is not None:
-            self._progress(self._live(record))
+            self._progress(self._live(record, reader.traceback))
 
-    def _live(self, record: StepRecord) -> LiveState:
+    def _live(self, record: StepRecord, traceback: str) -> LiveState:
         return LiveState(
             step=record.step + 1,
             v_min_pu=min(record.bus["v_pu"]),
@@ -47,4 +48,7 @@ class RecorderSimulator(CaseSimulator):
             soc=tuple(row["soc"] for row in record.device if "soc" in row),
             fallbacks=self._fallbacks,
             diverged=self._diverged,
+            failure=record.row["failure"],
+            traceback=traceback,
+            fallback=record.row["fallback"],
         )

@@ -60,6 +60,8 @@ class StepReader:
         self._begins = case.loaded.config.time.clock.at(step).isoformat()
         self._inputs = inputs
         self._plan, self._state = self._one("plan"), self._one("state")
+        self._dispatch = dict(self._one("dispatch"))
+        self.traceback = str(self._dispatch.pop("traceback", ""))
         self._outcomes: list[dict[str, Any]] = self._one("outcomes")
         self._money: dict[str, float] = {}
         for outcome in self._outcomes:
@@ -219,7 +221,7 @@ class StepReader:
             np.array(self._predicted("v_pu", self._plant.n_bus)) - self._along("Vm[pu]", self._plant.n_bus, "bus")
         )
         error = error[np.isfinite(error)]
-        unchecked = {name: _UNKNOWN for name, value in self._one("dispatch").items() if value is None}
+        unchecked = {name: _UNKNOWN for name, value in self._dispatch.items() if value is None}
         return {
             "time": self._begins,
             "buy_price": self._one("buy_price"),
@@ -238,6 +240,6 @@ class StepReader:
             "v_plan_ac_max_pu": float(error.max()) if error.size else _UNKNOWN,
             "v_plan_ac_rms_pu": float(np.sqrt(np.mean(error**2))) if error.size else _UNKNOWN,
             "solver_seconds": outcome.seconds,
-            **self._one("dispatch"),
+            **self._dispatch,
             **unchecked,
         }

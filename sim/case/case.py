@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from gridferry.controllers.contract import Controller, ControllerError, Plant
-from gridferry.controllers.registry import find_controller, make_controller
-from gridferry.controllers.settings import read_settings
+from gridferry.controllers.isolation.process import check_settings_for, make_controller_for
+from gridferry.controllers.isolation.worker import Build
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network
 from gridferry.sim.case.conditions import Conditions, build_conditions
@@ -113,11 +113,8 @@ def case_without_controller(loaded: LoadedConfig) -> Case:
 
 def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:
     chosen = loaded.config.controller
-    options, source = chosen.settings(), str(loaded.path)
     try:
-        return make_controller(
-            chosen.use, plant, options, source, base_dir=loaded.base_dir, inherited=_inherited(loaded)
-        )
+        return make_controller_for(_build(loaded, plant), chosen.own_process, chosen.step_timeout_s)
     except InputError as error:
         raise InputError(_at_origin(loaded, one) for one in error.faults) from error
     except ControllerError as error:
@@ -128,20 +125,23 @@ def _settings_faults(loaded: LoadedConfig) -> list[Fault]:
     """Faults of the controller's settings if there is no plant to build it for."""
     chosen = loaded.config.controller
     try:
-        cls = find_controller(chosen.use, loaded.base_dir)
-    except InputError as error:
-        return [loaded.fault(("controller", "use"), one.message) for one in error.faults]
-    try:
-        options, source = chosen.settings(), str(loaded.path)
-        read_settings(cls.Settings, options, source, "controller", loaded.base_dir, _inherited(loaded))
+        check_settings_for(_build(loaded, None), chosen.own_process, chosen.step_timeout_s)
     except InputError as error:
         return [_at_origin(loaded, one) for one in error.faults]
     return []
 
 
-def _inherited(loaded: LoadedConfig) -> dict[str, Any]:
-    """What the controller's settings take from outside its table."""
-    return {"errors": loaded.config.forecast.errors, "start": loaded.config.time.start}
+def _build(loaded: LoadedConfig, plant: Plant | None) -> Build:
+    """What the controller is built from; its settings default to those of the config's forecast errors."""
+    return Build(
+        spec=loaded.config.controller.use,
+        plant=plant,
+        settings=loaded.config.controller.settings(),
+        source=str(loaded.path),
+        key="controller",
+        base_dir=loaded.base_dir,
+        inherited={"errors": loaded.config.forecast.errors, "start": loaded.config.time.start},
+    )
 
 
 def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gridferry.controllers.devices.registry import find_kind
-from gridferry.controllers.registry import find_controller
+from gridferry.controllers.registry import module_of
 from gridferry.networks.catalog import names_code
 from gridferry.sim.config.file_names import is_file, texts_in
 from gridferry.sim.config.loaded import LoadedConfig
@@ -27,7 +27,7 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
     Raises
     ------
     InputError
-        where the controller, or a kind of device, cannot be found.
+        where a kind of device cannot be found.
     """
     config, base = loaded.config, loaded.base_dir
     # file names in a config are absolute, but for those that only the controller knows to be file names
@@ -36,8 +36,7 @@ def input_files(loaded: LoadedConfig) -> set[Path]:
     files = {base / text for text in named if is_file(base / text)}
     places = {one.feeder.rpartition(":")[0] for one in config.networks if names_code(one.feeder)}
     places |= {use.rpartition(":")[0] or find_kind(use, base).__module__ for use in config.devices.use}
-    use = config.controller.use
-    places.add(use.rpartition(":")[0] or find_controller(use, base).__module__)
+    places.add(module_of(config.controller.use))
     return files.union(*(_code(place, base) for place in places))
 
 

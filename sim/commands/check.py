@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
 
-from gridferry.controllers.devices import Device
+from gridferry.controllers.devices.registry import BUILT_IN as OUR_KINDS
 from gridferry.controllers.devices.registry import known_kinds
-from gridferry.controllers.registry import available
+from gridferry.controllers.registry import BUILT_IN, available
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.commands.output import print_json
+from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.named_code import NO_CODE, code_of, refusal_of
 from gridferry.sim.config.reading import find_config, list_configs
 from gridferry.sim.exit_codes import DONE, NOT_SO
 
 
-def check_command(what: str, as_json: bool) -> int:
-    """Check a config, a controller or a kind of device, and print all faults."""
-    return _check_config(what, as_json) if _is_config(what) else _check_class(what, as_json)
+def check_command(what: str, timeout_s: float, as_json: bool) -> int:
+    """Check a config, a controller or a kind of device, and print all faults.
+
+    Parameters
+    ----------
+    timeout_s : longest time for one promise of a class [s]
+    """
+    return _check_config(what, as_json) if _is_config(what) else _check_class(what, timeout_s, as_json)
 
 
 def _is_config(what: str) -> bool:
@@ -42,6 +50,7 @@ def _check_config(what: str, as_json: bool) -> int:
         loaded = load_config(what)
         case = build_case(loaded)
         notes += _short_horizon(case)
+        notes += _code_that_ran(loaded)
     except InputError as error:
         faults += error.faults
     if as_json:
@@ -65,6 +74,15 @@ def _check_config(what: str, as_json: bool) -> int:
     return DONE
 
 
+def _code_that_ran(loaded: LoadedConfig) -> list[Fault]:
+    """Note what code of the config's ran for this check, or that none did."""
+    if os.environ.get(NO_CODE):
+        return [Fault(str(loaded.path), "", "no code ran but that of GridFerry (--no-code)")]
+    named = [*(spec for _, spec in code_of(loaded.merged)), *loaded.config.devices.use]
+    way = "check a config that you do not trust with --no-code"
+    return [Fault(str(loaded.path), "", f"this check ran code: {', '.join(named)}; {way}")] if named else []
+
+
 def _short_horizon(case: Case) -> list[Fault]:
     """Note that the horizon is shorter than the controller needs."""
     needed, given = case.controller().steps_needed, case.plant.horizon_steps
@@ -75,23 +93,23 @@ def _short_horizon(case: Case) -> list[Fault]:
     return [case.loaded.fault(("time", "horizon_steps"), message)]
 
 
-def _check_class(what: str, as_json: bool) -> int:
+def _check_class(what: str, timeout_s: float, as_json: bool) -> int:
     if not any(sign in what for sign in ":./"):
         names = [*(one.name for one in available()), *known_kinds()]
         if what not in names:
             configs = [name for name, _, _ in list_configs()]
             message = no_such("config, controller or kind of device", what, [*configs, *names])
             raise InputError(Fault("gridferry check", what, f"{message}; or give the path of a file"))
+    if refused := refusal_of(what, "--no-code"):
+        raise InputError(Fault("gridferry check", what, f"{refused}; leave that out to run it"))
     # the suites, with their plants and all they need, only where a class is checked
-    from gridferry.controllers.conformance.device_suite import check_device
-    from gridferry.controllers.conformance.plugin_class import find_class
-    from gridferry.controllers.conformance.suite import check_controller
+    from gridferry.controllers.conformance.apart import check_apart
+    from gridferry.controllers.conformance.plugin_class import check_class
 
-    cls = find_class(what)
-    findings = check_device(cls) if issubclass(cls, Device) else check_controller(cls)
+    ours = what in BUILT_IN or what in OUR_KINDS
+    noun, findings = check_class(what) if ours else check_apart(what, timeout_s)
     passed = all(one.passed for one in findings)
     if as_json:
-        noun = "device" if issubclass(cls, Device) else "controller"
         print_json({noun: what, "passed": passed, "findings": [vars(one) for one in findings]})
         return DONE if passed else NOT_SO
     console = Console(highlight=False, soft_wrap=True)

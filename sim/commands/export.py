@@ -11,9 +11,9 @@ from gridferry.sim.exit_codes import DONE
 from gridferry.sim.results.export import export_run
 
 
-def export_command(directory: Path, to: str, out: Path | None, as_json: bool) -> int:
+def export_command(directory: Path, to: str, out: Path | None, for_spreadsheets: bool, as_json: bool) -> int:
     """Export the tables of a run and print the paths."""
-    written = export_run(directory, to, out)
+    written = export_run(directory, to, out, for_spreadsheets=for_spreadsheets)
     if as_json:
         print_json({"files": [str(path) for path in written]})
         return DONE

@@ -10,6 +10,7 @@ from rich.console import Console
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.commands.output import print_json, print_table
 from gridferry.sim.exit_codes import DONE, FAILED
+from gridferry.sim.loop.failures import FELL_BACK
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.runner import run as run_case
@@ -60,7 +61,7 @@ def run_command(
         print_json(done.summary | {"directory": str(done.directory)})
     else:
         print_run(done)
-    return DONE
+    return DONE if done.summary["status"] == "completed" else FAILED
 
 
 def report_failure(failed: RunFailedError, as_json: bool, kept: bool = True) -> int:
@@ -94,6 +95,8 @@ def print_run(done: Run) -> None:
         console.print(f"[red]{count} limit violations in AC[/red]; the worst:")
         for one in worst:
             console.print(f"  {one}", markup=False)
+    if done.summary["status"] == FELL_BACK:
+        console.print("[red]every step fell back[/red]: no plan of the controller was dispatched")
     if done.summary["grid"]["diverged_steps"]:
         console.print(f"[red]{done.summary['grid']['diverged_steps']} steps diverged[/red]; costs leave them out")
     if note := repeats(done.summary):

@@ -59,7 +59,7 @@ def _print(result: LoopResult) -> None:
     for key, cause in config.causes.items() if result.compared else ():
         console.print(f"{key}: {cause}", markup=False)
     for label, one in [(row.label, one) for row in result.rows for one in row.runs]:
-        if one.figures is None:
+        if one.failure:
             console.print(f"{label}, seed {one.seed}: {one.failure} ({one.directory})", markup=False, style="red")
     made = [one for row in result.rows for one in row.runs]
     reused = sum(one.reused for one in made)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from inspect import getfile
@@ -15,15 +12,14 @@ from pydantic import Field, create_model
 
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.registry import TAKEN_TABLES, find_kind, is_built_in, kinds_with
-from gridferry.controllers.uncertainty.error_settings import ErrorConfig, ErrorSettings
+from gridferry.controllers.uncertainty.error_settings import errors_with
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.config.document import Document, Loc
 from gridferry.sim.config.forecast_schema import ForecastConfig
+from gridferry.sim.config.named_code import Refusal
 from gridferry.sim.config.schema import Config
 
 Kind = type[Device[Any]]
-Refusal = Callable[[str, str], str | None]
-"""Says why a kind may not be used, if so, by what the config writes and the file or setting that it stands in."""
 
 _USE: Loc = ("devices", "use")
 
@@ -97,9 +93,7 @@ def _taken_by(kind: Kind, others: list[Kind]) -> str | None:
 def config_model(kinds: tuple[Kind, ...]) -> type[Config]:
     """Return the model of a config that has the tables of these kinds, and the tables of their forecast errors."""
     named = dict.fromkeys(series.error for kind in kinds for series in kind.series.values() if series.error)
-    quantity: Any = (ErrorConfig, ErrorConfig())
-    quantities = {name: quantity for name in named if name not in ErrorSettings.model_fields}
-    errors = create_model("ErrorSettings", __base__=ErrorSettings, __module__=__name__, **quantities)
+    errors = errors_with(tuple(named))
     forecast = create_model(
         "ForecastConfig",
         __base__=ForecastConfig,
@@ -126,56 +120,3 @@ def _described(kind: Kind) -> str:
     """Description of a table's key: the first line of the docstring."""
     line = (kind.Config.__doc__ or kind.__doc__ or "").partition("\n")[0].rstrip(".")
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
-
-
-# --------------------------------------------------------------------------------------------------- whose code may run
-
-
-def refuse_nothing(spec: str, origin: str) -> str | None:
-    """Permit all code, for a config that was given to this process."""
-    return None
-
-
-def outside_of_config(spec: str, origin: str) -> str | None:
-    """Message that code is neither in the config's folder nor in an installed package.
-
-    What a setting of the command line names may lie anywhere, and so may what a run was made from, where its run
-    directory is read.
-    """
-    if origin.startswith("--"):
-        return None
-    place = spec if spec.endswith(".py") else spec.rpartition(":")[0]
-    folder = Path(origin).absolute().parent
-    if place.endswith(".py"):
-        try:
-            file = (folder / place).resolve()
-        except (OSError, ValueError, RuntimeError):
-            return None  # no path that can be read
-        inside = file.is_relative_to(folder.resolve()) or not file.exists() or _was_run(file, folder)
-    else:
-        top = place.partition(".")[0]
-        beside = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
-        inside = not top or beside or _is_installed(top) or not _is_here(top)
-    if inside:
-        return None
-    return f"is code outside the config's own folder, which only you may name; move it to {folder}, or use --set"
-
-
-def _was_run(file: Path, folder: Path) -> bool:
-    """Whether a folder is the run directory of a run made from a file."""
-    try:
-        inputs = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"]
-        return str(file) in {str(Path(one).resolve()) for one in inputs}
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-
-
-def _is_installed(top: str) -> bool:
-    try:
-        return importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def _is_here(top: str) -> bool:
-    return (Path.cwd() / top).is_dir() or (Path.cwd() / f"{top}.py").is_file()

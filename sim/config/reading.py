@@ -24,11 +24,12 @@ from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.document import Document, read_layers, read_toml
 from gridferry.sim.config.faults import faults_of
 from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
-from gridferry.sim.config.kinds import Refusal, config_model, find_kinds, outside_of_config, refuse_nothing
+from gridferry.sim.config.kinds import config_model, find_kinds
 from gridferry.sim.config.loaded import LoadedConfig, Reading
+from gridferry.sim.config.named_code import Refusal, code_faults, refusal_of, refuse_nothing
 from gridferry.sim.config.overrides import parse_settings
 from gridferry.sim.config.repair import Repaired, repair
-from gridferry.sim.config.schema import Config
+from gridferry.sim.config.schema import Config, ControllerConfig
 
 
 def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refusal | None = None) -> LoadedConfig:
@@ -60,9 +61,15 @@ def config_of_document(values: Mapping[str, Any], base_dir: Path, refusal: Refus
 
 
 def read_config(
-    path: str | Path, overrides: Sequence[str] = (), controller: str | None = None, seed: int | None = None
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    controller: str | None = None,
+    seed: int | None = None,
+    refusal: Refusal = refusal_of,
 ) -> Reading:
     """Read a config and collect its faults; see `gridferry.sim.case.loading.load_config` for its parameters.
+
+    Where it names code that may not run there is nothing to go on with.
 
     Raises
     ------
@@ -70,7 +77,9 @@ def read_config(
         only where there is nothing to check: no such file, no TOML.
     """
     document, found, faults = _merged(path, overrides, controller, seed)
-    return _check(document, found, found.absolute().parent, faults, outside_of_config)
+    reading = _check(document, found, found.absolute().parent, faults, refusal)
+    refused = code_faults(document, refusal)
+    return Reading(None, (*reading.faults, *refused)) if refused else reading
 
 
 def model_of_config(path: str | Path) -> type[Config]:
@@ -82,7 +91,7 @@ def model_of_config(path: str | Path) -> type[Config]:
         where it cannot be read, or a kind is not found; what else is wrong with it does not matter.
     """
     document, found, _ = _merged(path)
-    own = find_kinds(document, found.absolute().parent, outside_of_config)
+    own = find_kinds(document, found.absolute().parent, refusal_of)
     if own.faults:
         raise InputError(own.faults)
     return config_model(own.kinds)
@@ -225,7 +234,7 @@ def _choose_controller(document: Document, spec: str, folder: Path) -> None:
         return
     others = document.values.get("controllers", {})
     settings = others.get(spec, {}) if isinstance(others, dict) else {}
-    kept = {key: old[key] for key in ("on_failure", "ac_corrections") if key in old}
+    kept = {key: old[key] for key in ControllerConfig.model_fields if key in old and key != "use"}
     document.values["controller"] = {}
     document.lay_over({"controller": {**kept, "use": spec}}, "--controller")
     if isinstance(settings, dict):

@@ -202,6 +202,18 @@ class ControllerConfig(BaseModel):
     ac_corrections: Annotated[int, Field(ge=0, strict=True)] = 0
     """largest number of corrected plans requested in a step, where AC on the forecast violates limits"""
 
+    step_timeout_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    """longest time for a plan; then the controller's process is killed, and the step counts as failed [s]"""
+    own_process: Annotated[bool, Field(strict=True)] | None = None
+    """whether the controller runs in a process of its own; when not given, plug-ins and those with a time-out do"""
+
+    @model_validator(mode="after")
+    def _killed_from_outside(self) -> ControllerConfig:
+        if self.own_process is False and self.step_timeout_s is not None:
+            message = "a time-out needs a process of its own; leave one of the two out"
+            raise inconsistent({"own_process": message}, {"own_process": None})
+        return self
+
     def settings(self) -> dict[str, Any]:
         """Return the controller's own options."""
         return dict(self.model_extra or {})

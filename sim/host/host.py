@@ -9,7 +9,6 @@ from time import perf_counter
 from gridferry.controllers.contract import (
     AcFeedback,
     Controller,
-    ControllerError,
     Forecast,
     Note,
     NoteKind,
@@ -20,13 +19,13 @@ from gridferry.controllers.contract import (
     Termination,
     hold,
 )
+from gridferry.controllers.isolation.answer import Answer, answer_of
+from gridferry.controllers.isolation.process import IsolatedController
 from gridferry.controllers.plans.finite_forecast import parts_not_finite
 from gridferry.controllers.plans.first_step import rating_faults
-from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.plans.shifting import shifted
-from gridferry.controllers.plugins.user_code import described, one_line, place_of, running_user_code
+from gridferry.controllers.plugins.user_code import one_line, place_of
 from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
-from gridferry.networks.read_only import own_copy
 from gridferry.sim.config.schema import OnFailure
 from gridferry.sim.host.ac_limits import AcLimits, LimitViolation, next_feedback
 from gridferry.sim.host.first_step_limits import supplied_row
@@ -49,6 +48,7 @@ class Dispatch:
     plan : the plan whose row 0 is dispatched
     fallback : what replaced the controller's plan, if anything did
     failure : why, in one line; also what failed of a correction; empty without a failure
+    traceback : of the exception behind a failure, if there was one
     seconds : time the decision took, corrections and checks included
     corrections : corrected plans requested
     ac_excess_pu, ac_excess_percent : by how much AC on the forecast still breaks a limit of voltage and of loading at
@@ -62,15 +62,7 @@ class Dispatch:
     corrections: int
     ac_excess_pu: float
     ac_excess_percent: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """A controller's plan, or why it has none; whether the time limit cut it short."""
-
-    plan: Plan | None
-    failure: str = ""
-    cut: bool = False
+    traceback: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +127,18 @@ class ControllerHost:
         started = perf_counter()
         unknown = parts_not_finite(forecast)
         if unknown:
-            answer = _Answer(None, f"the forecast is not finite: {', '.join(unknown)}")
+            answer = Answer(failure=f"the forecast is not finite: {', '.join(unknown)}")
         else:
             answer = self._request_plan(observation, forecast)
+        traceback = answer.traceback
         if answer.plan is not None:
             first = self._tried(answer.plan, observation, forecast)
-            attempt, corrections, note = self._correct(first, observation, forecast, started)
+            attempt, corrections, failed = self._correct(first, observation, forecast, started)
             if corrections:
                 attempt = _noted(attempt, Note(NoteKind.AC_CORRECTIONS, float(corrections)))
             fallback = Fallback.NONE
-            failure = f"step {observation.step}: {note}" if note else ""
+            failure = f"step {observation.step}: correction {corrections}: {failed.failure}" if failed else ""
+            traceback = failed.traceback if failed else ""
             if attempt.violation.unsolved and self._on_failure is not OnFailure.STOP:
                 instead, other, _ = self._fall_back(observation, forecast)
                 if instead.violation.relative.compared(attempt.violation.relative) < 0:
@@ -166,32 +160,21 @@ class ControllerHost:
             corrections=corrections,
             ac_excess_pu=attempt.violation.v_pu,
             ac_excess_percent=attempt.violation.percent,
+            traceback=traceback,
         )
 
-    def _request_plan(self, observation: Observation, forecast: Forecast) -> _Answer:
-        """Request a plan from the controller; none, and the reason, if it has none that may be dispatched.
-
-        It is given copies of its own, and what it returns is copied: nothing that it writes to is the simulation's.
-        """
-        cls = type(self._controller)
-        try:
-            with running_user_code():
-                read = forecast.first(self._controller.steps_read)
-                returned = self._controller.plan(own_copy(observation), own_copy(read))
-            plan = checked_plan(self._plant, read.steps, returned)
-        except ReturnedPlanError as error:
-            return _Answer(None, one_line(f"its plan may not be dispatched: {error}{place_of(cls, 'plan')}"))
-        except ControllerError as error:
-            return _Answer(None, one_line(f"{type(error).__name__}: {error}"), cut=error.out_of_time)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plug-in may fail in any way; the run must outlive it, and says so
-            return _Answer(None, f"the controller raised {described(error, cls)}")
-        faults = [] if self._clip else dispatch_faults(self._plant, plan)
-        if faults:
-            why = f"its plan may not be dispatched: {'; '.join(faults)}{place_of(cls, 'plan')}"
-            return _Answer(None, one_line(why))
-        return _Answer(plan, cut=plan.solver.termination is Termination.TIME_LIMIT)
+    def _request_plan(self, observation: Observation, forecast: Forecast) -> Answer:
+        """Request a plan from the controller; none, and the reason, if it has none that may be dispatched."""
+        controller = self._controller
+        if isinstance(controller, IsolatedController):
+            answer, where = controller.answer(observation, forecast), controller.place
+        else:
+            answer = answer_of(controller, self._plant, observation, forecast)
+            where = place_of(type(controller), "plan")
+        faults = [] if answer.plan is None or self._clip else dispatch_faults(self._plant, answer.plan)
+        if not faults:
+            return answer
+        return Answer(failure=f"{one_line('its plan may not be dispatched: ' + '; '.join(faults))}{where}")
 
     def _tried(self, plan: Plan, observation: Observation, forecast: Forecast) -> _Attempt:
         row = Schedules.of_plan(plan, 1)
@@ -200,8 +183,8 @@ class ControllerHost:
 
     def _correct(
         self, first: _Attempt, observation: Observation, forecast: Forecast, started: float
-    ) -> tuple[_Attempt, int, str]:
-        """Request corrected plans; return the one with the smallest violation, their number, and a failure.
+    ) -> tuple[_Attempt, int, Answer | None]:
+        """Request corrected plans; return the one with the smallest violation, their number, and the last if it failed.
 
         If the time limit cut one of them short, the plan says so, whichever it is.
 
@@ -211,7 +194,7 @@ class ControllerHost:
         """
         best = attempt = first
         feedback: AcFeedback | None = None
-        made_so_far, note = self._ac_corrections, ""
+        made_so_far, failed = self._ac_corrections, None
         cut = first.plan.solver.termination is Termination.TIME_LIMIT
         for made in range(1, self._ac_corrections + 1):
             if not attempt.violation.correctable:
@@ -222,12 +205,12 @@ class ControllerHost:
             answer = self._request_plan(replace(observation, ac_feedback=feedback), forecast)
             cut = cut or answer.cut
             if answer.plan is None:
-                made_so_far, note = made, f"correction {made}: {answer.failure}"
+                made_so_far, failed = made, answer
                 break
             attempt = self._tried(answer.plan, observation, forecast)
             if attempt.violation.relative.compared(best.violation.relative) <= 0:
                 best = attempt
-        return _cut_short(best) if cut else best, made_so_far, note
+        return _cut_short(best) if cut else best, made_so_far, failed
 
     def _fall_back(self, observation: Observation, forecast: Forecast) -> tuple[_Attempt, Fallback, str]:
         """Return the fallback plan, its kind, and why the previous plan was not used if it was configured."""

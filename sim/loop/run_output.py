@@ -16,6 +16,7 @@ from gridferry.sim.results.run_directory import (
     CONFIG,
     DATABASE,
     EXPORT,
+    FAILURES,
     FORESIGHT,
     MANIFEST,
     PLAN,
@@ -29,7 +30,7 @@ from gridferry.sim.results.run_lock import LOCK
 
 # the manifest last, and figures before what they were computed from: a directory that was cleared in part is still
 # known as that of a run, and does not claim to have what is gone
-_WRITTEN = (SUMMARY, PLAN, REPORT, TRACEBACK, f"{DATABASE}.wal", DATABASE, CONFIG, MANIFEST)
+_WRITTEN = (SUMMARY, PLAN, REPORT, FAILURES, TRACEBACK, f"{DATABASE}.wal", DATABASE, CONFIG, MANIFEST)
 _FILES = (wal_beside(Path(DATABASE)).name, *(name for one in _WRITTEN for name in (beside(Path(one)).name, one)))
 _LEFT_OVER = {LOCK, beside(Path(MANIFEST)).name}
 """what a run leaves that is killed before it has written anything"""

@@ -22,6 +22,7 @@ from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
 from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
+from gridferry.sim.loop.failures import FELL_BACK, FailureLog, fell_back, report_count
 from gridferry.sim.loop.manifest import made_from
 from gridferry.sim.loop.regret import regret_of, with_foresight
 from gridferry.sim.loop.resume import Resumption, resumption, unfinished
@@ -237,9 +238,10 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
         case.network_names,
         config.record.flush_steps,
     )
+    log = FailureLog(directory, interrupt.after_step)
     try:
         if start.step < until:
-            simulate(case, recorder, start=start, until_step=until, clip=clip, progress=interrupt.after_step)
+            simulate(case, recorder, start=start, until_step=until, clip=clip, progress=log.after_step)
     except SimulationFailedError as error:
         failure = str(error)
         unexpected = error.unexpected
@@ -254,10 +256,13 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
             failure = f"interrupted after {steps} of {until} steps"
         summary = run_summary(case, connection, facts, failure, clip)
         _write_plan(connection, directory, case.plant.step_s)
-    write_json(directory / SUMMARY, summary)
     manifest |= {"status": summary["status"], "ended": _now(), "failure": failure or None}
     manifest["repeats"] = not repeats(summary)
+    if not failure and fell_back(summary):
+        summary["status"] = FELL_BACK
+    write_json(directory / SUMMARY, summary)
     write_json(directory / MANIFEST, manifest)
+    report_count(directory, summary)
     if interrupted:
         raise RunInterruptedError(directory)
     if unexpected is not None:

@@ -16,6 +16,8 @@ from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, all_tables
 from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
 
 _HDF5 = "results.h5"
+_FORMULA = r"^\s*[=+@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}-]|^[\t\r\n]"
+"""beginnings of texts that spreadsheets run, also of other widths"""
 
 
 class Format(StrEnum):
@@ -26,7 +28,9 @@ class Format(StrEnum):
     HDF5 = "hdf5"
 
 
-def export_run(directory: str | Path, to: str, out: str | Path | None = None) -> list[Path]:
+def export_run(
+    directory: str | Path, to: str, out: str | Path | None = None, *, for_spreadsheets: bool = False
+) -> list[Path]:
     """Write every table of a run.
 
     Parameters
@@ -34,6 +38,7 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
     directory : a run directory; of a run that was stopped, too
     to : ``csv`` or ``parquet`` (a file per table), or ``hdf5`` (one file, a group per table, a data set per column)
     out : folder to write to; ``export`` in the run directory when not given
+    for_spreadsheets : put an apostrophe before texts that spreadsheets would take for formulas; in CSV
 
     Returns
     -------
@@ -47,13 +52,16 @@ def export_run(directory: str | Path, to: str, out: str | Path | None = None) ->
     """
     if to not in list(Format):
         raise InputError(Fault("gridferry export", "--format", f'"{to}": {no_such("format", to, list(Format))}'))
+    if for_spreadsheets and to != Format.CSV:
+        message = f"is for csv: {to} says what is text; leave it out"
+        raise InputError(Fault("gridferry export", "--for-spreadsheets", message))
     target = Path(out) if out is not None else Path(directory) / EXPORT
     with open_results(Path(directory)) as connection:
         tables = all_tables(connection)
         make_folder(target, "--out")
         if to == Format.HDF5:
             return [_hdf5(connection, tables, target)]
-        return [_copy(connection, table, target / f"{table}.{to}", Format(to)) for table in tables]
+        return [_copy(connection, table, target / f"{table}.{to}", Format(to), for_spreadsheets) for table in tables]
 
 
 def export_names(directory: Path) -> list[str]:
@@ -64,14 +72,17 @@ def export_names(directory: Path) -> list[str]:
     return [f"{table}.{to}" for table in tables for to in (Format.CSV, Format.PARQUET)] + [_HDF5]
 
 
-def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format) -> Path:
+def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format, guarded: bool) -> Path:
     """Write a table via a separate database, as that of the results may not access other files."""
     options = "FORMAT CSV, HEADER" if to is Format.CSV else "FORMAT PARQUET"
     name = str(path).replace("'", "''")
     rows = results.sql(f'SELECT * FROM "{table}" ORDER BY rowid')
     with duckdb.connect() as own, pa.RecordBatchReader.from_stream(rows) as batches:
         own.register("rows", batches)
-        own.execute(f"COPY (SELECT * FROM rows) TO '{name}' ({options})")
+        texts = [column for column, kind in zip(rows.columns, rows.types, strict=True) if kind == "VARCHAR"]
+        cells = ", ".join(_guarded(one) for one in texts) if guarded else ""
+        changed = f"REPLACE ({cells})" if cells else ""
+        own.execute(f"COPY (SELECT * {changed} FROM rows) TO '{name}' ({options})")
     return path
 
 
@@ -94,3 +105,9 @@ def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path
                 else:
                     group.create_dataset(name, data=array.filled(np.nan if array.dtype.kind == "f" else -1))
     return path
+
+
+def _guarded(column: str) -> str:
+    """Return the expression for a text that begins with an apostrophe where it would be a formula."""
+    name = '"' + column.replace('"', '""') + '"'
+    return f"CASE WHEN regexp_matches({name}, '{_FORMULA}') THEN '''' || {name} ELSE {name} END AS {name}"

@@ -18,6 +18,8 @@ class LiveState:
     soc : state of charge of each store
     fallbacks : steps so far in which the controller was replaced
     diverged : steps so far whose power flow diverged
+    failure, traceback : what failed of the controller in this step, and where; empty without a failure
+    fallback : what replaced its plan in this step, if anything did
     """
 
     step: int
@@ -28,3 +30,6 @@ class LiveState:
     soc: tuple[float, ...]
     fallbacks: int
     diverged: int
+    failure: str = ""
+    traceback: str = ""
+    fallback: str = ""

@@ -12,7 +12,7 @@ from gridferry.sim.results.device_figures import device_totals
 from gridferry.sim.results.display import figure_rows, repeats
 from gridferry.sim.results.kind_tables import ColumnInfo, recorded_columns
 from gridferry.sim.results.report_pictures import PICTURES, as_html, of_kind
-from gridferry.sim.results.run_directory import REPORT, Run, in_one_piece, load_run, open_results
+from gridferry.sim.results.run_directory import FAILURES, REPORT, Run, in_one_piece, load_run, open_results
 
 _SHOWN = 200
 _STYLE = """
@@ -43,6 +43,8 @@ def page(run: Run) -> str:
         lead += f"; {summary['failure']}"
     lead += f"; {note}" if (note := repeats(summary)) else ""
     sections = [("Figures", _figures(run))]
+    if summary["solver"].get("failures"):
+        sections.append(("Failures of the controller", _failures(run)))
     if summary["steps"]:
         # what the local clock shows: an axis has one offset
         times = pd.to_datetime(run.table("step").set_index("step")["time"].str.slice(0, 19))
@@ -93,6 +95,20 @@ def _violations(run: Run) -> str:
     if len(found) > _SHOWN:
         parts.append(f"<p>{len(found)} in total; the worst {_SHOWN}:</p>")
     return "".join([*parts, f'<table id="violations"><tr>{head}</tr>{"".join(rows)}</table>'])
+
+
+def _failures(run: Run) -> str:
+    step = run.table("step")
+    failed = step[step["failure"] != ""]
+    fell_back = int((failed["fallback"] != "").sum())
+    lead = f"<p>In {len(failed)} of {len(step)} steps; {fell_back} fell back. Tracebacks are in {FAILURES}.</p>"
+    rows = [
+        f"<tr><td>{one.step}</td><td>{html.escape(str(one.fallback))}</td><td>{html.escape(str(one.failure))}</td></tr>"
+        for one in failed.head(_SHOWN).itertuples()
+    ]
+    more = f"<p>The first {_SHOWN}:</p>" if len(failed) > _SHOWN else ""
+    head = "<tr><th>step</th><th>dispatched instead</th><th>failure</th></tr>"
+    return f'{lead}{more}<table id="failures">{head}{"".join(rows)}</table>'
 
 
 def _kind(run: Run, times: pd.Series, table: str, columns: list[ColumnInfo]) -> str:

@@ -58,8 +58,8 @@ class LoopResult:
 
     @property
     def failed(self) -> bool:
-        """Whether any run failed."""
-        return any(one.figures is None for row in self.rows for one in row.runs)
+        """Whether any run failed, or is of no use."""
+        return any(bool(one.failure) for row in self.rows for one in row.runs)
 
     @property
     def defects(self) -> list[Outcome]:

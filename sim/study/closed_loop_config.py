@@ -15,6 +15,7 @@ from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.named_code import named_in
 from gridferry.sim.study.config import config_of_study, find_study, overrides, read_study
 from gridferry.sim.study.published_runs import PublishedTableConfig, read_published
 
@@ -114,7 +115,7 @@ def load_loop_study(name: str | Path) -> LoopStudy:
     loaded: list[LoadedConfig] = []
     for number, row in enumerate(config.rows):
         try:
-            one = load_config(case, overrides(row.set), row.controller, config.seed)
+            one = load_config(case, overrides(row.set), row.controller, config.seed, named_in(path))
             steps = build_case(one).plant.steps
         except InputError as error:
             faults += [_at_row(path, number, fault) for fault in error.faults]

@@ -13,6 +13,7 @@ from gridferry.sim.case.loading import load_config
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
+from gridferry.sim.loop.failures import FELL_BACK
 from gridferry.sim.loop.manifest import changes
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, run
 from gridferry.sim.results.live_state import LiveState
@@ -53,7 +54,7 @@ class Outcome:
     ----------
     seed, directory : which run
     figures : ``None`` where it failed
-    failure : why there are none
+    failure : why there are none, or why they are of no use
     reused : whether it had been made before
     defect : whether an exception that nobody expected is why there are none
     """
@@ -83,7 +84,8 @@ def make(job: Job, progress: Callable[[LiveState], None] | None = None) -> Outco
             made = run(
                 loaded, steps=job.steps, out=job.directory, resume=resume, overwrite=overwrite, progress=progress
             )
-        return Outcome(job.seed, job.directory, figures_of_run(made), reused=action is _Action.REUSE)
+        failure = "every step fell back" if made.summary["status"] == FELL_BACK else ""
+        return Outcome(job.seed, job.directory, figures_of_run(made), failure, reused=action is _Action.REUSE)
     except RunDefectError as error:
         return Outcome(job.seed, job.directory, None, f"{error}; traceback: {error.traceback}", defect=True)
     except (RunFailedError, InputError) as error:

@@ -19,6 +19,7 @@ from gridferry.controllers.uncertainty.plant_errors import plant_errors
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.config.named_code import named_in
 from gridferry.sim.study.config import Study, TableConfig, load_study, overrides
 from gridferry.sim.study.monte_carlo import reliability
 from gridferry.sim.study.workers import worker_pool
@@ -206,7 +207,7 @@ def _refuse_bad_variants(study: Study) -> None:
             places.append((f"tables[{number}].reference", table.reference))
         for place, settings in places:
             try:
-                build_case(load_config(config, overrides(settings)))
+                build_case(load_config(config, overrides(settings), refusal=named_in(study.path)))
             except InputError as error:
                 faults += [
                     Fault(str(study.path), f"{place}: {one.key}", one.message) if one.source == "--set" else one

@@ -15,6 +15,7 @@ steps = 4
 file = "day.csv"
 [controller]
 use = "mine.py:Mine"
+own_process = false
 """
 
 WAITS = """

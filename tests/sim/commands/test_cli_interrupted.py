@@ -43,7 +43,17 @@ def uninterrupted(tmp_path_factory):
     """A plug-in's run of 40 steps, to compare interrupted ones with; its folder and its summary."""
     folder = tmp_path_factory.mktemp("plugin")
     (folder / "mine.py").write_text(PLUGIN)
-    options = ("three_bus", "--controller", f"{folder}/mine.py:Mine", "--set", "record.flush_steps=7", "--steps", 40)
+    here = ("--set", "controller.own_process=false")  # its signals are for the process of the run
+    options = (
+        "three_bus",
+        "--controller",
+        f"{folder}/mine.py:Mine",
+        *here,
+        "--set",
+        "record.flush_steps=7",
+        "--steps",
+        40,
+    )
     done = command("run", *options, "--out", "whole", "--json", cwd=folder)
     assert done.returncode == 0
     return folder, options, json.loads(done.stdout)
