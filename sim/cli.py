@@ -1,7 +1,7 @@
 """The command ``gridferry``: arguments in, exit codes out. Each command lives in `gridferry.sim.commands`.
 
-Exit codes: 0 success; 1 a negative answer; 2 bad input; 3 the run failed or was interrupted; 4 a defect of
-ours.
+Exit codes: 0 success; 1 a negative answer; 2 bad input; 3 the run failed, was interrupted, or power flow diverged in a
+step; 4 a defect of ours.
 """
 
 from __future__ import annotations

@@ -91,14 +91,13 @@ def print_run(done: Run) -> None:
     console = Console(highlight=False, soft_wrap=True)
     worst = done.violations(most=5)
     if worst:
-        count = done.summary["grid"]["violations"]
-        console.print(f"[red]{count} limit violations in AC[/red]; the worst:")
+        console.print(f"[red]{len(done.violations())} limit violations in AC[/red]; the worst:")
         for one in worst:
             console.print(f"  {one}", markup=False)
     if done.summary["status"] == FELL_BACK:
         console.print("[red]every step fell back[/red]: no plan of the controller was dispatched")
-    if done.summary["grid"]["diverged_steps"]:
-        console.print(f"[red]{done.summary['grid']['diverged_steps']} steps diverged[/red]; costs leave them out")
+    if diverged := done.summary["grid"]["diverged_steps"]:
+        console.print(f"[red]{diverged} of {done.summary['steps']} steps diverged[/red]; no cost or energy counts them")
     if note := repeats(done.summary):
         console.print(note)
     if "failure" in done.summary.get("regret", {}):

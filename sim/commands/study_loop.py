@@ -38,7 +38,7 @@ def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) 
         errors.print(f"{one.failure}: a defect of GridFerry; please report it with that file", markup=False)
     if result.defects:
         return DEFECT
-    return FAILED if result.failed else DONE
+    return FAILED if result.failed or any(row.figures.diverged_steps for row in result.rows) else DONE
 
 
 def _print(result: LoopResult) -> None:

@@ -40,10 +40,10 @@ def regret_of(run: Run, foresight: Run) -> dict[str, Any]:
     stored = _stored_mwh(run), _stored_mwh(foresight)
     if stored[0] is not None and stored[1] is not None:
         found["energy_end_mwh"] = stored[0] - stored[1]
-    if run_cost is None or foresight_cost is None:
-        return found | {"failure": "a run has no figures"}
     if why := _incomparable(run.summary, foresight.summary):
         return found | {"failure": why}
+    if run_cost is None or foresight_cost is None:
+        return found | {"failure": "a run has no figures"}
     found["cost"] = run_cost - foresight_cost
     if foresight_cost != 0.0:
         found["share"] = found["cost"] / abs(foresight_cost)
@@ -57,8 +57,8 @@ def _incomparable(run: Mapping[str, Any], foresight: Mapping[str, Any]) -> str:
     diverged = run["grid"]["diverged_steps"], foresight["grid"]["diverged_steps"]
     if any(diverged):
         return f"power flow diverged in {diverged[0]} steps of the run and {diverged[1]} with foresight"
-    incomes = run["cost"]["income"], foresight["cost"]["income"]
-    if not math.isclose(*incomes, rel_tol=_SAME_INCOME, abs_tol=_SAME_INCOME):
+    incomes = [one.get("cost", {}).get("income", math.nan) for one in (run, foresight)]
+    if not any(map(math.isnan, incomes)) and not math.isclose(*incomes, rel_tol=_SAME_INCOME, abs_tol=_SAME_INCOME):
         return f"income is {incomes[0]:.6g} in the run and {incomes[1]:.6g} with foresight; it should be the same"
     return ""
 

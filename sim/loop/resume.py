@@ -25,6 +25,7 @@ from gridferry.sim.results.run_directory import (
     FORESIGHT,
     MANIFEST,
     SUMMARY,
+    UNFINISHED,
     open_results,
     read_json,
 )
@@ -51,7 +52,7 @@ def unfinished(name: str, regret: bool) -> Path:
         (str(manifest.get("started")), path.parent)
         for path, manifest in found
         if manifest.get("name") == name
-        and (manifest.get("status") != "completed" or (regret and _foresight_waits(path.parent / FORESIGHT)))
+        and (manifest.get("status") in UNFINISHED or (regret and _foresight_waits(path.parent / FORESIGHT)))
     ]
     if not waiting:
         raise InputError(Fault("--resume", "", f"no unfinished run of {name} under runs/; name one with --out"))
@@ -60,7 +61,7 @@ def unfinished(name: str, regret: bool) -> Path:
 
 def _foresight_waits(directory: Path) -> bool:
     manifest = directory / MANIFEST
-    return manifest.is_file() and read_json(manifest).get("status") != "completed"
+    return manifest.is_file() and read_json(manifest).get("status") in UNFINISHED
 
 
 def resumption(case: Case, directory: Path, end: int, accept_changes: bool) -> Resumption:

@@ -24,8 +24,10 @@ def run_summary(
     base_case : add the figures of doing nothing
     """
     config, steps = case.loaded.config, recorded_steps(connection)
+    found = summarise(connection, facts)
+    diverged = found["grid"]["diverged_steps"] > 0
     summary = {
-        "status": "failed" if failure else "completed",
+        "status": "failed" if failure else "diverged" if diverged else "completed",
         "config": config.name,
         "controller": config.controller.use,
         "steps": steps,
@@ -33,12 +35,12 @@ def run_summary(
         "seed": config.seed,
         "currency": config.currency,
         **({"failure": failure} if failure else {}),
-        **summarise(connection, facts),
+        **found,
     }
     if failure:
         return summary
     execution = execution_of(connection, case.plant)
-    feasible = not summary["grid"]["violations"] and not summary["grid"]["diverged_steps"]
+    feasible = not diverged and not found["grid"]["violations"]
     summary |= {
         "verdict": verdict_of(feasible, execution).value,
         "execution": {**vars(execution), "reasons": execution.reasons},

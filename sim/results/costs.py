@@ -17,8 +17,6 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
     "res": ("feed_in",),
 }
 """Sums of cost terms that the summary and table ``step`` have under other names; further terms have their own."""
-_SOLD = ("feed_in",)
-"""Terms of energy sold in the networks: as income, they are left out where a network has no power flow."""
 
 SOLVED = "(SELECT step FROM network GROUP BY step HAVING bool_and(converged))"
 """Steps in which every network has a power flow."""
@@ -32,7 +30,7 @@ def published(terms: Mapping[str, float], name: str) -> float:
 def cost_figures(connection: duckdb.DuckDBPyConnection, step_h: float) -> dict[str, Any]:
     """Return the figures of ``cost`` in the summary [currency].
 
-    Steps in which a network has no power flow count for devices, but not for energy bought and sold.
+    All of them are over the same steps: those in which every network has a power flow.
     """
     (income, energy) = connection.execute(
         f"""
@@ -43,11 +41,11 @@ def cost_figures(connection: duckdb.DuckDBPyConnection, step_h: float) -> dict[s
     ).fetchall()[0]
     sums = connection.execute(
         f"""
-        SELECT term, sum(cost) FILTER (isfinite(cost)), sum(cost) FILTER (isfinite(cost) AND step IN {SOLVED})
+        SELECT term, sum(cost) FILTER (isfinite(cost) AND step IN {SOLVED})
         FROM cost WHERE cost IS NOT NULL GROUP BY term ORDER BY min(rowid)
         """
     ).fetchall()
-    terms = {term: (solved if term in _SOLD else total) or 0.0 for term, total, solved in sums}
+    terms = {term: total or 0.0 for term, total in sums}
     paid = {name: published(terms, name) for name in PUBLISHED}
     return {
         "income": income,
@@ -64,7 +62,9 @@ def cost_figures(connection: duckdb.DuckDBPyConnection, step_h: float) -> dict[s
 
 
 def operating_cost(summary: Mapping[str, Any]) -> float | None:
-    """Return the operating cost in a summary: the sum of all cost terms [currency]; ``None`` if it has none.
+    """Return the operating cost in a summary: the sum of all cost terms [currency].
+
+    ``None`` if it has none: of an earlier version, or of a run with steps without a power flow.
 
     Income is left out: loads are what they are, whoever plans.
     """

@@ -51,20 +51,26 @@ def known(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
+def kind_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds, steps: str) -> dict[str, Any]:
     """Return number of devices and totals of the columns of every kind, by table.
+
+    Parameters
+    ----------
+    steps : SQL of the steps that sums are over
 
     Returns
     -------
     ``devices`` : number of devices
-    ``totals`` : sums and maxima over all devices and steps
+    ``totals`` : sums over all devices and the given steps, maxima over all steps
     ``last`` : last known values, by device
     ``cost`` : sums of the cost terms [currency]
     """
     found: dict[str, Any] = {}
     for table, columns in kinds.items():
         summed = [one for one in columns if one.total in ("sum", "max")]
-        totals = figures(connection, quoted(table), {one.name: f"{one.total}({one.sql})" for one in summed})
+        over = {"sum": f" FILTER (step IN {steps})", "max": ""}
+        sums = {one.name: f"{one.total}({one.sql}){over[one.total]}" for one in summed}
+        totals = figures(connection, quoted(table), sums)
         costs = {one.name for one in columns if one.cost}
         last = {one.name: _last(connection, table, one) for one in columns if one.total == "last"}
         found[table] = {
@@ -85,22 +91,27 @@ def device_totals(connection: duckdb.DuckDBPyConnection, table: str, columns: Se
     return [list(row) for row in rows]
 
 
-def fleet_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds) -> dict[str, Any]:
-    """Return the figures of ``fleet`` in the summary: all stores and vehicles, whatever their kinds."""
+def fleet_figures(connection: duckdb.DuckDBPyConnection, kinds: Kinds, steps: str) -> dict[str, Any]:
+    """Return the figures of ``fleet`` in the summary: all stores and vehicles, whatever their kinds.
+
+    Parameters
+    ----------
+    steps : SQL of the steps that energies are summed over
+    """
     found: dict[str, Any] = {"trips": 0, "km": 0.0}
     if movers := _joined(kinds, _OF_MOVERS):
         found |= figures(connection, movers, {"trips": "count(*) FILTER (departed)", "km": "coalesce(sum(km), 0)"})
     if stores := _joined(kinds, _OF_STORES):
-        found |= _store_figures(connection, stores)
-    limits = {"shortfall_mwh": "coalesce(sum(shortfall_mwh), 0)", "clipped_steps": "count(*) FILTER (clipped <> '')"}
+        found |= _store_figures(connection, stores, steps)
+    short = f"coalesce(sum(shortfall_mwh) FILTER (step IN {steps}), 0)"
+    limits = {"shortfall_mwh": short, "clipped_steps": "count(*) FILTER (clipped <> '')"}
     return found | figures(connection, "device", limits)
 
 
-def _store_figures(connection: duckdb.DuckDBPyConnection, stores: str) -> dict[str, Any]:
+def _store_figures(connection: duckdb.DuckDBPyConnection, stores: str, steps: str) -> dict[str, Any]:
     of_stores = {
         "cycles_max": "max(cycles_today)",
-        "charged_mwh": "sum(charged_mwh)",
-        "discharged_mwh": "sum(discharged_mwh)",
+        **{name: f"coalesce(sum({name}) FILTER (step IN {steps}), 0)" for name in ("charged_mwh", "discharged_mwh")},
         "soc_min": "min(least(soc, energy_start_mwh / rated_mwh))",
         "soc_max": "max(greatest(soc, energy_start_mwh / rated_mwh))",
     }

@@ -26,6 +26,13 @@ from gridferry.sim.results.run_directory import Run
 
 # section, label, path in summary.json, format; {c} is the currency
 _ROWS = (
+    ("run", "status", "status", ""),
+    ("", "steps", "steps", "d"),
+    ("", "step length, s", "step_s", "d"),
+    ("", "config", "config", ""),
+    ("", "controller", "controller", ""),
+    ("", "seed", "seed", "d"),
+    ("", "verdict", "verdict", ""),
     ("cost", "income from customers, {c}", "cost.income", ",.2f"),
     ("", "grid energy, {c}", "cost.grid", ",.2f"),
     ("", "renewable feed-in, {c}", "cost.res", ",.2f"),
@@ -33,6 +40,9 @@ _ROWS = (
     ("", "storage wear, {c}", "cost.ess", ",.2f"),
     ("", "profit, {c}", "cost.profit", ",.2f"),
     ("", "controllable cost, {c}", "cost.controllable_cost", ",.2f"),
+    ("base case", "operating cost if nothing is done, {c}", "base_case.operating_cost", ",.2f"),
+    ("", "saving over it, {c}", "base_case.saving", ",.2f"),
+    ("", "limit violations if nothing is done", "base_case.violations", "d"),
     ("regret", "cost without foresight, {c}", "regret.run_cost", ",.2f"),
     ("", "cost with foresight, {c}", "regret.foresight_cost", ",.2f"),
     ("", "regret, {c}", "regret.cost", ",.2f"),
@@ -136,7 +146,19 @@ def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
         if any(value is not None for value in values):
             shown = ["–" if value is None else _shown(value, form) for value in values]
             rows.append((heading, label.format(c=currency), shown))
-    return rows + _kind_rows(summaries, currency)
+    return rows + _kind_rows(summaries, currency) + _rows_where_solved(summaries)
+
+
+def _rows_where_solved(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Rows of figures that leave out steps without a power flow, under headings of their own; none if no step did."""
+    apart = [{"currency": one["currency"], **one.get("where_solved", {})} for one in summaries]
+    counts = {
+        f"{of['steps']} of {one['steps']} steps" for one, of in zip(summaries, apart, strict=True) if "steps" in of
+    }
+    if not counts:
+        return []
+    over = f"only {counts.pop()}" if len(counts) == 1 else "only solved steps"
+    return [(f"{over}: {section}", label, shown) for section, label, shown in figure_rows(apart) if section != "run"]
 
 
 def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tuple[str, str, list[str]]]:

@@ -1,7 +1,8 @@
 """Figures of a run, computed from its database: costs, grid, plan against AC, devices, solver, balances.
 
 Everything is summed in the database, so a year is no different from a day. A step whose power flow diverged counts
-under ``diverged_steps`` and is left out of the sums that need a power flow (income, grid cost, losses, import).
+under ``diverged_steps``. Costs and energies are over the other steps, of grid and devices alike, and then stand apart,
+under ``where_solved``.
 """
 
 from __future__ import annotations
@@ -100,16 +101,34 @@ def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int
 def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
     """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
     kinds = recorded_columns(connection)
-    return {
+    found: dict[str, Any] = {
         "cost": cost_figures(connection, facts.step_h),
         "grid": _grid(connection, facts),
         "plan_vs_ac": _plan_vs_ac(connection),
         "dispatch": _dispatch(connection),
-        "fleet": known(fleet_figures(connection, kinds)),
-        "kinds": kind_figures(connection, kinds),
+        "fleet": known(fleet_figures(connection, kinds, SOLVED)),
+        "kinds": kind_figures(connection, kinds, SOLVED),
         "solver": _solver(connection),
         "balance_error_rel_max": _balance(connection, facts, kinds),
     }
+    return _apart(connection, found) if found["grid"]["diverged_steps"] else found
+
+
+def _apart(connection: duckdb.DuckDBPyConnection, found: dict[str, Any]) -> dict[str, Any]:
+    """Move the figures that leave steps out to ``where_solved``, with the number of steps that they are over."""
+    steps = {"steps": f"(SELECT count(*) FROM {SOLVED})"}
+    apart: dict[str, Any] = {**figures(connection, "(SELECT 1)", steps), **{name: found.pop(name) for name in _APART}}
+    diverged = found["grid"].pop("diverged_steps")
+    apart["grid"], found["grid"] = found["grid"], {"diverged_steps": diverged}
+    apart["fleet"] = {name: found["fleet"].pop(name) for name in _ENERGIES if name in found["fleet"]}
+    apart["kinds"] = {
+        table: {name: of_kind.pop(name) for name in ("totals", "cost")} for table, of_kind in found["kinds"].items()
+    }
+    return found | {"where_solved": apart}
+
+
+_APART = ("cost", "plan_vs_ac")
+_ENERGIES = ("charged_mwh", "discharged_mwh", "shortfall_mwh")
 
 
 def _spread(connection: duckdb.DuckDBPyConnection, column: str, *names: str, prefix: str = "") -> dict[str, Any]:
@@ -141,7 +160,7 @@ def _grid(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, A
     rated = "line JOIN line_info USING (network, line) WHERE NOT isnan(loading_percent) AND isfinite(i_max_ka)"
     diverged = {"diverged_steps": "count(DISTINCT step)"}
     return {
-        **figures(connection, "network WHERE converged", energies, {"hours": facts.step_h}),
+        **figures(connection, f"network WHERE step IN {SOLVED}", energies, {"hours": facts.step_h}),
         **figures(connection, "bus WHERE NOT isnan(v_pu)", voltages),
         **figures(connection, rated, {"loading_max_percent": "max(loading_percent)"}),
         **figures(connection, f"({_VIOLATIONS})", {"violations": "count(*)"}, _tolerances(facts)),
@@ -161,7 +180,7 @@ def _plan_vs_ac(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     }
     return {
         **figures(connection, "bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu)", voltages),
-        **figures(connection, "network WHERE converged AND NOT isnan(losses_plan_mw)", flows),
+        **figures(connection, f"network WHERE step IN {SOLVED} AND NOT isnan(losses_plan_mw)", flows),
         **figures(connection, "step WHERE NOT isnan(cone_gap)", {"cone_gap_max": "max(cone_gap)"}),
         **{name: spread for name, spread in spreads.items() if spread},
     }

@@ -34,6 +34,8 @@ EXPORT = "export"
 """folder of exported tables"""
 FORESIGHT = "foresight"
 """folder of the run with foresight"""
+UNFINISHED = ("running", "failed")
+"""status of runs that can be resumed; any other is that of a run with all its steps"""
 
 
 @dataclass(frozen=True)

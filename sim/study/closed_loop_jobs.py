@@ -20,7 +20,15 @@ from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts
 from gridferry.sim.results.record_tables import other_form
 from gridferry.sim.results.records import read_checkpoint
-from gridferry.sim.results.run_directory import CONFIG, DATABASE, MANIFEST, load_run, open_results, read_json
+from gridferry.sim.results.run_directory import (
+    CONFIG,
+    DATABASE,
+    MANIFEST,
+    UNFINISHED,
+    load_run,
+    open_results,
+    read_json,
+)
 from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_run
 
 
@@ -115,7 +123,7 @@ def _action(job: Job, loaded: LoadedConfig) -> _Action:
     steps, requested = _recorded_steps(job.directory, loaded), job.steps or loaded.config.time.steps
     if steps is None or steps > requested:
         return _Action.REPLACE
-    return _Action.REUSE if steps == requested and manifest["status"] == "completed" else _Action.RESUME
+    return _Action.REUSE if steps == requested and manifest["status"] not in UNFINISHED else _Action.RESUME
 
 
 def _made_alike(directory: Path, manifest: dict[str, Any], loaded: LoadedConfig) -> bool:

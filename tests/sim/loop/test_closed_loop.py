@@ -116,7 +116,8 @@ def test_a_diverging_step_is_recorded_counted_and_left_behind(tmp_path):
     )
     done = run(config, out=tmp_path / "run")
     network, bus = done.table("network"), done.table("bus")
-    assert done.summary["grid"]["diverged_steps"] == 2
+    assert done.summary["grid"] == {"diverged_steps": 2}
+    assert done.summary["where_solved"]["steps"] == 22
     assert network.loc[~network["converged"], "step"].tolist() == [10, 11]
     assert bus.loc[bus["step"].isin([10, 11]), ["v_pu", "va_deg"]].isna().all().all()
     v = bus["v_pu"].to_numpy().reshape(24, 33)
