@@ -14,9 +14,9 @@ BRANCH_LOSS_MW = 1e-5
 """fictitious losses of a branch; with more the flow is no power flow"""
 CONVERTER_LOSS_MW = 1e-6
 """fictitious losses of a converter; with more the device does something else"""
-VOLTAGE_PU = 3e-6
+VOLTAGE_PU = 1e-6
 """a smaller violation of a voltage limit is the solver's noise"""
-LOADING = 1e-4
+LOADING = 1e-5
 """a smaller violation of a rating, as a share of it, is noise"""
 ENERGY_DUE_MWH = 3e-6
 """a smaller violation of an energy due is noise"""

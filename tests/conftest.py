@@ -29,4 +29,5 @@ if "GRIDFERRY_UNCHECKED_SHAPES" not in os.environ:
     )
 
 settings.register_profile("gridferry", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=400, print_blob=True)
 settings.load_profile("gridferry")
