@@ -20,7 +20,7 @@ import numpy as np
 from gridferry.networks.catalog import CATALOGUE, load_network
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.network import Network
-from gridferry.sim.adapters.inputs import Inputs
+from gridferry.sim.adapters.inputs import Inputs, refused
 from gridferry.sim.adapters.serve import arguments, serve
 from gridferry.sim.adapters.simulator import time_units
 from gridferry.sim.config.schema import AcEngine, GridConfig
@@ -194,6 +194,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
             eid: np.zeros((2, member.grid.feeder.n_bus)) for eid, member in self._members.items()
         }
         for eid, attr in self._inputs.connected():
+            if eid not in self._places or attr not in _SIGN or not eid.startswith(("Grid-", "Bus-")):
+                raise refused(eid, attr, f"there is no such input; a Grid and a Bus take {', '.join(_SIGN)}")
             grid, number = self._places[eid]
             power = injected[grid][0 if attr.startswith("P") else 1]
             if eid == grid:

@@ -5,8 +5,6 @@ mosaik gives the values of event-based sources in one step only; here they last 
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -37,6 +35,8 @@ class Inputs:
 
     def update(self, given: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
         """Take the inputs of a step, as mosaik gives them."""
+        if not _nested(given):
+            raise refused("inputs", "", f"{_shown(given)} is no dict of values by entity, attribute and source")
         for eid, attrs in given.items():
             own = self._latest.setdefault(eid, {})
             for attr, sources in attrs.items():
@@ -76,7 +76,7 @@ class Inputs:
             return parse(value)
         except InputError:
             raise
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
             raise refused(eid, attr, f"{_shown(value)} cannot be read ({why}); connect {expected}") from error
 
@@ -111,10 +111,17 @@ class Inputs:
 
 
 def _number(eid: str, attr: str, source: str, value: Any) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not math.isfinite(value):
+    real = reals(value)
+    if real is None or real.ndim or not np.isfinite(real):
         raise refused(eid, attr, f"{source} gives {_shown(value)}; expected one finite number")
-    return float(value)
+    return float(real)
+
+
+def _nested(given: object) -> bool:
+    return isinstance(given, Mapping) and all(
+        isinstance(attrs, Mapping) and all(isinstance(sources, Mapping) for sources in attrs.values())
+        for attrs in given.values()
+    )
 
 
 def _reals(eid: str, attr: str, source: str, value: Any, expected: str) -> Float[np.ndarray, "*axes"]:
@@ -128,12 +135,12 @@ def reals(value: Any) -> Float[np.ndarray, "*axes"] | None:
     """Return numbers, lists of them and arrays as an array, NaN for ``None`` in a list; ``None`` for anything else."""
     try:
         found = np.asarray(value)
-    except ValueError:  # lists of different lengths
+        if found.dtype.kind == "O" and found.ndim:
+            found = np.where(found == None, np.nan, found)  # noqa: E711 - element by element
+            if all(isinstance(one, float | int) for one in found.flat):
+                found = found.astype(np.float64)
+    except (ValueError, OverflowError):  # lists of different lengths, numbers of 400 digits
         return None
-    if found.dtype.kind == "O" and found.ndim:
-        found = np.where(found == None, np.nan, found)  # noqa: E711 - element by element
-        if all(isinstance(one, float | int) for one in found.flat):
-            found = found.astype(np.float64)
     return found.astype(np.float64, copy=False) if found.dtype.kind in "iuf" else None
 
 

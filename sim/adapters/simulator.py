@@ -92,6 +92,8 @@ class CaseSimulator(mosaik_api_v3.Simulator):
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Simulate the step at ``time``."""
         plant = self._case.plant
+        if type(time) is not int or time < 0:
+            raise refused(f"{next(iter(self.models))}-0", "time", f"{time!r} is no time; it counts from 0")
         self._step = self._first_step + time // self._step_units
         if self._step >= plant.steps:
             until = (plant.steps - self._first_step) * self._step_units

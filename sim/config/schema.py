@@ -255,6 +255,10 @@ class SimulatorsConfig(Part):
     grid: SimulatorConfig = SimulatorConfig()
     agents: SimulatorConfig = SimulatorConfig()
     controller: SimulatorConfig = SimulatorConfig()
+    start_timeout_s: Positive = 60.0
+    """how long one in another process may take to connect, and to answer while the run is set up [s]"""
+    step_timeout_s: Positive = 600.0
+    """how long one in another process may take to answer in a step; more than the controller needs for a plan [s]"""
 
 
 class RecordConfig(Part):

@@ -13,7 +13,6 @@ from typing import Any
 
 import duckdb
 import mosaik
-from mosaik_api_v3.connection import RemoteException
 
 from gridferry.controllers.contract import Plant
 from gridferry.networks.catalog import CATALOGUE
@@ -21,15 +20,8 @@ from gridferry.networks.faults import InputError
 from gridferry.sim.adapters.devices import initial_state
 from gridferry.sim.adapters.grid import GRID_RESULTS
 from gridferry.sim.case.case import Case
-from gridferry.sim.config.schema import NetworkConfig, SimulatorConfig
 from gridferry.sim.host.host import ControllerStoppedError
-from gridferry.sim.loop.connections import (
-    close_connections,
-    end_tasks,
-    remote_errors,
-    starter,
-    watch_connections,
-)
+from gridferry.sim.loop.connections import Remote, RemoteSimulatorError, close_connections, end_tasks, starter
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.records import Recorder
 
@@ -41,6 +33,8 @@ _SIMULATORS = {
     "Grid": "gridferry.sim.adapters.grid:GridSimulator",
     "Recorder": "gridferry.sim.adapters.recorder:RecorderSimulator",
 }
+_CONFIGURED = {"Forecasts": "forecasts", "Grid": "grid", "Devices": "agents", "Controller": "controller"}
+"""simulators that may run elsewhere, and what they are called in ``[simulators]``"""
 
 
 class SimulationFailedError(RuntimeError):
@@ -86,35 +80,47 @@ def simulate(
     SimulationFailedError
         when a simulator failed, here or elsewhere; what was simulated before is in the recorder.
     """
-    config = case.loaded.config
-    remote = {
-        "Forecasts": config.simulators.forecasts,
-        "Grid": config.simulators.grid,
-        "Devices": config.simulators.agents,
-        "Controller": config.simulators.controller,
-    }
+    remote = _remote(case, start)
     starters = {name: starter(_SIMULATORS[name], remote.get(name)) for name in _SIMULATORS}
-    with remote_errors(any(one.connect for one in remote.values())) as errors:
-        try:
-            with mosaik.World(starters, skip_greetings=True, configure_logging=False) as world:
+    # remote simulators have their own limit, which says which of them it was
+    running = False
+    limits: Any = {"start_timeout": 2.0 * case.loaded.config.simulators.start_timeout_s}
+    try:
+        with mosaik.World(starters, limits, skip_greetings=True, configure_logging=False) as world:
+            try:
+                _assemble(world, case, recorder, start, clip, progress, remote)
+                running = True
                 try:
-                    _assemble(world, case, recorder, start, clip, progress, remote)
-                    watch = world.loop.create_task(watch_connections(world))
-                    try:
-                        world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
-                    finally:
-                        watch.cancel()
-                        end_tasks(world)
+                    world.run(until=(until_step - start.step) * case.plant.step_s, print_progress=False)
                 finally:
-                    close_connections(world, starters)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
-            # mosaik exits the process when a simulator hangs at its start
-            raise SimulationFailedError(_reason(error, errors), None if _expected(error) else error) from error
-    done = start.step if recorder.next_step is None else recorder.next_step
+                    end_tasks(world)
+            finally:
+                close_connections(world, starters)
+    except (Exception, asyncio.CancelledError, SystemExit) as error:
+        # mosaik exits the process when a simulator fails to start
+        expected = _expected(error) or (bool(remote) and _raised_by_mosaik(error))
+        message = _reason(error)
+        if remote and not isinstance(error, (RemoteSimulatorError, ControllerStoppedError)):
+            message = f"{f'step {_done(recorder, start)}' if running else 'set-up'}: {message}"
+        raise SimulationFailedError(message, None if expected else error) from error
+    done = _done(recorder, start)
     if done != until_step:
-        # mosaik logs the failure of a remote simulator and returns as if all were well
-        message = "; ".join(errors) or "a simulator closed its connection"
-        raise SimulationFailedError(f"stopped after step {done - 1} of {until_step}: {message}")
+        raise SimulationFailedError(f"stopped after step {done - 1} of {until_step}: a simulator ended before its time")
+
+
+def _done(recorder: Recorder, start: Start) -> int:
+    return start.step if recorder.next_step is None else recorder.next_step
+
+
+def _remote(case: Case, start: Start) -> dict[str, Remote]:
+    """Simulators that run elsewhere, by their name here."""
+    config = case.loaded.config.simulators
+    addresses = {key: getattr(config, key).connect for key in _CONFIGURED.values()}
+    return {
+        name: Remote(key, addresses[key], config.start_timeout_s, config.step_timeout_s, start.step, case.plant.step_s)
+        for name, key in _CONFIGURED.items()
+        if addresses[key]
+    }
 
 
 def _assemble(
@@ -124,24 +130,24 @@ def _assemble(
     start: Start,
     clip: bool,
     progress: Callable[[LiveState], None] | None,
-    remote: dict[str, SimulatorConfig],
+    remote: dict[str, Remote],
 ) -> None:
     plant, config = case.plant, case.loaded.config
     shared = {"case": case, "first_step": start.step}
 
     def of_case(name: str) -> dict[str, Any]:
         """What a simulator needs to know the case: the case itself here, the document it is made from elsewhere."""
-        if remote[name].connect:
+        if name in remote:
             return {"first_step": start.step, **case.as_params()}
         return shared
 
     checkpoint = start.checkpoint or {}
     state = checkpoint.get("state") or initial_state(plant, case.conditions.series_at(start.step))
     profiles = world.start("Profiles", **shared)
-    forecasts = world.start("Forecasts", **of_case("Forecasts"), json=remote["Controller"].connect is not None)
+    forecasts = world.start("Forecasts", **of_case("Forecasts"), json="Controller" in remote)
     host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
     agents = world.start("Devices", **of_case("Devices"), state=state)
-    here = {} if remote["Grid"].connect else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
+    here = {} if "Grid" in remote else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
     grid = world.start("Grid", step_size=plant.step_s, **here)
     writer = world.start("Recorder", case=case, recorder=recorder, first_step=start.step, progress=progress)
 
@@ -154,18 +160,19 @@ def _assemble(
     (devices,) = agents.Devices.create(1)
     grids = [
         grid.Grid(
-            network=_name_elsewhere(network) if remote["Grid"].connect else network.name,
+            network=_name_elsewhere(case, number) if "Grid" in remote else network.name,
             nominal=False,
             ac_engine=config.grid.ac_engine.value,
             slack_v_pu=feeder.slack_v_pu,
             tolerance_mva=config.grid.tolerance_mva,
             max_iterations=config.grid.max_iterations,
         )
-        for network, feeder in zip(config.networks, plant.feeders, strict=True)
+        for number, (network, feeder) in enumerate(zip(config.networks, plant.feeders, strict=True))
     ]
-    for one, network, feeder in zip(grids, config.networks, plant.feeders, strict=True):
+    for number, (one, feeder) in enumerate(zip(grids, plant.feeders, strict=True)):
         if tuple(bus.extra_info["name"] for bus in _of_type(one, "Bus")) != feeder.bus_names:
-            raise ValueError(f"the grid simulator has another net as {network.name} than the config; give it the same")
+            message = "the grid simulator has another net by this name; give it the same"
+            raise InputError(case.loaded.fault(("networks", number, "name"), message))
     (record,) = writer.Recorder.create(1)
 
     world.connect(forecast, controller, "forecast")
@@ -199,10 +206,12 @@ def grid_sizes(plant: Plant) -> dict[str, list[int]]:
     return {"Vm[pu]": buses, "P_line[MW]": branches, "Q_line[MVar]": branches}
 
 
-def _name_elsewhere(network: NetworkConfig) -> str:
+def _name_elsewhere(case: Case, number: int) -> str:
     """Name of a network for a remote grid simulator; files and functions go by their names in the config."""
+    network = case.loaded.config.networks[number]
     if network.feeder not in CATALOGUE and network.name in CATALOGUE:
-        raise ValueError(f"the network {network.name} is not that of the catalogue; give it another name in the config")
+        message = "is not the network of the catalogue; give it another name, for a grid simulator elsewhere"
+        raise InputError(case.loaded.fault(("networks", number, "name"), message))
     return network.feeder if network.feeder in CATALOGUE else network.name
 
 
@@ -218,6 +227,7 @@ def _expected(error: BaseException) -> bool:
     from_mosaik = type(error).__module__.partition(".")[0] in ("mosaik", "mosaik_api_v3", "asyncio")
     known = (
         SystemExit,
+        RemoteSimulatorError,
         ControllerStoppedError,
         InputError,
         OSError,
@@ -228,11 +238,16 @@ def _expected(error: BaseException) -> bool:
     return from_mosaik or isinstance(error, known)
 
 
-def _reason(error: BaseException, errors: list[str]) -> str:
-    if isinstance(error, asyncio.CancelledError):
-        return "; ".join(["a remote simulator closed its connection", *errors])
-    if isinstance(error, RemoteException):
-        message = f"{error.source}: {error.remote_type}: {error.remote_msg}"
-    else:
-        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return "; ".join([message, *errors])
+def _raised_by_mosaik(error: BaseException) -> bool:
+    """Whether mosaik itself found something wrong, as with the answer of a remote simulator."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in ("mosaik", "mosaik_api_v3")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RemoteSimulatorError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

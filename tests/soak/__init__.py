@@ -1,0 +1,1 @@
+"""What a run says is so, attacked at scale."""
