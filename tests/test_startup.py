@@ -78,9 +78,13 @@ def test_a_report_imports_what_draws_and_no_simulator(folder: Path, imported_by_
     assert heavy_imports_of(folder, "report", "run") == {"plotly", "duckdb"}
 
 
-@pytest.mark.parametrize("arguments", [("list", "networks"), ("list", "configs"), ("check", "three_bus")])
+@pytest.mark.parametrize("arguments", [("list", "networks"), ("list", "configs")])
 def test_what_only_reads_configs_imports_nothing_heavy(folder: Path, arguments: tuple[str, ...]) -> None:
     assert heavy_imports_of(folder, *arguments) == set()
+
+
+def test_a_check_of_a_config_imports_the_engine_of_its_power_flow_and_no_simulator(folder: Path) -> None:
+    assert heavy_imports_of(folder, "check", "three_bus") & ({"mosaik", "mosaik_api_v3"} | SOLVE | STORE) == set()
 
 
 def test_a_list_of_controllers_imports_the_controllers_and_no_simulator(folder: Path) -> None:

@@ -34,11 +34,12 @@ class RunTimes:
         return (self.start.astimezone(UTC) + later).astimezone(self.start.tzinfo)
 
     def seconds(self, time: datetime) -> float:
-        """Return the time since the start [s]; one without an offset has that of the start, and the other way round."""
+        """Return the time since the start [s]; what has no offset is by the clock of the other."""
         assert self.start is not None
-        if self.start.tzinfo is None or time.tzinfo is None:
-            return (time.replace(tzinfo=None) - self.start.replace(tzinfo=None)).total_seconds()
-        return (time.astimezone(UTC) - self.start.astimezone(UTC)).total_seconds()
+        if self.start.tzinfo is None:
+            return (time.replace(tzinfo=None) - self.start).total_seconds()
+        local = time if time.tzinfo is not None else time.replace(tzinfo=self.start.tzinfo)
+        return (local.astimezone(UTC) - self.start.astimezone(UTC)).total_seconds()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ def _build(loaded: LoadedConfig, plant: Plant | None) -> Build:
         source=str(loaded.path),
         key="controller",
         base_dir=loaded.base_dir,
-        inherited={"errors": loaded.config.forecast.errors, "start": loaded.config.time.start},
+        inherited={"errors": loaded.config.forecast.errors, "start": loaded.config.time.clock.start},
     )
 
 

@@ -13,6 +13,7 @@ from gridferry.controllers.registry import BUILT_IN, available
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.commands.check_first_step import first_step
 from gridferry.sim.commands.output import print_json
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.named_code import NO_CODE, code_of, refusal_of
@@ -51,6 +52,9 @@ def _check_config(what: str, as_json: bool) -> int:
         case = build_case(loaded)
         notes += _short_horizon(case)
         notes += _code_that_ran(loaded)
+        diverged, suspicious = first_step(case)
+        faults += diverged
+        notes += suspicious
     except InputError as error:
         faults += error.faults
     if as_json:
@@ -60,11 +64,11 @@ def _check_config(what: str, as_json: bool) -> int:
     console = Console(highlight=False, soft_wrap=True)
     for one in faults:
         console.print(str(one), markup=False)
+    for one in notes:
+        console.print(f"note: {one}", markup=False)
     if faults:
         console.print(f"[red]{len(faults)} fault{'s' if len(faults) > 1 else ''}[/red]")
         return NOT_SO
-    for one in notes:
-        console.print(f"note: {one}", markup=False)
     config, plant = loaded.config, case.plant
     devices = ", ".join(f"{len(config.entries(kind))} {kind.table.replace('_', ' ')}" for kind in config.kinds)
     console.print(

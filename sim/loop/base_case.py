@@ -42,21 +42,26 @@ def base_case_figures(case: Case, steps: int) -> dict[str, Any]:
 
 def at_rest(case: Case, steps: int) -> tuple[Evaluation, GridViolation]:
     """Evaluate doing nothing in the first steps of a run, and by how much it violates limits of the grid."""
-    plant, day, grid = case.plant, case.conditions, case.loaded.config.grid
-    series = day.series_at(0)
-    nows = nows_of_step(plant, 0, [series[device.key] for device in plant.devices])
-    states = [device.initial_state(now) for device, now in zip(plant.devices, nows, strict=True)]
-    start = Observation(
-        step=0,
-        **observed(plant, states),
-        v_pu=np.full(plant.n_bus, np.nan),
-        p_branch_mw=np.full(plant.n_branch, np.nan),
-        q_branch_mvar=np.full(plant.n_branch, np.nan),
-    )
-    found = evaluate(plant, Schedules.of_plan(hold(plant, start, steps), steps), start, day.rows(slice(steps)))
+    plant, grid, start = case.plant, case.loaded.config.grid, observation_at_start(case)
+    rest = Schedules.of_plan(hold(plant, start, steps), steps)
+    found = evaluate(plant, rest, start, case.conditions.rows(slice(steps)))
     limits = replace(
         plain_limits(plant),
         v_tolerance_pu=grid.v_tolerance_pu,
         loading_tolerance=grid.loading_tolerance_percent / 100.0,
     )
     return found, limits.violation(found.flow)
+
+
+def observation_at_start(case: Case) -> Observation:
+    """Return what is measured at the start of a run."""
+    plant, series = case.plant, case.conditions.series_at(0)
+    nows = nows_of_step(plant, 0, [series[device.key] for device in plant.devices])
+    states = [device.initial_state(now) for device, now in zip(plant.devices, nows, strict=True)]
+    return Observation(
+        step=0,
+        **observed(plant, states),
+        v_pu=np.full(plant.n_bus, np.nan),
+        p_branch_mw=np.full(plant.n_branch, np.nan),
+        q_branch_mvar=np.full(plant.n_branch, np.nan),
+    )
