@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -37,13 +37,15 @@ app.add_typer(new_app, name="new")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 
 
-def _refuse_code(context: typer.Context, wanted: bool) -> bool:
-    if wanted:
-        from gridferry.sim.config.named_code import NO_CODE
+_at_end = ExitStack()
+"""what a command leaves behind when it ends"""
 
-        before = os.environ.get(NO_CODE)
-        os.environ[NO_CODE] = "1"
-        context.call_on_close(lambda: os.environ.pop(NO_CODE) if before is None else before)
+
+def _refuse_code(wanted: bool) -> bool:
+    if wanted:
+        from gridferry.sim.config.named_code import without_code
+
+        _at_end.enter_context(without_code())
     return wanted
 
 
@@ -261,7 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its exit code; bad input gives a message, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        with only_json() if "--json" in given else nullcontext():
+        with _at_end, only_json() if "--json" in given else nullcontext():
             app(given)
     except OSError as error:
         # a full disk, a folder that may not be written: nothing in here is wrong

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from gridferry.controllers.contract import Controller, ControllerError, Plant
-from gridferry.controllers.isolation.process import check_settings_for, make_controller_for
+from gridferry.controllers.isolation.process import IsolatedController, check_settings_for, make_controller_for
 from gridferry.controllers.isolation.worker import Build
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network
@@ -52,6 +52,11 @@ class Case:
     def controller(self) -> Controller:
         """Return the config's controller; raises `InputError` for what is wrong with its settings."""
         return self.built or _controller(self.loaded, self.plant)
+
+    def close(self) -> None:
+        """End the controller's process, if it has one; it begins anew where the controller is asked again."""
+        if isinstance(self.built, IsolatedController):
+            self.built.close()
 
     def as_params(self) -> dict[str, Any]:
         """Return the data from which another process can build the same case, as JSON-able values."""

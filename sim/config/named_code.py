@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gridferry.controllers.devices.registry import BUILT_IN as OUR_KINDS
@@ -24,6 +25,18 @@ Refusal = Callable[[str, str], str | None]
 
 NO_CODE = "GRIDFERRY_NO_CODE"
 """environment variable that refuses all code but ours; processes that are started inherit it"""
+
+
+@contextmanager
+def without_code() -> Iterator[None]:
+    """Refuse all code but ours meanwhile."""
+    before = os.environ.get(NO_CODE)
+    os.environ[NO_CODE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[NO_CODE]
 
 
 def refuse_nothing(spec: str, origin: str) -> str | None:

@@ -249,6 +249,7 @@ def _run(case: Case, directory: Path, begin: Resumption, until: int, clip: bool,
         interrupt.requested = True
     finally:
         recorder.close()
+        case.close()
     with duckdb.connect(str(directory / DATABASE), read_only=True, config=CLOSED) as connection:
         steps = recorded_steps(connection)
         interrupted = interrupt.requested and steps < until

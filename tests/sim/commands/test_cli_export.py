@@ -1,8 +1,10 @@
 """Exports have the values of the database."""
 
 import json
+import shutil
 from pathlib import Path
 
+import duckdb
 import h5py
 import numpy as np
 import pandas as pd
@@ -75,3 +77,19 @@ def test_export_of_nothing_or_to_nothing_is_refused(gridferry, finished, tmp_pat
     code, _, err = gridferry("export", "torn")
     assert code == 2
     assert "cannot be opened" in err
+
+
+def test_texts_that_spreadsheets_would_run_are_neutralised_on_request(gridferry, finished):
+    shutil.copytree(finished[0], "run")
+    bad = ["=1+1", " @SUM(A1)", "-1", "\t=1", "\uff1d1"]
+    with duckdb.connect("run/results.duckdb") as results:
+        for step, text in enumerate([*bad, "plain=1"]):
+            results.execute("UPDATE step SET solver_ended = ? WHERE step = ?", [text, step])
+    for options, sign in (((), ""), (("--for-spreadsheets",), "'")):
+        assert gridferry("export", "run", *options)[0] == 0
+        table = pd.read_csv("run/export/step.csv", keep_default_na=False)
+        assert table["solver_ended"].tolist() == [*(sign + one for one in bad), "plain=1"]
+        assert pd.read_csv("run/export/network.csv")["import_mw"].dtype == float
+    code, _, err = gridferry("export", "run", "--for-spreadsheets", "--format", "parquet")
+    assert code == 2
+    assert "is for csv" in err
