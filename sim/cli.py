@@ -158,11 +158,11 @@ def study(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
-    mean: Annotated[bool, typer.Option("--mean", help="Average runs of the same config and controller.")] = False,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN|STUDY...", help="Run directories, or those of studies.")],
+    mean: Annotated[bool, typer.Option("--mean", help="Average runs that differ only in their seed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare runs: one column per run, or one per config and controller with the means."""
+    """Compare runs: one column per run, or the means over seeds; exit code 1 if they are not alike."""
     from gridferry.sim.commands.compare import compare_command
 
     raise typer.Exit(compare_command(runs, mean, as_json))
@@ -170,10 +170,10 @@ def compare(
 
 @app.command()
 def report(
-    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run directory, or that of a study.")],
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a self-contained HTML page of a run, report.html in its directory."""
+    """Write a self-contained HTML page of a run or a study, report.html in its directory."""
     from gridferry.sim.commands.report import report_command
 
     raise typer.Exit(report_command(run_directory, show))

@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gridferry.networks.faults import Fault, InputError
+from rich.console import Console
+
 from gridferry.sim.commands.output import print_json, print_table
-from gridferry.sim.exit_codes import DONE
-from gridferry.sim.results.averages import grouped
+from gridferry.sim.exit_codes import DONE, NOT_SO
+from gridferry.sim.results.comparison import grouped, load_all, unlike
 from gridferry.sim.results.display import mean_table, run_table
-from gridferry.sim.results.run_directory import Run, load_run
 
 
 def compare_command(directories: Sequence[Path], mean: bool, as_json: bool) -> int:
-    """Print the figures of runs side by side, or the means over runs of the same config and controller."""
-    runs: list[Run] = []
-    faults: list[Fault] = []
-    for directory in directories:
-        try:
-            runs.append(load_run(directory))
-        except InputError as error:
-            faults += error.faults
-    if faults:
-        raise InputError(faults)
+    """Print the figures of runs side by side, or the means over runs that differ only in their seed.
+
+    Runs that do not compare are marked; the exit code is then 1.
+    """
+    runs = load_all(directories)
+    differ = unlike(runs)
     if mean:
-        groups = grouped([run.summary for run in runs])
+        groups = grouped(runs)
         if as_json:
-            print_json({"groups": [vars(one) for one in groups]})
+            print_json({"groups": [one.as_json() for one in groups], "unlike": differ})
         else:
             print_table(mean_table(groups))
-        return DONE
-    if as_json:
-        print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs]})
+    elif as_json:
+        print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs], "unlike": differ})
     else:
         print_table(run_table(runs))
-    return DONE
+    if differ and not as_json:
+        what = "; ".join(f"{key}: {', '.join(dict.fromkeys(map(str, own)))}" for key, own in differ.items())
+        Console(highlight=False, soft_wrap=True).print(f"not alike, so that sums do not compare: {what}", markup=False)
+    return NOT_SO if differ else DONE

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from gridferry.sim.config.schema import Config
-from gridferry.sim.results.averages import Group
+from gridferry.sim.results.comparison import Group, labels, unlike
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.run_directory import Run
 
@@ -105,19 +106,22 @@ def repeats(summary: Mapping[str, Any]) -> str:
 
 def run_table(runs: Sequence[Run]) -> Table:
     """Return a table of the runs' figures, one column per run; rows that no run has are left out."""
-    controllers = [run.summary["controller"] for run in runs]
-    heads = [
-        controller if len(runs) == 1 or controllers.count(controller) == 1 else run.directory.name
-        for run, controller in zip(runs, controllers, strict=True)
-    ]
-    columns = [f"{run.summary['config']}\n{head}" for run, head in zip(runs, heads, strict=True)]
+    differ = unlike(runs)
+    marks = ["\nnot alike" if _is_odd(run, runs[0], differ) else "" for run in runs]
+    columns = [label + mark for label, mark in zip(labels(runs), marks, strict=True)]
     return _table(columns, figure_rows([run.summary for run in runs]))
 
 
+def _is_odd(run: Run, first: Run, differ: Mapping[str, Any]) -> bool:
+    """Whether a run is not finished, or differs from the first in what makes runs compare."""
+    return any(run.summary.get(key) != ("completed" if key == "status" else first.summary.get(key)) for key in differ)
+
+
 def mean_table(groups: Sequence[Group]) -> Table:
-    """Return a table of means, one column per config and controller."""
-    columns = [f"{one.config}\n{one.controller}\nmean of {one.runs}" for one in groups]
-    return _table(columns, figure_rows([one.mean | {"currency": one.currency} for one in groups]))
+    """Return a table of means, one column per group of runs."""
+    names = labels([one.first for one in groups], but="seed")
+    columns = [f"{name}\nmean of {one.runs}" for name, one in zip(names, groups, strict=True)]
+    return _table(columns, figure_rows([one.summary for one in groups]))
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
@@ -125,7 +129,7 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -
     table.add_column("")
     table.add_column("")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     heading = ""
     for section, label, shown in rows:
         bold = f"[bold]{label}[/bold]" if label.startswith("profit") else label

@@ -92,7 +92,7 @@ class _Lines:
             return None
         picture = _picture(self.unit.format(currency=run.summary["currency"]))
         for name, own in rows.groupby("name", sort=False):
-            dash = "dot" if str(name).endswith("planned") else "solid"
+            dash = "dot" if str(name).endswith(("planned", "requested")) else "solid"
             _line(picture, times, own["step"], own["value"], str(name), line={"shape": "hv", "dash": dash})
         return picture.update_yaxes(**self.axis)
 
@@ -176,6 +176,11 @@ _OF_DEVICES = """
     SELECT step, device AS name, {0} AS value FROM device
     WHERE {0} IS NOT NULL AND NOT isnan({0}) ORDER BY step, rowid
 """
+_POWERS = """
+    SELECT step, device AS name, p_mw AS value, rowid FROM device
+    UNION ALL SELECT step, device || ', requested', p_set_mw, rowid FROM device
+    WHERE device IN (SELECT device FROM device WHERE abs(p_set_mw - p_mw) > 1e-6) ORDER BY step, rowid
+"""
 _ERRORS = """
     WITH error AS (SELECT step, abs(v_plan_pu - v_pu) AS pu FROM bus WHERE NOT isnan(v_plan_pu) AND NOT isnan(v_pu))
     SELECT step, 'largest of all buses' AS name, max(pu) AS value FROM error GROUP BY step
@@ -186,7 +191,7 @@ PICTURES: Mapping[str, Callable[[Run, pd.Series], go.Figure | None]] = {
     "Import": _Lines("MW", _IMPORT),
     "Prices": _Lines("{currency}/MWh", _PRICES),
     "Positions": _positions,
-    "Device power": _Lines("MW into the grid", _OF_DEVICES.format("p_mw")),
+    "Device power": _Lines("MW into the grid", _POWERS),
     "State of charge": _Lines("state of charge at the end of the step", _OF_DEVICES.format("soc")),
     "Plan against AC": _Lines("|V planned − V in AC|, pu", _ERRORS, {"exponentformat": "e", "rangemode": "tozero"}),
 }

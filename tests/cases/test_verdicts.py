@@ -5,6 +5,7 @@ A battery of 8 MWh and 1 MW stands at the end of the 33-bus feeder for a day of 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gridferry.networks.faults import InputError
 from gridferry.sim import Verdict, run, validate
 from gridferry.sim.commands.validate import validate_command
 from gridferry.sim.loop.execution import VerdictKind
+from gridferry.sim.results.report import write_report
 
 EXECUTED, NOT_EXECUTED, INFEASIBLE = VerdictKind.EXECUTED, VerdictKind.NOT_EXECUTED, VerdictKind.INFEASIBLE
 OLD = "step,device,p_mw,q_mvar,position"
@@ -152,6 +154,24 @@ def test_the_exit_code_is_that_of_the_verdict_or_of_the_grid_alone(
     strict = "networks.dn1.v_min_pu=0.99"
     assert [code([0.0] * 24, strict), code([0.0] * 24, strict, ignore=True)] == [1, 1]
     assert capsys.readouterr().out.splitlines()[-1] == "infeasible"
+
+
+def test_the_page_of_a_validated_schedule_has_the_verdict_requested_and_delivered_and_the_base_case(
+    case: Path,
+) -> None:
+    found = verdict_on(case, [3.0, 1.0, -1.0] + [0.0] * 21)
+    text = write_report(found.run.directory).read_text()
+    assert "<strong>feasible, not executed as planned</strong>" in text
+    assert all(f"<li>{reason}</li>" in text for reason in found.reasons)
+    cells = text.partition('id="delivered"')[2].partition("</table>")[0]
+    # 4 MWh requested and 2 given, 1 MWh taken, 2 MWh short in 1 step
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", cells) == ["BB", "4", "1", "2", "1", "2", "0", "1", "rating"]
+    base = found.run.summary["base_case"]
+    rows = text.partition('id="base-case"')[2].partition("</table>")[0]
+    assert f'<td class="figure">{base["operating_cost"]:.6g}</td></tr>' in rows
+    idle = run(case, controller="idle", out=case.with_name("idle")).summary
+    assert base["operating_cost"] == pytest.approx(idle["cost"]["terms"]["energy"], rel=1e-9)
+    assert base["v_min_pu"] == pytest.approx(idle["grid"]["v_min_pu"], abs=1e-9)
 
 
 @pytest.mark.parametrize(("p_mw", "verdict"), [(0.25, NOT_EXECUTED), (0.0, EXECUTED)])

@@ -150,12 +150,12 @@ def test_compare_puts_the_figures_of_runs_side_by_side(gridferry, finished):
     directory, done = finished
     gridferry("run", "three_bus", "--steps", 2, "--out", "other")
     code, out, _ = gridferry("compare", directory, "other", "--json")
-    assert code == 0
+    assert (code, list(json.loads(out)["unlike"])) == (1, ["steps"])
     first, second = json.loads(out)["runs"]
     assert first == json.loads(done.stdout)
     assert second == load_run("other").summary | {"directory": "other"}
     code, out, _ = gridferry("compare", directory, "other")
-    assert code == 0
+    assert code == 1
     line = next(one for one in out.splitlines() if "import, MWh" in one)
     assert line.split()[-2:] == [f"{one['grid']['import_mwh']:,.4f}" for one in (first, second)]
 

@@ -100,7 +100,7 @@ def test_page_of_a_run_recorded_before_kinds_had_tables_says_so(tmp_path):
     assert "recorded by an earlier version, without them" in page.read_text(encoding="utf-8")
     assert set(old.summary["kinds"]).isdisjoint(read(page).headings)
     assert {path.stem for path in export_run(old.directory, "csv")} == set(old.tables())
-    with pytest.raises(InputError, match=r"recorded by another version \(no table kind_info\)"):
+    with pytest.raises(InputError, match=r"recorded by another version, or is damaged \(no table kind_info\)"):
         run("two_feeders", steps=4, out=old.directory, resume=True)
 
 
