@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,7 @@ class Trial:
         self.sample = sample
         self.plant = sample.plant
         self.steps = steps
+        self.values = values_of([sample.plant, sample.day])
         self._day: list[Moment] = []
 
     def fresh(self) -> Controller:
@@ -198,17 +200,35 @@ def _nan_forecast(trial: Trial) -> Iterator[str]:
 
 
 def _inputs_unchanged(trial: Trial) -> Iterator[str]:
-    """Find changes of inputs other than arrays, which are read-only."""
+    """Find changes of inputs other than arrays, which are read-only, of the plant behind them, and of our functions."""
     last = trial.day()[-1]
     plant = own_copy(trial.plant)
     controller = trial.cls(plant, trial.settings)
     observation, forecast = own_copy(last.observation), own_copy(last.forecast.first(controller.steps_read))
     given = {"plant": plant, "observation": observation, "forecast": forecast}
+    functions = _functions()
     before = {name: values_of(one) for name, one in given.items()}
     controller.plan(observation, forecast)
     changed = [name for name, one in given.items() if values_of(one) != before[name]]
     if changed:
         yield f"the {' and the '.join(changed)} was changed; make a copy, and change that"
+    if values_of([trial.sample.plant, trial.sample.day]) != trial.values:
+        yield "the simulation was changed behind what it was given; compute, and return a plan"
+    now = _functions()
+    replaced = [name for name, one in functions.items() if now.get(name) is not one]
+    if replaced:
+        yield f"{replaced[0]} of GridFerry was replaced; derive a class, or write a function of your own"
+
+
+def _functions() -> dict[str, Any]:
+    """Functions and classes of ours that are loaded, by module and name."""
+    return {
+        f"{module}.{name}": value
+        for module, loaded in list(sys.modules.items())
+        if module.startswith("gridferry.") and hasattr(loaded, "__dict__")
+        for name, value in list(vars(loaded).items())
+        if callable(value)
+    }
 
 
 PLAN_PROMISES: Mapping[str, Promise[Trial]] = {

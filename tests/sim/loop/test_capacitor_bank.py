@@ -137,7 +137,8 @@ def test_a_killed_run_goes_on_from_the_step_that_the_bank_was_switched_to(done: 
     marker = "        plan = hold(self.plant, observation, forecast.steps)\n"
     plugin.write_text(f"import os\nfrom pathlib import Path\n{kept.replace(marker, DIES + marker)}")
     (folder / "DIE").touch()
-    words = ("run", "case.toml", "--out", "killed", "--set", "record.flush_steps=1")
+    settings = ("--set", "record.flush_steps=1", "--set", "controller.own_process=false")
+    words = ("run", "case.toml", "--out", "killed", *settings)
     process = start(*words, cwd=folder)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
