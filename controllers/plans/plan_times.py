@@ -10,6 +10,12 @@ FaultOfRow = tuple[int, str, str]
 """line, column, message"""
 
 
+def after(moment: datetime, seconds: int) -> datetime:
+    """Return the time some seconds later; in a time zone, with the offset that holds then."""
+    later = timedelta(seconds=seconds)
+    return moment + later if moment.tzinfo is None else (moment.astimezone(UTC) + later).astimezone(moment.tzinfo)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunTimes:
     """When the steps of a run are.
@@ -28,10 +34,7 @@ class RunTimes:
     def begin(self, step: int, step_s: int | None = None) -> datetime:
         """Return when a step begins, of ``step_s`` seconds where the run's own are not meant."""
         assert self.start is not None
-        later = timedelta(seconds=step * (step_s or self.step_s))
-        if self.start.tzinfo is None:
-            return self.start + later
-        return (self.start.astimezone(UTC) + later).astimezone(self.start.tzinfo)
+        return after(self.start, step * (step_s or self.step_s))
 
     def seconds(self, time: datetime) -> float:
         """Return the time since the start [s]; what has no offset is by the clock of the other."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from gridferry.controllers.plans.plan_times import after
+
 _DAY = timedelta(days=1)
 
 
@@ -27,12 +29,12 @@ class Clock:
 
     def at(self, step: int) -> datetime:
         """When a step begins, by local time; in a time zone with the offset that holds then."""
-        return _later(self.start, timedelta(seconds=step * self.step_s))
+        return after(self.start, step * self.step_s)
 
     @cached_property
     def midnight(self) -> datetime:
         """Local midnight of the first day, from which seconds are counted; where clocks skip it, when they do."""
-        return _later(self.start.replace(hour=0, minute=0, second=0, microsecond=0, fold=0), timedelta())
+        return after(self.start.replace(hour=0, minute=0, second=0, microsecond=0, fold=0), 0)
 
     @property
     def begin_s(self) -> int:
@@ -53,7 +55,7 @@ class Clock:
     def text(self, second: int) -> str:
         """Write a time as a date and time of the run's clock."""
         try:
-            return _later(self.midnight, timedelta(seconds=int(second))).isoformat(timespec="minutes")
+            return after(self.midnight, int(second)).isoformat(timespec="minutes")
         except OverflowError:  # beyond the calendar
             return f"hour {second / 3600:g}"
 
@@ -87,7 +89,3 @@ class Clock:
 def _absolute(moment: datetime) -> datetime:
     """Time that differences may be taken of: those within a time zone are of what its clocks show."""
     return moment if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _later(moment: datetime, by: timedelta) -> datetime:
-    return moment + by if moment.tzinfo is None else (moment.astimezone(UTC) + by).astimezone(moment.tzinfo)

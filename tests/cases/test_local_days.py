@@ -130,10 +130,12 @@ def test_devices_plans_and_forecasts_end_a_day_in_the_same_step() -> None:
 
 def test_cycles_are_counted_by_the_local_day_of_100_quarter_hours(tmp_path: Path) -> None:
     """A quarter of a cycle is used up from 19:00 to 20:00; the hour before midnight is of the same day."""
-    local(tmp_path, "2024-10-27T00:00:00+02:00", steps=104)
+    local(tmp_path, "2024-10-27T00:00:00", steps=104)
     rows = [f"{step},B,1.0,0.0," for step in (*range(80, 84), *range(96, 100), *range(100, 104))]
     (tmp_path / "plan.csv").write_text("\n".join(["step,device,p_mw,q_mvar,station", *rows]) + "\n")
     verdict = validate(tmp_path / "plan.csv", tmp_path / "local.toml", out=tmp_path / "run")
+    again = validate(verdict.run.directory / "plan.csv", tmp_path / "local.toml", out=tmp_path / "again")
+    assert again.run.summary["fleet"] == verdict.run.summary["fleet"]  # times of the plan are those of the run
     device = verdict.run.table("device").set_index("step")
     assert device.loc[80:83, "p_mw"].tolist() == [1.0] * 4
     assert device.loc[96:99, "p_mw"].tolist() == [0.0] * 4
