@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, ClassVar
 
 import mosaik
@@ -21,6 +25,7 @@ from gridferry.sim.adapters.recorder import RecorderSimulator
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.connections import end_tasks
+from gridferry.sim.loop.runner import run as simulated
 
 OURS = {
     name: {"python": f"gridferry.sim.adapters.{module}:{cls}"}
@@ -390,3 +395,43 @@ def test_a_forecast_that_is_none_is_refused(world: Any, case: Case):
     loop(scenario, case, scenario.start("Source").Meter(value=None))
     with pytest.raises(InputError, match="Controller-0: forecast: None cannot be read"):
         run(scenario, 900)
+
+
+class Seer(mosaik_api_v3.Simulator):
+    """Somebody's simulator of forecasts, in a process of its own as far as a run can tell: no load at all."""
+
+    def __init__(self) -> None:
+        model = {"public": True, "params": [], "attrs": ["forecast"]}
+        super().__init__({"api_version": "3.0", "type": "time-based", "models": {"Forecast": model}})
+
+    def init(self, sid: str, time_resolution: float = 1.0, **given: Any) -> Any:
+        self.time = given["document"]["time"]
+        return self.meta
+
+    def create(self, num: int, model: str) -> Any:
+        return [{"eid": "Forecast-0", "type": model}]
+
+    def step(self, time: int, inputs: Any, max_advance: int) -> int:
+        self.step_number = time // self.time["step_s"]
+        return time + self.time["step_s"]
+
+    def get_data(self, outputs: Any) -> Any:
+        nothing = {"load_p_mw": [[0.0] * 3], "load_q_mvar": [[0.0] * 3], "congestion": [[0.0] * 6]}
+        prices = {"buy_price": [50.0], "sell_price": [60.0]}
+        return {"Forecast-0": {"forecast": {"step": self.step_number, **nothing, **prices}}}
+
+
+def test_a_run_takes_forecasts_from_somebody_elses_simulator_elsewhere(tmp_path: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = threading.Thread(target=lambda: asyncio.run(mosaik_api_v3.run_as_server(Seer(), "127.0.0.1", port)))
+    server.start()
+    while f"0100007F:{port:04X} 00000000:0000 0A" not in Path("/proc/net/tcp").read_text():
+        assert server.is_alive()
+    address = [f'simulators.forecasts.connect="127.0.0.1:{port}"']
+    done = simulated("three_bus", controller="idle", overrides=address, steps=3, out=tmp_path / "run")
+    server.join()
+    network = done.table("network")
+    assert network["import_plan_mw"].abs().max() < 1e-3
+    assert network["import_mw"].abs().min() > 0.1
