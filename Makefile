@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check coverage golden bench lint types imports setup clean
+.PHONY: demo test check coverage golden bench soak lint types imports setup clean
 
 setup: $(READY)
 
@@ -52,6 +52,10 @@ golden: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# promises of runs and readers attacked at scale, printed as docs/reliability.md has them; `make test` does a small part
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_path .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+# what would break a line, steer a terminal, or be refused by it
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Fault:
 
     def __str__(self) -> str:
         where = f"{self.source}: {self.key}" if self.key else self.source
-        return f"{where}: {self.message}"
+        return _UNSHOWN.sub(lambda found: ascii(found[0])[1:-1], f"{where}: {self.message}")
 
 
 class InputError(ValueError):
@@ -33,6 +37,16 @@ class InputError(ValueError):
     def __init__(self, faults: Fault | Iterable[Fault]):
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def no_text(source: str, raw: bytes) -> Fault | None:
+    """Fault of the first byte that is no UTF-8 text, with its line; ``None`` if all is."""
+    try:
+        raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        return Fault(source, f"line {line}", f"not UTF-8 text (byte 0x{raw[error.start]:02x}); save the file as UTF-8")
+    return None
 
 
 def no_such(kind: str, name: object, known: Iterable[str]) -> str:

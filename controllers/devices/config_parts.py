@@ -12,6 +12,10 @@ BusName = Annotated[str | int, Field(description="name of a bus, as in the sourc
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Power = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+"""rating [MW, MVA, MWh]; larger ones are of transmission, or in another unit"""
+Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""price or cost, in any currency"""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 FileName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
 # strict models take no string for an enum; a file has only strings

@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices import Now
 from gridferry.controllers.plans.plan_times import RunTimes, TimedRow, steps_per_row
-from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import Fault, InputError, no_such, no_text
 
 COLUMNS = ("step", "device", "p_mw", "q_mvar", "position")
 _OLD_NAMES = {"position": "station"}
@@ -128,13 +128,15 @@ def read_plan(
         with every fault of the file: line, column, value, what is wrong and the way out.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(Fault(str(path), "", "no such file; give the path of a plan.csv")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Fault(str(path), "", f"cannot be read as UTF-8 text: {error}")) from error
+    except OSError as error:
+        raise InputError(Fault(str(path), "", f"cannot be read ({error.strerror}); give another")) from error
+    if fault := no_text(str(path), raw):
+        raise InputError(fault)
     times = RunTimes(start=start, step_s=plant.step_s, steps=plant.steps if steps is None else steps)
-    return _Reader(str(path), plant, times, hold).read(text)
+    return _Reader(str(path), plant, times, hold).read(raw.decode("utf-8-sig"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,7 @@ def run_statements(statements: list[tuple[int, str]]) -> dict[str, Any]:
             _run(statement, names, case)
         except MatlabError as error:
             raise MatlabError(line, str(error)) from error
-        except (SyntaxError, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
+        except (SyntaxError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
             raise MatlabError(line, f'"{_short(statement)}" is not understood') from error
     return case
 

@@ -48,6 +48,15 @@ _BUSES = {
 }
 
 
+_COLUMNS = {
+    "bus": ("in_service", "vn_kv", "name"),
+    "switch": ("element", "et", "closed"),
+    "controller": ("in_service", "object"),
+}
+"""Columns that tables have besides."""
+_ANEW = "write the net anew with pandapower.to_json"
+
+
 def element(net: Any, table: str, index: Any) -> str:
     """Name an element: its table and index, and its name where it has one."""
     name = net[table]["name"].get(index) if "name" in net[table] else None
@@ -57,7 +66,7 @@ def element(net: Any, table: str, index: Any) -> str:
 
 def net_faults(net: Any, source: str) -> list[Fault]:
     """List everything in the tables of a net that a feeder cannot represent."""
-    found = [
+    found = [*_form_faults(net)] or [
         *_base_faults(net),
         *_bus_faults(net),
         *_refused_tables(net),
@@ -67,6 +76,24 @@ def net_faults(net: Any, source: str) -> list[Fault]:
         *_controller_faults(net),
     ]
     return [Fault(source, key, message) for key, message in found]
+
+
+def _form_faults(net: Any) -> Iterator[tuple[str, str]]:
+    """Tables and columns that every net has."""
+    for key in ("sn_mva", "f_hz"):
+        if not isinstance(net.get(key), (int, float)):
+            yield key, f"{net.get(key)!r} is no number; {_ANEW}"
+    for table in sorted(CARRIED):
+        rows = net.get(table)
+        if not isinstance(rows, pd.DataFrame):
+            yield table, f"the table is missing; {_ANEW}"
+            continue
+        needed = {*_BUSES.get(table, ()), *_NUMBERS.get(table, ()), *_COLUMNS.get(table, ("in_service",))}
+        missing = sorted(needed - set(rows.columns))
+        if missing:
+            yield table, f"has no column {', '.join(missing)}; {_ANEW}"
+        elif not rows.index.is_unique:
+            yield table, f"has two rows {rows.index[rows.index.duplicated()][0]}; {_ANEW}"
 
 
 def _in_service(net: Any, table: str) -> Any:

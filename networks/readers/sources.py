@@ -9,15 +9,18 @@ import hashlib
 import importlib
 import importlib.util
 import io
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gridferry.networks.faults import no_such
+from gridferry.networks.faults import InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.readers.net_json import PACKAGES, foreign_parts
+
+_TABLES = ("bus", "line", "trafo", "switch", "load", "sgen", "ext_grid")
 
 
 class SpecError(Exception):
@@ -43,9 +46,28 @@ def network_of_json(path: Path) -> Network:
             f"{path.name} names {shown}; a net file may contain objects of {', '.join(PACKAGES)} only: reading "
             "others would run their code; leave them out, or build the net in a function, package.module:function"
         )
+    if missing := _missing_tables(text):
+        raise SpecError(
+            f"{path.name} has no table {', '.join(missing)}: damaged; write it anew with pandapower.to_json"
+        )
     if not isinstance(net, pp.pandapowerNet):
         raise SpecError(f"{path.name} contains no pandapower net; write it with pandapower.to_json(net, path)")
-    return _read(net, path.stem, str(path))
+    try:
+        return _read(net, path.stem, str(path))
+    except InputError:
+        raise
+    except Exception as error:
+        # what a damaged table makes of pandapower and pandas; the traceback is kept for whoever looks
+        raise SpecError(
+            f"{path.name} contains a damaged pandapower net ({_words(error)}); write it anew with pandapower.to_json"
+        ) from error
+
+
+def _missing_tables(text: str) -> list[str]:
+    """Tables that every net has and a file lacks: pandapower would read none of their elements, and say nothing."""
+    content = json.loads(text)
+    tables = content.get("_object") if isinstance(content, dict) and content.get("_class") == "pandapowerNet" else None
+    return [] if not isinstance(tables, dict) else [one for one in _TABLES if tables.get(one) is None]
 
 
 def network_of_matpower(path: Path) -> Network:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import Fault, InputError, no_such, no_text
 
 _COLUMNS = ("from", "to", "km", "minutes", "capacity", "b", "power")
 _BPR_B, _BPR_POWER = 0.15, 4.0
@@ -63,7 +63,9 @@ def read_roads(path: Path, speed_km_h: float | None, source: str) -> tuple[Road,
             if faults:
                 raise InputError(faults)
             rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InputError(no_text(source, path.read_bytes()) or ()) from None
+    except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(Fault(source, "", f"cannot be read as CSV ({reason}); name a file with roads")) from error
     roads: list[Road] = []

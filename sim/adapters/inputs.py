@@ -145,7 +145,7 @@ def reals(value: Any) -> Float[np.ndarray, "*axes"] | None:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, (list, tuple, np.ndarray)) and len(np.shape(value)) == 1 and len(value) > 3:
-        return f"{len(value)} values"
+    if (isinstance(value, (list, tuple)) and len(value) > 3) or (isinstance(value, np.ndarray) and value.size > 3):
+        return f"{np.size(value) if isinstance(value, np.ndarray) else len(value)} values"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

@@ -14,6 +14,7 @@ from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network
 from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.case.forecasts import Forecaster
+from gridferry.sim.case.memory import refuse_oversize
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.case.series import Sure, profile_faults
 from gridferry.sim.config.document import key_text
@@ -92,6 +93,7 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
     plant: Plant | None = None
     try:
         plant = build_plant(loaded).plant
+        refuse_oversize(loaded, plant.n_bus)
     except InputError as error:
         faults += error.faults
     faults += profile_faults(loaded, sure or (lambda loc: True))
@@ -111,6 +113,7 @@ def case_faults(loaded: LoadedConfig, sure: Sure | None = None) -> list[Fault]:
 def case_without_controller(loaded: LoadedConfig) -> Case:
     """Build the case of a config for a simulator that needs no controller; raises `InputError` likewise."""
     built = build_plant(loaded)
+    refuse_oversize(loaded, built.plant.n_bus)
     conditions = build_conditions(loaded, built.plant)
     forecaster = Forecaster(built.plant, conditions, loaded.config.forecast, loaded.config.seed)
     return Case(loaded, built.plant, built.networks, forecaster)

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.faults import Fault, InputError, no_such, no_text
 from gridferry.sim.case.profile_times import MISSING, is_parquet, read_numbers, row_text, seconds_of, spacing_of
 from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.schema import Resample
@@ -158,6 +158,8 @@ def read_profile(path: Path, time: str, requested: Sequence[str], clock: Clock) 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     kind = "Parquet" if is_parquet(path) else "CSV (comma separated, one header line, UTF-8)"
+    if not (isinstance(error, OSError) or is_parquet(path)) and (fault := no_text(str(path), path.read_bytes())):
+        return InputError(fault)
     return InputError(Fault(str(path), "", f"cannot be read as {kind}: {' '.join(str(error).split())}"))
 
 
@@ -184,7 +186,7 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
             strings_can_be_null=True,
         )
         return pa_csv.read_csv(path, read_options=pa_csv.ReadOptions(use_threads=False), convert_options=convert)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise _unreadable(path, error) from None
 
 

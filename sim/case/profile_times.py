@@ -38,7 +38,7 @@ def row_text(path: Path, row: int) -> str:
     """Place of a row in a file, as an editor counts: ``line 17`` of a CSV, ``row 16`` of a Parquet file."""
     if is_parquet(path):
         return f"row {row + 1}"
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         filled = [number for number, line in enumerate(file, start=1) if line.strip("\r\n")]
     return f"line {filled[row + 1]}"
 

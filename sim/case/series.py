@@ -48,6 +48,9 @@ def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
 
 
 _ROUNDING = 1e-9
+_LARGEST_MW = 1000.0
+_LARGEST = 1e9
+"""magnitude of prices, in any currency, and of traffic"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class _SeriesEntry:
     loc: Loc
     series: Profile
     limits: Limits = MAGNITUDE
+    largest: float = _LARGEST_MW
 
     @property
     def place(self) -> Loc:
@@ -67,7 +71,14 @@ class _SeriesEntry:
         """Indices of values outside the limits; missing values are faults of the table."""
         lowest = self.limits.lowest
         low = values <= lowest if self.limits.above else values < lowest
-        return np.flatnonzero(low | (values > self.limits.highest + _ROUNDING))
+        huge = np.isfinite(values) & (np.abs(values) > self.largest)
+        return np.flatnonzero(low | (values > self.limits.highest + _ROUNDING) | huge)
+
+    def fault(self, value: float) -> tuple[str, str]:
+        """How a value is outside, and why it has limits."""
+        if abs(value) > self.largest:
+            return f"beyond {self.largest:g}", "no distribution network has that"
+        return self.limits.outside, self.limits.meaning
 
 
 def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
@@ -76,16 +87,18 @@ def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
             series = getattr(load, key)
             if series is not None:
                 yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" else MAGNITUDE)
-    yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY)
-    yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY)
+    yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY, _LARGEST)
+    yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY, _LARGEST)
     if config.roads is not None:
-        yield _SeriesEntry(("roads", "congestion"), config.roads.congestion)
+        yield _SeriesEntry(("roads", "congestion"), config.roads.congestion, largest=_LARGEST)
     for kind in config.kinds:
         for i, entry in enumerate(config.entries(kind)):
             for key, one in kind.series.items():
                 if getattr(entry, key) is not None:
                     meaning = one.limits.meaning or f"it is {one.meaning}"
-                    yield _SeriesEntry((kind.table, i, key), getattr(entry, key), replace(one.limits, meaning=meaning))
+                    largest = _LARGEST if one.port is None else _LARGEST_MW
+                    limits = replace(one.limits, meaning=meaning)
+                    yield _SeriesEntry((kind.table, i, key), getattr(entry, key), limits, largest)
     yield _SeriesEntry(("forecast", "outage"), config.forecast.outage)
 
 
@@ -155,7 +168,8 @@ class SeriesReader:
             return np.zeros(steps) if values is None else values
         values = np.full(steps, float(entry.series))
         if len(entry.outside(values[:1])):
-            self._note(entry.loc, f"must not be {entry.limits.outside}; {entry.limits.meaning}")
+            outside, why = entry.fault(float(values[0]))
+            self._note(entry.loc, f"must not be {outside}; {why}")
         return values
 
     def _from_profile(self, entry: _SeriesEntry, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
@@ -188,8 +202,8 @@ class SeriesReader:
             value = scale * table.raw[column][row]
             more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
             where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-            allowed = entry.limits
-            self._note(entry.place, f"is {allowed.outside} {where}; {allowed.meaning}, so {allowed.way}")
+            how, why = entry.fault(value)
+            self._note(entry.place, f"is {how} {where}; {why}, so {entry.limits.way}")
             return None
         values = table.resampled(column, self._config.profiles[name].resample)
         values = values if scale == 1.0 else scale * values

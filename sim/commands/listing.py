@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from gridferry.networks.faults import Fault, InputError, no_such
@@ -22,7 +23,7 @@ def list_command(what: str, as_json: bool) -> int:
     for heading in rows[0] if rows else {}:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(escape, row.values()))
     print_table(table)
     return DONE
 

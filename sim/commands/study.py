@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from gridferry.sim.commands.output import print_json
@@ -41,7 +42,7 @@ def _print(console: Console, study: Study, table: Table) -> None:
         for metric in METRICS
         if metric.name in {name for one in published for name in one} or (not published and metric.ordered)
     ]
-    grid = Grid(box=None, header_style="bold", pad_edge=False, title=table.config.title, title_justify="left")
+    grid = Grid(box=None, header_style="bold", pad_edge=False, title=escape(table.config.title), title_justify="left")
     grid.caption, grid.caption_justify = _CAPTION, "left"
     grid.add_column("")
     for metric in here:
@@ -51,18 +52,18 @@ def _print(console: Console, study: Study, table: Table) -> None:
     for row, figures in zip(table.rows, published, strict=True):
         if row.figures is None:
             continue
-        cells = [row.label]
+        cells = [escape(row.label)]
         for metric in here:
             cells += [_number(metric.value(row.figures)), _number(figures.get(metric.name, float("nan")))]
         grid.add_row(*cells, _number(100.0 * row.figures.worst_bus_step))
     console.print(grid)
     for row in table.rows:
         if row.figures is None:
-            console.print(f"{row.label}: [red]no plan[/red]: ", end="")
+            console.print(f"{escape(row.label)}: [red]no plan[/red]: ", end="")
             console.print(row.failure, markup=False)
     for one in agreements(study, table):
         pairs = "; ".join(f"{a} and {b}" for a, b in one.differing)
-        message = "[green]as published[/green]" if one.agrees else f"[red]not as published[/red]: {pairs}"
+        message = "[green]as published[/green]" if one.agrees else f"[red]not as published[/red]: {escape(pairs)}"
         console.print(f"order by {one.metric.name.replace('_', ' ')}: {message}")
     console.print()
 

@@ -32,7 +32,7 @@ _PLAIN = {
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
-    "less_than_equal": "must be at most {le:,}",
+    "less_than_equal": "must be at most {le:,.12g}",
     "finite_number": "must be a finite number",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
@@ -121,7 +121,7 @@ def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
         case "string_pattern_mismatch":
             if loc[-1] == "connect":
                 return "must be host:port, such as localhost:5678"
-            if loc[-1] in ("file", "feeder", "graph"):
+            if loc[-1] in ("file", "feeder", "graph", "currency"):
                 return "must have no control characters"
             return "a name has letters, digits, spaces, _ and - only, and begins with a letter or digit"
         case "list_type":

@@ -20,9 +20,7 @@ from gridferry.controllers.devices.config_parts import (
     FileName,
     Finite,
     Name,
-    NonNegative,
     Part,
-    Positive,
     Profile,
     inconsistent,
 )
@@ -30,6 +28,9 @@ from gridferry.networks.faults import nearest
 from gridferry.networks.roads.travel import Rounding
 from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.forecast_schema import ForecastConfig
+
+_PLACE = r"^[^:\s]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$"
+Voltage = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 
 
 class Resample(StrEnum):
@@ -100,13 +101,13 @@ class NetworkConfig(Part):
     name: Name
     feeder: FileName
     """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
-    v_min_pu: Positive | None = None
+    v_min_pu: Voltage | None = None
     """lower voltage limit of every bus [pu]; the source's own limits when not given"""
-    v_max_pu: Positive | None = None
+    v_max_pu: Voltage | None = None
     """upper voltage limit of every bus [pu]"""
-    slack_v_pu: Positive | None = None
+    slack_v_pu: Annotated[float, Field(ge=0.5, le=1.5, allow_inf_nan=False)] | None = None
     """voltage of the slack bus [pu]; the source's own when not given"""
-    loading_max_percent: Positive | None = None
+    loading_max_percent: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
     """limit of the branch loading, where ratings are known [%]; the source's own when not given, else 100"""
 
 
@@ -159,13 +160,13 @@ class StationConfig(Part):
 class RoadsConfig(Part):
     """Travel between the stations: a distance matrix or a road graph."""
 
-    distance_km: list[list[NonNegative]] | None = None
+    distance_km: list[list[Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]]] | None = None
     """rows: from; columns: to; in the order of ``[[stations]]`` [km]"""
     graph: FileName | None = None
     """CSV with columns from, to, km or minutes, optional capacity, b, power; relative to the config"""
-    speed_km_h: Positive | None = None
+    speed_km_h: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] | None = None
     """speed of travel, for the matrix and for graph rows given in km [km/h]"""
-    install_min: NonNegative = 0.0
+    install_min: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)] = 0.0
     """time to connect after arrival [min]"""
     rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
     """how travel times are rounded to steps"""
@@ -231,20 +232,20 @@ class GridConfig(Part):
 
     ac_engine: Annotated[AcEngine, Choice] = AcEngine.PANDAPOWER
     """engine of the power flow"""
-    tolerance_mva: Positive = 1e-9
+    tolerance_mva: Annotated[float, Field(gt=0, le=1e-3, allow_inf_nan=False)] = 1e-9
     """largest mismatch of a solved flow, if rounding does not leave more [MVA]"""
-    max_iterations: Annotated[int, Field(gt=0)] = 20
+    max_iterations: Annotated[int, Field(gt=0, le=1000)] = 20
     """iterations before a step counts as diverged"""
-    v_tolerance_pu: NonNegative = 1e-6
+    v_tolerance_pu: Annotated[float, Field(ge=0, le=0.1, allow_inf_nan=False)] = 1e-6
     """tolerance of voltage limits: smaller violations do not count [pu]"""
-    loading_tolerance_percent: NonNegative = 1e-3
+    loading_tolerance_percent: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 1e-3
     """tolerance of branch loading: smaller violations do not count [%]"""
 
 
 class SimulatorConfig(Part):
     """Place of a simulator."""
 
-    connect: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$")] | None = None
+    connect: Annotated[str, Field(pattern=_PLACE)] | None = None
     """``host:port`` of a simulator started by hand; in this process when not given"""
 
 
@@ -264,7 +265,7 @@ class SimulatorsConfig(Part):
 class RecordConfig(Part):
     """Recording of results."""
 
-    flush_steps: Annotated[int, Field(gt=0)] = 96
+    flush_steps: Annotated[int, Field(gt=0, le=10_000)] = 96
     """largest number of steps in a transaction; a killed run loses at most these, or those of the last 5 s"""
 
 
@@ -288,7 +289,7 @@ class Config(Part):
     """used for the run directory"""
     title: str = ""
     """title in one line"""
-    currency: str = "USD"
+    currency: Annotated[str, Field(max_length=16, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")] = "USD"
     """unit of money"""
     seed: Annotated[int, Field(ge=0)] = 0
     """seed of all random numbers"""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from gridferry.controllers.devices import states_of_json
 from gridferry.controllers.plans.plan_json import plan_from_json
 from gridferry.networks.faults import Fault, InputError
+from gridferry.sim.adapters.devices import initial_state
 from gridferry.sim.case.case import Case
 from gridferry.sim.config.document import read_toml
 from gridferry.sim.config.reading import complete
@@ -92,7 +93,7 @@ def resumption(case: Case, directory: Path, end: int, accept_changes: bool) -> R
         try:
             step, state = read_checkpoint(connection) or (0, None)
             wrong = record_faults(connection, step, rows_per_step(case.plant)) or _state_faults(case, state)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise _damaged(directory, f"its checkpoint: {type(error).__name__}: {error}") from error
     if wrong:
         raise _damaged(directory, wrong)
@@ -133,6 +134,10 @@ def _state_faults(case: Case, checkpoint: Mapping[str, Any] | None) -> str:
         return f"its checkpoint has no {', '.join(sorted(missing))}"
     plant, plan = case.plant, plan_from_json(checkpoint["plan"])
     states_of_json(plant.devices, checkpoint["state"])
+    for device, fields in initial_state(plant).items():
+        for name, value in fields.items():
+            if isinstance(value, (int, float)) and not isinstance(checkpoint["state"][device][name], (int, float)):
+                return f"its checkpoint: {device}.{name} is no number"
     if plan.p_mw.shape[1:] != (len(plant.ports),) or plan.position.shape[1:] != (len(plant.positions),):
         return "the plan of its checkpoint is for other devices"
     for attr, sizes in grid_sizes(plant).items():

@@ -34,7 +34,7 @@ from gridferry.sim.results.costs import operating_cost
 from gridferry.sim.results.display import repeats
 from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.metrics import RunFacts
-from gridferry.sim.results.record_tables import CLOSED
+from gridferry.sim.results.record_tables import CLOSED, WRITING_FAILED
 from gridferry.sim.results.records import Recorder
 from gridferry.sim.results.run_directory import (
     CONFIG,
@@ -166,7 +166,7 @@ def run(
             return _with_regret(done, knowing, then, until, clip, interrupt)
         except (InputError, RunFailedError, OSError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # such as a full disk
+        except WRITING_FAILED as error:
             raise RunFailedError(error_in_one_line(error), directory) from error
         except BaseException as error:
             raise _defect(error, directory) from error

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import mosaik
 
 from gridferry.controllers.contract import Plant
@@ -23,6 +22,7 @@ from gridferry.sim.case.case import Case
 from gridferry.sim.host.host import ControllerStoppedError
 from gridferry.sim.loop.connections import Remote, RemoteSimulatorError, close_connections, end_tasks, starter
 from gridferry.sim.results.live_state import LiveState
+from gridferry.sim.results.record_tables import WRITING_FAILED
 from gridferry.sim.results.records import Recorder
 
 _SIMULATORS = {
@@ -232,8 +232,7 @@ def _expected(error: BaseException) -> bool:
         InputError,
         OSError,
         EOFError,
-        duckdb.IOException,
-        duckdb.OutOfMemoryException,
+        *WRITING_FAILED,
     )
     return from_mosaik or isinstance(error, known)
 

@@ -20,10 +20,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.config.schema import Config
 from gridferry.sim.results.comparison import Group, labels, unlike
 from gridferry.sim.results.live_state import LiveState
-from gridferry.sim.results.run_directory import Run
+from gridferry.sim.results.run_directory import SUMMARY, Run
 
 # section, label, path in summary.json, format; {c} is the currency
 _ROWS = (
@@ -132,8 +133,8 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -
         table.add_column(escape(column), justify="right")
     heading = ""
     for section, label, shown in rows:
-        bold = f"[bold]{label}[/bold]" if label.startswith("profit") else label
-        table.add_row("" if section == heading else f"[cyan]{section}[/cyan]", bold, *shown)
+        bold = f"[bold]{escape(label)}[/bold]" if label.startswith("profit") else escape(label)
+        table.add_row("" if section == heading else f"[cyan]{escape(section)}[/cyan]", bold, *shown)
         heading = section
     return table
 
@@ -147,6 +148,7 @@ def figure_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
     for section, label, path, form in _ROWS:
         heading = section or heading
         values = [figure(summary, path) for summary in summaries]
+        values = [_number(value, path) if form else value for value in values]
         if any(value is not None for value in values):
             shown = ["–" if value is None else _shown(value, form) for value in values]
             rows.append((heading, label.format(c=currency), shown))
@@ -173,7 +175,7 @@ def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tu
         figures = [("devices", [one.get("devices") for one in of_kind], "d")]
         for part, label, form in (("totals", "{}", ",.4f"), ("cost", "{}, " + currency, ",.2f")):
             figures += [
-                (label.format(name), [one.get(part, {}).get(name) for one in of_kind], form)
+                (label.format(name), [_number(one.get(part, {}).get(name), name) for one in of_kind], form)
                 for name in _keys(of_kind, part)
             ]
         for label, values, form in figures:
@@ -181,6 +183,13 @@ def _kind_rows(summaries: Sequence[Mapping[str, Any]], currency: str) -> list[tu
                 shown = ["–" if one is None else _shown(one, "d" if isinstance(one, int) else form) for one in values]
                 rows.append((table, label, shown))
     return rows
+
+
+def _number(value: Any, name: str) -> float | int | None:
+    """Figure of a summary; raises `InputError` for what is no number."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    raise InputError(Fault(SUMMARY, name, f"{value!r} is no number: damaged; give another run directory"))
 
 
 def _keys(mappings: Sequence[Mapping[str, Any]], part: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, all_tables
+from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, WRITING_FAILED, all_tables
 from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
 
 _HDF5 = "results.h5"
@@ -77,12 +78,15 @@ def _copy(results: duckdb.DuckDBPyConnection, table: str, path: Path, to: Format
     options = "FORMAT CSV, HEADER" if to is Format.CSV else "FORMAT PARQUET"
     name = str(path).replace("'", "''")
     rows = results.sql(f'SELECT * FROM "{table}" ORDER BY rowid')
-    with duckdb.connect() as own, pa.RecordBatchReader.from_stream(rows) as batches:
-        own.register("rows", batches)
-        texts = [column for column, kind in zip(rows.columns, rows.types, strict=True) if kind == "VARCHAR"]
-        cells = ", ".join(_guarded(one) for one in texts) if guarded else ""
-        changed = f"REPLACE ({cells})" if cells else ""
-        own.execute(f"COPY (SELECT * {changed} FROM rows) TO '{name}' ({options})")
+    try:
+        with duckdb.connect() as own, pa.RecordBatchReader.from_stream(rows) as batches:
+            own.register("rows", batches)
+            texts = [column for column, kind in zip(rows.columns, rows.types, strict=True) if kind == "VARCHAR"]
+            cells = ", ".join(_guarded(one) for one in texts) if guarded else ""
+            changed = f"REPLACE ({cells})" if cells else ""
+            own.execute(f"COPY (SELECT * {changed} FROM rows) TO '{name}' ({options})")
+    except WRITING_FAILED as error:
+        raise OSError(errno.EIO, str(error).splitlines()[0], str(path)) from error
     return path
 
 

@@ -14,6 +14,10 @@ from gridferry.sim.results.kind_tables import Kind, kind_columns, other_versions
 CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False, "lock_configuration": True}
 
 
+WRITING_FAILED = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException)
+"""what DuckDB says of a full disk, or of too little memory"""
+
+
 def _read_schema() -> dict[str, dict[str, str]]:
     """Columns of the tables in ``record.sql``, with their types."""
     sql = re.sub(r"--.*", "", files(__package__).joinpath("record.sql").read_text(encoding="utf-8"))
@@ -53,8 +57,8 @@ def other_form(connection: duckdb.DuckDBPyConnection, kinds: Sequence[Kind]) -> 
     for table, columns in {**TABLES, **INFO_TABLES, **tables_of_kinds(kinds), **CHECKPOINT}.items():
         if table not in found:
             differences += [] if table in versions else [f"no table {table}"]
-        elif table not in versions and list(columns) != found[table]:
-            other = ", ".join(sorted(set(columns) ^ set(found[table])))
+        elif table not in versions and list(columns.items()) != list(found[table].items()):
+            other = ", ".join(sorted({name for name, _ in columns.items() ^ found[table].items()}))
             differences.append(f"table {table}: {other or 'another order of columns'}")
     return differences
 
@@ -76,13 +80,13 @@ def record_faults(connection: duckdb.DuckDBPyConnection, steps: int, per_step: M
     return ""
 
 
-def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Columns of all tables of a database."""
-    found: dict[str, list[str]] = {}
-    for table, column in connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Columns of all tables of a database, with their types."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, of in connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
     ).fetchall():
-        found.setdefault(table, []).append(column)
+        found.setdefault(table, {})[column] = of
     return found
 
 

@@ -110,6 +110,7 @@ class Recorder:
                     for table, columns in {**INFO_TABLES, **TABLES, **self._kinds, **CHECKPOINT}.items():
                         listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
                         self._connection.execute(f'CREATE TABLE "{table}" ({listed})')
+                    self._connection.execute("CHECKPOINT")  # closing would say nothing of a full disk
         self._connection = duckdb.connect(str(path), config=_BOUNDED)
         self._connection.execute("BEGIN TRANSACTION")
         for table, rows in info.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.results.metrics import RunFacts, Violation, violations
@@ -74,22 +75,48 @@ class Run:
     def violations(self, most: int | None = None) -> list[Violation]:
         """Return the limit violations in the AC grid, worst first."""
         with open_results(self.directory) as connection:
-            return violations(connection, RunFacts(**self.manifest["facts"]), most)
+            return violations(connection, _FACTS.validate_python(self.manifest["facts"]), most)
+
+
+class _Figures(BaseModel):
+    """What commands read of a ``summary.json``; a single figure is looked at where it is shown."""
+
+    model_config = ConfigDict(strict=True)
+
+    status: str
+    config: str
+    controller: str
+    currency: str
+    steps: int
+    step_s: float
+    seed: int
+    cost: dict[str, Any]
+    grid: dict[str, Any]
+    solver: dict[str, Any] = {}
+    kinds: dict[str, dict[str, Any]] = {}
+
+
+_FACTS = TypeAdapter(RunFacts)
 
 
 def load_run(directory: str | Path) -> Run:
     """Open a run directory; raises `InputError` if it is not one."""
     folder = Path(directory)
     refuse_in_use(folder)
-    parts: dict[str, dict[str, Any]] = {}
-    for name, keys in ((SUMMARY, ("status", "config", "controller", "currency", "grid")), (MANIFEST, ("facts",))):
-        parts[name] = read_json(folder / name)
-        missing = [
-            Fault(str(folder / name), key, "missing; give a run directory") for key in keys if key not in parts[name]
-        ]
-        if missing:
-            raise InputError(missing)
-    return Run(folder, parts[SUMMARY], parts[MANIFEST])
+    summary, manifest = read_json(folder / SUMMARY), read_json(folder / MANIFEST)
+    checks: tuple[tuple[str, Callable[[Any], object], Any], ...] = (
+        (SUMMARY, _Figures.model_validate, summary),
+        (MANIFEST, _FACTS.validate_python, manifest.get("facts")),
+    )
+    for name, validate, content in checks:
+        try:
+            validate(content)
+        except ValidationError as error:
+            wrong = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors(include_url=False)]
+            words = "; ".join(f"{key}: {message}" if key else message for key, message in wrong)
+            message = f"is not that of a run, or is damaged ({words}); give another run directory"
+            raise InputError(Fault(str(folder / name), "", message)) from None
+    return Run(folder, summary, manifest)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -105,7 +132,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(Fault(str(path), "", f"no such file; {way}")) from None
     except OSError as error:
         raise InputError(Fault(str(path), "", f"cannot be read ({error.strerror}); give a run directory")) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(Fault(str(path), "", f"is no JSON ({error}); give another run directory")) from None
     if not isinstance(content, dict):
         raise InputError(Fault(str(path), "", "is no JSON object; give another run directory"))
@@ -165,7 +192,11 @@ def in_one_piece(path: Path) -> Iterator[Path]:
     """Give a path next to a file, which then replaces it; a symbolic link is replaced, not followed."""
     target = beside(path)
     target.unlink(missing_ok=True)
-    yield target
+    try:
+        yield target
+    except OSError as error:  # of a full disk the system says no file
+        error.filename = error.filename or str(path)
+        raise
     target.replace(path)
 
 

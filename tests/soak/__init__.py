@@ -1,1 +1,1 @@
-"""What a run says is so, attacked at scale."""
+"""Promises of runs and readers, attacked at scale: ``python -m tests.soak``."""

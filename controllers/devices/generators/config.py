@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gridferry.controllers.devices.config_parts import BusName, DeviceConfig, NonNegative, Profile
+from gridferry.controllers.devices.config_parts import BusName, DeviceConfig, Profile, Rate
 
 
 class GeneratorConfig(DeviceConfig):
@@ -15,5 +15,5 @@ class GeneratorConfig(DeviceConfig):
     bus: BusName
     p_mw: Profile
     """output [MW], non-negative"""
-    feed_in_tariff: NonNegative = 0.0
+    feed_in_tariff: Rate = 0.0
     """price paid for its production [currency/MWh]"""

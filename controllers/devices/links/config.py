@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gridferry.controllers.devices.config_parts import BusName, DeviceConfig, Name, Part, Positive, Profile
+from gridferry.controllers.devices.config_parts import BusName, DeviceConfig, Name, Part, Power, Profile
 
 
 class TerminalConfig(Part):
@@ -14,7 +14,7 @@ class TerminalConfig(Part):
 
     network: str
     bus: BusName
-    s_max_mva: Positive
+    s_max_mva: Power
     """rating [MVA]"""
     loss_coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """loss [MW per MVA]"""

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from gridferry.controllers.devices.config_parts import (
     DeviceConfig,
     Fraction,
-    NonNegative,
     Positive,
+    Power,
     Profile,
+    Rate,
     inconsistent,
 )
 from gridferry.controllers.devices.stores.storage import Storage
@@ -21,11 +22,11 @@ from gridferry.controllers.devices.stores.storage import Storage
 class StoreConfig(DeviceConfig):
     """Base of the tables of kinds with a store."""
 
-    energy_mwh: Positive
+    energy_mwh: Power
     """rated energy [MWh]"""
-    p_max_mw: Positive
+    p_max_mw: Power
     """largest charging and discharging power [MW]"""
-    s_max_mva: Positive | None = None
+    s_max_mva: Power | None = None
     """converter rating [MVA]; ``p_max_mw`` when not given"""
     eta_charge: Positive = 1.0
     """charging efficiency"""
@@ -47,7 +48,7 @@ class StoreConfig(DeviceConfig):
     """limit of full cycles per day"""
     cycles_at_grid: bool = False
     """count cycles by energy at the grid, as published; by default by energy in the store"""
-    cost_per_mwh_charged: NonNegative = 0.0
+    cost_per_mwh_charged: Rate = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
     availability: Profile = 1.0
     """share of its power and converter rating in service: 0 none, 1 all; a truck drives even when out of service"""
