@@ -199,7 +199,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
             grid, number = self._places[eid]
             power = injected[grid][0 if attr.startswith("P") else 1]
             if eid == grid:
-                power += _SIGN[attr] * self._inputs.total_of_lists(eid, attr, len(power), "bus; a single number is for a Bus")
+                given = self._inputs.total_of_lists(eid, attr, len(power), "bus; a single number is for a Bus")
+                power += _SIGN[attr] * given
             else:
                 power[number] += _SIGN[attr] * self._inputs.total(eid, attr)
         for eid, member in self._members.items():

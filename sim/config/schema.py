@@ -30,6 +30,7 @@ from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.forecast_schema import ForecastConfig
 
 _PLACE = r"^[^:\s]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$"
+Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Voltage = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 
 
@@ -203,7 +204,7 @@ class ControllerConfig(BaseModel):
     ac_corrections: Annotated[int, Field(ge=0, strict=True)] = 0
     """largest number of corrected plans requested in a step, where AC on the forecast violates limits"""
 
-    step_timeout_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    step_timeout_s: Seconds | None = None
     """longest time for a plan; then the controller's process is killed, and the step counts as failed [s]"""
     own_process: Annotated[bool, Field(strict=True)] | None = None
     """whether the controller runs in a process of its own; when not given, plug-ins and those with a time-out do"""
@@ -256,9 +257,9 @@ class SimulatorsConfig(Part):
     grid: SimulatorConfig = SimulatorConfig()
     agents: SimulatorConfig = SimulatorConfig()
     controller: SimulatorConfig = SimulatorConfig()
-    start_timeout_s: Positive = 60.0
+    start_timeout_s: Seconds = 60.0
     """how long one in another process may take to connect, and to answer while the run is set up [s]"""
-    step_timeout_s: Positive = 600.0
+    step_timeout_s: Seconds = 600.0
     """how long one in another process may take to answer in a step; more than the controller needs for a plan [s]"""
 
 
