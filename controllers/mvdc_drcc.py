@@ -128,6 +128,7 @@ class MvdcDrcc(Controller):
                 options=ModelOptions(plans=stands_still, complementarity_from_start=False),
                 solver=solver,
                 deadline=deadline,
+                near=None if settled is None else settled.solved.model,
                 extra_s=EXTRA_TIME * settings.time_limit_s,
             )
             try:

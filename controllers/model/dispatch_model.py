@@ -27,6 +27,7 @@ from gridferry.controllers.devices.planning.block import (
 )
 from gridferry.controllers.devices.planning.routing import Route
 from gridferry.controllers.devices.traits import controllable
+from gridferry.controllers.model import distflow
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.conditioning import well_scaled
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
@@ -270,6 +271,17 @@ class DispatchModel:
         place = sp.csr_array((np.ones(len(buses)), (np.arange(len(buses)), buses)), shape=shape)
         return cp.Constant(given) + cp.vstack(decided).T @ place, given, reach
 
+    def exact_flow(self) -> Values | None:
+        """Values that the variables of all flows have in AC, under what the devices have; ``None`` without a flow."""
+        values: Values = {}
+        for feeder, network in zip(self.plant.feeders, self.networks.values(), strict=True):
+            p, q = network.injections.p_mw.value, network.injections.q_mvar.value
+            found = distflow.exact_values(feeder, network.flow, p / feeder.base_mva, q / feeder.base_mva)
+            if found is None:
+                return None
+            values |= found
+        return values
+
     def close(self) -> None:
         """Close the model: add complementarity, soft limits and the objective. Nothing can be added afterwards."""
         if len(self.bounded):
@@ -297,6 +309,8 @@ class DispatchModel:
             exact=self.exact,
             choices=self.choices,
             implied=implied,
+            flow=self.exact_flow,
+            slacks=found.slacks,
         )
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from gridferry.controllers.model.exact_flow import exact_flow
 from gridferry.controllers.model.flow_bounds import FlowRange
 from gridferry.networks.feeder import Feeder
 
@@ -237,6 +238,21 @@ def current_envelope(flow: BranchFlow, bounds: FlowRange, steps: Int[np.ndarray,
         cp.multiply(w_low[steps], i_sq) <= plane,
         cp.multiply(w_high[steps], i_sq) + cp.multiply(most, w - w_high[steps]) <= plane,
     ]
+
+
+def exact_values(
+    feeder: Feeder,
+    flow: BranchFlow,
+    p_injection: Float[np.ndarray, "horizon bus"],
+    q_injection: Float[np.ndarray, "horizon bus"],
+) -> dict[cp.Variable, np.ndarray] | None:
+    """Values of the variables of a flow under net injections [pu] if its cones are equations; see `exact_flow`."""
+    found = exact_flow(feeder, p_injection, q_injection)
+    if found is None:
+        return None
+    values = {flow.v_sq: found.v_sq, flow.p: found.p, flow.q: found.q}
+    values |= {one: found.i_sq[:, _impedances(feeder)] for one in flow.i_sq.variables()}
+    return values | {flow.p_import: found.p_import, flow.q_import: found.q_import}
 
 
 def cone_gap(flow: BranchFlow) -> float:

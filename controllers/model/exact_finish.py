@@ -96,7 +96,9 @@ def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
 def _locally(relaxed: Solved) -> Solved | None:
     """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
     try:
-        outcome = relaxed.model.problem.solve_exact(relaxed.dispatch.in_time().time_limit_s)
+        dispatch, problem = relaxed.dispatch, relaxed.model.problem
+        near = None if dispatch.near is None else dispatch.near.problem
+        outcome = problem.solve_exact(dispatch.in_time().time_limit_s, near)
     except (NoPlanFoundError, SolverTroubleError) as error:
         relaxed.dispatch.solver.record.see(error)
         return None

@@ -49,6 +49,7 @@ class NetworkBlock:
     Attributes
     ----------
     flow : in per unit
+    injections : of its buses
     import_mw, losses_mw : (horizon,) [MW]
     largest : flow that it cannot exceed, in per unit
     cost : of energy from the grid above (horizon,) [currency]
@@ -61,6 +62,7 @@ class NetworkBlock:
     """
 
     flow: distflow.BranchFlow
+    injections: Injections
     import_mw: cp.Expression
     losses_mw: cp.Expression
     largest: LargestFlow
@@ -146,6 +148,7 @@ def network_block(
     decided = {*injections.p_mw.variables(), *injections.q_mvar.variables()}
     return NetworkBlock(
         flow=flow,
+        injections=injections,
         import_mw=import_mw,
         losses_mw=base * flow.losses,
         largest=largest,

@@ -100,11 +100,15 @@ class ModelOptions:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Objective, constraints of soft limits, and the largest effect of the price of losses on the cost."""
+    """Objective, constraints of soft limits, and the largest effect of the price of losses on the cost.
+
+    ``slacks`` are the variables of violations, which follow from everything else.
+    """
 
     total: cp.Expression
     constraints: dict[str, list[cp.Constraint]]
     bound_correction: float
+    slacks: Sequence[cp.Variable]
 
 
 def highest_price(buy_price: Float[np.ndarray, " horizon"]) -> float:
@@ -135,17 +139,18 @@ def objective(
     if np.any(loss_price):
         priced = sum((step_h * (loss_price @ one.mw) for one in losses), start=priced)
         correction = step_h * sum(float(np.sum(loss_price * one.largest_mw)) for one in losses)
-    violation, constraints = _violation(soft, options)
+    violation, constraints, slacks = _violation(soft, options)
     if violation is None:
-        return Objective(cost + priced, constraints, correction)
-    return Objective(_VIOLATION * highest * violation + _COST * cost + priced, constraints, correction)
+        return Objective(cost + priced, constraints, correction, slacks)
+    return Objective(_VIOLATION * highest * violation + _COST * cost + priced, constraints, correction, slacks)
 
 
 def _violation(
     soft: Mapping[str, SoftLimit], options: ModelOptions
-) -> tuple[cp.Expression | None, dict[str, list[cp.Constraint]]]:
-    """Violation that is minimised, if any, and the constraints of all soft limits."""
+) -> tuple[cp.Expression | None, dict[str, list[cp.Constraint]], list[cp.Variable]]:
+    """Violation that is minimised, if any, the constraints of all soft limits, and the variables of violations."""
     constraints: dict[str, list[cp.Constraint]] = {}
+    slacks: list[cp.Variable] = []
     if options.aim is Aim.LARGEST:
         largest = cp.Variable(name="largest")
         constraints["largest violation"] = [largest >= 0]
@@ -153,21 +158,22 @@ def _violation(
             slope = linear(one, options.largest)
             lacks = (one.lacks(options.largest) - slope * options.largest) + slope * largest
             constraints[name] = [slack + lacks >= 0 for slack in one.slacks]
-        return largest, constraints
+        return largest, constraints, [largest]
     total: cp.Expression = cp.Constant(0.0)
     for name, one in soft.items():
         if options.aim is Aim.COST and np.isinf(options.total):
             constraints[name] = [slack >= -one.lacks(options.largest) for slack in one.slacks]
             continue
         violated = cp.Variable(one.slack.shape)
+        slacks.append(violated)
         lacks = cp.multiply(secant(one, options.largest), violated)
         constraints[name] = [violated >= 0, violated <= options.largest, *(slack + lacks >= 0 for slack in one.slacks)]
         total = total + cp.sum(violated)
     if options.aim is Aim.TOTAL:
-        return total, constraints
+        return total, constraints, slacks
     if np.isfinite(options.total):
         constraints["sum of violations"] = [total <= options.total]
-    return None, constraints
+    return None, constraints, slacks
 
 
 def linear(one: SoftLimit, near: float) -> Float[np.ndarray, ...]:

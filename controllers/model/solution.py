@@ -43,6 +43,7 @@ class Dispatch:
     solver : gaps at which to stop, and the cost that savings are counted from
     search : decides routes and power of a built model, and sets the values of its variables; power alone where not
         given, for routes decided before
+    near : solved model of a similar task, where an exact finish begins
     warm_starts : for the search, positions of plans that are likely good, of all positions, the best first
     deadline : time, by `time.perf_counter`, after which nothing is improved any more [s]
     extra_s : time from when it turns out that limits have to be violated, where that ends after the deadline [s]
@@ -53,6 +54,7 @@ class Dispatch:
     options: ModelOptions
     solver: SolveOptions
     search: Callable[[DispatchModel, Dispatch], SolverOutcome] | None = None
+    near: DispatchModel | None = None
     warm_starts: Sequence[Int[np.ndarray, "horizon position"]] = ()
     deadline: float = float("inf")
     extra_s: float = 0.0

@@ -133,13 +133,14 @@ def minimise_violation(dispatch: Dispatch) -> Solved:
     for _ in range(_LINEARISED):
         if is_largest_least(found.model) or dispatch.late:
             break
-        again = _tried(_aiming(soft, Aim.LARGEST, largest_violation(found.model)))
+        again = _tried(_aiming(replace(soft, near=found.model), Aim.LARGEST, largest_violation(found.model)))
         if again is None or largest_violation(again.model) >= largest_violation(found.model):
             break
         found = again
     for room in () if dispatch.late else tolerances.FEASIBILITY_TOLERANCES:
         try:
-            found = plan_dispatch(_aiming(soft, Aim.TOTAL, largest_violation(found.model) + room))
+            near = replace(soft, near=found.model)
+            found = plan_dispatch(_aiming(near, Aim.TOTAL, largest_violation(found.model) + room))
         except NoPlanFoundError:
             # the largest violation, which matters most, is the least; a little more room changes little
             break
@@ -162,7 +163,8 @@ def within_violation(dispatch: Dispatch, least: Solved) -> Solved | None:
             return None
         largest = largest_violation(least.model) + room
         total = total_violation(least.model, largest)
-        found = _tried(_aiming(dispatch, Aim.COST, largest, total + room * (1.0 + total)))
+        near = replace(dispatch, near=least.model)
+        found = _tried(_aiming(near, Aim.COST, largest, total + room * (1.0 + total)))
         if found is not None:
             found = _violating(found, dispatch)
             return found if found.notes else replace(found, notes=(Note(NoteKind.LIMITS_WIDENED, room),))

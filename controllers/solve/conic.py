@@ -52,6 +52,7 @@ def solve_conic(
     time_limit_s: float = np.inf,
     *,
     persistent: bool = False,
+    attempts: int | None = None,
 ) -> ConicAnswer:
     """Minimise over the columns that are NaN in ``fixed``; integrality is left aside.
 
@@ -61,6 +62,7 @@ def solve_conic(
     Parameters
     ----------
     persistent : after all of that, try another solver, which has no multipliers
+    attempts : so many settings are tried, all by default
 
     Raises
     ------
@@ -84,7 +86,7 @@ def solve_conic(
         small.b[rows],
         _cones(kept),
     )
-    for attempt in tolerances.CONIC_ATTEMPTS:
+    for attempt in tolerances.CONIC_ATTEMPTS[:attempts]:
         left = time_limit_s - (time.perf_counter() - began)
         if left <= 0.0:
             raise _out_of_time(time_limit_s)

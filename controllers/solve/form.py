@@ -99,9 +99,12 @@ class ConicForm:
 
     def cone_slack(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " cone"]:
         """``h - ‖t‖`` of every cone at a point."""
-        entries = self.cone_values(x)
-        tails = np.where(self.is_head, 0.0, entries) ** 2
-        return np.asarray(entries[self.cone_starts] - np.sqrt(np.bincount(self.cone_of_row, tails, len(self.equal))))
+        return self.cone_values(x)[self.cone_starts] - self.cone_tails(x)
+
+    def cone_tails(self, x: Float[np.ndarray, " column"]) -> Float[np.ndarray, " cone"]:
+        """``‖t‖`` of every cone at a point."""
+        squares = np.where(self.is_head, 0.0, self.cone_values(x)) ** 2
+        return np.asarray(np.sqrt(np.bincount(self.cone_of_row, squares, len(self.equal))))
 
     def is_exact(self, x: Float[np.ndarray, " column"]) -> bool:
         """Whether a point satisfies the exact problem."""

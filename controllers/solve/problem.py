@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.dispatch import solve_form
 from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
 from gridferry.controllers.solve.exact.local_search import solve_exact
+from gridferry.controllers.solve.exact.tangents import Flowing
 from gridferry.controllers.solve.form import ConicForm, conic_form, read_back, write_in
 from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.presolve import presolve
@@ -41,6 +42,9 @@ class Model:
     exact : cones of the exact problem alone, all equations
     choices : binaries that these make superfluous
     implied : constraints that the exact problem implies, and that make its relaxation tighter
+    flow : values of recourse variables that the exact problem leaves to the values of the others; ``None`` where there
+        are none
+    slacks : variables that follow from all others, beside the recourse variables without such a value
     """
 
     cost: cp.Expression
@@ -52,6 +56,8 @@ class Model:
     exact: Sequence[cp.SOC] = field(default=())
     choices: Sequence[cp.Variable] = field(default=())
     implied: Sequence[cp.Constraint] = field(default=())
+    flow: Callable[[], Values | None] | None = None
+    slacks: Sequence[cp.Variable] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -106,16 +112,20 @@ class Problem:
         self.show(small.back(found.x))
         return Relaxed(found.objective, min(found.bound, found.objective))
 
-    def solve_exact(self, time_limit_s: float = np.inf) -> SolverOutcome:
+    def solve_exact(self, time_limit_s: float = np.inf, similar: Problem | None = None) -> SolverOutcome:
         """Minimise the exact problem locally from the values of the model's variables, and set them.
 
         Binaries keep their values, except those that the exact problem makes superfluous.
+
+        Parameters
+        ----------
+        similar : a problem that differs in limits, objective or data alone, with a solution to begin at
 
         Raises
         ------
         NoPlanFoundError
         """
-        answer = self._locally(self._exact_point(), time_limit_s)
+        answer = self._locally(self._exact_point(), time_limit_s, similar)
         self._show_exact(answer.x)
         return answer.outcome(SolveOptions())
 
@@ -168,11 +178,52 @@ class Problem:
         equal = [*model.equal, *model.exact]
         return conic_form(model.cost, [*constraints, *model.exact], model.binaries, equal, model.products)
 
-    def _locally(self, start: Float[np.ndarray, " column"], time_limit_s: float) -> Answer:
+    def _locally(
+        self, start: Float[np.ndarray, " column"], time_limit_s: float, similar: Problem | None = None
+    ) -> Answer:
         form, free = self._exact_form, {one.id for one in self._model.choices}
         decided = [one for one in self._model.binaries if one.id not in free and one.size]
         fixed = write_in(form, {one: np.round(start[form.columns[one.id]]) for one in decided})
-        return solve_exact(form, start, fixed, time_limit_s)
+        near = None if similar is None else self._near(similar, start, fixed)
+        if near is None and self._model.slacks:
+            near = start
+        flowing = self._flowing if self._model.flow else None
+        return solve_exact(form, start, fixed, near=near, flowing=flowing, time_limit_s=time_limit_s)
+
+    def _near(
+        self, similar: Problem, start: Float[np.ndarray, " column"], fixed: Float[np.ndarray, " column"]
+    ) -> Float[np.ndarray, " column"] | None:
+        """Point of a similar problem in this one's columns; ``None`` where it has other variables or other routes."""
+        mine, theirs = self._lasting, similar._lasting
+        if [one.shape for one in mine] != [one.shape for one in theirs]:
+            return None
+        values = {one: other.value for one, other in zip(mine, theirs, strict=True)}
+        if any(one is None for one in values.values()):
+            return None
+        point = write_in(self._exact_form, values)
+        same = np.isnan(fixed) | np.isnan(point) | (np.round(point) == fixed)
+        return np.where(np.isnan(point), start, point) if same.all() else None
+
+    @property
+    def _lasting(self) -> list[cp.Variable]:
+        """Variables that similar problems have, too, in the order of their creation."""
+        own = {one.id for one in (*self._model.slacks, *self._model.choices)}
+        return sorted((one for one in self._variables if one.id not in own), key=lambda one: int(one.id))
+
+    def _flowing(self, x: Float[np.ndarray, " column"]) -> Flowing | None:
+        """Give the recourse variables of a point the values that the exact problem leaves to the others."""
+        self._show_exact(x)
+        values = self._model.flow() if self._model.flow else None
+        if values is None:
+            return None
+        form = self._exact_form
+        moved = write_in(form, values)
+        known = {one.id for one in values}
+        follows = np.zeros(form.n, dtype=bool)
+        for one in (*self._model.slacks, *self._model.recourse):
+            if one.id in form.columns and one.id not in known:
+                follows[form.columns[one.id]] = True
+        return Flowing(np.where(np.isnan(moved), x, moved), follows)
 
     def _exact_point(self) -> Float[np.ndarray, " column"]:
         """Values of the model's variables as a point of the exact problem."""

@@ -7,6 +7,7 @@ Open cones are replaced by their tangents first, again and again (`tangents`). W
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,19 +15,21 @@ from jaxtyping import Float
 
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
-from gridferry.controllers.solve.exact.tangents import follow_tangents
+from gridferry.controllers.solve.exact.tangents import Flowing, cheaper, follow_tangents
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer
 from gridferry.controllers.solve.presolve import presolve
 
 _IPOPT = 4000
-"""most columns that IPOPT tries: it takes minutes for more"""
+"""most columns that IPOPT tries, as it takes minutes for more, and of problems that are begun a second time"""
 
 
 def solve_exact(
     form: ConicForm,
     start: Float[np.ndarray, " column"],
     fixed: Float[np.ndarray, " column"],
+    near: Float[np.ndarray, " column"] | None = None,
+    flowing: Callable[[Float[np.ndarray, " column"]], Flowing | None] | None = None,
     time_limit_s: float = np.inf,
 ) -> Answer:
     """Minimise locally with the cones marked `ConicForm.equal` as equations; there is no bound.
@@ -35,6 +38,8 @@ def solve_exact(
     ----------
     start : where the search begins, as a solution of the relaxation
     fixed : values that columns must keep, NaN where free; integers among the others are left aside
+    near : a point that is likely near the solution, as an exact one of a similar problem
+    flowing : completes a point so that the equations of flows hold, where that is known
 
     Raises
     ------
@@ -46,11 +51,20 @@ def solve_exact(
         small = presolve(replace(form, integer=np.zeros(form.n, dtype=bool)), fixed)
     except InfeasibleError as error:
         raise NoPlanFoundError(str(error)) from error
-    x = follow_tangents(small.form, start[small.free], time_limit_s)
+
+    def completed(x: Float[np.ndarray, " free"]) -> Flowing | None:
+        found = None if flowing is None else flowing(small.back(x))
+        return None if found is None else Flowing(found.x[small.free], found.follows[small.free])
+
+    start = start[small.free]
+    x, settled = follow_tangents(small.form, start, time_limit_s, completed, None if near is None else near[small.free])
+    if near is not None and not settled and small.form.n <= _IPOPT:
+        left = time_limit_s - (time.perf_counter() - began)
+        x = cheaper(small.form, follow_tangents(small.form, start, left, completed)[0], x)
     if x is None and small.form.n <= _IPOPT:
         from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
 
-        x = solve_ipopt(small.form, start[small.free], time_limit_s - (time.perf_counter() - began))
+        x = solve_ipopt(small.form, start, time_limit_s - (time.perf_counter() - began))
     seconds = time.perf_counter() - began
     if x is None:
         late = seconds >= time_limit_s

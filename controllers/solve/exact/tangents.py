@@ -4,12 +4,17 @@ Cones of the exact problem that are closed stay cones. Open ones are replaced by
 point, ``h = (t₀/‖t₀‖)'t``, which misses ``h = ‖t‖`` by the square of the step only. A tangent whose multiplier would
 close its cone becomes a cone again, so that the curvature that keeps a step short is not lost. Where steps stay long,
 as where much is indifferent, they are limited more and more.
+
+The flow of every point is completed to a power flow. From a point whose flow keeps the limits, as where these can be
+violated, all cones of flows are tangents and steps are limited from the start: one that costs more than the point that
+it began at is taken back, and the best power flow is known at any time.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,38 +29,125 @@ _ROUNDS = 20
 """most programs that are solved"""
 _FREE_ROUNDS, _SHORTER, _SHORTEST = 3, 0.35, 1e-3
 """after these a step is limited to this share of the last one, not below this [pu], and a tangent stays one"""
+_NEAR = 1e-5
+"""an exact point that costs so little more than tangents promise is good enough, as a share of the cost"""
+_NEARBY = 0.05
+"""how far the first step may go from a flow that keeps the limits [pu]"""
+_ATTEMPTS = 2
+"""so many settings of the conic solver are tried where a point is known"""
 _TIP = 1e-9
 """a shorter tail has no direction"""
 _PUSHES = 1e-3
 """multiplier that closes a cone"""
 
 
+@dataclass(frozen=True, eq=False)
+class Flowing:
+    """A point whose flows are exact.
+
+    Attributes
+    ----------
+    x : the point
+    follows : columns that are free again, as they follow from the others
+    """
+
+    x: Float[np.ndarray, " column"]
+    follows: Bool[np.ndarray, " column"]
+
+
 def follow_tangents(
-    form: ConicForm, start: Float[np.ndarray, " column"], time_limit_s: float
-) -> Float[np.ndarray, " column"] | None:
-    """Minimise locally from a solution of the relaxation; ``None`` where that leads nowhere."""
-    began, x, radius = time.perf_counter(), start, np.inf
-    opened = form.equal & (form.cone_slack(x) > tolerances.EXACT)
+    form: ConicForm,
+    start: Float[np.ndarray, " column"],
+    time_limit_s: float,
+    completed: Callable[[Float[np.ndarray, " column"]], Flowing | None],
+    near: Float[np.ndarray, " column"] | None = None,
+) -> tuple[Float[np.ndarray, " column"] | None, bool]:
+    """Minimise locally from a solution of the relaxation; return the best exact point, and whether it is a minimum.
+
+    ``None`` where that leads nowhere.
+
+    Parameters
+    ----------
+    completed : gives the flows of a point, where that is known
+    near : a point that is likely near the solution; it is begun there, with short steps if its flow keeps the limits
+    """
+    began = time.perf_counter()
+    opened = form.equal & (form.cone_slack(start) > tolerances.EXACT)
+    at, best, kept = _flowing(form, start if near is None else near, completed)
+    certain = best is not None
+    if kept := kept and near is not None:
+        opened |= form.product
+    radius = _NEARBY if kept else np.inf
     for number in range(_ROUNDS):
         left = time_limit_s - (time.perf_counter() - began)
         if left <= 0:
-            return None
+            return best, False
         try:
-            answer = solve_conic(_with_tangents(form, x, opened, radius), time_limit_s=left)
+            tangents = _with_tangents(form, at, opened, radius)
+            answer = solve_conic(tangents, time_limit_s=left, attempts=None if best is None else _ATTEMPTS)
         except (SolverTroubleError, UnboundedError):
-            return None
+            return best, False
         if answer.x is None or answer.y is None:
-            return None
-        step = np.abs(form.cone_values(answer.x) - form.cone_values(x))[form.cone_starts[opened & form.product] + 1]
-        x = answer.x
+            return best, False
+        x, powers = answer.x, form.cone_starts[opened & form.product] + 1
         if form.is_exact(x):
-            return x
-        if number >= _FREE_ROUNDS:
-            radius = max(_SHORTER * min(float(step.max(initial=0.0)), radius), _SHORTEST)
-        if number < _FREE_ROUNDS:
+            return cheaper(form, x, best), True
+        step = float(np.abs(form.cone_values(x) - form.cone_values(at))[powers].max(initial=0.0))
+        flowing, found, keeps = _flowing(form, x, completed)
+        best = cheaper(form, found, best)
+        promised, begun, ended = answer.objective, form.objective(at), form.objective(flowing)
+        # a step that is as long as it may be promises more further on
+        short = not kept or step < 0.99 * radius or begun - promised <= _NEAR * abs(promised)
+        if best is not None and short and form.objective(best) - promised <= _NEAR * abs(promised):
+            return best, True
+        if not kept and number < _FREE_ROUNDS:
             opened[np.flatnonzero(opened)[answer.y[: int(opened.sum())] > _PUSHES]] = False
         opened |= form.equal & (form.cone_slack(x) > tolerances.EXACT)
-    return None
+        better = keeps and (ended < begun or not certain)
+        if number >= _FREE_ROUNDS if not kept else not keeps or ended - promised > 0.5 * abs(begun - promised):
+            if radius == _SHORTEST and kept and not better:
+                return best, True
+            radius = max((_SHORTER if keeps or not kept else _SHORTER**2) * min(step, radius), _SHORTEST)
+        elif kept and ended - promised < 0.1 * abs(begun - promised):
+            radius /= _SHORTER
+        if better or not kept:
+            # otherwise the step was too long: a shorter one follows from where it began
+            at, certain = flowing, found is not None
+    return best, False
+
+
+def _flowing(
+    form: ConicForm,
+    x: Float[np.ndarray, " column"],
+    completed: Callable[[Float[np.ndarray, " column"]], Flowing | None],
+) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"] | None, bool]:
+    """Return a point with exact flows, the exact point that it is, if it is one, and whether it keeps the limits."""
+    found = completed(x)
+    if found is None:
+        return x, None, False
+    touched = np.zeros(form.n)
+    touched[found.follows] = 1.0
+    rows = abs(form.a) @ touched > 0
+    cones = np.bincount(form.cone_of_row, rows[form.n_linear :], len(form.equal)) > 0
+    some = form.with_rows(np.concatenate([rows[: form.n_linear], cones[form.cone_of_row]]))
+    try:
+        answer = solve_conic(some, np.where(found.follows, np.nan, found.x))
+    except (SolverTroubleError, UnboundedError):
+        return found.x, None, False
+    if answer.x is None:
+        return found.x, None, False
+    slack = (form.b - form.a @ answer.x)[: form.n_linear]
+    kept = slack[form.n_zero :].min(initial=0.0) >= -tolerances.EXACT
+    return answer.x, answer.x if form.is_exact(answer.x) else None, bool(kept)
+
+
+def cheaper(
+    form: ConicForm, one: Float[np.ndarray, " column"] | None, other: Float[np.ndarray, " column"] | None
+) -> Float[np.ndarray, " column"] | None:
+    """Return the cheaper of two points, of which either may be missing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other, key=form.objective)
 
 
 def _with_tangents(
