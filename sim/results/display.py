@@ -127,10 +127,10 @@ def mean_table(groups: Sequence[Group]) -> Table:
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("")
+    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold")
     for column in columns:
-        table.add_column(escape(column), justify="right")
+        table.add_column(escape(column), justify="right", no_wrap=True)
     heading = ""
     for section, label, shown in rows:
         bold = f"[bold]{escape(label)}[/bold]" if label.startswith("profit") else escape(label)

@@ -150,7 +150,7 @@ def test_compare_puts_the_figures_of_runs_side_by_side(gridferry, finished):
     directory, done = finished
     gridferry("run", "three_bus", "--steps", 2, "--out", "other")
     code, out, _ = gridferry("compare", directory, "other", "--json")
-    assert (code, list(json.loads(out)["unlike"])) == (1, ["steps"])
+    assert (code, list(json.loads(out)["unlike"])) == (1, ["steps", "step_s", "currency"])
     first, second = json.loads(out)["runs"]
     assert first == json.loads(done.stdout)
     assert second == load_run("other").summary | {"directory": "other"}
