@@ -113,6 +113,9 @@ def main() -> None:
         serve(connection)
     except (ConnectionEndedError, OSError):
         os._exit(0)  # the simulation is gone, or wants no more; threads of a plug-in cannot keep this process
+    except BaseException as error:  # the plug-in has damaged what this process needs
+        print(f"the process of a controller cannot go on: {described(error)}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def connected() -> socket.socket:

@@ -157,6 +157,9 @@ def _at_origin(loaded: LoadedConfig, fault: Fault) -> Fault:
     table, _, option = fault.key.partition(".")
     if fault.source != str(loaded.path) or table != "controller":
         return fault
+    named = f'"{loaded.config.controller.use}": '
+    if fault.key == "controller.use" and fault.message.startswith(f"{named}no "):
+        return loaded.fault((table, option), fault.message.removeprefix(named))
     loc = (table, option.partition(".")[0])
     if fault.key == key_text(loc) and not fault.message.startswith(('"', repr(loaded.merged.value(loc)))):
         return loaded.fault(loc, fault.message)

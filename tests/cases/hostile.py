@@ -288,8 +288,7 @@ def prints(self: Any, observation: Any, forecast: Any, plan: Plan) -> Any:
 @act(HARMLESS)
 def closes_output(self: Any, observation: Any, forecast: Any, plan: Plan) -> Any:
     """Close stdout and stderr."""
-    os.close(1)
-    os.close(2)
+    os.closerange(1, 3)
 
 
 @act(HARMLESS)
