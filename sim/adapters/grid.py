@@ -10,6 +10,7 @@ Entity ids count through all networks of the simulator (``Bus-0``, ``Bus-1``, â€
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ GRID_RESULTS = [
     *_LINE_RESULTS.values(),
     *("import[MW]", "import[MVar]", "losses[MW]", "balance_error", "converged"),
 ]
+_PER_BUS = "bus; a single number is for a Bus"
 _SIGN = {"P_load[MW]": -1.0, "Q_load[MVar]": -1.0, "P_gen[MW]": 1.0, "Q_gen[MVar]": 1.0}
 
 META: dict[str, Any] = {
@@ -199,8 +201,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
             grid, number = self._places[eid]
             power = injected[grid][0 if attr.startswith("P") else 1]
             if eid == grid:
-                given = self._inputs.total_of_lists(eid, attr, len(power), "bus; a single number is for a Bus")
-                power += _SIGN[attr] * given
+                power += _SIGN[attr] * self._inputs.total_of_lists(eid, attr, len(power), _PER_BUS)
             else:
                 power[number] += _SIGN[attr] * self._inputs.total(eid, attr)
         for eid, member in self._members.items():
@@ -244,7 +245,13 @@ def _main() -> None:
         help="a network that the other side may ask for by this name, and where it is read from, as a config has it "
         "under feeder; may be given again. Those of the catalogue need not be listed",
     )
-    serve(parser, lambda options: GridSimulator(read_listed(options.network)))
+    serve(parser, _ready)
+
+
+def _ready(options: argparse.Namespace) -> GridSimulator:
+    """Make a simulator that need not load anything any more when a scenario waits for its first grid."""
+    GridSimulator().create(1, "Grid", network="three_bus")
+    return GridSimulator(read_listed(options.network))
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ class SimulatorsConfig(Part):
     grid: SimulatorConfig = SimulatorConfig()
     agents: SimulatorConfig = SimulatorConfig()
     controller: SimulatorConfig = SimulatorConfig()
-    start_timeout_s: Seconds = 60.0
+    start_timeout_s: Seconds = 120.0
     """how long one in another process may take to connect, and to answer while the run is set up [s]"""
     step_timeout_s: Seconds = 600.0
     """how long one in another process may take to answer in a step; more than the controller needs for a plan [s]"""

@@ -27,7 +27,7 @@ from gridferry.sim.loop.runner import RunDefectError, RunFailedError, load_run, 
 
 LIMIT_S = 2.0
 """time-out of what never comes"""
-OVERDUE_S = 60.0
+OVERDUE_S = 300.0
 """when a run counts as one that hangs, on however busy a machine"""
 STEPS = 6
 
@@ -49,7 +49,7 @@ class RemoteFault:
     happens: Callable[[ExitStack], tuple[list[str], Callable[[int], None]]]
     says: str
     steps: int
-    start_timeout_s: float = 30.0
+    start_timeout_s: float = 120.0
 
 
 def attempt(fault: RemoteFault, folder: Path) -> tuple[str, float]:
@@ -187,7 +187,7 @@ def _peer(name: str, method: str, nth: int, does: Callable[[_Peer], None], says:
         return _at(peer.port), _nothing
 
     in_step = method in ("step", "get_data")
-    return RemoteFault(name, happens, says, nth - 1 if in_step else 0, 30.0 if in_step else LIMIT_S)
+    return RemoteFault(name, happens, says, nth - 1 if in_step else 0, 120.0 if in_step else LIMIT_S)
 
 
 def _wake(listener: socket.socket) -> None:
@@ -281,7 +281,7 @@ def _process(name: str, key: str, number: int, when: int, says: str) -> RemoteFa
         after_step(0)
         return _at(port, key), after_step
 
-    return RemoteFault(name, happens, says, when, 30.0 if when else LIMIT_S)
+    return RemoteFault(name, happens, says, when, 120.0 if when else LIMIT_S)
 
 
 _PROCESSES = [
