@@ -34,30 +34,34 @@ class Purpose(IntEnum):
     """to evaluate its plan"""
 
 
+FirstStep = int | Int[np.ndarray, " horizon"]
+"""step of the day that a horizon begins with; of each row where clocks change: what they show less the row's number"""
+
+
 class ErrorModel(ABC):
     """Joint distribution of the errors of all sources over the steps of a day."""
 
     sources: int
 
     @abstractmethod
-    def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
+    def support(self, steps: int, first_step: FirstStep = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Lower and upper ends of the box that holds all errors, for steps counted from ``first_step`` of the day."""
 
     @abstractmethod
     def _block(
-        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
+        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: FirstStep
     ) -> Float[np.ndarray, "block horizon source"]:
         """Draw one block."""
 
     def draw(
-        self, samples: int, steps: int, *, seed: int, purpose: Purpose, first_step: int = 0
+        self, samples: int, steps: int, *, seed: int, purpose: Purpose, first_step: FirstStep = 0
     ) -> Float[np.ndarray, "sample horizon source"]:
         """Draw samples of ``steps`` steps, which begin at ``first_step`` of the day."""
         chunks = self.stream(samples, steps, seed=seed, purpose=purpose, first_step=first_step, chunk=max(samples, 1))
         return next(chunks, np.empty((0, steps, self.sources)))
 
     def stream(
-        self, samples: int, steps: int, *, seed: int, purpose: Purpose, first_step: int = 0, chunk: int = _BLOCK
+        self, samples: int, steps: int, *, seed: int, purpose: Purpose, first_step: FirstStep = 0, chunk: int = _BLOCK
     ) -> Iterator[Float[np.ndarray, "sample horizon source"]]:
         """Yield the samples of `draw`, at most ``chunk`` at a time."""
         pending = np.empty((0, steps, self.sources))
@@ -92,13 +96,13 @@ class MarginalErrors(ErrorModel):
         self._marginals = marginals
         self._keeps = [kept(one, step_h) for one in correlation_h] or [0.0] * self.sources
 
-    def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
+    def support(self, steps: int, first_step: FirstStep = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Support of the marginals, the same at every step."""
         ends = np.array([[one.low for one in self._marginals], [one.high for one in self._marginals]])
         return np.repeat(ends.reshape(2, 1, self.sources), steps, axis=1)
 
     def _block(
-        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
+        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: FirstStep
     ) -> Float[np.ndarray, "block horizon source"]:
         normal = numbers.standard_normal((_BLOCK, steps, self.sources))
         errors = np.empty_like(normal)
@@ -164,13 +168,13 @@ class EmpiricalErrors(ErrorModel):
         shuffled = np.random.default_rng(shuffle_seed).permutation(len(days))
         self.pools = {Purpose.IN_SAMPLE: np.sort(shuffled[0::2]), Purpose.OUT_OF_SAMPLE: np.sort(shuffled[1::2])}
 
-    def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
+    def support(self, steps: int, first_step: FirstStep = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Smallest box, step by step, that contains the errors of all days."""
         rows = (first_step + np.arange(steps)) % self._days.shape[1]
         return np.stack([self._days.min(axis=0)[rows], self._days.max(axis=0)[rows]])
 
     def _block(
-        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
+        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: FirstStep
     ) -> Float[np.ndarray, "block horizon source"]:
         chosen = numbers.choice(self.pools[purpose], _BLOCK)
         rows = (first_step + np.arange(steps)) % self._days.shape[1]
@@ -202,12 +206,12 @@ class JoinedErrors(ErrorModel):
         self._parts = parts
         self.sources = sum(model.sources for model, _ in parts)
 
-    def support(self, steps: int, first_step: int = 0) -> Float[np.ndarray, "2 horizon source"]:
+    def support(self, steps: int, first_step: FirstStep = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Ends of the support of each source, as its model has them."""
         return self._joined([model.support(steps, first_step) for model, _ in self._parts])
 
     def _block(
-        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: int
+        self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: FirstStep
     ) -> Float[np.ndarray, "block horizon source"]:
         return self._joined([model._block(numbers, purpose, steps, first_step) for model, _ in self._parts])
 

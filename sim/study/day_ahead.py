@@ -158,7 +158,8 @@ def evaluate(job: Job) -> Figures | str:
     sources, model = plant_errors(case.plant, _errors(job, controller, case.loaded.config.forecast.errors))
     calm = np.zeros((1, forecast.steps, len(sources.sources)))
     at_forecast = reliability(case.plant, plan, seen, forecast, sources, [calm])
-    first = case.plant.step_of_day(0)
+    rows = np.arange(forecast.steps)
+    first = case.plant.clock_steps(rows) - rows
     days = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
     tolerance = case.loaded.config.grid.v_tolerance_pu
     evaluated = reliability(

@@ -218,6 +218,14 @@ def test_days_begin_where_the_horizon_begins() -> None:
     assert steps.tolist() == [[4, 5, 0, 1]] * 5
 
 
+def test_where_clocks_change_a_day_of_errors_is_read_by_what_they_show() -> None:
+    days = np.arange(4.0)[:, None, None] + 0.1 * np.arange(6.0)[None, :, None]
+    shown = np.array([1, 2, 1, 2, 3])  # set back by two steps
+    drawn = EmpiricalErrors(days).draw(5, 5, seed=0, purpose=Purpose.IN_SAMPLE, first_step=shown - np.arange(5))
+    steps = np.round((drawn - np.floor(drawn + 1e-9)) * 10).astype(int)[:, :, 0]
+    assert steps.tolist() == [shown.tolist()] * 5
+
+
 def test_recorded_errors_are_cut_into_days(tmp_path: Path) -> None:
     file = tmp_path / "errors.csv"
     file.write_text("pv,load\n" + "".join(f"{0.1 * row},{-0.1 * row}\n" for row in range(6)))
