@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from plugins.capacitor_bank import CapacitorBank
 
 from gridferry.controllers.conformance.sample_plants import no_devices, three_bus, two_feeders
 from gridferry.controllers.plans.plan_file import PLAN_HEADER, PlannedSchedule, read_plan, write_plan
+from gridferry.controllers.plans.plan_times import RunTimes
 from gridferry.networks.faults import InputError
 
 START = datetime(2024, 7, 15, 6)
@@ -183,3 +185,19 @@ def test_a_missing_file_and_a_binary_one_are_input_errors(tmp_path: Path) -> Non
         read_plan(tmp_path / "binary.csv", PLANT)
     with pytest.raises(InputError):
         read_plan(tmp_path, three_bus().plant)
+
+
+def test_times_count_by_the_clock_of_a_zone_also_where_it_changes() -> None:
+    run = RunTimes(start=datetime(2024, 10, 27, tzinfo=ZoneInfo("Europe/Berlin")), step_s=900, steps=100)
+    times = [run.begin(step) for step in range(100)]
+    assert [run.seconds(one) for one in times] == [900.0 * step for step in range(100)]
+    assert [one.isoformat() for one in (times[8], times[12], times[99])] == [
+        "2024-10-27T02:00:00+02:00",
+        "2024-10-27T02:00:00+01:00",
+        "2024-10-27T23:45:00+01:00",
+    ]
+    # without an offset a time is by the clock of the run; with another one it is the same moment
+    assert run.seconds(datetime(2024, 10, 27, 12)) == 13 * 3600.0
+    assert run.seconds(datetime(2024, 10, 27, 11, tzinfo=UTC)) == 13 * 3600.0
+    plain = RunTimes(start=datetime(2024, 10, 27), step_s=900, steps=96)
+    assert plain.seconds(datetime(2024, 10, 27, 12, tzinfo=UTC)) == 12 * 3600.0
