@@ -32,7 +32,7 @@ class Mine(Idle):
 
     def plan(self, observation, forecast):
         if observation.step == 2 and (HERE / "WAIT").exists():
-            print("waiting", file=sys.__stdout__, flush=True)  # what plug-ins print is sent to stderr
+            print("waiting", flush=True)  # to stderr, as all that plug-ins print
             sys.stdin.readline()
         return super().plan(observation, forecast)
 """
@@ -59,8 +59,8 @@ def waiting(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """Start the command on the case, and return when its run waits."""
     (cwd / "WAIT").touch()
     process = start(*arguments, cwd=cwd)
-    assert process.stdout is not None
-    message = process.stdout.readline()
+    assert process.stderr is not None
+    message = process.stderr.readline()
     assert message == "waiting\n", (message, process.communicate())
     (cwd / "WAIT").unlink()
     return process
