@@ -17,6 +17,8 @@ from gridferry.sim.study.closed_loop_figures import RunFigures, figures_of_row
 CASE = """
 extends = "three_bus"
 name = "windy"
+[controller]
+own_process = false
 [time]
 steps = 4
 [forecast]
