@@ -156,7 +156,7 @@ PARTS: dict[str, tuple[Callable[[int, Path, random.Random], list[Row]], int, int
     "damages": (damages, 60, 6),
     "mutations": (mutations, 100_000, 10_000),
     "hostile": (partial(listed, "hostile_controllers", "a hostile controller is a fallback or a clean end"), 60, 6),
-    "remotes": (partial(listed, "remote_faults", "a remote fault ends within its time-out"), 20, 2),
+    "remotes": (partial(listed, "remote_faults", "a remote fault ends within its time-out"), 42, 2),
 }
 """parts by name: what it does, how often, and how often in the short version"""
 
