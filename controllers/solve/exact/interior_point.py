@@ -34,17 +34,23 @@ _DAY_S = 86400.0
 def solve_ipopt(
     form: ConicForm, start: Float[np.ndarray, " column"], time_limit_s: float
 ) -> Float[np.ndarray, " column"] | None:
-    """Minimise locally with the cones marked `ConicForm.equal` as equations; ``None`` where that fails."""
-    began, x = time.perf_counter(), start
+    """Minimise locally with the cones marked `ConicForm.equal` as equations, smoothed less and less.
+
+    Returns the last point that was found, which is exact where all smoothing was taken away; ``None`` if there is none.
+    """
+    began, x, found = time.perf_counter(), start, None
     problem, bounds = _program(form)
     for number, smoothing in enumerate(tolerances.SMOOTHING):
         left = time_limit_s - (time.perf_counter() - began)
         if left <= 0:
-            return None
+            break
         options: dict[str, Any] = {**_OPTIONS, **(_WARM if number else {}), "ipopt.max_wall_time": min(left, _DAY_S)}
         solver = ca.nlpsol("exact", "ipopt", problem, options)
         x = np.asarray(solver(x0=x, p=smoothing, **bounds)["x"]).ravel()
-    return x if form.is_exact(x) else None
+        if not solver.stats()["success"]:
+            return x if form.is_exact(x) else found
+        found = x
+    return found
 
 
 def _program(form: ConicForm) -> tuple[dict[str, ca.SX], dict[str, np.ndarray]]:

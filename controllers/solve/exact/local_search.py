@@ -65,6 +65,8 @@ def solve_exact(
         from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
 
         x = solve_ipopt(small.form, start, time_limit_s - (time.perf_counter() - began))
+        if x is not None and not small.form.is_exact(x):
+            x = follow_tangents(small.form, x, time_limit_s - (time.perf_counter() - began), completed)[0]
     seconds = time.perf_counter() - began
     if x is None:
         late = seconds >= time_limit_s
