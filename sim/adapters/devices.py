@@ -177,7 +177,8 @@ class DeviceSimulator(CaseSimulator):
         eid, attr, labels = f"Position-{index}", "position_set", self._plant.positions[index].labels
         given = [one for one in self._inputs.sources(eid, attr).values() if one is not None]
         read = [reals(one) for one in given]
-        numbers = [int(one) for one in read if one is not None and one.ndim == 0 and one == np.round(one)]
+        known = [one for one in read if one is not None and one.ndim == 0 and np.isfinite(one)]
+        numbers = [int(one) for one in known if one == np.round(one)]
         wanted = {one for one in numbers if one >= 0}
         if len(numbers) < len(given) or len(wanted) > 1 or max(wanted, default=0) >= len(labels):
             ways = f"one whole number from 0 to {len(labels) - 1}: {', '.join(labels)}; or None for as it is"

@@ -85,7 +85,10 @@ class Inputs:
         found = self.sources(eid, attr)
         if not found:
             return none
-        return sum(_number(eid, attr, source, value) for source, value in found.items())
+        total = sum(_number(eid, attr, source, value) for source, value in found.items())
+        if not np.isfinite(total):
+            raise refused(eid, attr, f"what {', '.join(found)} give adds up to {total}; correct them")
+        return total
 
     def total_of_lists(self, eid: str, attr: str, length: int, meaning: str) -> Float[np.ndarray, " entity"]:
         """Sum of the lists of all sources; zeros without any."""

@@ -58,7 +58,8 @@ def families(folder: Path) -> list[Family]:
     (folder / "data").symlink_to(configs_dir() / "data")
     for one in configs_dir().glob("*.toml"):
         shutil.copy(one, folder)
-    plans = load_config("two_feeders")
+    shutil.copytree(configs_dir() / "studies", folder / "studies")
+    plans = load_config("two_feeders", ["time.steps=4"])
     plant = build_case(plans).plant
 
     def config(content: bytes) -> None:
@@ -70,7 +71,7 @@ def families(folder: Path) -> list[Family]:
         build_case(load_config(profiled))
 
     def study(content: bytes) -> None:
-        path = _written(folder / "study.toml", content)
+        path = _written(folder / "studies" / "study.toml", content)
         load_loop_study(path) if study_kind(path) is StudyKind.CLOSED_LOOP else load_study(path)
 
     def plan(content: bytes) -> None:
@@ -89,12 +90,12 @@ def families(folder: Path) -> list[Family]:
     nets = _either([net_json()], mutated_json, mutated_bytes)
     return [
         Family("configs", 20, 8, _either(texts, mutated_toml, mutated_bytes), config),
-        Family("plans", 20, 28, _bytes([plan_text(plant)]), plan),
+        Family("plans", 20, 33, _bytes([plan_text(plant)]), plan),
         Family("profiles", 16, 8, _bytes([PROFILE, STAMPED]), profile),
-        Family("roads", 14, 18, _bytes([ROADS]), road),
+        Family("roads", 14, 23, _bytes([ROADS]), road),
         Family("MATPOWER cases", 6, 2, _bytes([MATPOWER]), partial(network, "net.m")),
         Family("pandapower nets", 2, 1, nets, partial(network, "net.json")),
-        Family("studies", 12, 15, _either(studies, mutated_toml, mutated_bytes), study),
+        Family("studies", 12, 5, _either(studies, mutated_toml, mutated_bytes), study),
         Family("mosaik messages", 10, 20, messages, send(plans)),
     ]
 
