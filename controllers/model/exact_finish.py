@@ -50,7 +50,10 @@ def finish(relaxed: Solved) -> Solved:
             dispatch.solver.record.see(error)
         else:
             tighter = _bounded_by(tighter, relaxed.solution.bound)
-    found = _locally(tighter)
+    # it alone gives a plan: where a search has used up the time, it has a little more
+    deadline = max(dispatch.deadline, time.perf_counter() + dispatch.extra_s)
+    found = _locally(replace(tighter, dispatch=replace(dispatch, deadline=deadline)))
+    found = None if found is None else replace(found, dispatch=dispatch)
     if tighter is not relaxed and not _is_enough(found) and not dispatch.late:
         # other routes, or another side of what is not convex
         found = _cheaper(found, _locally(relaxed), tighter.solution.bound)

@@ -46,7 +46,8 @@ class Dispatch:
     near : solved model of a similar task, where an exact finish begins
     warm_starts : for the search, positions of plans that are likely good, of all positions, the best first
     deadline : time, by `time.perf_counter`, after which nothing is improved any more [s]
-    extra_s : time from when it turns out that limits have to be violated, where that ends after the deadline [s]
+    extra_s : time from when it turns out that limits have to be violated, or that a relaxation is not tight, where that
+        ends after the deadline [s]
     """
 
     outlook: Outlook
