@@ -181,3 +181,11 @@ def test_the_proved_optimum_is_between_bound_and_cost_of_a_plan(seed: int, hard:
     assert not (known.proved and known.cost == np.inf), "SCIP proves that no plan keeps every limit"
     assert known.bound <= cost + 1e-4 * max(1.0, abs(cost))
     assert_bound_is_below(plan, known.cost)
+
+
+def test_an_exact_finish_gets_over_the_tips_of_cones() -> None:
+    # IPOPT finds a point with rounded tips here, and none with sharp ones
+    plan, found = planned(drawn(72, hard=True), Joint)
+    assert not plan.solver.violations
+    assert plan.solver.objective == pytest.approx(float(found.cost.sum()), rel=1e-6)
+    assert 21.0 < plan.solver.bound <= plan.solver.objective <= 22.6
