@@ -104,8 +104,9 @@ def load_run(directory: str | Path) -> Run:
     folder = Path(directory)
     refuse_in_use(folder)
     summary, manifest = read_json(folder / SUMMARY), read_json(folder / MANIFEST)
+    apart = summary.get("where_solved")  # where steps diverged
     checks: tuple[tuple[str, Callable[[Any], object], Any], ...] = (
-        (SUMMARY, _Figures.model_validate, summary),
+        (SUMMARY, _Figures.model_validate, (apart if isinstance(apart, dict) else {}) | summary),
         (MANIFEST, _FACTS.validate_python, manifest.get("facts")),
     )
     for name, validate, content in checks:

@@ -20,7 +20,9 @@ def made(path, controller="idle", seed=0, **changed):
     settings = changed.pop("settings", "")
     (path / "config.toml").write_text(f'name = "day"\nseed = {seed}\n{settings}\n[controller]\nuse = "{controller}"\n')
     (path / "summary.json").write_text(json.dumps(summary | changed))
-    (path / "manifest.json").write_text(json.dumps({"facts": {}, "status": "completed", "versions": {"gridferry": ""}}))
+    facts = {"step_h": 1.0, "export_price_ratio": 1.0, "v_tolerance_pu": 1e-6, "loading_tolerance_percent": 1e-3}
+    manifest = {"facts": facts, "status": "completed", "versions": {"gridferry": ""}}
+    (path / "manifest.json").write_text(json.dumps(manifest))
     return Run(path, summary | changed, {})
 
 
