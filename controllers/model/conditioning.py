@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.model.flow_bounds import largest_current
-from gridferry.networks.feeder import Feeder
+from gridferry.networks.feeder import Z_MIN_PU, Feeder
 
 _OF_RATING = 0.25
 """power base, as a share of the middle one of the ratings that can bind"""
@@ -44,7 +44,8 @@ def well_scaled(
     free = rating.min(axis=0) * feeder.i_max_pu >= current
     rated_mva = feeder.base_mva * float(np.median(feeder.i_max_pu[~free])) if not free.all() else np.inf
     scaled = feeder.with_base(float(np.clip(_OF_RATING * rated_mva, _LEAST * flowing, _MOST * flowing)))
-    negligible = _negligible(scaled, current * feeder.base_mva / scaled.base_mva)
+    least = np.hypot(feeder.r_pu, feeder.x_pu) <= Z_MIN_PU * (1 + 1e-9)  # raised to it: AC needs an impedance
+    negligible = least | _negligible(scaled, current * feeder.base_mva / scaled.base_mva)
     return replace(
         scaled,
         r_pu=np.where(negligible, 0.0, scaled.r_pu),

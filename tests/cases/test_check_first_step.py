@@ -54,10 +54,10 @@ SOUND = {"v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max
             ["diverges in the first step, with all devices at rest and 18.38 MW of net load"],
             [],
         ),
-        # 0.2 MW of sun and a battery of 0.5 MW and 2 MWh in kW and kWh
+        # 0.2 MW of sun and a battery of 0.5 MW in kW, and one of 0.9 MWh in kWh
         ({"pv_mw": 200.0}, 1, ["diverges"], ["it gives up to 200 MW, of which the lines to its bus carry"]),
         ({"p_max_mw": 500.0}, 0, [], ["its rating is up to 500 MW, of which the lines to its bus carry"]),
-        ({"energy_mwh": 2000.0}, 0, [], ["take 4000 h to fill it: kWh for MWh?"]),
+        ({"energy_mwh": 900.0}, 0, [], ["take 1800 h to fill it: kWh for MWh?"]),
         ({"factor": 1000.0}, 1, ["diverges"], ["has a load up to 210 MW, of which the lines to its bus carry"]),
     ],
 )

@@ -26,7 +26,7 @@ from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.form import conic_form
 from gridferry.controllers.solve.master import solve_by_cuts
 from gridferry.networks.admittance import branch_flows
-from gridferry.networks.feeder import Feeder
+from gridferry.networks.feeder import Z_MIN_PU, Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.power_flow import solve_sweep
 from gridferry.networks.readers.pandapower import network_of_net
@@ -126,8 +126,9 @@ def test_a_branch_without_impedance_keeps_its_rating() -> None:
 
 
 def test_what_is_taken_for_no_impedance_is_less_than_ac_tells_apart() -> None:
-    feeder = chain(*[(0.4, 0.3)] * 3, *[(1e-5, 1e-5)] * 5, (1e-3, 1e-3), kv=20.0)
-    largest = np.ones((1, feeder.n_bus))
+    feeder = chain(*[(0.4, 0.3)] * 3, *[(4e-5, 4e-5)] * 5, (1e-3, 1e-3), kv=20.0)
+    assert (np.hypot(feeder.r_pu, feeder.x_pu) > Z_MIN_PU).all()
+    largest = np.full((1, feeder.n_bus), 0.1)
     found = well_scaled(feeder, largest, np.ones((1, feeder.n_branch)))
     none = found.r_pu == 0
     assert none[3:8].any()
