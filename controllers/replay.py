@@ -51,15 +51,22 @@ class Replay(Controller):
         self.schedule = read_plan(settings.file, plant, start, hold=settings.hold, steps=settings.steps)
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
-        """Return the rows of the schedule from this step to the end of the forecast."""
+        """Return the rows of the schedule from this step to the end of the forecast.
+
+        What is on the road drives on until it arrives where the schedule names no position of it.
+        """
         schedule, step = self.schedule, observation.step
         rows = slice(step, min(step + forecast.steps, self.plant.steps))
+        position = schedule.position[rows].copy()
+        for column, remaining in enumerate(observation.transit_steps):
+            silent = ~schedule.position_named[rows][:remaining, column]
+            position[:remaining, column][silent] = observation.position[column]
         solver = SolverOutcome(termination=Termination.RULE)
         if step in schedule.without_row:
             solver = replace(solver, notes=(Note(NoteKind.NO_ROW, place=schedule.without_row[step]),))
         return Plan(
             p_mw=schedule.p_mw[rows].copy(),
             q_mvar=schedule.q_mvar[rows].copy(),
-            position=schedule.position[rows].copy(),
+            position=position,
             solver=solver,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
+from gridferry.networks.network_spec import names_code
 from gridferry.networks.published import published_feeder, three_bus
 from gridferry.networks.readers.sources import (
     SpecError,
@@ -110,12 +111,6 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
     except SpecError as error:
         place = (spec if source is None else source, key)
         raise InputError(Fault(*place, str(error))) from error
-
-
-def names_code(spec: str) -> bool:
-    """Whether a network spec names a module or file whose code runs when the network is read."""
-    module_or_file, colon, _ = spec.rpartition(":")
-    return bool(colon) and module_or_file != "simbench" and not spec.endswith((".json", ".m"))
 
 
 def _refuse(message: str) -> Network:

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices import Now
@@ -69,16 +69,18 @@ class PlannedSchedule:
     ----------
     p_mw, q_mvar : injection of every port [MW, Mvar]
     position : what each position is set to, an index into its labels
+    position_named : where the file says so, elsewhere it stays as it was set
     without_row : steps that the file does not cover, and the devices without a row in them, of those that it names
     """
 
     p_mw: Float[np.ndarray, "step port"]
     q_mvar: Float[np.ndarray, "step port"]
     position: Int[np.ndarray, "step position"]
+    position_named: Bool[np.ndarray, "step position"]
     without_row: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for values in (self.p_mw, self.q_mvar, self.position):
+        for values in (self.p_mw, self.q_mvar, self.position, self.position_named):
             values.setflags(write=False)
 
 
@@ -213,7 +215,7 @@ class _Reader:
         named = given.any(axis=0) if given.any() else np.ones(len(names), dtype=bool)
         absent = ~given & named
         without = {int(step): ", ".join(np.array(names)[absent[step]]) for step in np.flatnonzero(absent.any(axis=1))}
-        return PlannedSchedule(p_mw, q_mvar, self._positions(set_to), without)
+        return PlannedSchedule(p_mw, q_mvar, self._positions(set_to), set_to >= 0, without)
 
     def _places(self, header: list[str]) -> dict[str, int]:
         called = {name: name if name in header else _OLD_NAMES.get(name, name) for name in COLUMNS}

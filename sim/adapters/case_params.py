@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridferry.networks.catalog import names_code
 from gridferry.networks.faults import Fault, InputError
+from gridferry.networks.network_spec import names_code
 from gridferry.sim.case.case import Case, case_without_controller
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.file_names import texts_in

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.registry import module_of
-from gridferry.networks.catalog import names_code
+from gridferry.networks.network_spec import names_code
 from gridferry.sim.config.file_names import is_file, texts_in
 from gridferry.sim.config.loaded import LoadedConfig
 

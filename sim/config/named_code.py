@@ -16,8 +16,8 @@ from pathlib import Path
 
 from gridferry.controllers.devices.registry import BUILT_IN as OUR_KINDS
 from gridferry.controllers.registry import BUILT_IN as OUR_CONTROLLERS
-from gridferry.networks.catalog import names_code
 from gridferry.networks.faults import Fault
+from gridferry.networks.network_spec import names_code
 from gridferry.sim.config.document import Document, Loc
 
 Refusal = Callable[[str, str], str | None]

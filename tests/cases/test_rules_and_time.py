@@ -92,12 +92,12 @@ def test_where_the_rules_see_two_of_six_hours_they_do_not_lose_to_doing_nothing(
 
 def test_check_says_that_the_rules_need_the_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = six_hours(tmp_path)
-    assert check_command(str(config), False) == 0
+    assert check_command(str(config), 60.0, False) == 0
     said = capsys.readouterr().out
     assert 'time.horizon_steps = 2: "rules" needs a forecast of 6 steps' in said
     assert "raise it, or leave it out" in said
     config.write_text(SIX_HOURS.replace("horizon_steps = 2\n", ""), encoding="utf-8")
-    assert check_command(str(config), False) == 0
+    assert check_command(str(config), 60.0, False) == 0
     assert "horizon_steps" not in capsys.readouterr().out
 
 

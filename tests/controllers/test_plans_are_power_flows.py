@@ -188,4 +188,4 @@ def test_an_exact_finish_gets_over_the_tips_of_cones() -> None:
     plan, found = planned(drawn(72, hard=True), Joint)
     assert not plan.solver.violations
     assert plan.solver.objective == pytest.approx(float(found.cost.sum()), rel=1e-6)
-    assert 21.0 < plan.solver.bound <= plan.solver.objective <= 22.6
+    assert 21.0 < plan.solver.bound <= plan.solver.objective <= 22.7

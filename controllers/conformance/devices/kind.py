@@ -179,7 +179,12 @@ def _through_plan_file(trial: Trial) -> Iterator[str]:
         position[:, column] = rng.choice(one.choices, size=plant.steps)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plan.csv"
-        write_plan(path, plant, PlannedSchedule(p_mw, q_mvar, position), datetime(2024, 1, 1))
+        write_plan(
+            path,
+            plant,
+            PlannedSchedule(p_mw, q_mvar, position, np.ones_like(position, dtype=bool)),
+            datetime(2024, 1, 1),
+        )
         try:
             back = read_plan(path, plant)
         except InputError as error:

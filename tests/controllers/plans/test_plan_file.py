@@ -53,7 +53,7 @@ def test_a_written_plan_reads_back_bit_for_bit(
 ) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.csv"
     p, q = ports(p), ports(q)
-    write_plan(path, PLANT, PlannedSchedule(p, q, where), START)
+    write_plan(path, PLANT, PlannedSchedule(p, q, where, np.ones_like(where, dtype=bool)), START)
     back = read_plan(path, PLANT, START)
     assert not back.without_row
     assert back.p_mw.tobytes() == p.tobytes()
@@ -63,7 +63,9 @@ def test_a_written_plan_reads_back_bit_for_bit(
 
 def test_a_written_plan_has_names_times_and_an_empty_position_for_what_has_none(tmp_path: Path) -> None:
     p = ports(np.full((120, 5), 0.1))
-    write_plan(tmp_path / "plan.csv", PLANT, PlannedSchedule(p, p, np.full((120, 1), 3)), START)
+    write_plan(
+        tmp_path / "plan.csv", PLANT, PlannedSchedule(p, p, np.full((120, 1), 3), np.ones((120, 1), dtype=bool)), START
+    )
     lines = (tmp_path / "plan.csv").read_text().splitlines()
     assert [PLAN_HEADER.strip(), *lines[1 + 7 * 5 :][:5]] == [
         "step,device,p_mw,q_mvar,position,time,step_s",

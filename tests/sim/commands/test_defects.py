@@ -60,7 +60,7 @@ def test_defect_in_a_step_ends_the_run_and_keeps_its_results(gridferry, breaks_a
 
 
 def test_defect_outside_the_steps_leaves_a_manifest_that_says_so(gridferry, monkeypatch, tmp_path):
-    monkeypatch.setattr("gridferry.sim.loop.runner.summarise", breaking)
+    monkeypatch.setattr("gridferry.sim.loop.run_summary.summarise", breaking)
     with pytest.raises(RunDefectError) as caught:
         run(write_case(tmp_path), steps=1, out="out")
     assert isinstance(caught.value.__cause__, KeyError)
@@ -85,7 +85,7 @@ def test_traceback_of_a_validation_without_directory_outlives_it(gridferry, brea
     [
         (("check", "case.toml"), "gridferry.sim.commands.check.build_case"),
         (("run", "case.toml"), "gridferry.sim.loop.runner.build_case"),
-        (("compare", "out"), "gridferry.sim.commands.compare.load_run"),
+        (("compare", "out"), "gridferry.sim.commands.compare.load_all"),
         (("report", "out"), "gridferry.sim.commands.report.write_report"),
         (("export", "out"), "gridferry.sim.commands.export.export_run"),
         (("study", "case.toml"), "gridferry.sim.commands.study.find_study"),

@@ -132,7 +132,9 @@ def test_a_run_recorded_without_todays_columns_is_shown_but_not_resumed(tmp_path
     rows = {label: shown for _, label, shown in figure_rows([figures, new.summary])}
     assert rows["corrected steps"] == ["–", "0"]
     assert write_report(old.directory).stat().st_size > 0
-    with pytest.raises(InputError, match=r"recorded by another version \(table step: ac_excess_pu, gap_abs\)"):
+    with pytest.raises(
+        InputError, match=r"recorded by another version, or is damaged \(table step: ac_excess_pu, gap_abs\)"
+    ):
         run("three_bus", out=tmp_path / "run", resume=True)
 
 

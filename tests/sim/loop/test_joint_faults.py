@@ -65,7 +65,7 @@ def test_where_time_allows_no_plan_the_last_one_is_continued_until_there_is_time
     )
     step = done.table("step")
     assert fallbacks(done) == {1: "previous_plan", 2: "previous_plan"}
-    assert step.loc[[1, 2], "failure"].str.contains("SolverTroubleError: no ").all()
+    assert step.loc[[1, 2], "failure"].str.contains("SolverTroubleError: the time for a plan ").all()
     assert (step.loc[[0, 3], "saving"] > 0).all()
     assert done.summary["solver"]["failures"] == done.summary["solver"]["fallbacks"] == 2
     assert done.summary["balance_error_rel_max"] < 1e-7
