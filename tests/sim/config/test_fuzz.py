@@ -5,13 +5,11 @@ from __future__ import annotations
 import string
 import tempfile
 import tomllib
-from copy import deepcopy
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,37 +42,6 @@ def places(value: Any, loc: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place for key, one in inner for place in ((*loc, key), *places(one, (*loc, key)))]
 
 
-@st.composite
-def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """A good config with a few things deleted, renamed, retyped, scaled, doubled or made up."""
-    document = deepcopy(draw(st.sampled_from([*DOCUMENTS.values(), *WRITTEN.values()])))
-    for _ in range(draw(st.integers(1, 4))):
-        known = places(document)
-        if not known:
-            break
-        loc = draw(st.sampled_from(known))
-        parent: Any = document
-        for part in loc[:-1]:
-            parent = parent[part]
-        old = parent[loc[-1]]
-        match draw(st.sampled_from(["delete", "rename", "retype", "scale", "double", "inject"])):
-            case "delete":
-                del parent[loc[-1]]
-            case "rename" if isinstance(parent, dict):
-                parent[draw(words)] = parent.pop(loc[-1])
-            case "scale" if isinstance(old, (int, float)) and not isinstance(old, bool):
-                parent[loc[-1]] = old * draw(st.sampled_from([-1, 0, 0.5, 3, 10**6, 1e300]))
-            case "scale" if isinstance(old, datetime):
-                parent[loc[-1]] = old + timedelta(seconds=draw(st.integers(-(10**8), 10**8)))
-            case "double" if isinstance(parent, list):
-                parent.append(deepcopy(old))
-            case "inject" if isinstance(old, dict):
-                old[draw(words)] = draw(values)
-            case _:
-                parent[loc[-1]] = draw(values)
-    return document
-
-
 def accept_or_refuse(path: str | Path, overrides: tuple[str, ...] = ()) -> bool:
     """Read and assemble a config as a run does; whether it was accepted."""
     try:
@@ -89,17 +56,7 @@ def accept_or_refuse(path: str | Path, overrides: tuple[str, ...] = ()) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
-@given(mutated())
-def test_mutated_config_is_accepted_or_refused_with_faults(document: dict[str, Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mutated.toml"
-        path.write_bytes(tomli_w.dumps(document).encode())
-        (Path(folder) / "data").symlink_to(configs_dir() / "data")
-        accept_or_refuse(path)
-
-
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.one_of(
