@@ -36,8 +36,10 @@ imports: $(READY)
 check: lint types imports
 	$(BIN)/pytest -n auto -m 'not slow' -q
 
+# array shapes and types are checked in quick tests of single parts; that would double the time of whole runs
 test: lint types imports
-	$(BIN)/pytest -n auto --dist worksteal -q
+	$(BIN)/pytest -n auto --dist worksteal -q -m shapes tests/networks tests/controllers
+	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto --dist worksteal -q -m 'not shapes'
 
 # lines that the quick tests of single parts reach, by package: what only whole runs reach is missing. Tracing takes most of the time
 # of a test again with Python 3.11, so that it is left out of `make test`

@@ -1,10 +1,11 @@
-"""What every test runs under: array shapes and types are checked, hypothesis repeats itself."""
+"""What every test runs under: array shapes and types are checked, unless told otherwise; hypothesis repeats itself."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -17,7 +18,7 @@ CHECKED = [
     *(HERE / "devices").glob("*/block.py"),
 ]
 
-# before anything of ours is imported; where lines are traced, it is left out, for it would be traced too
+# before anything of ours is imported; it doubles the time of a closed loop, and where lines are traced it is traced too
 if "GRIDFERRY_UNCHECKED_SHAPES" not in os.environ:
     install_import_hook(
         [
@@ -27,6 +28,17 @@ if "GRIDFERRY_UNCHECKED_SHAPES" not in os.environ:
         ],
         "beartype.beartype",
     )
+
+SHAPES = (Path(__file__).parent / "networks", Path(__file__).parent / "controllers")
+"""quick tests of single parts, in which ``make test`` checks shapes; whole runs go without"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(one) for one in SHAPES) and item.get_closest_marker("slow") is None:
+            item.add_marker("shapes")
+
 
 settings.register_profile("gridferry", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=400, print_blob=True)
