@@ -53,7 +53,7 @@ class Replay(Controller):
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the rows of the schedule from this step to the end of the forecast.
 
-        What is on the road drives on until it arrives where the schedule names no position of it.
+        What is on the road drives on until it arrives where the schedule has named no position of it yet.
         """
         schedule, step = self.schedule, observation.step
         rows = slice(step, min(step + forecast.steps, self.plant.steps))

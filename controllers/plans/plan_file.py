@@ -69,7 +69,7 @@ class PlannedSchedule:
     ----------
     p_mw, q_mvar : injection of every port [MW, Mvar]
     position : what each position is set to, an index into its labels
-    position_named : where the file says so, elsewhere it stays as it was set
+    position_named : where the file has said so, in that step or before
     without_row : steps that the file does not cover, and the devices without a row in them, of those that it names
     """
 
@@ -215,7 +215,9 @@ class _Reader:
         named = given.any(axis=0) if given.any() else np.ones(len(names), dtype=bool)
         absent = ~given & named
         without = {int(step): ", ".join(np.array(names)[absent[step]]) for step in np.flatnonzero(absent.any(axis=1))}
-        return PlannedSchedule(p_mw, q_mvar, self._positions(set_to), set_to >= 0, without)
+        return PlannedSchedule(
+            p_mw, q_mvar, self._positions(set_to), np.logical_or.accumulate(set_to >= 0, axis=0), without
+        )
 
     def _places(self, header: list[str]) -> dict[str, int]:
         called = {name: name if name in header else _OLD_NAMES.get(name, name) for name in COLUMNS}
