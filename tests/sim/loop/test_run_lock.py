@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cases.waiting_run import released, start, waiting, write_case
+from cases.waiting_run import released, waiting, write_case
 from gridferry.networks.faults import InputError
 from gridferry.sim.results.run_directory import load_run
 from gridferry.sim.results.run_lock import LOCK, locked, refuse_in_use
@@ -96,16 +96,6 @@ def test_directory_of_the_run_with_foresight_is_locked_from_the_start(gridferry,
     assert f"in use by process {first.pid}" in err
     first.kill()
     first.communicate()
-
-
-@pytest.mark.slow
-def test_of_two_runs_that_start_at_once_into_one_new_directory_one_runs_and_one_is_refused(tmp_path):
-    config = write_case(tmp_path)
-    both = [start("run", config, "--out", "out", "--json", cwd=tmp_path) for _ in range(2)]
-    ends = sorted(released(one) for one in both)
-    assert [code for code, _, _ in ends] == [0, 2]
-    assert json.loads(ends[0][1])["steps"] == 4
-    assert "in use by process" in ends[1][2] or "contains a run" in ends[1][2]
 
 
 def test_lock_is_never_held_by_two(tmp_path):
