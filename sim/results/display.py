@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -134,7 +135,8 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -
     heading = ""
     for section, label, shown in rows:
         bold = f"[bold]{escape(label)}[/bold]" if label.startswith("profit") else escape(label)
-        table.add_row("" if section == heading else f"[cyan]{escape(section)}[/cyan]", bold, *shown)
+        cells = [fill(one, 12) for one in shown] if label == "verdict" else shown
+        table.add_row("" if section == heading else f"[cyan]{escape(section)}[/cyan]", bold, *cells)
         heading = section
     return table
 
