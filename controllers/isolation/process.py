@@ -106,7 +106,7 @@ class IsolatedController(Controller):
     def _start(self) -> dict[str, Any]:
         """Start the process and build the controller there; return what it says of itself."""
         self._process, reply = started(self._build, self._timeout_s)
-        weakref.finalize(self, self._process.end)
+        self._at_exit = weakref.finalize(self, self._process.end)
         if "place" in reply:
             return reply
         self.close()
@@ -117,7 +117,7 @@ class IsolatedController(Controller):
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
-            self._process.end()
+            self._at_exit()  # ends the process, and lets go of it
             self._process = None
 
 

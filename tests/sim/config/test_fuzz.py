@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 import tempfile
-import tomllib
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from hypothesis import strategies as st
 from gridferry.networks.faults import InputError
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.config.reading import complete, configs_dir
+from gridferry.sim.config.reading import complete
 
 CONFIGS = ("three_bus", "ieee33_day", "two_feeders")
 DOCUMENTS = {name: dict(load_config(name).document) for name in CONFIGS}
-WRITTEN = {name: tomllib.loads((configs_dir() / f"{name}.toml").read_text()) for name in CONFIGS}
 
 words = st.text(st.characters(blacklist_categories=("Cs",)), max_size=8)
 scalars = st.one_of(
