@@ -43,7 +43,7 @@ class ChildProcess:
         path = [*sys.path, *(str(one) for one in (base_dir, Path.cwd()) if one is not None)]
         self._first = json.dumps({"path": path, "files": files_loaded()}).encode()
 
-    def exchanged(self, request: bytes | None, timeout_s: float | None) -> bytes:
+    def exchanged(self, request: bytes | None, timeout_s: float) -> bytes:
         """Send a request, if any, and return the next message.
 
         Raises
@@ -51,11 +51,11 @@ class ChildProcess:
         ProcessEndedError
             where the process ended without an answer, or gave none in time; it is to be ended then.
         """
-        deadline = None if timeout_s is None else monotonic() + timeout_s
+        deadline = monotonic() + timeout_s
 
         def look(idle: bool) -> None:
             """Raise where nothing is to be waited for; the next read may take the rest of the time."""
-            left = _LOOK_S if deadline is None else min(_LOOK_S, deadline - monotonic())
+            left = min(_LOOK_S, deadline - monotonic())
             if left <= 0.0:
                 raise TimeoutError
             if idle and self._process.poll() is not None:  # another process may have the connection, too

@@ -19,7 +19,9 @@ from gridferry.controllers.registry import is_plugin
 from gridferry.networks.faults import Fault, InputError
 
 _TO_BUILD_S = 60.0
-"""what a controller with a time-out may take to be built, at least [s]"""
+"""what a controller may take to be built, at least [s]"""
+_LONGEST_S = 600.0
+"""time-out of a controller in a process of its own that has none [s]"""
 
 
 class _Settings(ControllerSettings):
@@ -37,7 +39,8 @@ class IsolatedController(Controller):
     Parameters
     ----------
     build : what it is built from
-    timeout_s : longest time for a plan, and, if it is longer than a minute, to be built; then its process is killed [s]
+    timeout_s : longest time for a plan, and, if it is longer than a minute, to be built; then its process is killed;
+        600 when ``None`` [s]
 
     Attributes
     ----------
@@ -50,7 +53,7 @@ class IsolatedController(Controller):
     """
 
     def __init__(self, build: Build, timeout_s: float | None):
-        self._build, self._timeout_s = build, timeout_s
+        self._build, self._timeout_s = build, _LONGEST_S if timeout_s is None else timeout_s
         self._number = 0
         self._process: ChildProcess | None = None
         reply = self._start()
@@ -121,7 +124,7 @@ class IsolatedController(Controller):
             self._process = None
 
 
-def _requested(process: ChildProcess, content: Any, timeout_s: float | None) -> dict[str, Any]:
+def _requested(process: ChildProcess, content: Any, timeout_s: float) -> dict[str, Any]:
     """Send a request and return the answer, which is a JSON object but may be any."""
     try:
         request = packed(content)
@@ -133,11 +136,11 @@ def _requested(process: ChildProcess, content: Any, timeout_s: float | None) -> 
     return reply
 
 
-def started(build: Build, timeout_s: float | None) -> tuple[ChildProcess, dict[str, Any]]:
+def started(build: Build, timeout_s: float) -> tuple[ChildProcess, dict[str, Any]]:
     """Start a process, have it build a controller, and return what it says of it; raises `InputError`."""
     process = ChildProcess("gridferry.controllers.isolation", build.base_dir)
     try:
-        return process, _requested(process, build, None if timeout_s is None else max(timeout_s, _TO_BUILD_S))
+        return process, _requested(process, build, max(timeout_s, _TO_BUILD_S))
     except (ProcessEndedError, ConnectionEndedError, ValueError) as error:
         process.end()
         message = f'"{build.spec}": while it was built, the controller {error}; correct the class'
@@ -165,7 +168,7 @@ def check_settings_for(build: Build, own_process: bool | None, timeout_s: float 
     if not _apart(build, own_process, timeout_s):
         build.check()
         return
-    process, reply = started(build, timeout_s)
+    process, reply = started(build, _LONGEST_S if timeout_s is None else timeout_s)
     process.end()
     if reply["faults"]:
         raise InputError(Fault(*map(str, one)) for one in reply["faults"])

@@ -52,6 +52,7 @@ def _check_config(what: str, as_json: bool) -> int:
         case = build_case(loaded)
         notes += _short_horizon(case)
         notes += _code_that_ran(loaded)
+        notes += _days_of_24_hours(loaded)
         diverged, suspicious = first_step(case)
         faults += diverged
         notes += suspicious
@@ -85,6 +86,15 @@ def _code_that_ran(loaded: LoadedConfig) -> list[Fault]:
     named = [*(spec for _, spec in code_of(loaded.merged)), *loaded.config.devices.use]
     way = "check a config that you do not trust with --no-code"
     return [Fault(str(loaded.path), "", f"this check ran code: {', '.join(named)}; {way}")] if named else []
+
+
+def _days_of_24_hours(loaded: LoadedConfig) -> list[Fault]:
+    """Note that days are counted by an offset, which does not change as clocks do."""
+    time = loaded.config.time
+    if time.timezone is not None or time.start.tzinfo is None:
+        return []
+    message = 'has an offset and no timezone, so all days have 24 hours; timezone = "Europe/Berlin" goes by its clocks'
+    return [loaded.fault(("time", "start"), message)]
 
 
 def _short_horizon(case: Case) -> list[Fault]:

@@ -205,7 +205,8 @@ class ControllerConfig(BaseModel):
     """largest number of corrected plans requested in a step, where AC on the forecast violates limits"""
 
     step_timeout_s: Seconds | None = None
-    """longest time for a plan; then the controller's process is killed, and the step counts as failed [s]"""
+    """longest time for a plan, then the controller's process is killed, and the step counts as failed; 600 where a
+    controller in a process of its own has none [s]"""
     own_process: Annotated[bool, Field(strict=True)] | None = None
     """whether the controller runs in a process of its own; when not given, plug-ins and those with a time-out do"""
 

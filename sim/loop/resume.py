@@ -18,7 +18,7 @@ from gridferry.sim.config.document import read_toml
 from gridferry.sim.config.reading import complete
 from gridferry.sim.loop.manifest import changes, made_from, same_config, segments
 from gridferry.sim.loop.world import Start, grid_sizes
-from gridferry.sim.results.record_tables import other_form, record_faults
+from gridferry.sim.results.record_tables import changed_tables, other_form, record_faults
 from gridferry.sim.results.records import read_checkpoint, rows_per_step
 from gridferry.sim.results.run_directory import (
     CONFIG,
@@ -92,7 +92,11 @@ def resumption(case: Case, directory: Path, end: int, accept_changes: bool) -> R
             raise _damaged(directory, "; ".join(other))
         try:
             step, state = read_checkpoint(connection) or (0, None)
-            wrong = record_faults(connection, step, rows_per_step(case.plant)) or _state_faults(case, state)
+            wrong = (
+                record_faults(connection, step, rows_per_step(case.plant))
+                or _state_faults(case, state)
+                or changed_tables(connection)
+            )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise _damaged(directory, f"its checkpoint: {type(error).__name__}: {error}") from error
     if wrong:

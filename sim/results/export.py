@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ import pyarrow as pa
 from gridferry.controllers.devices.registry import BUILT_IN
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, WRITING_FAILED, all_tables
-from gridferry.sim.results.run_directory import EXPORT, make_folder, open_results
+from gridferry.sim.results.run_directory import EXPORT, in_one_piece, make_folder, open_results
 
 _HDF5 = "results.h5"
 _FORMULA = r"^\s*[=+@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}-]|^[\t\r\n]"
@@ -97,7 +98,8 @@ def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path
         message = "needs the package h5py; install gridferry[hdf5], or export csv or parquet"
         raise InputError(Fault("gridferry export", "--format", message)) from None
     path = target / _HDF5
-    with h5py.File(path, "w") as file:
+    content = BytesIO()  # HDF5 ends the process where it cannot write what is on its way to a full disk
+    with h5py.File(content, "w") as file:
         for table in tables:
             group = file.create_group(table)
             columns = connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid').fetchnumpy()
@@ -108,6 +110,8 @@ def _hdf5(connection: duckdb.DuckDBPyConnection, tables: list[str], target: Path
                     group.create_dataset(name, data=texts, dtype=h5py.string_dtype())
                 else:
                     group.create_dataset(name, data=array.filled(np.nan if array.dtype.kind == "f" else -1))
+    with in_one_piece(path) as part:
+        part.write_bytes(content.getbuffer())
     return path
 
 

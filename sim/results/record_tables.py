@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
 import duckdb
@@ -30,8 +32,8 @@ TABLES = {table: columns for table, columns in _SCHEMA.items() if not table.ends
 """Columns of the tables that grow with every step."""
 INFO_TABLES = {table: columns for table, columns in _SCHEMA.items() if table.endswith("_info")}
 """Columns of the tables of constant data."""
-CHECKPOINT = {"checkpoint": {"next_step": "BIGINT", "state": "VARCHAR"}}
-"""The state from which the next step can start, as JSON."""
+CHECKPOINT = {"checkpoint": {"next_step": "BIGINT", "state": "VARCHAR", "digests": "VARCHAR"}}
+"""The state from which the next step can start, and digests of the rows before it, by table; both as JSON."""
 _LATER = ("cost", "position", "kind_info", "column_info")
 """Tables that records of earlier versions do not have."""
 
@@ -78,6 +80,28 @@ def record_faults(connection: duckdb.DuckDBPyConnection, steps: int, per_step: M
         if rows is not None and found != rows * steps:
             return f"table {table} has {found} rows, and {rows * steps} belong to {steps} steps"
     return ""
+
+
+def digests(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], first: int = 0) -> dict[str, int]:
+    """Return the sum of the hashes of all rows from a step on, by table; sums of later rows can be added to it."""
+    query = 'SELECT coalesce(sum(hash(whole_row)::HUGEINT), 0) FROM "{0}" AS whole_row WHERE step >= ?'
+    return {table: connection.execute(query.format(table), [first]).fetchall()[0][0] for table in tables}
+
+
+def changed_tables(connection: duckdb.DuckDBPyConnection) -> str:
+    """Name the tables whose values are not those that a run committed with its checkpoint; empty if there are none."""
+    for state, text in connection.execute("SELECT state, digests FROM checkpoint").fetchall():
+        committed = json.loads(text)
+        found = {**digests(connection, committed.keys() - {"checkpoint"}), "checkpoint": text_digest(state)}
+        changed = sorted(table for table, digest in found.items() if committed[table] != digest)
+        if changed:
+            return f"values of {', '.join(changed)} were changed after the run had written them"
+    return ""
+
+
+def text_digest(text: str) -> int:
+    """Return a digest of a text that does not depend on the process."""
+    return zlib.crc32(text.encode())
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:

@@ -22,7 +22,15 @@ from gridferry.controllers.contract import Plant
 from gridferry.controllers.devices.traits import storage_of
 from gridferry.controllers.plans.plan_file import rows_of_step
 from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values, column_info, kind_info
-from gridferry.sim.results.record_tables import CHECKPOINT, CLOSED, INFO_TABLES, TABLES, tables_of_kinds
+from gridferry.sim.results.record_tables import (
+    CHECKPOINT,
+    CLOSED,
+    INFO_TABLES,
+    TABLES,
+    digests,
+    tables_of_kinds,
+    text_digest,
+)
 from gridferry.sim.results.run_directory import in_one_piece, wal_beside
 
 # what is written is not read again while the run goes on: without a bound DuckDB keeps all of it in memory
@@ -117,6 +125,8 @@ class Recorder:
             self._connection.execute(f'DELETE FROM "{table}"')
             self._insert(table, _rows(rows, INFO_TABLES[table]))
         self._connection.execute("COMMIT")
+        kept = self._connection.execute("SELECT digests FROM checkpoint").fetchone()
+        self._digests: dict[str, int] = json.loads(kept[0]) if kept else {}
 
     def add(self, record: StepRecord) -> None:
         """Add a step; commit if the batch is full, or would be 5 s old after another step of this duration."""
@@ -145,15 +155,17 @@ class Recorder:
         try:
             for name, table in tables.items():
                 self._insert(name, table)
+            added = digests(connection, tables, first=int(steps[0]))
+            summed = {table: added[table] + self._digests.get(table, 0) for table in tables}
+            state = json.dumps(last.checkpoint, allow_nan=True)
+            written = json.dumps({**summed, "checkpoint": text_digest(state)})
             connection.execute("DELETE FROM checkpoint")
-            connection.execute(
-                "INSERT INTO checkpoint VALUES (?, ?)", [last.step + 1, json.dumps(last.checkpoint, allow_nan=True)]
-            )
+            connection.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", [last.step + 1, state, written])
             connection.execute("COMMIT")
         except BaseException:  # also at an interrupt: the batch is complete or absent, and can be written again
             connection.execute("ROLLBACK")
             raise
-        self._pending = []
+        self._pending, self._digests = [], summed
         self._committed = self._clock()
 
     def close(self) -> None:

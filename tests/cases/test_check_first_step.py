@@ -1,4 +1,4 @@
-"""`check` of a config solves its first step at rest: diverged, limits broken, powers in kW."""
+"""`check` of a config solves its first step at rest: diverged, limits broken, powers in kW; and it notes an offset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridferry.sim.commands.check import check_command
 CASE = """
     name = "first"
     [time]
-    start = 2024-05-01T00:00:00
+    start = 2024-05-01T00:00:00{offset}
     step_s = 3600
     steps = 2
     [[networks]]
@@ -35,13 +35,14 @@ CASE = """
     energy_mwh = {energy_mwh}
     p_max_mw = {p_max_mw}
 """
-SOUND = {"v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max_mw": 0.5}
+SOUND = {"offset": "", "v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max_mw": 0.5}
 
 
 @pytest.mark.parametrize(
     ("changed", "code", "faults", "notes"),
     [
         ({}, 0, [], []),
+        ({"offset": "+02:00"}, 0, [], ["has an offset and no timezone, so all days have 24 hours"]),
         (
             {"v_min_pu": 0.95},
             0,
@@ -64,7 +65,7 @@ SOUND = {"v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max
 def test_the_first_step_is_solved_at_rest_and_units_that_no_line_carries_are_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    changed: dict[str, float],
+    changed: dict[str, float | str],
     code: int,
     faults: list[str],
     notes: list[str],

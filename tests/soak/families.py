@@ -20,6 +20,7 @@ from gridferry.sim.adapters.grid import GridSimulator
 from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.commands.check_first_step import first_step
 from gridferry.sim.config.reading import configs_dir
 from gridferry.sim.study.closed_loop_config import load_loop_study
 from gridferry.sim.study.config import StudyKind, load_study, study_kind
@@ -63,8 +64,7 @@ def families(folder: Path) -> list[Family]:
     plant = build_case(plans).plant
 
     def config(content: bytes) -> None:
-        loaded = load_config(_written(folder / "mutated.toml", content))
-        build_case(loaded)
+        first_step(build_case(load_config(_written(folder / "mutated.toml", content))))
 
     def profile(content: bytes) -> None:
         _written(folder / "mutated.csv", content)

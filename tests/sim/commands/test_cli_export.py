@@ -1,6 +1,7 @@
 """Exports have the values of the database."""
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_export_has_the_values_of_the_database(gridferry, finished, to):
             assert_same(
                 column, values.to_numpy(float, na_value=np.nan) if numeric else values.fillna(""), table[column]
             )
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet", "hdf5"])
+def test_export_to_a_full_disk_ends_with_the_name_of_a_file(gridferry, finished, tmp_path, to):
+    here = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, here[1]))  # what is larger fails to be written, as on a full disk
+    try:
+        code, _, err = gridferry("export", finished[0], "--format", to, "--out", tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, here)
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert err.startswith(f"{tmp_path}/full/")
 
 
 def test_export_of_nothing_or_to_nothing_is_refused(gridferry, finished, tmp_path):
