@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("startup", "loop", "mess", "mvdc", "joint", "two_stage", "time_limits", "exact_finish")
+NAMES = ("startup", "loop", "mess", "mvdc", "joint", "two_stage", "time_limits", "exact_finish", "sop")
 
 
 def main() -> None:
