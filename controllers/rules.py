@@ -121,7 +121,8 @@ class Rules(Controller):
                 if target != state.station:
                     position[0, one.position] = target
                     continue
-            p_mw[0, one.port] = one.rule.power(state.energy_mwh, state.cycles_today, prices)
+            wanted = one.rule.power(state.energy_mwh, state.cycles_today, prices)
+            p_mw[0, one.port] = one.rule.store.reachable(wanted, state.p_mw, plant.step_h)
         outcome = SolverOutcome(termination=Termination.RULE, ended="" if prices.sees_day else _UNSEEN)
         return replace(plan, solver=outcome, memory=memory.next(prices, parked_since).to_json())
 

@@ -118,7 +118,7 @@ class StoreRule:
         The refill takes the cheapest of the steps left, as far as they are known, and charges at full power when there
         is no time left to wait.
         """
-        missing = self.e_due - energy
+        missing = self._due(prices) - energy
         if missing <= _NONE_MWH or self.gain <= 0.0:
             return 0.0
         energy_mwh = min(missing / self.gain, self._cycles_left(cycles) / self.cycles_in)
@@ -131,7 +131,7 @@ class StoreRule:
 
     def _discharge(self, energy: float, cycles: float, prices: Prices, share: float) -> float:
         """Discharging power [MW]; below the energy due only what can be bought back today at a profit."""
-        spare = max(energy - self.e_due, 0.0) / self.drain
+        spare = max(energy - self._due(prices), 0.0) / self.drain
         deep = self._deep(energy, cycles, prices)
         energy_out = min(share * self.p_rated * self.step_h, deep)
         if energy_out > spare and not self._buys_back(energy_out, energy, prices):
@@ -141,8 +141,8 @@ class StoreRule:
     def _deep(self, energy: float, cycles: float, prices: Prices) -> float:
         """Largest energy to discharge this step that can be refilled by midnight within window and cycles [MWh]."""
         above_floor = max(energy - self.e_min, 0.0) / self.drain
-        spare = max(energy - self.e_due, 0.0) / self.drain
-        missing = max(self.e_due - energy, 0.0)
+        spare = max(energy - self._due(prices), 0.0) / self.drain
+        missing = max(self._due(prices) - energy, 0.0)
         if self.gain <= 0.0:
             return min(above_floor, spare, self._cycles_left(cycles) / self.cycles_out)
         refilled = (prices.left_of_day - 1) * self.step_h * self.share * self.p_rated * self.gain
@@ -159,7 +159,7 @@ class StoreRule:
 
     def _buys_back(self, energy_out: float, energy: float, prices: Prices) -> bool:
         """Whether selling now pays more than buying the energy back in the cheapest steps before midnight."""
-        missing = self.e_due - (energy - energy_out * self.drain)
+        missing = self._due(prices) - (energy - energy_out * self.drain)
         slots = max(math.ceil(missing / (self.step_h * self.share * self.p_rated * self.gain) - 1e-9), 1)
         price = float(np.partition(prices.today[1:], slots - 1)[slots - 1])
         return float(prices.buy[0]) / self.drain > (price + self.store.cost_per_mwh_charged) / self.gain
@@ -171,6 +171,12 @@ class StoreRule:
         last = np.flatnonzero(prices.today >= prices.high).max(initial=-1)
         pays = prices.high / self.drain > (prices.today + self.store.cost_per_mwh_charged) / self.gain
         return pays & (np.arange(len(prices.today)) < last)
+
+    def _due(self, prices: Prices) -> float:
+        """Energy that becomes what is due at midnight, if the store rests until then [MWh]."""
+        if self.e_due <= self.e_min:
+            return self.e_due
+        return min(self.e_due / self.store.kept(self.step_h) ** prices.left_of_day, self.e_max)
 
     def _room(self, energy: float) -> float:
         """Energy that can be bought before the store is full [MWh]."""
@@ -209,7 +215,7 @@ class StoreRule:
 
     def may_leave(self, energy: float, transit_steps: int, prices: Prices) -> bool:
         """Whether the energy due at midnight can still be charged after a trip that is late by a quarter."""
-        missing = self.e_due - energy
+        missing = self._due(prices) - energy
         if missing <= _NONE_MWH:
             return True
         steps = prices.left_of_day - transit_steps - 1 - transit_steps // 4

@@ -17,6 +17,10 @@ class Clip(StrEnum):
 
     RATING = "rating"
     """beyond the largest power or the converter's rating"""
+    RAMP = "ramp"
+    """further from the power of the step before than a step allows"""
+    LEAST_POWER = "least_power"
+    """below the least power"""
     ENERGY_FULL = "energy_full"
     ENERGY_EMPTY = "energy_empty"
     CYCLES = "cycles"

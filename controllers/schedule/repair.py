@@ -68,6 +68,7 @@ class ScheduleRepair:
                     float(observation.states[number].energy_mwh),
                     float(observation.states[number].cycles_today),
                     {one.at: one.least_mwh for one in due if one.device == number},
+                    float(observation.states[number].p_mw),
                 ),
             )
             for number, device in enumerate(plant.devices)

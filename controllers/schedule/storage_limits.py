@@ -27,7 +27,7 @@ class StoreAhead:
     Attributes
     ----------
     store : its limits
-    energy_mwh, cycles_today : measured [MWh, cycles]
+    energy_mwh, cycles_today, p_mw : measured [MWh, cycles, MW]
     due_mwh : least energy by the steps at whose start it is due, the horizon's length for its end [MWh]
     """
 
@@ -35,6 +35,7 @@ class StoreAhead:
     energy_mwh: float
     cycles_today: float
     due_mwh: Mapping[int, float]
+    p_mw: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +82,20 @@ def keep_limits(
     gain = store.eta_charge - store.loss_coefficient
     counted = store.counted(1.0, 0.0)
     stored_share = max(gain, 0.0) / counted
+    keeps, jumpy = store.kept(step_h), store.p_min_mw > 0 or np.isfinite(store.ramp_mw_per_h)
     energy = np.empty((len(p), horizon + 1))
     energy[:, 0] = state.energy_mwh
     budget = np.zeros(len(p))
     for step in range(horizon):
         if step == 0 or day[step] != day[step - 1]:
             budget[:] = _budget(store, state.cycles_today if step == 0 else 0.0)
-        now, least = energy[:, step], np.maximum(needed[:, step + 1], low)
+        now, least = keeps * energy[:, step], np.maximum(needed[:, step + 1], low)
+        if jumpy:
+            before = p[:, step - 1] if step else np.full(len(p), state.p_mw)
+            reached = [
+                store.reachable(*both, step_h) for both in zip(p[:, step].tolist(), before.tolist(), strict=True)
+            ]
+            p[:, step], q[:, step] = _within_rating(store, np.array(reached) * present[:, step], q[:, step])
         change, moved = _change(store, p[:, step], q[:, step], step_h)
         # reserve cycles for charging the energy due at the end of the day
         spare = stored_share * budget + now - needed[:, day_end[day[step]]]
@@ -98,12 +106,18 @@ def keep_limits(
         p[:, step] *= share
         q[:, step] *= share
         change, moved = share * change, share * moved
+        if jumpy and (small := np.abs(p[:, step]) < store.p_min_mw - tolerances.POWER_MW).any():
+            p[small, step] = 0.0
+            change, moved = _change(store, p[:, step], q[:, step], step_h)
         missing = needed[:, step + 1] - (now + change)
-        late = (missing > tolerances.ROUNDING * store.energy_mwh) & present[:, step]
+        # what a solver's tolerance leaves missing is not worth the least power
+        negligible = max(tolerances.ROUNDING * store.energy_mwh, tolerances.ENERGY_DUE_MWH * (store.p_min_mw > 0))
+        late = (missing > negligible) & present[:, step]
         if late.any() and gain > 0:
             at_most = np.minimum(most, budget / (step_h * counted))
             charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
-            p[late, step], q[late, step] = _within_rating(store, -np.clip(charge, 0.0, at_most[late]), q[late, step])
+            charge = np.clip(charge, store.p_min_mw, np.maximum(at_most[late], store.p_min_mw))
+            p[late, step], q[late, step] = _within_rating(store, -charge, q[late, step])
             change, moved = _change(store, p[:, step], q[:, step], step_h)
         energy[:, step + 1] = now + change
         budget -= moved
@@ -163,5 +177,5 @@ def _needed(
             day_end = later
         needed[:, step] = later
         if step > 0:
-            later = later - per_step * present[:, step - 1]
+            later = (later - per_step * present[:, step - 1]) / store.kept(step_h)
     return needed

@@ -11,7 +11,7 @@ from gridferry.controllers.conformance.devices.step import Tried, is_number
 from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE, UNCHANGED, Trial
 from gridferry.controllers.conformance.findings import Promise
 from gridferry.controllers.devices import NOWHERE, Act, Request
-from gridferry.controllers.devices.clips import NEGLIGIBLE_MW
+from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
 from gridferry.networks.read_only import own_copy
 
 TOLERANCE = 1e-9
@@ -141,7 +141,8 @@ def _rest(trial: Trial) -> Iterator[str]:
     for tried in trial.walk.steps:
         done = trial.resting(tried)
         example = trial.example(done, done.before)
-        short = sum(one.shortfall_mwh for one in done.outcome.ports)
+        # what has a ramp needs time to come to rest
+        short = sum(one.shortfall_mwh for one in done.outcome.ports if Clip.RAMP not in one.clips)
         if short > 0:
             yield f"{example}, which is to rest: a shortfall of {short:g} MWh; correct Port.rest_mw"
         was, now = trial.device.at(done.before), trial.device.at(done.after)

@@ -15,12 +15,12 @@ def battery_block(battery: Battery, ahead: Ahead) -> Block:
     store = store_of(battery.storage, ahead, power)
 
     def plan() -> Planned:
-        p_mw = power.p.value
+        p_mw, q_mvar = power.p.value, power.q.value
         return Planned(
             p_mw=p_mw[:, None],
-            q_mvar=power.q.value[:, None],
+            q_mvar=q_mvar[:, None],
             position=np.zeros((ahead.horizon, 0), dtype=np.int64),
-            costs={"wear": store.wear_of(p_mw)},
+            costs={"wear": store.wear_of(p_mw, q_mvar)},
         )
 
     return Block(
@@ -28,6 +28,8 @@ def battery_block(battery: Battery, ahead: Ahead) -> Block:
         q={(0, battery.bus): power.q},
         constraints={"power": power.constraints, **store.constraints},
         costs={"wear": store.wear},
+        binaries=store.least.binaries,
+        likely=store.least.likely,
         soft=store.soft,
         exclusive=store.exclusive,
         losses=store.losses,

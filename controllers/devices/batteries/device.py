@@ -24,6 +24,7 @@ class Battery(Device[StoreState]):
     """A stationary battery (BESS); ``bus`` counts along the axis of all buses."""
 
     table: ClassVar[str] = "batteries"
+    version: ClassVar[int] = 2
     block: ClassVar[str] = "gridferry.controllers.devices.batteries.block:battery_block"
     port_kind: ClassVar[str] = "battery"
     Config: ClassVar[type[BatteryConfig]] = BatteryConfig

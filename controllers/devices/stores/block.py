@@ -1,6 +1,6 @@
 """Optimisation block of a store: charging and discharging, reactive power, energy, cycles, wear.
 
-E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - loss)          [A, eq. 37, in energy; B, §2.2]
+E(t+1) = κ E(t) + Δ (η_ch P_ch - P_dh/η_dh - loss)        [A, eq. 37, in energy; B, §2.2]
 loss ≥ A ‖(P_dh - P_ch, Q)‖
 N = N_today + Σ Δ/(2Ē) (η_ch P_ch + P_dh/η_dh) ≤ N_max     per day   [A, eq. 38]
 """
@@ -16,6 +16,14 @@ from jaxtyping import Bool, Float, Int
 from gridferry.controllers import tolerances
 from gridferry.controllers.devices.planning.block import Ahead, Exclusive, Losses, SoftLimit
 from gridferry.controllers.devices.planning.routing import by_day
+from gridferry.controllers.devices.stores.block_extras import (
+    DepthWear,
+    LeastPower,
+    depth_wear,
+    depth_wear_of,
+    least_power,
+    ramp_limit,
+)
 from gridferry.controllers.devices.stores.storage import Storage
 
 
@@ -84,6 +92,7 @@ class StoredEnergy:
     loss : converter loss (horizon,) [MW]
     constraints : recursion, window
     cones : those of them that relax the converter loss
+    change_mwh : energy that the cells gain (horizon,) [MWh]
     most : most that it may hold at the end of each step [MWh]
     keeps : share of its energy that it keeps at the start of each step
     """
@@ -92,6 +101,7 @@ class StoredEnergy:
     loss: cp.Expression
     constraints: list[cp.Constraint]
     cones: list[cp.SOC]
+    change_mwh: cp.Expression
     most: Float[np.ndarray, " horizon"]
     keeps: Float[np.ndarray, " horizon"]
 
@@ -119,6 +129,7 @@ def stored_energy(
     gain = store.eta_charge * power.charge - power.discharge / store.eta_discharge
     share = np.ones(horizon) if usable is None else usable
     keeps = np.ones(horizon) if usable is None else retained_share(usable, usable_before)
+    keeps = store.kept(step_h) * keeps
     resting = energy_start_mwh * np.cumprod(keeps)
     low = np.minimum(store.soc_min * store.energy_mwh * share, resting)
     high = np.maximum(store.soc_max * store.energy_mwh * share, resting)
@@ -128,8 +139,9 @@ def stored_energy(
     if store.loss_coefficient > 0:
         loss = cp.Variable(horizon)
         cones = [cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0)]
-    constraints += [*cones, energy[1:] == cp.multiply(keeps, energy[:-1]) + step_h * (gain - loss)]
-    return StoredEnergy(energy, loss, constraints, cones, high, keeps)
+    change = step_h * (gain - loss)
+    constraints += [*cones, energy[1:] == cp.multiply(keeps, energy[:-1]) + change]
+    return StoredEnergy(energy, loss, constraints, cones, change, high, keeps)
 
 
 def retained_share(usable: Float[np.ndarray, " horizon"], usable_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
@@ -165,10 +177,11 @@ class Store:
     Attributes
     ----------
     constraints : by name
-    soft : the energy due, where any is
+    soft : the energy due, where any is, and the ramp
+    least, depth : least power, and wear by depth of cycle
     exclusive : charging and discharging
     losses : of the converter, where it has any
-    wear : cost of the energy charged (horizon,) [currency]
+    wear : cost of the energy charged, and of the depth of cycles (horizon,) [currency]
     """
 
     store: Storage
@@ -177,6 +190,8 @@ class Store:
     stored: StoredEnergy
     constraints: dict[str, list[cp.Constraint]]
     soft: dict[str, SoftLimit]
+    least: LeastPower
+    depth: DepthWear
 
     @property
     def exclusive(self) -> dict[str, Exclusive]:
@@ -205,12 +220,19 @@ class Store:
 
     @property
     def wear(self) -> cp.Expression:
-        """Cost of wear by energy drawn from the grid (horizon,) [A, eq. 29] [currency]."""
-        return self.ahead.step_h * self.store.cost_per_mwh_charged * self.power.charge
+        """Cost of wear by energy drawn from the grid, and by depth (horizon,) [A, eq. 29] [currency]."""
+        return self.ahead.step_h * self.store.cost_per_mwh_charged * self.power.charge + self.depth.cost
 
-    def wear_of(self, p_mw: Float[np.ndarray, " horizon"]) -> Float[np.ndarray, " horizon"]:
+    def wear_of(
+        self, p_mw: Float[np.ndarray, " horizon"], q_mvar: Float[np.ndarray, " horizon"]
+    ) -> Float[np.ndarray, " horizon"]:
         """Cost of wear of given injections [currency]."""
-        return self.ahead.step_h * self.store.cost_per_mwh_charged * np.maximum(-p_mw, 0.0)
+        store, step_h = self.store, self.ahead.step_h
+        charge, discharge = np.maximum(-p_mw, 0.0), np.maximum(p_mw, 0.0)
+        gain = store.eta_charge * charge - discharge / store.eta_discharge
+        change = step_h * (gain - store.loss_coefficient * np.hypot(p_mw, q_mvar))
+        throughput = step_h * store.cost_per_mwh_charged * charge
+        return throughput + depth_wear_of(store, self.ahead, change, self.stored.keeps)
 
     def _simultaneous(self) -> Bool[np.ndarray, " horizon"]:
         """Steps with simultaneous charging and discharging that cannot be netted, as the store would overflow.
@@ -263,4 +285,13 @@ def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
             whole=store.energy_mwh,
             words="falls short of the energy due",
         )
-    return Store(store, ahead, power, stored, {"energy": stored.constraints, "cycles": cycles}, soft)
+    soft |= ramp_limit(store, ahead, power.p)
+    least = least_power(store, power.charge, power.discharge)
+    depth = depth_wear(store, ahead, stored.change_mwh, stored.keeps)
+    constraints = {
+        "energy": stored.constraints,
+        "cycles": cycles,
+        "least_power": least.constraints,
+        "depth": depth.constraints,
+    }
+    return Store(store, ahead, power, stored, constraints, soft, least, depth)

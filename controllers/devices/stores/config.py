@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from gridferry.controllers.devices.config_parts import (
     DeviceConfig,
     Fraction,
+    NonNegative,
     Positive,
     Power,
     Profile,
@@ -50,6 +52,15 @@ class StoreConfig(DeviceConfig):
     """count cycles by energy at the grid, as published; by default by energy in the store"""
     cost_per_mwh_charged: Rate = 0.0
     """cost of wear per MWh drawn from the grid [currency/MWh]"""
+    wear_per_mwh_by_depth: list[Annotated[tuple[Fraction, Rate], Field(strict=False)]] = Field(default=[])
+    """cost of wear by depth of cycle, beside that: ``[[depth, cost], ...]``; energy taken from the store costs so much
+    per MWh in cycles up to that depth, a share of the rated energy; both rise, to the depth 1 [currency/MWh]"""
+    self_discharge_per_day: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of its energy that the store loses in 24 h"""
+    ramp_mw_per_h: Positive | None = None
+    """largest change of its power in an hour; from 0 to ``p_min_mw`` and back is always allowed [MW/h]"""
+    p_min_mw: NonNegative = 0.0
+    """least power when it charges or discharges; less is taken for 0 [MW]"""
     availability: Profile = 1.0
     """share of its power and converter rating in service: 0 none, 1 all; a truck drives even when out of service"""
     usable_energy_share: Profile = 1.0
@@ -73,8 +84,13 @@ class StoreConfig(DeviceConfig):
                     "an efficiency above 1 makes energy from nothing; it must be at most 1 "
                     "(allow_published_efficiency = true accepts a published figure)"
                 )
+        rating = self.p_max_mw if self.s_max_mva is None else min(self.p_max_mw, self.s_max_mva)
+        if self.p_min_mw > rating:
+            found["p_min_mw"] = f"is above its rating of {rating:g} MW; choose a smaller one"
+        if fault := _fault_of_depths(self.wear_per_mwh_by_depth):
+            found["wear_per_mwh_by_depth"] = fault
         if found:
-            raise inconsistent(found, dict.fromkeys(keys))
+            raise inconsistent(found, {**dict.fromkeys(keys), "p_min_mw": None, "wear_per_mwh_by_depth": None})
         return self
 
     def storage(self) -> Storage:
@@ -99,4 +115,23 @@ class StoreConfig(DeviceConfig):
             cycles_max_per_day=math.inf if self.cycles_max_per_day is None else self.cycles_max_per_day,
             cost_per_mwh_charged=self.cost_per_mwh_charged,
             cycles_at_grid=self.cycles_at_grid,
+            self_discharge_per_day=self.self_discharge_per_day,
+            ramp_mw_per_h=math.inf if self.ramp_mw_per_h is None else self.ramp_mw_per_h,
+            p_min_mw=self.p_min_mw,
+            wear_by_depth=tuple(self.wear_per_mwh_by_depth),
         )
+
+
+def _fault_of_depths(given: list[tuple[float, float]]) -> str:
+    """Fault of a wear by depth, with the way out; empty where there is none."""
+    depths, prices = [depth for depth, _ in given], [price for _, price in given]
+    if not given:
+        return ""
+    if depths[0] <= 0 or any(a >= b for a, b in itertools.pairwise(depths)):
+        return f"the depths {', '.join(f'{one:g}' for one in depths)} must rise, from above 0"
+    if depths[-1] != 1.0:
+        return f"the last depth is {depths[-1]:g}; it must be 1, the whole rated energy"
+    if any(a > b for a, b in itertools.pairwise(prices)):
+        costs = ", ".join(f"{one:g}" for one in prices)
+        return f"the costs {costs} must not fall: deeper cycles wear more (without, no optimum could be proved)"
+    return ""

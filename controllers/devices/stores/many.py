@@ -14,6 +14,7 @@ from jaxtyping import Bool
 
 from gridferry.controllers.devices.device import Device, simulate_each
 from gridferry.controllers.devices.steps import Now, Outcomes, Requests
+from gridferry.controllers.devices.stores.depth import filled_by, wear_of_schedules
 from gridferry.controllers.devices.stores.step import ROUNDING, window
 from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
@@ -27,7 +28,7 @@ class StoreSchedules:
     within : which are, in all steps, and without strings that drop out or come back (sample,); of the others the rest
         means nothing
     energy_mwh : after each step (sample, horizon) [MWh]
-    wear_cost : cost of the energy charged (sample, horizon) [currency]
+    wear_cost : cost of the energy charged, and of the depth of cycles (sample, horizon) [currency]
     """
 
     within: np.ndarray
@@ -50,6 +51,11 @@ def simulate_store(
     into, out = storage.eta_charge * charge, discharge / storage.eta_discharge
     within = np.abs(p) <= share * min(storage.p_max_mw, storage.s_max_mva)
     within &= _values("usable_energy_share", nows, series) == start.usable_energy_share
+    if storage.p_min_mw:
+        within &= (p == 0.0) | (np.abs(p) >= storage.p_min_mw)
+    if np.isfinite(storage.ramp_mw_per_h):
+        ramps = np.abs(np.diff(p, prepend=np.full((len(p), 1), start.p_mw)))
+        within &= ramps <= (1 + ROUNDING) * storage.ramp_mw(step_h)
     gain = into - out
     if q.any():
         s_max = share * storage.s_max_mva
@@ -58,7 +64,7 @@ def simulate_store(
         gain -= storage.loss_coefficient * np.hypot(p, q)
     elif storage.loss_coefficient:
         gain -= storage.loss_coefficient * np.abs(p)
-    ends = _within_window(storage, start, step_h * gain, ROUNDING * step_h * storage.s_max_mva)
+    ends = _within_window(storage, start, step_h * gain, ROUNDING * step_h * storage.s_max_mva, storage.kept(step_h))
     if np.isfinite(storage.cycles_max_per_day):
         used = step_h / (2 * storage.energy_mwh) * storage.counted(charge, discharge)
         for day in days_of(nows):
@@ -66,7 +72,11 @@ def simulate_store(
             cycles = already + np.add.accumulate(used[:, day], axis=1)
             within[:, day] &= cycles <= (1 + ROUNDING) * max(already, storage.cycles_max_per_day)
     fits = within.all(axis=1) & np.isfinite(ends).all(axis=1)
-    return StoreSchedules(fits, ends, (storage.cost_per_mwh_charged * step_h) * charge)
+    wear_cost = (storage.cost_per_mwh_charged * step_h) * charge
+    if storage.wear_by_depth:
+        energy = np.concatenate([np.full((len(ends), 1), start.energy_mwh), ends], axis=1)
+        wear_cost = wear_cost + wear_of_schedules(storage, filled_by(storage, start), energy, storage.kept(step_h))
+    return StoreSchedules(fits, ends, wear_cost)
 
 
 def days_of(nows: Sequence[Now]) -> list[slice]:
@@ -107,7 +117,9 @@ def _values(key: str, nows: Sequence[Now], series: Mapping[str, Any]) -> np.ndar
     return np.array([[now.series.get(key, 1.0) for now in nows]])
 
 
-def _within_window(storage: Storage, start: StoreState, change: np.ndarray, rounding_mwh: float) -> np.ndarray:
+def _within_window(
+    storage: Storage, start: StoreState, change: np.ndarray, rounding_mwh: float, keeps: float
+) -> np.ndarray:
     """Energy after each step (sample, horizon) [MWh]; NaN from where it would leave the window of the store.
 
     A step on a bound that rounding puts beyond it ends on the bound, as in `step`; availability does not narrow that.
@@ -116,10 +128,12 @@ def _within_window(storage: Storage, start: StoreState, change: np.ndarray, roun
     before = np.full((len(change), 1), start.energy_mwh)
     energy = np.add.accumulate(np.concatenate([before, change], axis=1), axis=1)
     energy = energy[:, 1:]
-    leaves = np.flatnonzero(~((low <= energy) & (energy <= high)).all(axis=1))
+    outside = ~((low <= energy) & (energy <= high)).all(axis=1)
+    leaves = np.flatnonzero(outside) if keeps == 1.0 else np.arange(len(change))
     if len(leaves):
         now = before[leaves, 0]
         for step in range(change.shape[1]):
+            now = keeps * now
             reached, highest = now + change[leaves, step], np.maximum(now, high)
             now = np.minimum(np.maximum(reached, np.minimum(now, low)), highest)
             now = np.where(np.abs(reached - now) <= ROUNDING * highest + rounding_mwh, now, np.nan)

@@ -1,16 +1,19 @@
 """Physics of a store: one step of its energy balance, and its limits on a setpoint.
 
-    E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch        [A, eq. 37; B, §2.2]
+    E(t+1) = κ E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²)),   P = P_dh - P_ch      [A, eq. 37; B, §2.2]
 
 A setpoint is limited in this order:
 
-1. P by the largest power and the converter's rating,
-2. P by the cycles left of the day,
-3. P by the window of energy, so that the step ends on the bound; the loss is that of the Q which step 4 leaves,
-4. Q by the rating at that P,
-5. Q by the window of energy, where its loss alone would empty the store.
+1. P by the ramp from the power of the step before, and by the least power: what is below it is 0,
+2. P by the largest power and the converter's rating,
+3. P by the cycles left of the day,
+4. P by the window of energy, so that the step ends on the bound; the loss is that of the Q which step 5 leaves,
+5. Q by the rating at that P,
+6. Q by the window of energy, where its loss alone would empty the store.
 
-P and Q only ever shrink towards 0. A store outside its window may stay where it is, but gets no further out.
+P and Q only ever shrink towards 0, but for the ramp: a store that must not stop at once goes on. Every other limit is
+kept all the same, as is being out of service. Where limits leave less than the least power, P is 0. A store outside its
+window may stay where it is, but gets no further out.
 
 A derated store has its power and its converter's rating times the availability. Where the usable share of the rated
 energy falls, stored energy falls in proportion at the start of the step: failed strings take theirs with them. Strings
@@ -26,6 +29,7 @@ from dataclasses import dataclass, replace
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip, reactive_within
 from gridferry.controllers.devices.steps import Now
+from gridferry.controllers.devices.stores.depth import filled_by, use_segments
 from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 ROUNDING = 16 * sys.float_info.epsilon
@@ -43,7 +47,7 @@ class StoreStep:
     charged_mwh, discharged_mwh : energy drawn from and given to the grid [MWh]
     loss_mwh : lost in conversion, negative for a published efficiency above 1, and with strings that dropped out [MWh]
     cycles_today : cycles of the local day that the step belongs to, this step included
-    wear_cost : cost of the energy charged [currency]
+    wear_cost : cost of the energy charged, and of the depth of cycles [currency]
     clips : why it differs from what was requested, by more than a watt
     """
 
@@ -71,10 +75,21 @@ def step_store(
     availability = now.series.get("availability", 1.0)
     if availability <= 0:
         return idle_store(storage, state, p_mw, q_mvar, now, Clip.OUT_OF_SERVICE)
-    left = _strings(state, now)
+    left = _strings(storage, state, now)
     derated = _derated(storage, availability)
-    p, q, clips = _clip_to_limits(derated, left, p_mw, q_mvar, now.step_h)
-    return _move(storage, state, left, p_mw, now, p, q, clips)
+    reached, first = _reached(storage, state, p_mw, now.step_h)
+    p, q, clips = _clip_to_limits(derated, left, reached, q_mvar, now.step_h)
+    if 0 < abs(p) < storage.p_min_mw - NEGLIGIBLE_MW:
+        first, (p, q, _) = (*first, Clip.LEAST_POWER), _clip_to_limits(derated, left, 0.0, q_mvar, now.step_h)
+    return _move(storage, state, left, p_mw, now, p, q, (*first, *clips))
+
+
+def _reached(storage: Storage, state: StoreState, p_mw: float, step_h: float) -> tuple[float, tuple[Clip, ...]]:
+    """Power that ramp and least power leave of a request, and why it is another [MW]."""
+    p = storage.reachable(p_mw, state.p_mw, step_h)
+    if abs(p - p_mw) <= NEGLIGIBLE_MW:
+        return p, ()
+    return p, (Clip.RAMP if abs(p_mw - state.p_mw) > storage.ramp_mw(step_h) else Clip.LEAST_POWER,)
 
 
 def idle_store(
@@ -82,7 +97,7 @@ def idle_store(
 ) -> tuple[StoreState, StoreStep]:
     """Simulate a step without power, whatever is requested."""
     clips = (why,) if max(abs(p_mw), abs(q_mvar)) > NEGLIGIBLE_MW else ()
-    return _move(storage, state, _strings(state, now), p_mw, now, 0.0, 0.0, clips)
+    return _move(storage, state, _strings(storage, state, now), p_mw, now, 0.0, 0.0, clips)
 
 
 def store_row(
@@ -108,14 +123,19 @@ def _derated(storage: Storage, availability: float) -> Storage:
     return replace(storage, p_max_mw=availability * storage.p_max_mw, s_max_mva=availability * storage.s_max_mva)
 
 
-def _strings(state: StoreState, now: Now) -> StoreState:
-    """Return the state with the usable energy of this step: where that falls, stored energy falls with it."""
-    share = now.series.get("usable_energy_share", 1.0)
-    if share == state.usable_energy_share:
+def _strings(storage: Storage, state: StoreState, now: Now) -> StoreState:
+    """Return the state with the usable energy of this step: where that falls, stored energy falls with it.
+
+    What the store loses by itself in the step is taken from it, too.
+    """
+    share, keeps = now.series.get("usable_energy_share", 1.0), storage.kept(now.step_h)
+    if share == state.usable_energy_share and keeps == 1.0:
         return state
-    # a store without usable energy is empty
-    remaining = min(share / state.usable_energy_share, 1.0) if state.usable_energy_share > 0 else 0.0
-    return StoreState(remaining * state.energy_mwh, state.cycles_today, share)
+    if share != state.usable_energy_share:
+        # a store without usable energy is empty
+        keeps *= min(share / state.usable_energy_share, 1.0) if state.usable_energy_share > 0 else 0.0
+    depth = tuple(keeps * filled for filled in filled_by(storage, state))
+    return StoreState(keeps * state.energy_mwh, state.cycles_today, share, state.p_mw, depth)
 
 
 def _move(
@@ -138,6 +158,10 @@ def _move(
     energy = min(max(left.energy_mwh + step_h * (into - out - converter), low), high)
     cycles = state.cycles_today + step_h / (2 * storage.energy_mwh) * storage.counted(charge, discharge)
     cycles = min(cycles, max(storage.cycles_max_per_day, state.cycles_today))
+    wear_cost, depth = storage.cost_per_mwh_charged * step_h * charge, left.depth_mwh
+    if storage.wear_by_depth:
+        depth, deep = use_segments(storage, filled_by(storage, left), energy - left.energy_mwh)
+        wear_cost += deep
     done = StoreStep(
         p_mw=p,
         q_mvar=q,
@@ -146,10 +170,10 @@ def _move(
         discharged_mwh=step_h * discharge,
         loss_mwh=step_h * ((charge - into) + (out - discharge) + converter) + (state.energy_mwh - left.energy_mwh),
         cycles_today=cycles,
-        wear_cost=storage.cost_per_mwh_charged * step_h * charge,
+        wear_cost=wear_cost,
         clips=clips,
     )
-    return StoreState(energy, 0.0 if now.ends_day else cycles, left.usable_energy_share), done
+    return StoreState(energy, 0.0 if now.ends_day else cycles, left.usable_energy_share, p, depth), done
 
 
 def _clip_to_limits(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.devices.ports import SHARE, Column, Port, Series
 
 AVAILABILITY = Series(
@@ -35,16 +37,16 @@ STORE_COLUMNS: Mapping[str, Column] = {
     "cycles_today": Column(
         unit="", meaning="cycles of the local day that the step belongs to, this step included", total="max"
     ),
-    "wear_cost": Column(unit="", meaning="cost of the energy charged", money=True),
+    "wear_cost": Column(unit="", meaning="cost of the energy charged, and of the depth of cycles", money=True),
 }
-STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged"}
+STORE_COSTS: Mapping[str, str] = {"wear": "cost of the energy charged, and of the depth of cycles"}
 
 
 @dataclass(frozen=True)
 class Storage:
     """Limits of a battery, stationary or on a truck [A, eqs. 37-41; B, §2.2].
 
-    ``E(t+1) = E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
+    ``E(t+1) = κ E(t) + Δ (η_ch P_ch - P_dh/η_dh - A √(P² + Q²))``, with ``P = P_dh - P_ch`` the injection.
 
     Attributes
     ----------
@@ -59,6 +61,11 @@ class Storage:
     cycles_max_per_day : limit of ``Σ Δ/(2E) (η_ch P_ch + P_dh/η_dh)`` a day, inf where free
     cost_per_mwh_charged : cost of wear, per MWh drawn from the grid [currency/MWh]
     cycles_at_grid : cycles are ``Σ Δ/(2E) (P_ch + P_dh)``, as [A, eq. 38] is quoted
+    self_discharge_per_day : share δ of its energy that it loses in 24 h, ``κ = (1 - δ)^(Δ/24 h)``
+    ramp_mw_per_h : largest change of P in an hour, inf where free [MW/h]
+    p_min_mw : P is 0 or at least this in size [MW]
+    wear_by_depth : depth of cycle up to which, as a share of the rated energy and rising to 1, energy taken from the
+        store costs how much, rising [currency/MWh]; none where depth does not matter
     """
 
     energy_mwh: float
@@ -74,6 +81,41 @@ class Storage:
     cycles_max_per_day: float
     cost_per_mwh_charged: float
     cycles_at_grid: bool = False
+    self_discharge_per_day: float = 0.0
+    ramp_mw_per_h: float = math.inf
+    p_min_mw: float = 0.0
+    wear_by_depth: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def segments(self) -> tuple[tuple[float, float], ...]:
+        """Segments of the energy by depth of cycle: width, and price of what is taken [MWh, currency/MWh]."""
+        depths = (0.0, *(depth for depth, _ in self.wear_by_depth))
+        return tuple(
+            ((depth - before) * self.energy_mwh, price)
+            for before, (depth, price) in zip(depths, self.wear_by_depth, strict=False)
+        )
+
+    def kept(self, step_h: float) -> float:
+        """Share κ of its energy that is left after a step at rest."""
+        return (1.0 - self.self_discharge_per_day) ** (step_h / 24.0) if self.self_discharge_per_day else 1.0
+
+    def ramp_mw(self, step_h: float) -> float:
+        """Largest change of P from one step to the next; the least power can always be reached from 0 [MW]."""
+        return max(self.ramp_mw_per_h * step_h, self.p_min_mw)
+
+    def reachable(self, p_mw: float, before_mw: float, step_h: float) -> float:
+        """Return the power nearest to a requested one that the ramp allows; what lies below the least power is 0.
+
+        Parameters
+        ----------
+        before_mw : power in the step before [MW]
+        """
+        ramp = self.ramp_mw(step_h)
+        p = min(max(p_mw, before_mw - ramp), before_mw + ramp)
+        if abs(p) >= self.p_min_mw:
+            return p
+        stops = abs(before_mw) <= ramp and abs(p) < self.p_min_mw - tolerances.POWER_MW
+        return 0.0 if stops else math.copysign(self.p_min_mw, p)
 
     def counted(self, charge: Any, discharge: Any) -> Any:
         """Return the power that counts for cycles [MW], of floats, arrays or expressions [A, eq. 38]."""
@@ -107,8 +149,16 @@ class StoreState:
     energy_mwh : stored energy [MWh]
     cycles_today : cycles since local midnight, of the rated energy
     usable_energy_share : share of the rated energy that was usable in the step before
+    p_mw : injection in the step before [MW]
+    depth_mwh : what each of `Storage.segments` holds [MWh]; empty where that is not known
     """
 
     energy_mwh: float
     cycles_today: float = 0.0
     usable_energy_share: float = 1.0
+    p_mw: float = 0.0
+    depth_mwh: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if type(self.depth_mwh) is not tuple:  # JSON has lists
+            object.__setattr__(self, "depth_mwh", tuple(self.depth_mwh))

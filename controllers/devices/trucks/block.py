@@ -71,7 +71,7 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
             p_mw=p_mw[:, None],
             q_mvar=q_mvar[:, None],
             position=taken.stations[:, None],
-            costs={"wear": store.wear_of(p_mw), "fuel": driving.fuel.value, "labour": driving.labour.value},
+            costs={"wear": store.wear_of(p_mw, q_mvar), "fuel": driving.fuel.value, "labour": driving.labour.value},
         )
 
     buses = [truck.all_stations[station].bus for station in network.stations]
@@ -80,10 +80,10 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         q={(0, bus): sum(power.q for power, there in zip(at, buses, strict=True) if there == bus) for bus in buses},
         constraints=constraints,
         costs={"wear": store.wear, "fuel": driving.fuel, "labour": driving.labour},
-        binaries=(*taken.binaries, *driving.used),
+        binaries=(*taken.binaries, *driving.used, *store.least.binaries),
         permits=driving.used,
         # a day on which a truck is used a little is a day of use
-        likely=tuple((used, partial(_in_use, used)) for used in driving.used),
+        likely=(*((used, partial(_in_use, used)) for used in driving.used), *store.least.likely),
         routes=(taken,),
         soft=store.soft,
         exclusive=store.exclusive,
@@ -138,8 +138,8 @@ def energy_by_station(
     could charge at one station and discharge at another without a trip. With energy by station, energy moves only by
     trips. At the start of step t, with the trips that leave and arrive then,
 
-        e_s(t) = e_s(t-1) + Δ gain_s(t-1) + Σ_into c_a - Σ_out c_a
-        e_min z_s(t) ≤ e_s(t), e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          e_min y_a ≤ c_a ≤ e_max y_a
+        e_s(t) = κ e_s(t-1) + Δ gain_s(t-1) + Σ_into κ^τ c_a - Σ_out c_a
+        e_min z_s(t) ≤ e_s(t), κ e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          e_min y_a ≤ c_a ≤ e_max y_a
 
     which makes the relaxation much tighter (the formulation is ours).
 
@@ -151,7 +151,8 @@ def energy_by_station(
     start, arrives = route.network.start, route.network.arrives
     horizon, places = route.parked.shape
     arcs, nodes = route.network.arcs, horizon * places
-    low = min(store.soc_min * store.energy_mwh, energy_start_mwh)
+    keeps = store.kept(step_h)
+    low = min(store.soc_min * store.energy_mwh, energy_start_mwh * keeps**horizon)
     high = max(store.soc_max * store.energy_mwh, energy_start_mwh)
     here = cp.Variable((horizon, places))
     gains = []
@@ -163,18 +164,20 @@ def energy_by_station(
             constraints.append(cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0))
             gain = gain - loss
         gains.append(gain)
-    after = here + step_h * cp.vstack(gains).T
+    after = keeps * here + step_h * cp.vstack(gains).T
     constraints += [after >= low * route.parked, after <= high * route.parked]
     before = sp.diags_array(np.ones(max(nodes - places, 0)), offsets=-places, shape=(nodes, nodes))
     source = np.zeros(nodes)
     if arrives < horizon:
-        source[arrives * places + start] = energy_start_mwh
+        source[arrives * places + start] = energy_start_mwh * keeps**arrives
     balance = cp.vec(here, order="C") - sp.csr_array(before) @ cp.vec(after, order="C")
     if len(arcs):
         carried = cp.Variable(len(arcs))
         each, shape = np.arange(len(arcs)), (nodes, len(arcs))
         out = sp.csr_array((np.ones(len(arcs)), (arcs.departure * places + arcs.origin, each)), shape=shape)
-        into = sp.csr_array((np.ones(len(arcs)), (arcs.arrival * places + arcs.target, each)), shape=shape)
+        into = sp.csr_array(
+            (keeps ** (arcs.arrival - arcs.departure), (arcs.arrival * places + arcs.target, each)), shape=shape
+        )
         balance = balance + (out - into) @ carried
         constraints += [carried >= low * route.departs, carried <= high * route.departs]
     return [balance == source, *constraints]

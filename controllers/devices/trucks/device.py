@@ -99,6 +99,7 @@ class Truck(Device[TruckState]):
     """
 
     table: ClassVar[str] = "trucks"
+    version: ClassVar[int] = 2
     block: ClassVar[str] = "gridferry.controllers.devices.trucks.block:truck_block"
     port_kind: ClassVar[str] = "truck"
     Config: ClassVar[type[TruckConfig]] = TruckConfig
@@ -221,6 +222,8 @@ class Truck(Device[TruckState]):
             store.energy_mwh,
             store.cycles_today,
             store.usable_energy_share,
+            store.p_mw,
+            store.depth_mwh,
             station=state.station,
             transit_steps=max(state.transit_steps - 1, 0),
             driving_steps=max(state.driving_steps - 1, 0),
