@@ -70,11 +70,13 @@ def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
         feeder, first = plant.feeders[network], plant.bus_slices[network].start
         at = np.arange(feeder.n_bus) if load.bus is None else np.array([feeder.bus_index(load.bus)])
         if load.factor is None:
-            load_p[:, first + at] += given["loads", number, "p_mw"][:, None]
-            load_q[:, first + at] += given.get(("loads", number, "q_mvar"), np.zeros(steps))[:, None]
+            p = given["loads", number, "p_mw"][:, None]
+            q = given.get(("loads", number, "q_mvar"), np.zeros(steps))[:, None]
         else:
-            load_p[:, first + at] += np.outer(given["loads", number, "factor"], feeder.p_load_mw[at])
-            load_q[:, first + at] += np.outer(given["loads", number, "factor"], feeder.q_load_mvar[at])
+            p = np.outer(given["loads", number, "factor"], feeder.p_load_mw[at])
+            q = np.outer(given["loads", number, "factor"], feeder.q_load_mvar[at])
+        load_p[:, first + at] += p
+        load_q[:, first + at] += q if load.q_per_p is None else load.q_per_p * p
     outage = given["forecast", "outage"]
     congestion = immutable(given.get(("roads", "congestion"), np.zeros(steps)))
     return Conditions(

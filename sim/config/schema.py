@@ -6,6 +6,7 @@ Only single values are checked here; what ties one part to another (buses, stati
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -124,17 +125,26 @@ class LoadConfig(Part):
     """active power [MW], instead of a factor"""
     q_mvar: Profile | None = None
     """reactive power [Mvar], beside ``p_mw``"""
+    cos_phi: Annotated[float, Field(gt=0, le=1)] | None = None
+    """power factor, inductive: the reactive power is ``p_mw tan φ``, with a factor that of the scaled nominal load"""
 
     @model_validator(mode="after")
     def _one_form(self) -> LoadConfig:
-        repair = {"factor": 1.0, "p_mw": None, "q_mvar": None}
+        repair = {"factor": 1.0, "p_mw": None, "q_mvar": None, "cos_phi": None}
         if (self.factor is None) == (self.p_mw is None):
             raise inconsistent({"factor": "give either factor or p_mw"}, repair)
         if self.p_mw is not None and self.bus is None:
             raise inconsistent({"bus": "p_mw needs a bus; name it, or scale the nominal loads with a factor"}, repair)
         if self.q_mvar is not None and self.p_mw is None:
             raise inconsistent({"q_mvar": "goes with p_mw; a factor scales both p and q"}, repair)
+        if self.q_mvar is not None and self.cos_phi is not None:
+            raise inconsistent({"cos_phi": "give either q_mvar or cos_phi"}, repair)
         return self
+
+    @property
+    def q_per_p(self) -> float | None:
+        """``tan φ``; ``None`` where no power factor is given."""
+        return None if self.cos_phi is None else math.tan(math.acos(self.cos_phi))
 
 
 class PricesConfig(Part):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from gridferry import sim
 from gridferry.controllers.contract import Plant
@@ -26,7 +27,7 @@ from gridferry.sim.case.profile_times import Clock
 from gridferry.sim.config.document import Document
 from gridferry.sim.config.kinds import config_model
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import Resample
+from gridferry.sim.config.schema import LoadConfig, Resample
 
 DAY = datetime(2024, 6, 20)
 
@@ -87,6 +88,36 @@ def test_loads_add_up_by_bus_factor_and_network(tmp_path: Path) -> None:
     assert got.series == {}
     arrays = [values for values in vars(got).values() if isinstance(values, np.ndarray)]
     assert not any(values.flags.writeable for values in arrays)
+
+
+def test_the_power_factor_of_a_load_gives_its_reactive_power(tmp_path: Path) -> None:
+    """cos φ = 0.8: tan φ = 0.75, of given power and of scaled nominal power; bus 2 has 1 MW."""
+    got = conditions(
+        tmp_path,
+        TEXT,
+        loads=[
+            {"network": "n1", "bus": 3, "p_mw": "p.b", "cos_phi": 0.8},
+            {"network": "n2", "bus": 2, "factor": "p.a", "cos_phi": 0.8},
+            {"network": "n2", "bus": 3, "p_mw": 5.0, "cos_phi": 1},
+        ],
+    )
+    nominal = feeder("n2").p_load_mw[1]
+    expected = [[0, 0, 7.5, 0, 0.75 * 0.5 * nominal, 0], [0, 0, 15, 0, 0.75 * 2 * nominal, 0]]
+    assert got.load_q_mvar == pytest.approx(np.array(expected))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"cos_phi": 0.9, "q_mvar": 1.0}, "give either q_mvar or cos_phi"),
+        ({"cos_phi": 0.0}, "greater than 0"),
+        ({"cos_phi": 1.1}, "less than or equal to 1"),
+        ({"cosphi": 0.9}, "cosphi"),
+    ],
+)
+def test_a_power_factor_that_makes_no_sense_is_refused(keys: dict[str, float], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        LoadConfig.model_validate({"network": "n1", "bus": 3, "p_mw": 1.0, **keys})
 
 
 def test_generators_prices_and_roads_follow_their_series(tmp_path: Path) -> None:
