@@ -37,6 +37,8 @@ class Clip(StrEnum):
     """no place at the station"""
     BALANCE = "balance"
     """the terminal that balances the link cannot carry it"""
+    NOT_RUNNING = "not_running"
+    """reactive power requested of what does not run"""
     OUT_OF_SERVICE = "out_of_service"
 
 

@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "trucks": "gridferry.controllers.devices.trucks.device:Truck",
     "batteries": "gridferry.controllers.devices.batteries.device:Battery",
     "links": "gridferry.controllers.devices.links.device:Link",
+    "gensets": "gridferry.controllers.devices.gensets.device:Genset",
     "generators": "gridferry.controllers.devices.generators.device:Generator",
 }
 """Our own kinds by their tables; a plug-in cannot take one of these names."""

@@ -33,6 +33,11 @@ def controllable(device: Device[Any]) -> bool:
     return bool(device.positions) or any(port.act is not Act.FOLLOWS for port in device.ports)
 
 
+def at_one_bus(device: Device[Any]) -> bool:
+    """Whether all ports of a device inject at one and the same bus."""
+    return len({bus for port in device.ports for bus in port.buses}) == 1
+
+
 def travels(device: Device[Any]) -> bool:
     """Whether a device changes a position by trips."""
     return any(one.with_routes for one in device.positions)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from gridferry.controllers.devices import Device
 from gridferry.controllers.devices.planning.block import Losses, SoftLimit
+from gridferry.controllers.devices.traits import at_one_bus
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import marginal_price
 
@@ -36,8 +37,8 @@ def plans_all(device: Device[Any]) -> bool:
 
 
 def plans_stores(device: Device[Any]) -> bool:
-    """Choose stores to be planned."""
-    return device.stores
+    """Choose stores to be planned, and all that injects at one bus; links rest."""
+    return device.stores or at_one_bus(device)
 
 
 def stands_still(device: Device[Any]) -> bool:

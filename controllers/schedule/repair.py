@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gridferry.controllers.contract import Forecast, Observation, Plant, hold
+from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.model.ahead import SocAtHorizon
@@ -88,12 +88,11 @@ class ScheduleRepair:
     ) -> RepairedSchedules:
         """Repair schedules: trips take their travel times, and power is within all limits.
 
-        What is no store rests.
+        What is no store does as given.
         """
         plant, samples = self._plant, len(targets)
         position, parked = targets.copy(), np.ones(targets.shape, dtype=bool)
-        rest = hold(plant, self._observation)
-        p, q = np.zeros_like(p_mw) + rest.p_mw[0], np.zeros_like(q_mvar)
+        p, q = p_mw.copy(), q_mvar.copy()
         for number, device in enumerate(plant.devices):
             if (traveller := traveller_of(device)) is not None:
                 column = plant.positions_of[number].start

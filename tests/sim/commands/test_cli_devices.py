@@ -12,10 +12,10 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 LEAKY = """
 from dataclasses import dataclass, replace
-from genset import Genset
+from chiller import Chiller
 
 @dataclass(frozen=True)
-class Leaky(Genset):
+class Leaky(Chiller):
     '''Forgets what it burns.'''
     table = "leaky"
 
@@ -31,22 +31,22 @@ class Neither:
 @pytest.fixture
 def written(gridferry, tmp_path):
     """A kind of device as written for a user, and one that breaks a promise."""
-    code, out, _ = gridferry("new", "device", "genset")
+    code, out, _ = gridferry("new", "device", "chiller")
     assert code == 0
-    assert out.splitlines()[:2] == ["wrote genset.py", "wrote test_genset.py"]
+    assert out.splitlines()[:2] == ["wrote chiller.py", "wrote test_chiller.py"]
     (tmp_path / "leaky.py").write_text(LEAKY)
     yield gridferry
-    for name in ("genset", "leaky"):
+    for name in ("chiller", "leaky"):
         sys.modules.pop(name, None)
 
 
 def test_new_device_writes_a_kind_that_keeps_every_promise_and_is_never_overwritten(written):
-    code, out, err = written("check", "genset.py:Genset")
+    code, out, err = written("check", "chiller.py:Chiller")
     assert (code, err) == (0, "")
     assert all(line.startswith("passed ") for line in out.splitlines())
-    code, out, err = written("new", "device", "genset")
+    code, out, err = written("new", "device", "chiller")
     assert (code, out) == (2, "")
-    assert "genset.py: is there already" in err
+    assert "chiller.py: is there already" in err
 
 
 def test_check_says_which_promise_a_device_breaks_with_an_example(written):
@@ -66,9 +66,9 @@ def test_check_says_which_promise_a_device_breaks_with_an_example(written):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("leaky.py", 'name the class too: "leaky.py:Class"; there is Genset, Leaky'),
+        ("leaky.py", 'name the class too: "leaky.py:Class"; there is Chiller, Leaky'),
         ("leaky.py:Neither", "Neither is no controller or device; derive it from gridferry.controllers.Controller or "),
-        ("leaky.py:Leaking", 'no such class; there is Genset, Leaky (did you mean "Leaky"?) in leaky.py'),
+        ("leaky.py:Leaking", 'no such class; there is Chiller, Leaky (did you mean "Leaky"?) in leaky.py'),
         ("gone.py:Leaky", "no file gone.py in "),
         ("truck", "no such config, controller or kind of device; there is"),
     ],
@@ -89,9 +89,9 @@ def test_kinds_are_checked_by_the_name_of_their_table_or_their_file(gridferry, s
 def test_the_device_that_was_written_runs_in_a_config(written, tmp_path):
     (tmp_path / "case.toml").write_text(
         """
-        name = "with_genset"
+        name = "with_chiller"
         [devices]
-        use = ["genset.py:Genset"]
+        use = ["chiller.py:Chiller"]
         [time]
         start = 2024-07-15T00:00:00+02:00
         step_s = 3600
@@ -102,7 +102,7 @@ def test_the_device_that_was_written_runs_in_a_config(written, tmp_path):
         [[loads]]
         network = "dn1"
         factor = 0.5
-        [[gensets]]
+        [[chillers]]
         name = "D1"
         network = "dn1"
         bus = "3"
@@ -115,7 +115,7 @@ def test_the_device_that_was_written_runs_in_a_config(written, tmp_path):
     (tmp_path / "plan.csv").write_text("step,device,p_mw,q_mvar,position\n1,D1,0.4,0,\n2,D1,0.5,0,\n")
     assert written("check", "case.toml")[0] == 0
     assert written("run", "case.toml", "--out", "run")[0] == 0
-    recorded = load_run(tmp_path / "run").table("gensets")
+    recorded = load_run(tmp_path / "run").table("chillers")
     assert recorded["started"].tolist() == [False, True, False]
     assert recorded["injected_mwh"].tolist() == pytest.approx([0.0, 0.4, 0.5])
     assert recorded["starts"].tolist() == [0.0, 5.0, 0.0]
