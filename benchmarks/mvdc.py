@@ -185,7 +185,7 @@ def monte_carlo(days: int, loop: int) -> dict[str, float]:
     given = setting(24)
     plant, forecast = given.case.plant, given.forecast
     plan = given.controller.plan(at_start(plant), forecast)
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
+    p, q = device_injections(plant, forecast, plan.p_mw, plan.q_mvar)
     errors = given.errors
     days_drawn = errors.stream(days, 24, seed=0, purpose=Purpose.OUT_OF_SAMPLE)
     evaluated = reliability(plant, plan, at_start(plant), forecast, given.sources, days_drawn)

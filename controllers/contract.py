@@ -116,7 +116,7 @@ class Forecast:
         )
 
     def net_load_mw(self, plant: Plant) -> Float[np.ndarray, "horizon bus"]:
-        """Load of every bus, less what follows a profile [MW]."""
+        """Load of every bus, less what generators with a profile can give [MW]."""
         net = self.load_p_mw.copy()
         for one in plant.profiled:
             net[:, one.bus] -= self.of(one.device)[one.key]

@@ -20,6 +20,7 @@ from gridferry.controllers.contract import (
     Observation,
     Plan,
     Plant,
+    hold,
 )
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.exact_finish import plan_dispatch
@@ -164,15 +165,15 @@ class Joint(Controller):
     def _margins(self, observation: Observation, forecast: Forecast, plan: Plan | None = None) -> Margins:
         """Margins at the operating point of a plan, by default of the last one."""
         horizon = forecast.steps
-        p, q = np.zeros((horizon, self.plant.n_port)), np.zeros((horizon, self.plant.n_port))
-        station = np.tile(observation.position, (horizon, 1))
+        rest = hold(self.plant, observation, horizon)
+        p, q, station = rest.p_mw, rest.q_mvar, rest.position
         if plan is None and observation.previous_plan is not None:
             plan = shifted(observation.previous_plan)
         if plan is not None:
             rows = min(horizon, plan.steps)
             p[:rows], q[:rows] = plan.p_mw[:rows], plan.q_mvar[:rows]
             station = padded(plan.position, horizon)
-        injected = device_injections(self.plant, p, q, station)
+        injected = device_injections(self.plant, forecast, p, q, station)
         return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
 
     def _limits(self, observation: Observation, margins: Margins) -> Limits:

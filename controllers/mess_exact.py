@@ -22,7 +22,7 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.devices import Position
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import Limits, limits_of
-from gridferry.controllers.model.objective import ModelOptions, plans_stores
+from gridferry.controllers.model.objective import ModelOptions, stores_and_sources
 from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
@@ -120,7 +120,7 @@ class MessExact(Controller):
         return Dispatch(
             outlook=outlook,
             limits=self._limits(outlook),
-            options=ModelOptions(plans=plans_stores),
+            options=ModelOptions(plans=stores_and_sources),
             solver=SolveOptions(method=settings.method, gap=settings.gap, gap_abs=settings.gap_abs),
             deadline=time.perf_counter() + settings.time_limit_s,
             extra_s=EXTRA_TIME * settings.time_limit_s,

@@ -26,8 +26,9 @@ from gridferry.controllers.contract import (
 )
 from gridferry.controllers.model import plan as read
 from gridferry.controllers.model.ahead import Outlook
+from gridferry.controllers.model.exact_finish import plan_dispatch
 from gridferry.controllers.model.networks import limits_of
-from gridferry.controllers.model.objective import ModelOptions, plans_stores
+from gridferry.controllers.model.objective import ModelOptions, stores_and_sources
 from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved, solve_dispatch, solve_model
 from gridferry.controllers.model.within_limits import minimise_violation, within_violation
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
@@ -248,7 +249,7 @@ class MessTwoStage(Controller):
             return given, ()
         try:
             try:
-                solved = solve_dispatch(dispatch)
+                solved = plan_dispatch(dispatch)
             except InfeasibleError:
                 solved = self._with_least_violation(dispatch)
         except NoPlanError:
@@ -264,7 +265,7 @@ class MessTwoStage(Controller):
         return Dispatch(
             outlook=outlook,
             limits=limits_of(self.plant, outlook.horizon, v_margin_pu=settings.v_margin_pu),
-            options=ModelOptions(plans=plans_stores),
+            options=ModelOptions(plans=stores_and_sources),
             solver=SolveOptions(
                 method=settings.method,
                 gap=settings.gap,

@@ -108,18 +108,18 @@ class MvdcDrcc(Controller):
         self, forecast: Forecast, ambiguity: Ambiguity, p: Float[np.ndarray, "horizon port"], q: np.ndarray
     ) -> Margins:
         """Margins at the planned injections."""
-        return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, p, q))
+        return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, forecast, p, q))
 
     def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
         """Compute margins and solve in turn until the margins converge."""
         settings, horizon = self.settings, forecast.steps
         ambiguity = self.margins.ambiguity(observation.step, forecast)
-        nothing = np.zeros((horizon, self.plant.n_port))
+        rest = hold(self.plant, observation, horizon)
         seconds, rounds = 0.0, 0
         settled: _Settled | None = None
         deadline = time.perf_counter() + settings.time_limit_s
         solver = SolveOptions(gap=settings.gap, gap_abs=_GAP)
-        margins = self._margins_at(forecast, ambiguity, nothing, nothing)
+        margins = self._margins_at(forecast, ambiguity, rest.p_mw, rest.q_mvar)
         while True:
             rounds += 1
             dispatch = Dispatch(

@@ -21,6 +21,7 @@ from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.ports import Act, Port, Position
 from gridferry.controllers.devices.station import Station
+from gridferry.networks.droop import Droops
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.read_only import immutable
 from gridferry.networks.roads.travel import Roads
@@ -28,7 +29,7 @@ from gridferry.networks.roads.travel import Roads
 
 @dataclass(frozen=True)
 class ProfiledPort:
-    """A port whose active power is a series of its device.
+    """A port whose active power, or the most it can be, is a series of its device.
 
     Attributes
     ----------
@@ -201,13 +202,41 @@ class Plant:
 
     @cached_property
     def planned(self) -> tuple[int, ...]:
-        """Ports that a plan sets: all but followers, unless they follow a position of their name."""
+        """Ports that a plan sets: all but followers, unless their Q is set or they follow a position of their name."""
         return tuple(
             own.start + number
             for device, own in zip(self.devices, self.port_columns, strict=True)
             for number, port in enumerate(device.ports)
-            if port.act is not Act.FOLLOWS or port.name in {one.name for one in device.positions}
+            if port.act is not Act.FOLLOWS or port.sets_q or port.name in {one.name for one in device.positions}
         )
+
+    @cached_property
+    def recorded(self) -> tuple[int, ...]:
+        """Ports that a plan sets, or whose Q follows the voltage."""
+        return tuple(sorted({*self.planned, *self.droop_ports}))
+
+    @cached_property
+    def droop_ports(self) -> tuple[int, ...]:
+        """Ports whose Q follows the voltage."""
+        return tuple(number for number, port in enumerate(self.ports) if port.q_of_v)
+
+    def droops(
+        self, network: int, p_mw: Float[np.ndarray, "row droop"]
+    ) -> tuple[Int[np.ndarray, " own"], Droops | None]:
+        """Return which of these ports are in a network, and their characteristics there; ``None`` without any.
+
+        Parameters
+        ----------
+        p_mw : active power of all of them, which the rating goes to first [MW]
+        """
+        buses, ports = self.bus_slices[network], [self.ports[number] for number in self.droop_ports]
+        own = np.array([k for k, one in enumerate(ports) if buses.start <= one.buses[0] < buses.stop], dtype=np.int64)
+        if not len(own):
+            return own, None
+        rated = np.array([ports[k].s_max_mva for k in own])
+        room = np.sqrt(np.maximum(rated**2 - p_mw[:, own] ** 2, 0.0))
+        bus = np.array([ports[k].buses[0] - buses.start for k in own], dtype=np.int64)
+        return own, Droops(bus, [ports[k].q_of_v for k in own], room)
 
     @cached_property
     def route_of(self) -> tuple[int | None, ...]:
@@ -222,22 +251,18 @@ class Plant:
 
     @cached_property
     def profiled(self) -> tuple[ProfiledPort, ...]:
-        """Ports whose active power is a series, in the order of the devices."""
-        return tuple(one for one in self._with_series if self.ports[one.port].act is Act.FOLLOWS)
-
-    @cached_property
-    def uncertain(self) -> tuple[ProfiledPort, ...]:
-        """Ports whose active power, or the most it can be, is a series that forecasts get wrong."""
-        return tuple(one for one in self._with_series if one.device.series[one.key].forecast == "uncertain")
-
-    @cached_property
-    def _with_series(self) -> tuple[ProfiledPort, ...]:
+        """Ports whose active power, or the most it can be, is a series, in the order of the devices."""
         return tuple(
             ProfiledPort(device, key, own.start + series.port, device.ports[series.port].buses[0])
             for device, own in zip(self.devices, self.port_columns, strict=True)
             for key, series in device.series.items()
             if series.port is not None and device.ports[series.port].act is not Act.SETPOINT
         )
+
+    @cached_property
+    def uncertain(self) -> tuple[ProfiledPort, ...]:
+        """Those of them whose series forecasts get wrong."""
+        return tuple(one for one in self.profiled if one.device.series[one.key].forecast == "uncertain")
 
     @cached_property
     def port_p_max_mw(self) -> Float[np.ndarray, " port"]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 
 from gridferry.networks.admittance import admittance
 from gridferry.networks.feeder import Feeder
@@ -41,6 +41,14 @@ def _reduced(feeder: Feeder) -> _Reduced:
     away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
     z = np.linalg.inv(y[np.ix_(away, away)])
     return _Reduced(away=away, no_load=-z @ y[away, feeder.slack] * feeder.slack_v_pu, z_transposed=z.T)
+
+
+def reactance(feeder: Feeder, buses: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some some"]:
+    """Change of the voltages of some buses by Q injected at each of them, without load [pu/Mvar]; 0 at the slack."""
+    reduced = _reduced(feeder)
+    x = np.zeros((feeder.n_bus, feeder.n_bus))
+    x[np.ix_(reduced.away, reduced.away)] = reduced.z_transposed.T.imag / feeder.base_mva
+    return x[np.ix_(buses, buses)]
 
 
 def solve_sweep(

@@ -9,7 +9,7 @@ from typing import Literal
 
 
 class Act(StrEnum):
-    """Meaning of a port's P; Q is a setpoint unless the port follows."""
+    """Meaning of a port's P, and of its Q, which is a setpoint unless P follows or the port says otherwise."""
 
     SETPOINT = "setpoint"
     """injected as requested; what is missing is a shortfall"""
@@ -31,6 +31,10 @@ class Port:
     s_max_mva : rating [MVA]
     act : what P means
     rest_mw : "do nothing" [MW]
+    q_act : what Q means; ``None``: it follows where P does, and is a setpoint elsewhere
+    q_per_p : share of P that a Q which follows changes by with P, as under a fixed cos φ
+    q_of_v : a Q that follows the voltage of its bus: points (voltage [pu], Q [Mvar]) by rising voltage and falling Q,
+        which is constant beyond them. AC solves it within what P leaves of the rating; the device itself gives 0
     """
 
     name: str
@@ -40,6 +44,14 @@ class Port:
     s_max_mva: float
     act: Act = Act.SETPOINT
     rest_mw: float = 0.0
+    q_act: Act | None = None
+    q_per_p: float = 0.0
+    q_of_v: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def sets_q(self) -> bool:
+        """Whether Q is a setpoint."""
+        return (self.act if self.q_act is None else self.q_act) is not Act.FOLLOWS
 
 
 @dataclass(frozen=True, kw_only=True)

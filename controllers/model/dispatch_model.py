@@ -264,7 +264,8 @@ class DispatchModel:
                     continue
                 buses.append(bus)
                 decided.append(power)
-                reach[ports.start + port, bus] = device.ports[port].s_max_mva
+                rated = device.ports[port].s_max_mva
+                reach[ports.start + port, bus] = self.blocks[device.key].reach_mva.get((port, bus), rated)
         if not decided:
             return cp.Constant(given), given, reach
         shape = (len(buses), self.plant.n_bus)

@@ -36,7 +36,7 @@ def plans_all(device: Device[Any]) -> bool:
     return True
 
 
-def plans_stores(device: Device[Any]) -> bool:
+def stores_and_sources(device: Device[Any]) -> bool:
     """Choose stores to be planned, and all that injects at one bus; links rest."""
     return device.stores or at_one_bus(device)
 

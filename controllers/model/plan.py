@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Note, NoteKind
+from gridferry.controllers.devices import Act
 from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model import distflow
 from gridferry.controllers.model.dispatch_model import DispatchModel
@@ -25,7 +26,9 @@ def setpoints(model: DispatchModel) -> tuple[Ports, Ports]:
     # what exceeds the ratings by a solver's tolerance, and its noise around zero
     p_mw = np.clip(p_mw, np.maximum(p_min, -s_max), np.minimum(p_max, s_max))
     p_mw = np.where(np.abs(p_mw) < tolerances.POWER_MW, 0.0, p_mw)
-    room = np.sqrt(np.maximum(s_max**2 - p_mw**2, 0.0)) * (1 - tolerances.ROUNDING)
+    # at a limit what is injected may be less: there the block keeps the rating
+    limits = np.array([port.act is not Act.SETPOINT for port in ports], dtype=bool)
+    room = np.sqrt(np.maximum(s_max**2 - np.where(limits, 0.0, p_mw) ** 2, 0.0)) * (1 - tolerances.ROUNDING)
     return p_mw, np.where(np.abs(q_mvar) < tolerances.POWER_MW, 0.0, np.clip(q_mvar, -room, room))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
-from gridferry.controllers.devices import Device, Now, Outcome, Request, step_all
+from gridferry.controllers.devices import Act, Device, Now, Outcome, Request, step_all
 from gridferry.networks.read_only import immutable
 
 Around = Mapping[str, Sequence[float]]
@@ -22,7 +22,9 @@ _RATING_TOLERANCE = 1e-6
 
 def rating_faults(plant: Plant, plan: Plan) -> list[str]:
     """Setpoints of row 0 that exceed a rating."""
-    p, s = np.abs(plan.p_mw[0]), np.hypot(plan.p_mw[0], plan.q_mvar[0])
+    p, q = np.abs(plan.p_mw[0]), plan.q_mvar[0]
+    # at a limit less may be injected, which leaves room for Q
+    s = np.hypot([0.0 if port.act is Act.LIMIT else one for port, one in zip(plant.ports, p, strict=True)], q)
     over_p = p > plant.port_p_max_mw * (1 + _RATING_TOLERANCE) + _RATING_TOLERANCE
     over_s = s > plant.port_s_max_mva * (1 + _RATING_TOLERANCE) + _RATING_TOLERANCE
     return [

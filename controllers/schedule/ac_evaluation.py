@@ -118,7 +118,7 @@ class ScheduleEvaluator:
         """Outcomes of the devices that only follow a profile, by their number; the same for all schedules."""
         found = {}
         for number, (device, state) in enumerate(zip(self._plant.devices, self._states, strict=True)):
-            follows = all(port.act is Act.FOLLOWS for port in device.ports)
+            follows = all(port.act is Act.FOLLOWS and not port.sets_q for port in device.ports)
             if device.State is Stateless and not device.stores and not device.positions and follows:
                 rest_mw = np.tile(np.array(device.rest_mw), (1, len(self._around), 1))
                 requested = Requests(
@@ -140,7 +140,7 @@ class ScheduleEvaluator:
         done.p_mw[:, ~known] = np.nan
         for number, device in enumerate(plant.stores):
             done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
-        flow = ac_flow(plant, *_net_injections(plant, forecast, done))
+        flow = ac_flow(plant, *_net_injections(plant, forecast, done), done.p_mw[:, :, list(plant.droop_ports)])
         costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
         return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 

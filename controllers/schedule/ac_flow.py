@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
-from gridferry.controllers.contract import Plant
+from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.devices import Act
 from gridferry.networks.admittance import BranchFlows, branch_flows, supplied_mw
+from gridferry.networks.droop import Solver, solve_with_droops
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.power_flow import solve_sweep
 
@@ -95,22 +97,18 @@ class AcFlow:
         return np.concatenate([value(feeder, flows) for feeder, flows in self._flows], axis=-1)
 
 
-Solver = Callable[[Float[np.ndarray, "row bus"], Float[np.ndarray, "row bus"]], Complex[np.ndarray, "row bus"]]
-"""Solves one network: complex voltages [pu] of injections P [MW] and Q [Mvar], NaN where there is no solution."""
-
-
 def ac_flow(
     plant: Plant,
     p_mw: Float[np.ndarray, "*batch bus"],
     q_mvar: Float[np.ndarray, "*batch bus"],
-    tolerance_pu: float = 1e-12,
+    p_droop_mw: Float[np.ndarray, "*batch droop"],
     solvers: Sequence[Solver] | None = None,
 ) -> AcFlow:
     """Solve AC for every row of net injections [MW, Mvar].
 
     Parameters
     ----------
-    tolerance_pu : bound of the voltage error that sweeps leave [pu]
+    p_droop_mw : P of the ports whose Q follows the voltage, which the injections have no Q of, `Plant.droop_ports` [MW]
     solvers : of each network, in the place of sweeps
     """
     parts = []
@@ -119,21 +117,28 @@ def ac_flow(
         known = np.isfinite(p).all(axis=-1, keepdims=True) & np.isfinite(q).all(axis=-1, keepdims=True)
         if not known.all():
             p, q = np.where(known, p, np.nan), np.where(known, q, np.nan)
-        if solvers is None:
-            parts.append(solve_sweep(feeder, p, q, tolerance_pu)[0])
-        else:
-            v = solvers[number](p.reshape(-1, feeder.n_bus), q.reshape(-1, feeder.n_bus))
-            parts.append(v.reshape(p.shape))
+        rows = (p.reshape(-1, feeder.n_bus), q.reshape(-1, feeder.n_bus))
+        solve = _sweeps(feeder) if solvers is None else solvers[number]
+        _, droops = plant.droops(number, p_droop_mw.reshape(len(rows[0]), p_droop_mw.shape[-1]))
+        v = solve(*rows) if droops is None else solve_with_droops(feeder, solve, *rows, droops)
+        parts.append(v.reshape(p.shape))
     return AcFlow(plant, p_mw, np.concatenate(parts, axis=-1))
+
+
+def _sweeps(feeder: Feeder) -> Solver:
+    return lambda p, q: solve_sweep(feeder, p, q)[0]
 
 
 def device_injections(
     plant: Plant,
+    forecast: Forecast,
     p: Float[np.ndarray, "horizon port"],
     q: Float[np.ndarray, "horizon port"],
     position: Int[np.ndarray, "horizon position"] | None = None,
 ) -> tuple[Float[np.ndarray, "horizon bus"], Float[np.ndarray, "horizon bus"]]:
     """Injection at every bus by the ports that a plan sets, if they do what is requested [MW, Mvar].
+
+    Of a generator with a profile that is what it is curtailed by, as `Forecast.net_load_mw` has what it can give.
 
     Parameters
     ----------
@@ -142,14 +147,18 @@ def device_injections(
     """
     p_bus, q_bus = np.zeros((len(p), plant.n_bus)), np.zeros((len(p), plant.n_bus))
     row = np.arange(len(p))
-    for column in plant.planned:
-        bus = np.full(len(p), plant.ports[column].buses[0])
+    available = {one.port: forecast.of(one.device)[one.key] for one in plant.profiled}
+    for column, port in enumerate(plant.ports):
+        bus = np.full(len(p), port.buses[0])
         route = plant.route_of[column]
         if route is not None:
             if position is None:
                 continue
             bus = plant.station_bus[position[:, route]]
-        np.add.at(p_bus, (row, bus), p[:, column])
+        if column not in available and column in plant.planned:
+            np.add.at(p_bus, (row, bus), p[:, column])
+        elif port.act is Act.LIMIT:
+            np.add.at(p_bus, (row, bus), np.minimum(p[:, column] - available[column], 0.0))
         np.add.at(q_bus, (row, bus), q[:, column])
     return p_bus, q_bus
 

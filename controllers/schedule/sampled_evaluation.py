@@ -12,8 +12,9 @@ from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, Requests, step_all
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
-from gridferry.controllers.schedule.ac_flow import Solver, ac_flow
+from gridferry.controllers.schedule.ac_flow import ac_flow
 from gridferry.controllers.schedule.settlement import settle
+from gridferry.networks.droop import Solver
 
 Samples = Mapping[str, Float[np.ndarray, "sample horizon"]]
 """Values of series of a device, by key."""
@@ -43,6 +44,7 @@ class SampledEvaluation:
         self._own = [i for i, device in enumerate(plant.devices) if device.key in set(sampled)]
         shape = min(plan.steps, forecast.steps), plant.n_bus
         self._p_mw, self._q_mvar = np.zeros(shape), np.zeros(shape)
+        self._p_port = np.zeros((shape[0], plant.n_port))
         self._costs: dict[str, np.ndarray] = {}
         self._energy_mwh = np.zeros((shape[0] + 1, len(plant.stores)))
         self._requested: list[list[tuple[Request, Now]]] = []
@@ -71,11 +73,13 @@ class SampledEvaluation:
         p, q = self._p_mw - load_p_mw, self._q_mvar - load_q_mvar
         costs = {name: np.repeat(term[None], samples, axis=0) for name, term in self._costs.items()}
         energy = np.repeat(self._energy_mwh[None], samples, axis=0)
+        p_port = np.repeat(self._p_port[None], samples, axis=0)
         for number in self._own:
             device = self._plant.devices[number]
             requests, nows = zip(*(requested[self._own.index(number)] for requested in self._requested), strict=True)
             own = {key: values[:, : self.steps] for key, values in series[device.key].items()}
             done = device.simulate_many(self._start[number], _repeated(requests, samples), nows, own)
+            p_port[:, :, self._plant.port_columns[number]] = done.p_mw
             _inject(p, done.bus, done.p_mw)
             _inject(q, done.bus, done.q_mvar)
             for name, money in done.money.items():
@@ -83,7 +87,7 @@ class SampledEvaluation:
                 costs[name] += money
             if device.stores:
                 energy[:, 1:, self._store(number)] = done.stored_mwh
-        flow = ac_flow(self._plant, p, q, solvers=self._solvers)
+        flow = ac_flow(self._plant, p, q, p_port[:, :, list(self._plant.droop_ports)], self._solvers)
         settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
 
@@ -105,6 +109,7 @@ class SampledEvaluation:
             for number, (_, outcome) in enumerate(done):
                 if number in self._own:
                     continue
+                self._p_port[step, plant.port_columns[number]] = [port.p_mw for port in outcome.ports]
                 for port in outcome.ports:
                     if port.bus != NOWHERE:
                         self._p_mw[step, port.bus] += port.p_mw

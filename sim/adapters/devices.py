@@ -6,7 +6,7 @@
 * ``Position-<i>`` takes where a device is to stand and gives where it stands or is on the way to,
 * ``Device-<i>`` gives the energy it stores,
 * ``Bus-<i>`` gives what all devices inject at a bus: what moves is fed in where it is,
-* ``Feed-<k>`` gives the same as lists over the buses of network k.
+* ``Feed-<k>`` gives the same as lists over the buses of network k, and as ``Q_of_V`` what follows the voltage there.
 
 A port without a setpoint rests. ``Devices-0`` itself takes the list ``congestion`` of all roads, and the ``series`` of
 devices, by device and key; defaults hold for what is not connected or not in it. It gives the state of all devices and
@@ -26,6 +26,7 @@ from gridferry.controllers.devices import NOWHERE, Outcome, states_of_json, stat
 from gridferry.controllers.devices.device import NOTHING
 from gridferry.controllers.plans.first_step import nows_of_step, requests_of_row
 from gridferry.controllers.settings import no_such_key
+from gridferry.sim.adapters.grid import DROOPS, droops_to_json
 from gridferry.sim.adapters.inputs import reals, refused
 from gridferry.sim.adapters.serve import serve_case
 from gridferry.sim.adapters.simulator import CaseSimulator, Models
@@ -54,7 +55,7 @@ class DeviceSimulator(CaseSimulator):
         "Position": ["position_set", "position"],
         "Device": ["E[MWh]"],
         "Bus": _POWER,
-        "Feed": _POWER,
+        "Feed": [*_POWER, DROOPS],
     }
     _plant: Plant
     _states: list[Any]
@@ -113,6 +114,10 @@ class DeviceSimulator(CaseSimulator):
     def _value(self, model: str, number: int, attr: str) -> Any:
         """Powers, states and outcomes of the step."""
         plant = self._plant
+        if attr == DROOPS:
+            ports = [port for outcome in self._outcomes for port in outcome.ports]
+            p_mw = np.array([[ports[number].p_mw for number in plant.droop_ports]])
+            return droops_to_json(plant.droops(number, p_mw)[1])
         if attr == "state":
             return states_to_json(plant.devices, self._states)
         if attr == "outcomes":

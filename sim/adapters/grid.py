@@ -2,7 +2,8 @@
 
 It runs in any mosaik scenario. Injections can be connected bus by bus (``P_gen[MW]``, ``P_load[MW]``, … of ``Bus``,
 with the names that mosaik-pandapower-2 uses) or as one list per network (the same attributes of ``Grid``, in the order
-of its buses); both add up. Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step
+of its buses); both add up. ``Q_of_V`` of a ``Grid`` takes reactive powers that follow the voltage.
+Results are given likewise: one value per ``Bus`` and ``Line``, lists at ``Grid``. A step
 whose power flow diverged gives NaN.
 
 Entity ids count through all networks of the simulator (``Bus-0``, ``Bus-1``, …); ``extra_info`` has their names.
@@ -19,6 +20,7 @@ import mosaik_api_v3
 import numpy as np
 
 from gridferry.networks.catalog import CATALOGUE, load_network
+from gridferry.networks.droop import Droops
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.network import Network
 from gridferry.sim.adapters.inputs import Inputs, refused
@@ -28,6 +30,8 @@ from gridferry.sim.config.schema import AcEngine, GridConfig
 from gridferry.sim.grid.ac_grid import AcGrid
 
 _INPUTS = ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "Q_gen[MVar]"]
+DROOPS = "Q_of_V"
+"""Reactive powers that follow the voltage: of each its bus, the most that it can be [Mvar], and its points."""
 _BUS_RESULTS = ["P[MW]", "Q[MVar]", "Vm[pu]", "Va[deg]"]
 _LINE_RESULTS = {
     "P[MW]": "P_line[MW]",
@@ -52,7 +56,7 @@ META: dict[str, Any] = {
         "Grid": {
             "public": True,
             "params": ["network", "base_dir", "nominal", "ac_engine", "slack_v_pu", "tolerance_mva", "max_iterations"],
-            "attrs": [*_INPUTS, *GRID_RESULTS],
+            "attrs": [*_INPUTS, DROOPS, *GRID_RESULTS],
         },
         "Bus": {"public": False, "params": [], "attrs": [*_INPUTS, *_BUS_RESULTS]},
         "Line": {"public": False, "params": [], "attrs": [*_LINE_RESULTS]},
@@ -60,6 +64,25 @@ META: dict[str, Any] = {
     },
     "extra_methods": [],
 }
+
+
+def droops_to_json(droops: Droops | None) -> list[Any]:
+    """Return characteristics as JSON-able values; a room without limit is ``None``."""
+    if droops is None:
+        return []
+    room = [one if np.isfinite(one) else None for one in droops.room[0].tolist()]
+    return [list(one) for one in zip(droops.bus.tolist(), room, map(list, droops.points), strict=True)]
+
+
+def droops_of_json(given: Any) -> Droops | None:
+    """Read what `droops_to_json` wrote; raises `ValueError` and the like for anything else."""
+    if not given:
+        return None
+    buses, room, points = zip(*given, strict=True)
+    room_mvar = np.array([[np.inf if one is None else float(one) for one in room]])
+    return Droops(
+        np.array(buses, dtype=np.int64), [[(float(v), float(q)) for v, q in one] for one in points], room_mvar
+    )
 
 
 class _Member:
@@ -75,14 +98,15 @@ class _Member:
         none = np.zeros(feeder.n_bus)
         self.step(none, none)
 
-    def step(self, p_mw: np.ndarray, q_mvar: np.ndarray) -> None:
+    def step(self, p_mw: np.ndarray, q_mvar: np.ndarray, droops: Droops | None = None) -> None:
         """Solve with the injections of this step."""
-        self.results = self._solved(self._base_p_mw + p_mw, self._base_q_mvar + q_mvar)
+        self.results = self._solved(self._base_p_mw + p_mw, self._base_q_mvar + q_mvar, droops)
 
-    def _solved(self, p: np.ndarray, q: np.ndarray) -> Mapping[str, Mapping[str, Any]]:
+    def _solved(self, p: np.ndarray, q: np.ndarray, droops: Droops | None) -> Mapping[str, Mapping[str, Any]]:
         """Results by model; powers of buses are consumption less generation, as pandapower has them."""
-        solution, slack = self.grid.solve(p, q), self.grid.feeder.slack
-        demand_mw, demand_mvar = (-one if solution.converged else np.full_like(one, np.nan) for one in (p, q))
+        solution, slack = self.grid.solve(p, q, droops), self.grid.feeder.slack
+        demand_mw = -p if solution.converged else np.full_like(p, np.nan)
+        demand_mvar = -solution.q_mvar
         demand_mw[slack] -= solution.import_mw
         demand_mvar[slack] -= solution.import_mvar
         buses = {"P[MW]": demand_mw, "Q[MVar]": demand_mvar, "Vm[pu]": solution.vm_pu, "Va[deg]": solution.va_deg}
@@ -196,6 +220,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
             eid: np.zeros((2, member.grid.feeder.n_bus)) for eid, member in self._members.items()
         }
         for eid, attr in self._inputs.connected():
+            if attr == DROOPS and eid in self._members:
+                continue
             if eid not in self._places or attr not in _SIGN or not eid.startswith(("Grid-", "Bus-")):
                 raise refused(eid, attr, f"there is no such input; a Grid and a Bus take {', '.join(_SIGN)}")
             grid, number = self._places[eid]
@@ -205,8 +231,15 @@ class GridSimulator(mosaik_api_v3.Simulator):
             else:
                 power[number] += _SIGN[attr] * self._inputs.total(eid, attr)
         for eid, member in self._members.items():
-            member.step(*injected[eid])
+            p_mw, q_mvar = injected[eid]
+            member.step(p_mw, q_mvar, self._droops(eid))
         return time + self._step_size
+
+    def _droops(self, eid: str) -> Droops | None:
+        """Characteristics Q(U) that are connected to a grid; ``None`` without any."""
+        if not self._inputs.sources(eid, DROOPS):
+            return None
+        return self._inputs.read(eid, DROOPS, "a list of bus, room [Mvar] and points (pu, Mvar)", droops_of_json)
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Return results of the last solve."""

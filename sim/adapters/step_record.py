@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
 from gridferry.controllers.schedule.settlement import settle
@@ -63,10 +64,25 @@ class StepReader:
         self._dispatch = dict(self._one("dispatch"))
         self.traceback = str(self._dispatch.pop("traceback", ""))
         self._outcomes: list[dict[str, Any]] = self._one("outcomes")
+        self._add_droops()
         self._money: dict[str, float] = {}
         for outcome in self._outcomes:
             for name, amount in outcome["money"].items():
                 self._money[name] = self._money.get(name, 0.0) + float(amount)
+
+    def _add_droops(self) -> None:
+        """Give the ports whose Q follows the voltage the one of the AC power flow."""
+        plant = self._plant
+        if not plant.droop_ports:
+            return
+        done = [port for outcome in self._outcomes for port in outcome["ports"]]
+        own = [done[number] for number in plant.droop_ports]
+        v_pu = np.array([self._along("Vm[pu]", plant.n_bus, "bus")])
+        for network, buses in enumerate(plant.bus_slices):
+            here, droops = plant.droops(network, np.array([[port["p_mw"] for port in own]]))
+            if droops is not None:
+                for k, q_mvar in zip(here, droops.q_mvar(v_pu[:, buses])[0].tolist(), strict=True):
+                    own[k]["q_mvar"] = q_mvar
 
     def record(self) -> StepRecord:
         """Return the record of the step."""
@@ -134,7 +150,7 @@ class StepReader:
         }
 
     def _device(self) -> list[dict[str, Any]]:
-        """Rows of the ports that a plan sets."""
+        """Rows of the ports that a plan sets, or whose Q follows the voltage."""
         plant, plan = self._plant, self._plan
         prediction = plan["prediction"]
         stored: Sequence[Sequence[float]] = () if prediction is None else prediction["energy_mwh"]
@@ -144,18 +160,20 @@ class StepReader:
         for device, own, outcome in zip(plant.devices, plant.port_columns, self._outcomes, strict=True):
             planned = next(energies, None) if device.stores else None
             for column, done in zip(range(own.start, own.stop), outcome["ports"], strict=True):
-                if column not in plant.planned:
+                port, requested = plant.ports[column], plan["p_mw"][0][column]
+                if column not in plant.recorded:
                     continue
+                sets_p = port.act is Act.SETPOINT or (port.act is Act.LIMIT and requested < port.rest_mw)
                 rows.append(
                     {
                         "phase": "fixed",
                         "departed": False,
                         **{name: outcome["row"].get(name) for name in shared[device.table]},
                         **done,
-                        "device": plant.ports[column].name,
+                        "device": port.name,
                         "kind": device.port_kind,
-                        "p_set_mw": plan["p_mw"][0][column],
-                        "q_set_mvar": plan["q_mvar"][0][column],
+                        "p_set_mw": requested if sets_p else None,
+                        "q_set_mvar": plan["q_mvar"][0][column] if port.sets_q else None,
                         "energy_plan_mwh": None if planned is None else float(planned),
                     }
                 )

@@ -29,13 +29,15 @@ def first_step(case: Case) -> tuple[list[Fault], list[Fault]]:
     start = observation_at_start(case)
     done = step_first_row(plant, hold(plant, start), start, day.rows(slice(1)))
     p, q = -day.load_p_mw[0], -day.load_q_mvar[0]
-    for port in (port for _, outcome in done for port in outcome.ports if port.bus >= 0):
+    ports = [port for _, outcome in done for port in outcome.ports]
+    p_droop_mw = np.array([[ports[number].p_mw for number in plant.droop_ports]])
+    for port in (port for port in ports if port.bus >= 0):
         p[port.bus] += port.p_mw
         q[port.bus] += port.q_mvar
     faults: list[Fault] = []
     notes: list[Fault] = []
     for number, (network, buses) in enumerate(zip(case.networks, plant.bus_slices, strict=True)):
-        solution = AcGrid(network, config.grid).solve(p[buses], q[buses])
+        solution = AcGrid(network, config.grid).solve(p[buses], q[buses], plant.droops(number, p_droop_mw)[1])
         loc: Loc = ("networks", number, "feeder")
         if not solution.converged:
             message = (

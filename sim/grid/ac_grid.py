@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from gridferry.networks.admittance import branch_flows, bus_injections
+from gridferry.networks.droop import Droops, solve_with_droops
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.sim.config.schema import AcEngine, GridConfig
@@ -35,6 +36,7 @@ class AcSolution:
     i_ka : current at the more loaded end [kA]
     loading_percent : of the rating, 0 where none is known [%]
     losses_branch_mw : losses of every branch [MW]
+    q_mvar : net injection of every bus, with a Q that follows the voltage [Mvar]
     import_mw, import_mvar : drawn from the grid above [MW, Mvar]
     losses_mw : losses of the network, shunts included [MW]
     balance_error : mismatch between the given injections and those of the solution, relative to the power flowing
@@ -48,6 +50,7 @@ class AcSolution:
     i_ka: Float[np.ndarray, " branch"]
     loading_percent: Float[np.ndarray, " branch"]
     losses_branch_mw: Float[np.ndarray, " branch"]
+    q_mvar: Float[np.ndarray, " bus"]
     import_mw: float
     import_mvar: float
     losses_mw: float
@@ -85,12 +88,19 @@ class AcGrid:
         self._others = np.arange(feeder.n_bus) != feeder.slack
         self._nothing = _diverged(feeder)
 
-    def solve(self, p_mw: Float[np.ndarray, " bus"], q_mvar: Float[np.ndarray, " bus"]) -> AcSolution:
-        """Solve the power flow under the given injections of all buses [MW, Mvar]."""
-        v = self._engine.solve(p_mw, q_mvar)
+    def solve(
+        self, p_mw: Float[np.ndarray, " bus"], q_mvar: Float[np.ndarray, " bus"], droops: Droops | None = None
+    ) -> AcSolution:
+        """Solve the power flow under the given injections of all buses, and a Q that follows the voltage [MW, Mvar]."""
+        feeder = self.feeder
+        if droops is None:
+            v = self._engine.solve(p_mw, q_mvar)
+        else:
+            (row,) = solve_with_droops(feeder, self._rows, p_mw[None], q_mvar[None], droops)
+            (q_mvar,) = droops.with_q(q_mvar[None], droops.q_mvar(np.abs(row[None])))
+            v = row if np.isfinite(row).all() else None
         if v is None:
             return self._nothing
-        feeder = self.feeder
         flows = branch_flows(feeder, v)
         injected = bus_injections(feeder, v)
         supply = injected[feeder.slack] - complex(p_mw[feeder.slack], q_mvar[feeder.slack])
@@ -109,15 +119,24 @@ class AcGrid:
             ),
             loading_percent=100.0 * i_pu / feeder.i_max_pu,
             losses_branch_mw=(flows.s_parent_mva + flows.s_child_mva).real,
+            q_mvar=q_mvar,
             import_mw=float(supply.real),
             import_mvar=float(supply.imag),
             losses_mw=float(injected.real.sum()),
             balance_error=float(mismatch / flowing) if flowing > 0.0 else 0.0,
         )
 
+    def _rows(
+        self, p_mw: Float[np.ndarray, "row bus"], q_mvar: Float[np.ndarray, "row bus"]
+    ) -> Complex[np.ndarray, "row bus"]:
+        """Voltages of some power flows, NaN where the engine finds none [pu]."""
+        found = [self._engine.solve(p, q) for p, q in zip(p_mw, q_mvar, strict=True)]
+        nothing = np.full(self.feeder.n_bus, complex(np.nan, np.nan))
+        return np.array([nothing if v is None else v for v in found])
+
 
 def _diverged(feeder: Feeder) -> AcSolution:
     bus = np.full(feeder.n_bus, np.nan)
     branch = np.full(feeder.n_branch, np.nan)
     nan = float("nan")
-    return AcSolution(False, bus, bus, branch, branch, branch, branch, branch, nan, nan, nan, nan)
+    return AcSolution(False, bus, bus, branch, branch, branch, branch, branch, bus, nan, nan, nan, nan)

@@ -111,9 +111,9 @@ def _shortfalls(connection: duckdb.DuckDBPyConnection, plant: Plant) -> list[tup
         "WHERE shortfall_mwh > 0 OR q_set_mvar <> q_mvar"
     ).fetchall()
     for name, step, p_mwh, q_mvar in rows:
-        act, day = ports[name].act, plant.day_of(step)
-        short = 0.0 if act is not Act.SETPOINT else p_mwh or 0.0
-        short += 0.0 if act is Act.FOLLOWS else plant.step_h * q_mvar
+        port, day = ports[name], plant.day_of(step)
+        short = 0.0 if port.act is not Act.SETPOINT else p_mwh or 0.0
+        short += plant.step_h * q_mvar if port.sets_q else 0.0
         total[name, day] = total.get((name, day), 0.0) + short
     return [(float(short / (_rating(ports[name]) * hours[day])), name) for (name, day), short in total.items()]
 

@@ -17,7 +17,7 @@ from gridferry.controllers.contract import Plant
 from gridferry.networks.catalog import CATALOGUE
 from gridferry.networks.faults import InputError
 from gridferry.sim.adapters.devices import initial_state
-from gridferry.sim.adapters.grid import GRID_RESULTS
+from gridferry.sim.adapters.grid import DROOPS, GRID_RESULTS
 from gridferry.sim.case.case import Case
 from gridferry.sim.host.host import ControllerStoppedError
 from gridferry.sim.loop.connections import Remote, RemoteSimulatorError, close_connections, end_tasks, starter
@@ -185,6 +185,8 @@ def _assemble(
         world.connect(chosen, position, "position_set")
     for feed, one in zip(_of_type(devices, "Feed"), grids, strict=True):
         world.connect(feed, one, ("P[MW]", "P_gen[MW]"), ("Q[MVar]", "Q_gen[MVar]"))
+        if plant.droop_ports:
+            world.connect(feed, one, DROOPS)
     world.connect(devices, controller, "state", time_shifted=True, initial_data={"state": state})
     last = checkpoint.get("grids")
     sizes = grid_sizes(plant)

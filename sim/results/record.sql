@@ -7,7 +7,7 @@ CREATE TABLE bus (
     bus VARCHAR,
     p_load_mw DOUBLE,   -- drawn by customers
     q_load_mvar DOUBLE, -- likewise
-    p_gen_mw DOUBLE,    -- given by the network's own sources and by devices with a profile
+    p_gen_mw DOUBLE,    -- given by the network's own sources and, if not curtailed, by devices with a profile
     p_mw DOUBLE,        -- injection of loads, sources and devices together
     q_mvar DOUBLE,      -- likewise
     v_pu DOUBLE,        -- voltage in AC, NaN where the power flow diverged
@@ -39,13 +39,13 @@ CREATE TABLE network (
     losses_plan_mw DOUBLE     -- losses that the plan predicted
 );
 
--- ports that a plan sets; columns of stores and trucks are NULL for other devices
+-- ports that a plan sets, or whose Q follows the voltage; columns of stores and trucks are NULL for other devices
 CREATE TABLE device (
     step BIGINT,
     device VARCHAR,            -- name of the port
     kind VARCHAR,
-    p_set_mw DOUBLE,           -- requested
-    q_set_mvar DOUBLE,         -- requested
+    p_set_mw DOUBLE,           -- requested; NULL where nothing is, as of a limit at rest
+    q_set_mvar DOUBLE,         -- likewise
     p_mw DOUBLE,               -- delivered
     q_mvar DOUBLE,             -- delivered
     energy_start_mwh DOUBLE,   -- stored at the start of the step

@@ -202,7 +202,7 @@ def rows_per_step(plant: Plant) -> dict[str, int | None]:
         "bus": plant.n_bus,
         "line": sum(feeder.n_branch for feeder in plant.feeders),
         "network": len(plant.feeders),
-        "device": len(plant.planned),
+        "device": len(plant.recorded),
         "plan": len(rows_of_step(plant)),
         "position": len(plant.positions),
         "step": 1,
@@ -284,6 +284,6 @@ def _device_info(plant: Plant) -> list[dict[str, Any]]:
         store = storage_of(device)
         rated = {} if store is None else {key: getattr(store, key) for key in ("energy_mwh", "soc_min", "soc_max")}
         whose = {"kind": device.port_kind, "belongs_to": device.name}
-        ports = (plant.ports[column] for column in range(own.start, own.stop) if column in plant.planned)
+        ports = (plant.ports[column] for column in range(own.start, own.stop) if column in plant.recorded)
         rows += [{"device": port.name, **whose, "s_max_mva": port.s_max_mva, **rated} for port in ports]
     return rows

@@ -14,7 +14,7 @@ from gridferry.controllers.devices.planning.block import Ahead
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.model.networks import Limits, limits_of
-from gridferry.controllers.model.objective import ModelOptions, plans_stores
+from gridferry.controllers.model.objective import ModelOptions, stores_and_sources
 from gridferry.controllers.model.solution import Dispatch
 from gridferry.controllers.solve import SolveOptions
 
@@ -36,7 +36,7 @@ def dispatch(
     return Dispatch(
         outlook=Outlook(plant, observation, forecast, **outlook),
         limits=limits or limits_of(plant, forecast.steps),
-        options=options or ModelOptions(plans=plans_stores),
+        options=options or ModelOptions(plans=stores_and_sources),
         solver=solver,
         deadline=time.perf_counter() + seconds,
     )

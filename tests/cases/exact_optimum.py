@@ -22,7 +22,7 @@ class Optimum:
 
 
 def exact_optimum(case: Case, time_limit_s: float) -> Optimum:
-    """Minimise the cost of one lossless-converter battery on one feeder of plain lines, without any relaxation.
+    """Minimise the cost of one lossless-converter battery and a generator on one feeder of plain lines, unrelaxed.
 
     The day is split into steps of an hour; import and export have the same price. Lines without impedance, or with no
     more than 1e-7 pu, join their buses.
@@ -55,7 +55,16 @@ def exact_optimum(case: Case, time_limit_s: float) -> Optimum:
         q_bus: list[pyscipopt.Expr] = [-float(one) for one in forecast.load_q_mvar[t]]
         p_bus[battery.bus] += discharge - charge
         q_bus[battery.bus] += q
-        p_bus[generator.bus] += float(forecast.series[generator.key]["p_mw"][t])
+        available = float(forecast.series[generator.key]["p_mw"][t])
+        injected = model.addVar(lb=0.0 if generator.curtailable else available, ub=available)
+        p_bus[generator.bus] += injected
+        total += generator.feed_in_tariff * injected + generator.curtailment_cost_per_mwh * (available - injected)
+        if generator.reactive == "dispatch":
+            q_pv = model.addVar(lb=None)
+            model.addCons(injected * injected + q_pv * q_pv <= generator.s_max_mva**2)
+            q_bus[generator.bus] += q_pv
+        elif generator.reactive == "cos_phi":
+            q_bus[generator.bus] += generator.q_per_p * injected
         v_sq = [
             model.addVar(lb=float(low) ** 2, ub=float(high) ** 2)
             for low, high in zip(feeder.v_min_pu, feeder.v_max_pu, strict=True)

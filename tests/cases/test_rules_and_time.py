@@ -30,7 +30,7 @@ from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.mess_two_stage import MessTwoStage
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import limits_of
-from gridferry.controllers.model.objective import ModelOptions, plans_stores
+from gridferry.controllers.model.objective import ModelOptions, stores_and_sources
 from gridferry.controllers.model.solution import Dispatch, solve_dispatch
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.routes.two_time_scales import deciding_routes
@@ -230,7 +230,7 @@ def test_a_search_of_routes_that_the_limit_cuts_says_so_even_where_the_gap_is_re
     dispatch = Dispatch(
         outlook=outlook,
         limits=limits_of(outlook.plant, outlook.horizon),
-        options=ModelOptions(plans=plans_stores),
+        options=ModelOptions(plans=stores_and_sources),
         solver=solver,
     )
     dispatch = deciding_routes(dispatch, [np.array([[0]])])

@@ -99,7 +99,7 @@ def test_together_is_never_more_expensive_than_either_part(seed: int, requested:
 def test_planned_voltages_are_those_of_the_ac_power_flow() -> None:
     plant, _, forecast = case = trade(1)
     plan = joint(case, **EXACT)
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.position)
+    p, q = device_injections(plant, forecast, plan.p_mw, plan.q_mvar, plan.position)
     v = operating_point(plant, p - forecast.net_load_mw(plant), q - forecast.load_q_mvar)
     np.testing.assert_allclose(plan.prediction.v_pu, np.abs(v), atol=1e-5)
 

@@ -103,6 +103,6 @@ def test_an_upper_voltage_limit_is_not_kept_by_fictitious_losses(
     plant, _, forecast = case
     plan = joint(case, **EXACT)
     assert plan.solver.cone_gap < 1e-5
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar, plan.position)
+    p, q = device_injections(plant, forecast, plan.p_mw, plan.q_mvar, plan.position)
     v = np.abs(operating_point(plant, p - forecast.net_load_mw(plant), q - forecast.load_q_mvar))
     assert v.max() <= 1.003 + 2e-5

@@ -37,7 +37,7 @@ def planned(given: tuple[Plant, Observation, Forecast], **settings: Any) -> Plan
 
 
 def injections(plant: Plant, forecast: Forecast, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    p, q = device_injections(plant, plan.p_mw, plan.q_mvar)
+    p, q = device_injections(plant, forecast, plan.p_mw, plan.q_mvar)
     return p - forecast.net_load_mw(plant), q - forecast.load_q_mvar
 
 

@@ -12,7 +12,7 @@ from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import BrokenPromiseError
 from gridferry.controllers.conformance.sample_plants import at_start, look_ahead
 from gridferry.controllers.contract import Forecast, Observation, Plant
-from gridferry.controllers.devices import Outcome, step_all
+from gridferry.controllers.devices import Act, Outcome, step_all
 from gridferry.controllers.devices.planning.block import Planned
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import limits_of
@@ -70,7 +70,8 @@ def _planned(plant: Plant, start: Observation, forecast: Forecast) -> Planned:
 
 def _power_fault(trial: Trial, planned: Planned, row: int, outcome: Outcome) -> str:
     for k, (port, did) in enumerate(zip(trial.device.ports, outcome.ports, strict=True)):
-        off = max(abs(did.p_mw - planned.p_mw[row, k]), abs(did.q_mvar - planned.q_mvar[row, k]))
+        over = did.p_mw - planned.p_mw[row, k]
+        off = max(over if port.act is Act.LIMIT else abs(over), abs(did.q_mvar - planned.q_mvar[row, k]))
         if off > _TOLERANCE:
             clips = f" ({', '.join(did.clips)})" if did.clips else ""
             return (

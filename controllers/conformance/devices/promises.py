@@ -120,14 +120,15 @@ def _unsaid(trial: Trial, tried: Tried, k: int) -> str:
 
 
 def _follows(trial: Trial) -> Iterator[str]:
-    follows = [port.act is Act.FOLLOWS for port in trial.device.ports]
-    if not any(follows):
+    ports = trial.device.ports
+    given = [port.act is Act.FOLLOWS for port in ports], [not port.sets_q for port in ports]
+    if not any(map(any, given)):
         return
     for tried, example in _steps(trial):
         request = tried.request
         p, q = (
             tuple(0.37 if free else one for one, free in zip(values, follows, strict=True))
-            for values in (request.p_mw, request.q_mvar)
+            for values, follows in zip((request.p_mw, request.q_mvar), given, strict=True)
         )
         other = replace(tried, request=Request(p, q, request.position))
         if trial.do(tried.before, other).result != tried.result:

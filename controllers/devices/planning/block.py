@@ -230,6 +230,7 @@ class Block:
     soft : limits that may be violated where no plan keeps all limits, by name
     exclusive : powers that exclude each other, by name
     losses : of converters
+    reach_mva : largest apparent power at a port and bus that is decided, where less than the port's rating [MVA]
     """
 
     p: Powers = field(default_factory=dict)
@@ -244,6 +245,7 @@ class Block:
     soft: Mapping[str, SoftLimit] = field(default_factory=dict)
     exclusive: Mapping[str, Exclusive] = field(default_factory=dict)
     losses: tuple[Losses, ...] = ()
+    reach_mva: Mapping[tuple[int, int], float] = field(default_factory=dict)
 
 
 # -------------------------------------------------------------------------------------------------------------- at rest
@@ -257,6 +259,7 @@ def resting(device: Device[Any], ahead: Ahead) -> Block:
     request = rest(device, ahead.state)
     p_mw = np.tile(np.array(request.p_mw, dtype=np.float64), (ahead.horizon, 1))
     position = np.tile(np.array(request.position, dtype=np.int64), (ahead.horizon, 1))
+    q_mvar = np.zeros_like(p_mw)
     p, q, costs = _Steps(ahead.horizon), _Steps(ahead.horizon), _Steps(ahead.horizon, device.costs)
     state = ahead.state
     for step in range(ahead.horizon):
@@ -267,9 +270,11 @@ def resting(device: Device[Any], ahead: Ahead) -> Block:
             if done.bus != NOWHERE:
                 p.add((port, done.bus), step, done.p_mw)
                 q.add((port, done.bus), step, done.q_mvar)
+            if not device.ports[port].sets_q:
+                q_mvar[step, port] = done.q_mvar
         for term, money in outcome.money.items():
             costs.add(term, step, money)
-    planned = Planned(p_mw=p_mw, q_mvar=np.zeros_like(p_mw), position=position, costs=costs.values)
+    planned = Planned(p_mw=p_mw, q_mvar=q_mvar, position=position, costs=costs.values)
     return Block(p=p.constants(), q=q.constants(), costs=costs.constants(), plan=lambda: planned)
 
 

@@ -30,7 +30,7 @@ from gridferry.controllers.devices.registry import find_kind
 from gridferry.controllers.joint import Joint
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model import plan as read
-from gridferry.controllers.model.objective import ModelOptions, plans_stores, stands_still
+from gridferry.controllers.model.objective import ModelOptions, stands_still, stores_and_sources
 from gridferry.controllers.model.solution import solve_dispatch
 from gridferry.controllers.model.within_limits import minimise_violation
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
@@ -76,7 +76,7 @@ def evening(horizon: int = 3) -> Case:
 
 
 @pytest.mark.parametrize(
-    ("plans", "resting"), [(plans_stores, {"links"}), (stands_still, {"trucks"}), (ModelOptions().plans, set())]
+    ("plans", "resting"), [(stores_and_sources, {"links"}), (stands_still, {"trucks"}), (ModelOptions().plans, set())]
 )
 def test_who_is_not_planned_rests_by_what_it_can_do_and_not_by_its_kind(plans, resting: set[str]) -> None:
     model = dispatch_model(evening(), options=ModelOptions(plans=plans))
