@@ -276,7 +276,7 @@ class MessTwoStage(Controller):
             extra_s=EXTRA_TIME * settings.time_limit_s,
         )
 
-    def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " trip"], ...]:
+    def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " _"], ...]:
         """Shifts of every trip by minus its own duration."""
         if self.plant.roads is None:
             return ()

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from gridferry.controllers.devices.coupled_step import Coupling
 from gridferry.controllers.devices.couplings import RoadTrips
 from gridferry.controllers.devices.device import Device
+from gridferry.controllers.devices.places.limits import StationLimits, limited
 from gridferry.controllers.devices.ports import Act, Port, Position
 from gridferry.controllers.devices.station import Station
 from gridferry.networks.droop import Droops
@@ -152,7 +153,8 @@ class Plant:
     @cached_property
     def couplings(self) -> tuple[Coupling, ...]:
         """Couplings of the devices."""
-        return () if self.roads is None else (RoadTrips(self.roads, self.step_s),)
+        found: list[Coupling] = [] if self.roads is None else [RoadTrips(self.roads, self.step_s)]
+        return (*found, StationLimits(self.stations)) if limited(self.stations) else tuple(found)
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:

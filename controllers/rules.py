@@ -10,12 +10,12 @@ model of the grid its best sign is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 
 from gridferry.controllers.contract import (
@@ -30,7 +30,9 @@ from gridferry.controllers.contract import (
     Termination,
     hold,
 )
+from gridferry.controllers.devices import Now
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
+from gridferry.controllers.plans.first_step import requests_of_row
 from gridferry.controllers.store_rule import Prices, StoreRule
 from gridferry.networks.feeder import Feeder
 
@@ -110,6 +112,7 @@ class Rules(Controller):
         moves = any(one.traveller is not None for one in self._stores)
         net_load = self._net_load(observation.step, forecast, prices) if moves else np.zeros((0, 0))
         ahead = _Ahead(observation.step, forecast, prices, net_load)
+        granted, at = self._granted(observation, plan), observation.position.copy()
         for one in self._stores:
             state = observation.states[one.number]
             if one.traveller is not None:
@@ -117,12 +120,19 @@ class Rules(Controller):
                     continue
                 since = parked_since[one.position]
                 stayed = None if since is None else observation.step - since
-                target = self._target(one.traveller, one.rule, state, stayed, ahead)
+                here = (int(state.station),) if granted[one.number].plugged else ()
+                stations = self._open(one.traveller, here, np.delete(at, one.position))
+                target = self._target(one.traveller, stations, one.rule, state, stayed, ahead)
+                at[one.position] = target
                 if target != state.station:
                     position[0, one.position] = target
                     continue
             wanted = one.rule.power(state.energy_mwh, state.cycles_today, prices)
             p_mw[0, one.port] = one.rule.store.reachable(wanted, state.p_mw, plant.step_h)
+        granted = self._granted(observation, plan)
+        for one in self._stores:
+            now = granted[one.number]
+            p_mw[0, one.port] = np.clip(p_mw[0, one.port], -now.p_max_mw, now.p_max_mw) if now.plugged else 0.0
         outcome = SolverOutcome(termination=Termination.RULE, ended="" if prices.sees_day else _UNSEEN)
         return replace(plan, solver=outcome, memory=memory.next(prices, parked_since).to_json())
 
@@ -171,22 +181,52 @@ class Rules(Controller):
             raise ControllerError(f"step {step}: the forecast net load at a station is not finite")
         return net
 
-    def _target(self, traveller: Traveller, rule: StoreRule, state: Any, stayed: int | None, ahead: _Ahead) -> int:
-        """Station for a parked truck: its own, unless it is time to depart for a better one.
+    def _granted(self, observation: Observation, plan: Plan) -> Sequence[Now]:
+        """Return what couplings grant to the devices that stay where they are."""
+        plant = self.plant
+        row = (one[0].tolist() for one in (plan.p_mw, plan.q_mvar, plan.position))
+        devices, states = plant.devices, observation.states
+        asked = requests_of_row(plant, states, *row)
+        stay = [k for k, device in enumerate(devices) if asked[k].position == device.at(states[k])]
+        nows: Sequence[Now] = [Now(plant.step_h)] * len(stay)
+        for coupling in plant.couplings:
+            nows = coupling.grant([devices[k] for k in stay], [states[k] for k in stay], [asked[k] for k in stay], nows)
+        found = dict(zip(stay, nows, strict=True))
+        return [found.get(k, Now(plant.step_h)) for k in range(len(devices))]
+
+    def _open(self, traveller: Traveller, here: tuple[int, ...], others: Int[np.ndarray, " other"]) -> tuple[int, ...]:
+        """Stations that have a place for a truck, that where it is plugged in among them."""
+        places = [np.inf if one.places is None else one.places for one in self.plant.stations]
+        return tuple(
+            station
+            for station in traveller.stations
+            if station in here or np.count_nonzero(others == station) < places[station]
+        )
+
+    def _target(
+        self,
+        traveller: Traveller,
+        stations: tuple[int, ...],
+        rule: StoreRule,
+        state: Any,
+        stayed: int | None,
+        ahead: _Ahead,
+    ) -> int:
+        """Station for a parked truck: its own, unless it is time to depart for a better one that has a place.
 
         The next period is today's first one of charging or discharging. The truck departs as late as possible to be on
         time, and is late only if it can still work there longer than it drives.
         """
         plant, here, prices = self.plant, int(state.station), ahead.prices
         rests = stayed is not None and stayed < self._min_stay
-        if rests or state.trips_today >= traveller.trips_max_per_day or plant.roads is None:
+        if rests or not stations or state.trips_today >= traveller.trips_max_per_day or plant.roads is None:
             return here
         period = rule.next_period(state.energy_mwh, state.cycles_today, prices)
         if period is None:
             return here
         load = ahead.net_load[period.start : period.stop].mean(axis=0)
         choose = self._charging_station if period.charges else self._highest_net_load
-        target = choose(traveller.stations, here, load)
+        target = choose(stations, here, load)
         if target == here:
             return here
         congestion = ahead.forecast.congestion[:1]

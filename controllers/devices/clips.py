@@ -35,6 +35,8 @@ class Clip(StrEnum):
     """the destination is none of the truck's stations"""
     NOT_PLUGGED = "not_plugged"
     """no place at the station"""
+    STATION = "station"
+    """beyond the power that the station has left"""
     BALANCE = "balance"
     """the terminal that balances the link cannot carry it"""
     NOT_RUNNING = "not_running"

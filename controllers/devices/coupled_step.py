@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+from jaxtyping import Bool
+
 from gridferry.controllers.devices.device import NOTHING, Device, overrides, refuse
-from gridferry.controllers.devices.steps import Now, Outcome, Request
+from gridferry.controllers.devices.steps import Now, Outcome, Outcomes, Request, Requests
 
 
 class Coupling:
@@ -42,14 +45,27 @@ class Coupling:
 
     @property
     def same_in_all_samples(self) -> bool:
-        """Whether it says the same whatever is requested."""
-        return type(self).grant is Coupling.grant and not overrides(type(self), "inform_all", {"inform"})
+        """Whether `inform` says the same whatever is requested."""
+        return not overrides(type(self), "inform_all", {"inform"})
 
     def grant(
         self, devices: Sequence[Device[Any]], moved: Sequence[Any], requests: Sequence[Request], nows: Sequence[Now]
     ) -> Sequence[Now]:
         """Return the surroundings of devices after they moved: what they may use."""
         return nows
+
+    def grants_all(
+        self,
+        devices: Sequence[Device[Any]],
+        states: Sequence[Any],
+        requests: Sequence[Requests],
+        outcomes: Sequence[Outcomes],
+    ) -> Bool[np.ndarray, " sample"]:
+        """Return which of many schedules, done as if all was granted, would be done alike with `grant`.
+
+        The others are done one by one. ``states`` are those that all schedules begin from.
+        """
+        return np.full(len(requests[0].p_mw), type(self).grant is Coupling.grant)
 
 
 def step_all(

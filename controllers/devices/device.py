@@ -197,6 +197,7 @@ def simulate_each(
     """Simulate some of many schedules one by one; see `Device.simulate_many`."""
     done: list[list[Outcome]] = []
     stored = np.empty((len(samples), len(nows)))
+    at = np.empty((*stored.shape, len(device.positions)), dtype=np.int64)
     for row, sample in enumerate(samples.tolist()):
         requested = zip(
             *(one[sample].tolist() for one in (requests.p_mw, requests.q_mvar, requests.position)), strict=True
@@ -210,12 +211,14 @@ def simulate_each(
             refuse(device, request)
             current, outcome = device.step(device.move(current, request, now), request, now)
             outcomes.append(outcome)
-            stored[row, step] = device.stored_mwh(current)
+            stored[row, step], at[row, step] = device.stored_mwh(current), device.at(current)
         done.append(outcomes)
-    return _gathered(device, done, stored)
+    return _gathered(device, done, stored, at)
 
 
-def _gathered(device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np.ndarray) -> Outcomes:
+def _gathered(
+    device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np.ndarray, position: np.ndarray
+) -> Outcomes:
     """Gather the outcomes of steps, schedule after schedule."""
     ports = [[outcome.ports for outcome in one] for one in done]
     shape = (*stored.shape, len(device.ports))
@@ -230,5 +233,6 @@ def _gathered(device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np
         p_mw=of("p_mw", np.float64),
         q_mvar=of("q_mvar", np.float64),
         stored_mwh=stored,
+        position=position,
         money={name: np.array([[step.money.get(name, 0.0) for step in one] for one in done]) for name in costs},
     )

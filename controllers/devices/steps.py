@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class Now:
     series : values of `Device.series`; defaults hold for those that are missing
     trips : trips that begin now, as the coupling of the roads gives them to who wants to depart
     plugged : whether it may use the station where it is, as couplings grant
+    p_max_mw : largest power that it may use there, either way, as couplings grant [MW]
     """
 
     step_h: float
@@ -62,6 +64,7 @@ class Now:
     series: Mapping[str, float] = field(default_factory=dict)
     trips: Travel | None = None
     plugged: bool = True
+    p_max_mw: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Outcomes:
     p_mw, q_mvar : injection (sample, horizon, port) [MW, Mvar]
     stored_mwh : what is stored after each step (sample, horizon) [MWh]
     money : by name of the cost term (sample, horizon) [currency]
+    position : where each position is, or is on the way to, for kinds that have any (sample, horizon, position)
     """
 
     bus: np.ndarray
@@ -140,6 +144,7 @@ class Outcomes:
     q_mvar: np.ndarray
     stored_mwh: np.ndarray
     money: Mapping[str, np.ndarray] = field(default_factory=dict)
+    position: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

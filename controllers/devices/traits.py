@@ -11,7 +11,10 @@ from gridferry.controllers.devices.stores.storage import Storage, StoreState
 
 @runtime_checkable
 class Traveller(Protocol):
-    """Device whose position changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``."""
+    """Device whose position changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``.
+
+    With ``parked_steps``, the steps for which it has stood at its station, places are kept for who came first.
+    """
 
     @property
     def stations(self) -> tuple[int, ...]:

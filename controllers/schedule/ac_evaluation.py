@@ -133,9 +133,10 @@ class ScheduleEvaluator:
         done = _Done.empty(plant, samples, steps)
         finite = np.isfinite(schedules.p_mw).all() and np.isfinite(schedules.q_mvar).all()
         if samples * steps > 1 and finite and self._together:
-            self._simulate_together(schedules, done)
+            others = self._simulate_together(schedules, done)
         else:
-            _simulate_alone(plant, schedules, self._states, self._around[:steps], done)
+            others = np.arange(samples)
+        _simulate_alone(plant, schedules, others, self._states, self._around[:steps], done)
         known = _known(plant, forecast, steps)
         done.p_mw[:, ~known] = np.nan
         for number, device in enumerate(plant.stores):
@@ -144,21 +145,32 @@ class ScheduleEvaluator:
         costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
         return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
 
-    def _simulate_together(self, schedules: Schedules, done: _Done) -> None:
-        """Simulate all schedules of each device at once, and collect the outcomes."""
-        plant, steps = self._plant, schedules.p_mw.shape[1]
+    def _simulate_together(self, schedules: Schedules, done: _Done) -> Int[np.ndarray, " other"]:
+        """Simulate all schedules of each device at once, and collect the outcomes.
+
+        Return the schedules that couplings do not let happen like that.
+        """
+        plant, (samples, steps) = self._plant, schedules.p_mw.shape[:2]
         done.note_energy(plant, self._states, slice(None), 0)
         store = 0
+        given: list[Requests] = []
+        every: list[Outcomes] = []
         for number, (device, state) in enumerate(zip(plant.devices, self._states, strict=True)):
             ports, positions = plant.port_columns[number], plant.positions_of[number]
+            own = (schedules.p_mw[:, :, ports], schedules.q_mvar[:, :, ports], schedules.position[:, :, positions])
+            given.append(Requests(*own))
             outcomes = self._whatever_requested.get(number)
             if outcomes is None:
-                own = (schedules.p_mw[:, :, ports], schedules.q_mvar[:, :, ports], schedules.position[:, :, positions])
-                outcomes = device.simulate_many(state, Requests(*own), self._surroundings[number][:steps])
+                outcomes = device.simulate_many(state, given[-1], self._surroundings[number][:steps])
+            every.append(outcomes)
             done.note_schedules(ports, outcomes)
             if device.stores:
                 done.energy_mwh[:, 1:, store] = outcomes.stored_mwh[:, :steps]
                 store += 1
+        same = np.ones(samples, dtype=bool)
+        for coupling in plant.couplings:
+            same &= coupling.grants_all(plant.devices, self._states, given, every)
+        return np.flatnonzero(~same)
 
 
 def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forecast: Forecast) -> Evaluation:
@@ -167,10 +179,17 @@ def evaluate(plant: Plant, schedules: Schedules, observation: Observation, forec
 
 
 def _simulate_alone(
-    plant: Plant, schedules: Schedules, start: Sequence[Any], around: list[tuple[list[Now], Around]], done: _Done
+    plant: Plant,
+    schedules: Schedules,
+    samples: Int[np.ndarray, " some"],
+    start: Sequence[Any],
+    around: list[tuple[list[Now], Around]],
+    done: _Done,
 ) -> None:
-    """Simulate schedule after schedule, and collect the outcomes."""
-    for sample in range(len(schedules.p_mw)):
+    """Simulate some schedules one after the other, and collect the outcomes."""
+    for term in done.costs.values():
+        term[samples] = 0.0
+    for sample in samples.tolist():
         rows = zip(*(x[sample].tolist() for x in (schedules.p_mw, schedules.q_mvar, schedules.position)), strict=True)
         states: list[Any] = list(start)
         done.note_energy(plant, states, sample, 0)

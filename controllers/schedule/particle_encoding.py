@@ -43,7 +43,7 @@ class ScheduledPeriods:
     shift_max: int
 
     @cached_property
-    def trips(self) -> tuple[Int[np.ndarray, " trip"], ...]:
+    def trips(self) -> tuple[Int[np.ndarray, " _"], ...]:
         """Steps in which the trips of every vehicle begin."""
         return tuple(trip_steps(self.position[:, at], int(self.start[at])) for _, at in self.vehicles)
 
@@ -76,7 +76,7 @@ class ScheduledPeriods:
             low[shifts] = -high[shifts]
         return low, high
 
-    def point(self, shift: tuple[Int[np.ndarray, " trip"], ...] | None = None) -> Float[np.ndarray, " variable"]:
+    def point(self, shift: tuple[Int[np.ndarray, " _"], ...] | None = None) -> Float[np.ndarray, " variable"]:
         """Return the first stage's schedule as a point, its trips shifted by given steps or not at all."""
         x = np.zeros(self.size)
         for k, (shifts, powers, steps) in enumerate(self._spans):

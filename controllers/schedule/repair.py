@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices.places.limits import StationLimits, parked_steps, vehicles
 from gridferry.controllers.devices.planning.routing import trips_left
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.model.ahead import SocAtHorizon
@@ -99,12 +100,33 @@ class ScheduleRepair:
                 routes = [self._route(number, traveller, targets[sample, :, column]) for sample in range(samples)]
                 position[:, :, column] = [one.station for one in routes]
                 parked[:, :, column] = [one.parked for one in routes]
+        connected = self._connected(position, parked)
+        everywhere = np.full(p_mw.shape[:2], np.inf)
+        left_mw = np.array([np.full(position.shape[:2], one.p_max_mw) for one in plant.stations])
         for number, state in self._stores:
-            port = plant.port_columns[number].start
-            present = np.all(parked[:, :, plant.positions_of[number]], axis=-1)
-            limited = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], present, self.day, plant.step_h)
+            port, columns = plant.port_columns[number].start, plant.positions_of[number]
+            travels = columns.start < columns.stop
+            at = (position[:, :, columns.start], *np.indices(position.shape[:2])) if travels else ()
+            most_mw = np.where(connected[:, :, columns.start], left_mw[at], 0.0) if travels else everywhere
+            limited = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], most_mw, self.day, plant.step_h)
             p[:, :, port], q[:, :, port] = limited.p_mw, limited.q_mvar
+            if travels:
+                left_mw[at] -= np.abs(limited.p_mw)
         return RepairedSchedules(p_mw=p, q_mvar=q, position=position, parked=parked)
+
+    def _connected(
+        self, position: Int[np.ndarray, "sample horizon position"], parked: Bool[np.ndarray, "sample horizon position"]
+    ) -> Bool[np.ndarray, "sample horizon position"]:
+        """Where what is parked is plugged in, too."""
+        plant, plugged = self._plant, parked.copy()
+        limits = next((one for one in plant.couplings if isinstance(one, StationLimits)), None)
+        columns = [plant.positions_of[number].start + own for number, own in vehicles(plant.devices)]
+        if limits is not None and columns:
+            states = self._observation.states
+            before = [parked_steps(states[number]) for number, _ in vehicles(plant.devices)]
+            at, here = (np.moveaxis(one[:, :, columns], -1, 0) for one in (position, parked))
+            plugged[:, :, columns] = np.moveaxis(limits.plugged(at, here, before), 0, -1)
+        return plugged
 
     def _route(self, number: int, traveller: Traveller, targets: Int[np.ndarray, " horizon"]) -> Itinerary:
         state = self._observation.states[number]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Storage
@@ -57,7 +57,7 @@ def keep_limits(
     state: StoreAhead,
     p_mw: Float[np.ndarray, "row horizon"],
     q_mvar: Float[np.ndarray, "row horizon"],
-    present: Bool[np.ndarray, "row horizon"],
+    most_mw: Float[np.ndarray, "row horizon"],
     day: Int[np.ndarray, " horizon"],
     step_h: float,
 ) -> LimitedPower:
@@ -69,16 +69,17 @@ def keep_limits(
     Parameters
     ----------
     p_mw, q_mvar : wanted injection [MW, Mvar]
-    present : whether the store is connected
+    most_mw : largest power where the store is connected, beside its own limits; 0 where it is not
     day : number of the day of each step, from 0
     """
     store, horizon = state.store, len(day)
-    p, q = _within_rating(store, p_mw * present, q_mvar * present)
+    present = most_mw > 0
+    most_mw = np.minimum(most_mw, min(store.p_max_mw, store.s_max_mva))
+    p, q = _within_rating(store, np.clip(p_mw, -most_mw, most_mw), q_mvar * present)
     low = min(store.soc_min * store.energy_mwh, state.energy_mwh)
     high = max(store.soc_max * store.energy_mwh, state.energy_mwh)
-    needed = _needed(state, present, day, step_h)
+    needed = _needed(state, most_mw, day, step_h)
     day_end = np.append(np.flatnonzero(np.diff(day)) + 1, horizon)
-    most = min(store.p_max_mw, store.s_max_mva)
     gain = store.eta_charge - store.loss_coefficient
     counted = store.counted(1.0, 0.0)
     stored_share = max(gain, 0.0) / counted
@@ -114,7 +115,7 @@ def keep_limits(
         negligible = max(tolerances.ROUNDING * store.energy_mwh, tolerances.ENERGY_DUE_MWH * (store.p_min_mw > 0))
         late = (missing > negligible) & present[:, step]
         if late.any() and gain > 0:
-            at_most = np.minimum(most, budget / (step_h * counted))
+            at_most = np.minimum(most_mw[:, step], budget / (step_h * counted))
             charge = _charge(store, (needed[late, step + 1] - now[late]) / step_h, q[late, step])
             charge = np.clip(charge, store.p_min_mw, np.maximum(at_most[late], store.p_min_mw))
             p[late, step], q[late, step] = _within_rating(store, -charge, q[late, step])
@@ -158,15 +159,15 @@ def _budget(store: Storage, cycles: float) -> float:
 
 
 def _needed(
-    state: StoreAhead, present: Bool[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
+    state: StoreAhead, most_mw: Float[np.ndarray, "row horizon"], day: Int[np.ndarray, " horizon"], step_h: float
 ) -> Float[np.ndarray, "row horizon+1"]:
     """Minimum energy at the start of every step from which the energy due can be reached; -inf if always."""
     store, horizon = state.store, len(day)
     gain = max(store.eta_charge - store.loss_coefficient, 0.0)
-    per_step = step_h * gain * min(store.p_max_mw, store.s_max_mva)
+    per_step = step_h * gain * most_mw
     in_a_day = _budget(store, 0.0) * gain / store.counted(1.0, 0.0)
-    needed = np.full((len(present), horizon + 1), -np.inf)
-    later = np.full(len(present), -np.inf)
+    needed = np.full((len(most_mw), horizon + 1), -np.inf)
+    later = np.full(len(most_mw), -np.inf)
     day_end = later
     for step in range(horizon, -1, -1):
         later = np.maximum(later, state.due_mwh.get(step, -np.inf))
@@ -177,5 +178,5 @@ def _needed(
             day_end = later
         needed[:, step] = later
         if step > 0:
-            later = (later - per_step * present[:, step - 1]) / store.kept(step_h)
+            later = (later - per_step[:, step - 1]) / store.kept(step_h)
     return needed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,13 @@ class _Builder:
         self._check_loads()
         sites = [EntrySite(places, ("stations", i)) for i in range(len(config.stations))]
         places.stations = tuple(
-            Station(one.name, site.network(one.network), site.bus(one.network, one.bus))
+            Station(
+                name=one.name,
+                network=site.network(one.network),
+                bus=site.bus(one.network, one.bus),
+                places=one.places,
+                p_max_mw=math.inf if one.p_max_mw is None else one.p_max_mw,
+            )
             for one, site in zip(config.stations, sites, strict=True)
         )
         roads = self._roads()

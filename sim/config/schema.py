@@ -22,6 +22,7 @@ from gridferry.controllers.devices.config_parts import (
     Finite,
     Name,
     Part,
+    Power,
     Profile,
     inconsistent,
 )
@@ -166,6 +167,10 @@ class StationConfig(Part):
     bus: BusName
     node: str | None = None
     """its node in a road graph; the station's name when not given"""
+    places: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """trucks that can be plugged in at once; who came first stays, who finds it full waits; all when not given"""
+    p_max_mw: Power | None = None
+    """largest power of all trucks there, charging and discharging added [MW]; no limit when not given"""
 
 
 class RoadsConfig(Part):

@@ -113,6 +113,7 @@ STATE_FIELDS = (
     "transit_steps",
     "trips_today",
     "used_today",
+    "parked_steps",
 )
 
 

@@ -214,6 +214,33 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class AtStation:
+    """A vehicle at one of the stations that it may use, as couplings see it.
+
+    Attributes
+    ----------
+    parked : 1 where it stands there (horizon,)
+    leaves : 1 where it leaves from there (horizon,)
+    throughput : charging and discharging power added (horizon,) [MW]
+    q : reactive injection (horizon,) [Mvar]
+    p_max_mw, s_max_mva : ratings
+    arrives : step of its arrival if it stands there or drives there at the start; ``None`` otherwise
+    parked_steps : for which it has stood there at the start
+    zero_transit_time : it stands there while it would drive, see `Ahead`
+    """
+
+    parked: cp.Expression
+    leaves: cp.Expression
+    throughput: cp.Expression
+    q: cp.Expression
+    p_max_mw: float
+    s_max_mva: float
+    arrives: int | None
+    parked_steps: int
+    zero_transit_time: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
     """Optimisation block of a device or a coupling; a coupling has no powers and no plan.
 
@@ -231,6 +258,7 @@ class Block:
     exclusive : powers that exclude each other, by name
     losses : of converters
     reach_mva : largest apparent power at a port and bus that is decided, where less than the port's rating [MVA]
+    stations : where a vehicle may be, by number of the station
     """
 
     p: Powers = field(default_factory=dict)
@@ -246,6 +274,7 @@ class Block:
     exclusive: Mapping[str, Exclusive] = field(default_factory=dict)
     losses: tuple[Losses, ...] = ()
     reach_mva: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    stations: Mapping[int, AtStation] = field(default_factory=dict)
 
 
 # -------------------------------------------------------------------------------------------------------------- at rest

@@ -167,6 +167,14 @@ def route(network: TimeSpaceNetwork, fixed: Int[np.ndarray, " horizon"] | None =
     return Route(network, stands, trips, [balance == source, limit])
 
 
+def leaves(taken: Route, place: int) -> cp.Expression:
+    """Return where a vehicle leaves a place, 1 in the step of departure (horizon,)."""
+    arcs, horizon = taken.network.arcs, taken.network.horizon
+    own = np.flatnonzero(arcs.origin == place)
+    pick = sp.csr_array((np.ones(len(own)), (arcs.departure[own], own)), shape=(horizon, len(arcs)))
+    return pick @ taken.departs if len(own) else cp.Constant(np.zeros(horizon))
+
+
 def follow(
     network: TimeSpaceNetwork, targets: Int[np.ndarray, " horizon"]
 ) -> tuple[Float[np.ndarray, "horizon place"], Float[np.ndarray, " arc"]]:

@@ -12,11 +12,12 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from gridferry.controllers import tolerances
-from gridferry.controllers.devices.planning.block import Ahead, Block, Planned
+from gridferry.controllers.devices.planning.block import Ahead, AtStation, Block, Planned
 from gridferry.controllers.devices.planning.routing import (
     Route,
     TimeSpaceNetwork,
     by_day,
+    leaves,
     route,
     travel_arcs,
     trips_left,
@@ -88,6 +89,20 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         soft=store.soft,
         exclusive=store.exclusive,
         losses=store.losses,
+        stations={
+            station: AtStation(
+                parked=taken.parked[:, place],
+                leaves=leaves(taken, place),
+                throughput=power.charge + power.discharge,
+                q=power.q,
+                p_max_mw=truck.storage.p_max_mw,
+                s_max_mva=truck.storage.s_max_mva,
+                arrives=network.arrives if place == network.start else None,
+                parked_steps=int(ahead.state.parked_steps),
+                zero_transit_time=ahead.zero_transit_time,
+            )
+            for place, (station, power) in enumerate(zip(network.stations, at, strict=True))
+        },
         plan=plan,
     )
 

@@ -31,7 +31,7 @@ from gridferry.controllers.devices.steps import (
     Requests,
     Travel,
 )
-from gridferry.controllers.devices.stores.step import idle_store, initial_store, step_store, store_row
+from gridferry.controllers.devices.stores.step import StoreStep, idle_store, initial_store, step_store, store_row
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
 from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
 from gridferry.controllers.devices.trucks.many import simulate_truck
@@ -41,6 +41,8 @@ class Phase(StrEnum):
     """Phase of a truck at the start of a step."""
 
     PARKED = "parked"
+    WAITING = "waiting"
+    """for a place at its station"""
     IN_TRANSIT = "in_transit"
     INSTALLING = "installing"
 
@@ -78,6 +80,7 @@ class TruckState(StoreState):
     trips_today : trips begun since local midnight
     used_today : whether it drove or worked since local midnight
     departed_from : station that it leaves in this step, -1 where it does not; between `Truck.move` and `Truck.step`
+    parked_steps : steps for which it has stood at its station
     """
 
     station: int
@@ -86,6 +89,7 @@ class TruckState(StoreState):
     trips_today: int = 0
     used_today: bool = False
     departed_from: int = -1
+    parked_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Truck(Device[TruckState]):
     table: ClassVar[str] = "trucks"
     version: ClassVar[int] = 2
     block: ClassVar[str] = "gridferry.controllers.devices.trucks.block:truck_block"
+    version: ClassVar[int] = 2
     port_kind: ClassVar[str] = "truck"
     Config: ClassVar[type[TruckConfig]] = TruckConfig
     State: ClassVar[type[TruckState]] = TruckState
@@ -212,11 +217,12 @@ class Truck(Device[TruckState]):
         """Drive, install, or charge and discharge within all limits."""
         p_mw, q_mvar = request.p_mw[0], request.q_mvar[0]
         moving = state.transit_steps > 0
-        if moving or not now.plugged:
+        connected = not moving and now.plugged
+        if connected:
+            store, done = self._work(state, p_mw, q_mvar, now)
+        else:
             why = Clip.IN_TRANSIT if moving else Clip.NOT_PLUGGED
             store, done = idle_store(self.storage, state, p_mw, q_mvar, now, why)
-        else:
-            store, done = step_store(self.storage, state, p_mw, q_mvar, now)
         works = moving or math.hypot(done.p_mw, done.q_mvar) > NEGLIGIBLE_MW
         after = TruckState(
             store.energy_mwh,
@@ -229,10 +235,11 @@ class Truck(Device[TruckState]):
             driving_steps=max(state.driving_steps - 1, 0),
             trips_today=0 if now.ends_day else state.trips_today,
             used_today=not now.ends_day and (state.used_today or works),
+            parked_steps=0 if moving else state.parked_steps + 1,
         )
         refused = self._refusal(state, request.position[0])
         port = Injection(
-            NOWHERE if moving else self.all_stations[state.station].bus,
+            self.all_stations[state.station].bus if connected else NOWHERE,
             done.p_mw,
             done.q_mvar,
             done.shortfall_mwh,
@@ -244,8 +251,8 @@ class Truck(Device[TruckState]):
         money = {"wear": done.wear_cost, "fuel": fuel, "labour": labour}
         row = store_row(self.storage, state, after, done, now)
         names = self.positions[0].labels
-        row["phase"] = _phase(state).value
-        row["station"] = None if moving else names[state.station]
+        row["phase"] = _phase(state, now).value
+        row["station"] = names[state.station] if connected else None
         row["destination"] = names[state.station]
         row["departed"] = state.departed_from >= 0
         row["transit_steps"] = after.transit_steps
@@ -259,6 +266,15 @@ class Truck(Device[TruckState]):
     ) -> Outcomes:
         """Simulate many schedules."""
         return simulate_truck(self, state, requests, nows, series)
+
+    def _work(self, state: TruckState, p_mw: float, q_mvar: float, now: Now) -> tuple[StoreState, StoreStep]:
+        """Charge or discharge within the limits of the battery and of the power that the station has left."""
+        granted = math.copysign(min(abs(p_mw), now.p_max_mw), p_mw)
+        store, done = step_store(self.storage, state, granted, q_mvar, now)
+        if granted == p_mw:
+            return store, done
+        clips = (Clip.STATION, *done.clips) if abs(p_mw - granted) > NEGLIGIBLE_MW else done.clips
+        return store, replace(done, shortfall_mwh=now.step_h * abs(p_mw - done.p_mw), clips=clips)
 
     def fuel(self, departed_from: int, to: int, now: Now) -> tuple[float, float]:
         """Kilometres of a trip that begins in this step, and their cost [km, currency]."""
@@ -295,7 +311,7 @@ class Truck(Device[TruckState]):
         return self.cost.labour_per_h * self.cost.flat_hours if works and not state.used_today else 0.0
 
 
-def _phase(state: TruckState) -> Phase:
+def _phase(state: TruckState, now: Now) -> Phase:
     if state.transit_steps == 0:
-        return Phase.PARKED
+        return Phase.PARKED if now.plugged else Phase.WAITING
     return Phase.IN_TRANSIT if state.driving_steps > 0 else Phase.INSTALLING

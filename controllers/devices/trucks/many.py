@@ -25,6 +25,8 @@ def simulate_truck(
     moving = transit > 0
     idle = moving | ~np.array([now.plugged for now in nows])
     p, q = (np.where(idle, 0.0, one[:, :, 0]) for one in (requests.p_mw, requests.q_mvar))
+    p_max_mw = np.array([now.p_max_mw for now in nows])
+    p = np.clip(p, -p_max_mw, p_max_mw)
     done = simulate_store(truck.storage, state, p, q, nows, series)
     fuel = np.zeros(p.shape)
     for sample, step in np.argwhere(departed_from >= 0).tolist():
@@ -32,7 +34,8 @@ def simulate_truck(
     works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
     bus = np.array([one.bus for one in truck.all_stations], dtype=np.int64)
     outcomes = Outcomes(
-        bus=np.where(moving, NOWHERE, bus[station])[:, :, None],
+        bus=np.where(idle, NOWHERE, bus[station])[:, :, None],
+        position=station[:, :, None],
         p_mw=p[:, :, None],
         q_mvar=q[:, :, None],
         stored_mwh=done.energy_mwh,

@@ -57,7 +57,7 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
     due = {12: 0.5 * store.energy_mwh, horizon: 0.6 * store.energy_mwh}
     p, q = rng.normal(0.0, 1.5, (2, 3, horizon))
     present = rng.random((3, horizon)) < 0.8
-    kept = keep_limits(StoreAhead(store, start, cycles, due), p, q, present, day, STEP_H)
+    kept = keep_limits(StoreAhead(store, start, cycles, due), p, q, np.where(present, np.inf, 0.0), day, STEP_H)
     for row in range(3):
         state = battery.StoreState(start, cycles)
         for step in range(horizon):
@@ -68,7 +68,9 @@ def test_a_battery_does_exactly_what_is_left_within_its_limits(seed: int) -> Non
             assert state.energy_mwh == pytest.approx(kept.energy_mwh[row, step + 1], abs=1e-9)
         assert (kept.p_mw[row, ~present[row]] == 0).all()
         assert (kept.q_mvar[row, ~present[row]] == 0).all()
-    again = keep_limits(StoreAhead(store, start, cycles, due), kept.p_mw, kept.q_mvar, present, day, STEP_H)
+    again = keep_limits(
+        StoreAhead(store, start, cycles, due), kept.p_mw, kept.q_mvar, np.where(present, np.inf, 0.0), day, STEP_H
+    )
     np.testing.assert_allclose(again.p_mw, kept.p_mw, atol=1e-9)
 
 
@@ -84,7 +86,7 @@ def test_energy_due_falls_short_only_where_it_would_by_charging_all_day(seed: in
         StoreAhead(store, start, cycles, {horizon: due}),
         rng.normal(0.0, 1.5, (4, horizon)),
         np.zeros((4, horizon)),
-        present,
+        np.where(present, np.inf, 0.0),
         np.zeros(horizon, dtype=np.int64),
         STEP_H,
     )

@@ -1,0 +1,1 @@
+"""Coupling of what connects at a station: its places and its power."""
