@@ -95,6 +95,10 @@ class Plant:
         jumped = (by * (steps >= at) for at, by in self.clock_changes)
         return sum(jumped, self.first_step_of_day + steps)
 
+    def clock_h(self, step: int, steps: int) -> Float[np.ndarray, " step"]:
+        """Local time at the start of steps, from midnight on [h]."""
+        return self.clock_steps(np.arange(step, step + steps)) % self.steps_in_24_h * self.step_s / 3600.0
+
     def _clock_step(self, step: int) -> int:
         return self.first_step_of_day + step + sum(by for at, by in self.clock_changes if step >= at)
 

@@ -52,6 +52,7 @@ class Now:
     Attributes
     ----------
     step_h : step length Δ [h]
+    clock_h : local time at its start [h]
     ends_day : the step is the last of a local day; the state after it begins a new day's counts
     series : values of `Device.series`; defaults hold for those that are missing
     trips : trips that begin now, as the coupling of the roads gives them to who wants to depart
@@ -65,6 +66,7 @@ class Now:
     trips: Travel | None = None
     plugged: bool = True
     p_max_mw: float = math.inf
+    clock_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

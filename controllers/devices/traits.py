@@ -13,7 +13,9 @@ from gridferry.controllers.devices.stores.storage import Storage, StoreState
 class Traveller(Protocol):
     """Device whose position changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``.
 
-    With ``parked_steps``, the steps for which it has stood at its station, places are kept for who came first.
+    It may have ``on_shift(steps, clock_h, step_h)``, whether trips may be made, and ``drive_mwh(km)``, what they take
+    from its battery, both of arrays. With ``parked_steps`` in its states, the steps for which it has stood at its
+    station, places are kept for who came first.
     """
 
     @property

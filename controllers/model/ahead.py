@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plant
 from gridferry.controllers.devices.planning.block import Ahead, TripsAhead
@@ -58,6 +58,7 @@ class Outlook:
             day=self._day,
             day_ends=ends,
             state=self.observation.states[number],
+            clock_h=self._clock_h,
             series=self.forecast.of(device),
             trips=self._trips if any(one.with_routes for one in device.positions) else None,
             fixed=None if self.fixed is None else self.fixed[:, self.plant.position_columns(device)],
@@ -73,6 +74,10 @@ class Outlook:
     @cached_property
     def _day(self) -> Int[np.ndarray, " horizon"]:
         return self.plant.days_from(self.observation.step, self.horizon)
+
+    @cached_property
+    def _clock_h(self) -> Float[np.ndarray, " edge"]:
+        return self.plant.clock_h(self.observation.step, self.horizon + 1)
 
     @cached_property
     def _ends(self) -> tuple[tuple[int, ...], float | None]:

@@ -109,8 +109,9 @@ def _of_devices(model: DispatchModel) -> Iterator[Violation]:
             who = f"{device.port_kind} {device.name}"
             energy = one.unit == "MWh"
             kind = NoteKind.VIOLATED_ENERGY if energy else NoteKind.VIOLATED_OTHER
-            place = f"{who} {at}" if energy else f"{who}, {key} [{one.unit}], {at}"
-            yield Violation(Note(kind, by, place), f"{who} {one.words} {at} by {by:.4g} {one.unit}")
+            place = f"{who} {at}" if energy else f"{who}, {key}{f' [{one.unit}]' if one.unit else ''}, {at}"
+            size = f" by {by:.4g} {one.unit}" if one.unit else ""
+            yield Violation(Note(kind, by, place), f"{who} {one.words} {at}{size}")
 
 
 def _worst(by: Float[np.ndarray, "horizon column"]) -> tuple[int, int]:

@@ -65,10 +65,14 @@ def surroundings(plant: Plant, step: int, forecast: Forecast, rows: int) -> list
     ]
     congestion = np.where(np.isfinite(forecast.congestion[:rows]), forecast.congestion[:rows], 0.0).tolist()
     step_h, day = plant.step_h, plant.days_from(step, rows + 1).tolist()
+    clock_h = plant.clock_h(step, rows)
     around: list[tuple[list[Now], Around]] = []
     for row in range(rows):
         ends_day = day[row + 1] > day[row]
-        nows = [Now(step_h, ends_day, {key: one[row] for key, one in series.items()}) for series in of_devices]
+        nows = [
+            Now(step_h, ends_day, {key: one[row] for key, one in series.items()}, clock_h=float(clock_h[row]))
+            for series in of_devices
+        ]
         around.append((nows, {"congestion": congestion[row]}))
     return around
 
@@ -81,7 +85,8 @@ def _known(values: Float[np.ndarray, " row"], device: Device[Any], key: str) -> 
 def nows_of_step(plant: Plant, step: int, series: Sequence[Mapping[str, float]]) -> list[Now]:
     """Return the surroundings of each device in a step of the run."""
     step_h, ends_day = plant.step_h, plant.steps_left_of_day(step) == 1
-    return [Now(step_h, ends_day, values) for values in series]
+    clock_h = float(plant.clock_h(step, 1)[0])
+    return [Now(step_h, ends_day, values, clock_h=clock_h) for values in series]
 
 
 def series_of_devices(

@@ -6,7 +6,7 @@ state of charge constant. Many schedules are repaired at once, and what is left 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -78,6 +78,7 @@ class ScheduleRepair:
         self._evaluator = ScheduleEvaluator(plant, observation, forecast)
         if plant.roads is not None:
             self._transit = plant.roads.transit_steps(forecast.congestion, plant.step_s)
+            self._km = plant.roads.trips(forecast.congestion).km
 
     # ---------------------------------------------------------------------------------------------------- repairing
 
@@ -93,6 +94,7 @@ class ScheduleRepair:
         """
         plant, samples = self._plant, len(targets)
         position, parked = targets.copy(), np.ones(targets.shape, dtype=bool)
+        drawn_mwh: dict[int, np.ndarray] = {}
         p, q = p_mw.copy(), q_mvar.copy()
         for number, device in enumerate(plant.devices):
             if (traveller := traveller_of(device)) is not None:
@@ -100,6 +102,7 @@ class ScheduleRepair:
                 routes = [self._route(number, traveller, targets[sample, :, column]) for sample in range(samples)]
                 position[:, :, column] = [one.station for one in routes]
                 parked[:, :, column] = [one.parked for one in routes]
+                drawn_mwh[number] = self._drawn_mwh(number, traveller, position[:, :, column])
         connected = self._connected(position, parked)
         everywhere = np.full(p_mw.shape[:2], np.inf)
         left_mw = np.array([np.full(position.shape[:2], one.p_max_mw) for one in plant.stations])
@@ -108,6 +111,7 @@ class ScheduleRepair:
             travels = columns.start < columns.stop
             at = (position[:, :, columns.start], *np.indices(position.shape[:2])) if travels else ()
             most_mw = np.where(connected[:, :, columns.start], left_mw[at], 0.0) if travels else everywhere
+            state = replace(state, drawn_mwh=drawn_mwh[number]) if number in drawn_mwh else state
             limited = keep_limits(state, p_mw[:, :, port], q_mvar[:, :, port], most_mw, self.day, plant.step_h)
             p[:, :, port], q[:, :, port] = limited.p_mw, limited.q_mvar
             if travels:
@@ -129,16 +133,32 @@ class ScheduleRepair:
         return plugged
 
     def _route(self, number: int, traveller: Traveller, targets: Int[np.ndarray, " horizon"]) -> Itinerary:
-        state = self._observation.states[number]
+        state, transit = self._observation.states[number], self._transit
+        on_shift = getattr(traveller, "on_shift", None)
+        if on_shift is not None:
+            clock_h = self._plant.clock_h(self.step, len(transit))[:, None, None]
+            # a trip outside the shift is one that does not end
+            transit = np.where(on_shift(transit, clock_h, self._plant.step_h), transit, len(transit))
         return itinerary.drive(
             targets,
-            self._transit,
+            transit,
             traveller.stations,
             int(state.station),
             int(state.transit_steps),
             self.day,
             trips_left(traveller.trips_max_per_day, self.day, int(state.trips_today)),
         )
+
+    def _drawn_mwh(
+        self, number: int, traveller: Traveller, station: Int[np.ndarray, "sample horizon"]
+    ) -> Float[np.ndarray, "sample horizon"]:
+        """Energy that trips take from a battery, in the steps in which they begin [MWh]."""
+        drive_mwh = getattr(traveller, "drive_mwh", None)
+        if drive_mwh is None:
+            return np.zeros(station.shape)
+        start = np.full((len(station), 1), self._observation.states[number].station)
+        before = np.concatenate([start, station[:, :-1]], axis=1)
+        return np.asarray(drive_mwh(self._km[np.arange(station.shape[1]), before, station]))
 
     # ------------------------------------------------------------------------------------------------------ fitness
 

@@ -8,7 +8,7 @@ schedules at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ class StoreAhead:
     store : its limits
     energy_mwh, cycles_today, p_mw : measured [MWh, cycles, MW]
     due_mwh : least energy by the steps at whose start it is due, the horizon's length for its end [MWh]
+    drawn_mwh : taken from it in each step for driving (row, horizon) [MWh]
     """
 
     store: Storage
@@ -36,6 +37,7 @@ class StoreAhead:
     cycles_today: float
     due_mwh: Mapping[int, float]
     p_mw: float = 0.0
+    drawn_mwh: Float[np.ndarray, "#row #horizon"] = field(default_factory=lambda: np.zeros((1, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,7 @@ def keep_limits(
     counted = store.counted(1.0, 0.0)
     stored_share = max(gain, 0.0) / counted
     keeps, jumpy = store.kept(step_h), store.p_min_mw > 0 or np.isfinite(store.ramp_mw_per_h)
+    drawn = np.broadcast_to(state.drawn_mwh, p.shape)
     energy = np.empty((len(p), horizon + 1))
     energy[:, 0] = state.energy_mwh
     budget = np.zeros(len(p))
@@ -110,7 +113,7 @@ def keep_limits(
         if jumpy and (small := np.abs(p[:, step]) < store.p_min_mw - tolerances.POWER_MW).any():
             p[small, step] = 0.0
             change, moved = _change(store, p[:, step], q[:, step], step_h)
-        missing = needed[:, step + 1] - (now + change)
+        missing = needed[:, step + 1] - (now + change) + drawn[:, step]
         # what a solver's tolerance leaves missing is not worth the least power
         negligible = max(tolerances.ROUNDING * store.energy_mwh, tolerances.ENERGY_DUE_MWH * (store.p_min_mw > 0))
         late = (missing > negligible) & present[:, step]
@@ -120,7 +123,7 @@ def keep_limits(
             charge = np.clip(charge, store.p_min_mw, np.maximum(at_most[late], store.p_min_mw))
             p[late, step], q[late, step] = _within_rating(store, -charge, q[late, step])
             change, moved = _change(store, p[:, step], q[:, step], step_h)
-        energy[:, step + 1] = now + change
+        energy[:, step + 1] = now + change - drawn[:, step]
         budget -= moved
     return LimitedPower(p + 0.0, q + 0.0, energy)  # -0.0 becomes 0.0
 
@@ -166,6 +169,7 @@ def _needed(
     gain = max(store.eta_charge - store.loss_coefficient, 0.0)
     per_step = step_h * gain * most_mw
     in_a_day = _budget(store, 0.0) * gain / store.counted(1.0, 0.0)
+    low, drawn = store.soc_min * store.energy_mwh, np.broadcast_to(state.drawn_mwh, most_mw.shape)
     needed = np.full((len(most_mw), horizon + 1), -np.inf)
     later = np.full(len(most_mw), -np.inf)
     day_end = later
@@ -178,5 +182,6 @@ def _needed(
             day_end = later
         needed[:, step] = later
         if step > 0:
-            later = (later - per_step[:, step - 1]) / store.kept(step_h)
+            drives, kept = drawn[:, step - 1] > 0, store.kept(step_h)
+            later = np.where(drives, np.maximum(later, low) + drawn[:, step - 1], later - per_step[:, step - 1]) / kept
     return needed

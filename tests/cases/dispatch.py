@@ -59,4 +59,5 @@ def ahead(device: Device[Any], horizon: int, state: Any, **given: Any) -> Ahead:
     series = {key: np.full(horizon, one.default) for key, one in device.series.items()}
     named = {key: np.asarray(given.pop(key), dtype=np.float64) for key in series if key in given}
     day = np.zeros(horizon, dtype=np.int64)
-    return Ahead(step_h=1.0, day=day, day_ends=(horizon,), state=state, series=series | named, **given)
+    clock_h = np.arange(horizon + 1.0) % 24.0
+    return Ahead(step_h=1.0, day=day, day_ends=(horizon,), state=state, clock_h=clock_h, series=series | named, **given)

@@ -50,6 +50,7 @@ class Ahead:
     step_h : step length Δ [h]
     day : number of the local day of each step, 0 for the first
     day_ends : steps, up to the horizon's length, at whose start what is due at the end of a day is due
+    clock_h : local time at the start of each step, and at the end of the last [h]
     state : measured
     series : values of `Device.series`, every key in every step
     trips : where positions have routes
@@ -63,6 +64,7 @@ class Ahead:
     day: Int[np.ndarray, " horizon"]
     day_ends: tuple[int, ...]
     state: Any
+    clock_h: Float[np.ndarray, " edge"] = field(default_factory=lambda: np.zeros(0))
     series: Mapping[str, Float[np.ndarray, " horizon"]] = field(default_factory=dict)
     trips: TripsAhead | None = None
     fixed: Int[np.ndarray, "horizon position"] | None = None
@@ -293,7 +295,8 @@ def resting(device: Device[Any], ahead: Ahead) -> Block:
     state = ahead.state
     for step in range(ahead.horizon):
         series = {key: float(values[step]) for key, values in ahead.series.items()}
-        now = Now(ahead.step_h, step + 1 in ahead.day_ends, series)
+        clock_h = float(ahead.clock_h[step]) if len(ahead.clock_h) else 0.0
+        now = Now(ahead.step_h, step + 1 in ahead.day_ends, series, clock_h=clock_h)
         ((state, outcome),) = step_all([device], [], [state], [request], [now])
         for port, done in enumerate(outcome.ports):
             if done.bus != NOWHERE:

@@ -95,6 +95,7 @@ class StoredEnergy:
     change_mwh : energy that the cells gain (horizon,) [MWh]
     most : most that it may hold at the end of each step [MWh]
     keeps : share of its energy that it keeps at the start of each step
+    drawn_mwh : taken from the cells beside the power (horizon,) [MWh]
     """
 
     energy: cp.Variable
@@ -104,6 +105,7 @@ class StoredEnergy:
     change_mwh: cp.Expression
     most: Float[np.ndarray, " horizon"]
     keeps: Float[np.ndarray, " horizon"]
+    drawn_mwh: cp.Expression
 
 
 def stored_energy(
@@ -113,6 +115,8 @@ def stored_energy(
     power: StoragePower,
     usable: Float[np.ndarray, " horizon"] | None = None,
     usable_before: float = 1.0,
+    *,
+    drawn_mwh: cp.Expression | float = 0.0,
 ) -> StoredEnergy:
     """Balance the energy from step to step, within the window [A, eq. 37; B, §2.2].
 
@@ -123,6 +127,7 @@ def stored_energy(
     usable : usable share of the rated energy in each step, 1 when not given. Where it falls, stored energy falls with
         it; where it rises, both ends of the window rise
     usable_before : the share in the step before the first
+    drawn_mwh : taken from the cells in each step, beside the power (horizon,) [MWh]
     """
     horizon = power.charge.shape[0]
     energy = cp.Variable(horizon + 1)
@@ -139,9 +144,10 @@ def stored_energy(
     if store.loss_coefficient > 0:
         loss = cp.Variable(horizon)
         cones = [cp.SOC(loss, store.loss_coefficient * cp.vstack([power.p, power.q]), axis=0)]
-    change = step_h * (gain - loss)
+    change = step_h * (gain - loss) - drawn_mwh
     constraints += [*cones, energy[1:] == cp.multiply(keeps, energy[:-1]) + change]
-    return StoredEnergy(energy, loss, constraints, cones, change, high, keeps)
+    drawn = cp.Constant(np.zeros(horizon)) + drawn_mwh
+    return StoredEnergy(energy, loss, constraints, cones, change, high, keeps, drawn)
 
 
 def retained_share(usable: Float[np.ndarray, " horizon"], usable_before: float = 1.0) -> Float[np.ndarray, " horizon"]:
@@ -257,22 +263,26 @@ class Store:
         net = self.power.charge.value - self.power.discharge.value
         gain = store.eta_charge * np.maximum(net, 0.0) - np.maximum(-net, 0.0) / store.eta_discharge
         energy = float(stored.energy.value[0])
-        for keeps, moved, most in zip(stored.keeps, self.ahead.step_h * (gain - loss_mw), stored.most, strict=True):
+        change = self.ahead.step_h * (gain - loss_mw) - stored.drawn_mwh.value
+        for keeps, moved, most in zip(stored.keeps, change, stored.most, strict=True):
             energy = keeps * energy + moved
             if energy > most + tolerances.ENERGY_MWH:
                 return True
         return False
 
 
-def store_of(store: Storage, ahead: Ahead, power: StoragePower) -> Store:
+def store_of(store: Storage, ahead: Ahead, power: StoragePower, drawn_mwh: cp.Expression | float = 0.0) -> Store:
     """Build a store's energy, cycle and energy-due constraints from its measured state.
 
     Parameters
     ----------
     power : wherever it is connected
+    drawn_mwh : taken from the cells in each step, beside the power (horizon,) [MWh]
     """
     state, share = ahead.state, ahead.series["usable_energy_share"]
-    stored = stored_energy(store, ahead.step_h, state.energy_mwh, power, share, state.usable_energy_share)
+    stored = stored_energy(
+        store, ahead.step_h, state.energy_mwh, power, share, state.usable_energy_share, drawn_mwh=drawn_mwh
+    )
     cycles = cycle_limit(store, ahead.step_h, power, ahead.day, state.cycles_today)
     due = store.due(ahead.day_ends, ahead.horizon, ahead.soc_at_end)
     soft = {}

@@ -37,13 +37,21 @@ class StoreSchedules:
 
 
 def simulate_store(
-    storage: Storage, start: StoreState, p: np.ndarray, q: np.ndarray, nows: Sequence[Now], series: Mapping[str, Any]
+    storage: Storage,
+    start: StoreState,
+    p: np.ndarray,
+    q: np.ndarray,
+    nows: Sequence[Now],
+    series: Mapping[str, Any],
+    *,
+    drawn_mwh: np.ndarray | float = 0.0,
 ) -> StoreSchedules:
     """Do requests ``(sample, horizon)`` that are within all limits [MW, Mvar].
 
     Parameters
     ----------
     series : values that differ between the samples (sample, horizon)
+    drawn_mwh : taken from the cells, beside the power (sample, horizon) [MWh]
     """
     step_h = nows[0].step_h
     share = np.minimum(_values("availability", nows, series), 1.0)
@@ -64,7 +72,8 @@ def simulate_store(
         gain -= storage.loss_coefficient * np.hypot(p, q)
     elif storage.loss_coefficient:
         gain -= storage.loss_coefficient * np.abs(p)
-    ends = _within_window(storage, start, step_h * gain, ROUNDING * step_h * storage.s_max_mva, storage.kept(step_h))
+    rounding_mwh = ROUNDING * step_h * storage.s_max_mva
+    ends = _within_window(storage, start, step_h * gain - drawn_mwh, rounding_mwh, storage.kept(step_h))
     if np.isfinite(storage.cycles_max_per_day):
         used = step_h / (2 * storage.energy_mwh) * storage.counted(charge, discharge)
         for day in days_of(nows):

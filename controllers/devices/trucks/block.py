@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import cvxpy as cp
@@ -12,11 +12,13 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from gridferry.controllers import tolerances
-from gridferry.controllers.devices.planning.block import Ahead, AtStation, Block, Planned
+from gridferry.controllers.devices.planning.block import Ahead, AtStation, Block, Planned, SoftLimit
 from gridferry.controllers.devices.planning.routing import (
+    Arcs,
     Route,
     TimeSpaceNetwork,
     by_day,
+    follow,
     leaves,
     route,
     travel_arcs,
@@ -34,7 +36,9 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
     network = truck_network(truck, ahead)
     moves = network
     if ahead.zero_transit_time:
-        moves = TimeSpaceNetwork(**{**vars(network), "arcs": with_zero_transit_time(network.arcs)})
+        moves = replace(network, arcs=with_zero_transit_time(network.arcs))
+    if ahead.fixed is not None:
+        network = moves = without_unpaid(truck, network, ahead)
     taken = route(moves, None if ahead.fixed is None else ahead.fixed[:, 0])
     available = ahead.series["availability"]
     at = [
@@ -42,7 +46,10 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         for place in range(len(network.stations))
     ]
     total = reduce(_sum, at)
-    store = store_of(truck.storage, ahead, total)
+    drive_mwh = _drive_mwh(truck, network, ahead)
+    store = store_of(truck.storage, ahead, total, at_departure(network, drive_mwh) @ taken.departs)
+    least_mwh = truck.storage.soc_min * truck.storage.energy_mwh * ahead.series["usable_energy_share"]
+    departs = at_departure(network, np.ones(len(network.arcs))) @ taken.departs
     shares = [(total.charge + total.discharge) / truck.storage.p_max_mw]
     shares += [sign * total.q / truck.storage.s_max_mva for sign in (1.0, -1.0)]
     driving = driving_cost(
@@ -51,6 +58,7 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         _charged(truck, network, ahead),
         taken.departs,
         shares,
+        rate=truck.cost.rate(ahead.clock_h[: ahead.horizon]),
         step_h=ahead.step_h,
         used_today=bool(ahead.state.used_today),
     )
@@ -58,11 +66,14 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         "route": taken.constraints,
         "power": [one for power in at for one in power.constraints],
         "labour": driving.constraints,
+        "driving_energy": [store.stored.energy[1:] >= cp.multiply(least_mwh, departs)] if drive_mwh.any() else [],
         **store.constraints,
     }
     if ahead.fixed is None and len(at) > 1 and np.all(ahead.series["usable_energy_share"] == 1.0):
         start = float(ahead.state.energy_mwh)
-        constraints["energy_by_station"] = energy_by_station(truck.storage, ahead.step_h, start, taken, at)
+        constraints["energy_by_station"] = energy_by_station(
+            truck.storage, ahead.step_h, start, taken, at, drive_mwh=drive_mwh
+        )
 
     def plan() -> Planned:
         present = np.round(taken.parked.value)
@@ -86,7 +97,7 @@ def truck_block(truck: Truck, ahead: Ahead) -> Block:
         # a day on which a truck is used a little is a day of use
         likely=(*((used, partial(_in_use, used)) for used in driving.used), *store.least.likely),
         routes=(taken,),
-        soft=store.soft,
+        soft=store.soft | depot_due(truck, ahead, taken),
         exclusive=store.exclusive,
         losses=store.losses,
         stations={
@@ -117,6 +128,9 @@ def truck_network(truck: Truck, ahead: Ahead) -> TimeSpaceNetwork:
         raise ValueError(f"{truck.name}: a plant with trucks needs roads")
     state = ahead.state
     here = int(state.station)
+    # a trip outside the shift is one that does not end
+    clock_h = ahead.clock_h[: ahead.horizon, None, None]
+    steps = np.where(truck.on_shift(ahead.trips.steps, clock_h, ahead.step_h), ahead.trips.steps, ahead.horizon)
     stations = truck.stations if here in truck.stations else (*truck.stations, here)
     return TimeSpaceNetwork(
         stations=stations,
@@ -124,8 +138,61 @@ def truck_network(truck: Truck, ahead: Ahead) -> TimeSpaceNetwork:
         arrives=int(state.transit_steps),
         day=ahead.day,
         trips_left=trips_left(truck.trips_max_per_day, ahead.day, int(state.trips_today)),
-        arcs=travel_arcs(ahead.trips.steps, stations),
+        arcs=travel_arcs(steps, stations),
     )
+
+
+def depot_due(truck: Truck, ahead: Ahead, taken: Route) -> dict[str, SoftLimit]:
+    """Have the truck at its depot when it is due: it stands there, or leaves from there just then."""
+    due = truck.duty.due_at(ahead.clock_h)
+    if not due or truck.duty.depot not in taken.network.stations:
+        return {}
+    place = taken.network.stations.index(truck.duty.depot)
+    there = cp.hstack([taken.parked[:, place] + leaves(taken, place), taken.parked[-1, place]])
+    at = np.array(due, dtype=np.int64)
+    return {"depot": SoftLimit(slack=there[at] - 1.0, step=at - 1, unit="", words="is not at its depot")}
+
+
+def without_unpaid(truck: Truck, network: TimeSpaceNetwork, ahead: Ahead) -> TimeSpaceNetwork:
+    """Return a network without the trips of a fixed route that the battery cannot pay, however much it charges.
+
+    The truck stays then, and departs later if it can.
+    """
+    storage, state = truck.storage, ahead.state
+    if ahead.fixed is None or not truck.duty.drive_mwh_per_km:
+        return network
+    charge_mwh = ahead.step_h * storage.eta_charge * storage.p_max_mw * ahead.series["availability"]
+    most_mwh, least_mwh = (one * storage.energy_mwh for one in (storage.soc_max, storage.soc_min))
+    drive_mwh = _drive_mwh(truck, network, ahead)
+    while True:
+        parked, departs = follow(network, ahead.fixed[:, 0])
+        made = {int(network.arcs.departure[arc]): int(arc) for arc in np.flatnonzero(departs)}
+        energy, unpaid = float(state.energy_mwh), None
+        for step in range(ahead.horizon):
+            if step in made:
+                energy -= drive_mwh[made[step]]
+                if energy < least_mwh - tolerances.ENERGY_MWH:
+                    unpaid = made[step]
+                    break
+            energy = max(energy, min(energy + charge_mwh[step] * parked[step].any(), most_mwh))
+        if unpaid is None:
+            return network
+        keep = np.arange(len(drive_mwh)) != unpaid
+        network = replace(network, arcs=Arcs(**{name: one[keep] for name, one in vars(network.arcs).items()}))
+        drive_mwh = drive_mwh[keep]
+
+
+def at_departure(network: TimeSpaceNetwork, of_trip: Float[np.ndarray, " arc"]) -> sp.csr_array:
+    """Matrix that sums something of trips by step of departure (horizon, arc)."""
+    arcs, each = network.arcs, np.arange(len(network.arcs))
+    return sp.csr_array((of_trip, (arcs.departure, each)), shape=(network.horizon, len(arcs)))
+
+
+def _drive_mwh(truck: Truck, network: TimeSpaceNetwork, ahead: Ahead) -> Float[np.ndarray, " arc"]:
+    """Energy that each trip takes from the battery (arc,) [MWh]."""
+    assert ahead.trips is not None
+    arcs, pick = network.arcs, np.array(network.stations, dtype=np.int64)
+    return np.asarray(truck.drive_mwh(ahead.trips.km[arcs.departure, pick[arcs.origin], pick[arcs.target]]))
 
 
 def _charged(truck: Truck, network: TimeSpaceNetwork, ahead: Ahead) -> np.ndarray:
@@ -145,7 +212,13 @@ def _sum(one: StoragePower, other: StoragePower) -> StoragePower:
 
 
 def energy_by_station(
-    store: Storage, step_h: float, energy_start_mwh: float, route: Route, at: Sequence[StoragePower]
+    store: Storage,
+    step_h: float,
+    energy_start_mwh: float,
+    route: Route,
+    at: Sequence[StoragePower],
+    *,
+    drive_mwh: Float[np.ndarray, " arc"] | None = None,
 ) -> list[cp.Constraint]:
     """Split a truck's stored energy by station, and limit the power at every station by the energy there.
 
@@ -153,8 +226,8 @@ def energy_by_station(
     could charge at one station and discharge at another without a trip. With energy by station, energy moves only by
     trips. At the start of step t, with the trips that leave and arrive then,
 
-        e_s(t) = κ e_s(t-1) + Δ gain_s(t-1) + Σ_into κ^τ c_a - Σ_out c_a
-        e_min z_s(t) ≤ e_s(t), κ e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          e_min y_a ≤ c_a ≤ e_max y_a
+        e_s(t) = κ e_s(t-1) + Δ gain_s(t-1) + Σ_into κ^τ (c_a - e_a y_a) - Σ_out c_a
+        e_min z_s(t) ≤ e_s(t), κ e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          (e_min + e_a) y_a ≤ c_a ≤ e_max y_a
 
     which makes the relaxation much tighter (the formulation is ours).
 
@@ -162,6 +235,7 @@ def energy_by_station(
     ----------
     energy_start_mwh : energy at the start of the horizon [MWh]
     at : its power at each of its stations, in the order of the route's places
+    drive_mwh : e_a, taken by each trip; nothing when not given [MWh]
     """
     start, arrives = route.network.start, route.network.arrives
     horizon, places = route.parked.shape
@@ -193,8 +267,9 @@ def energy_by_station(
         into = sp.csr_array(
             (keeps ** (arcs.arrival - arcs.departure), (arcs.arrival * places + arcs.target, each)), shape=shape
         )
-        balance = balance + (out - into) @ carried
-        constraints += [carried >= low * route.departs, carried <= high * route.departs]
+        driven = cp.multiply(np.zeros(len(arcs)) if drive_mwh is None else drive_mwh, route.departs)
+        balance = balance + out @ carried - into @ (carried - driven)
+        constraints += [carried - driven >= low * route.departs, carried <= high * route.departs]
     return [balance == source, *constraints]
 
 
@@ -239,6 +314,7 @@ def driving_cost(
     *,
     step_h: float,
     used_today: bool,
+    rate: float | Float[np.ndarray, " horizon"] | None = None,
 ) -> DrivingCost:
     """Fuel by distance, due at departure; labour by the steps in transit, or flat on days of use [A, eq. 28].
 
@@ -250,19 +326,18 @@ def driving_cost(
     power_shares : active power and reactive power of either sign in shares of the ratings (horizon,); use, for flat
         labour
     used_today : flat labour of the first day is already due, and so no longer decides anything
+    rate : labour rate of each step; that of ``cost`` when not given [currency/h]
     """
     arcs, day, arrives, horizon = network.arcs, network.day, network.arrives, network.horizon
-    rates = np.zeros((horizon, len(arcs)))
-    rates[arcs.departure, np.arange(len(arcs))] = cost.fuel_per_km * km
-    fuel = rates @ departs
+    fuel = at_departure(network, cost.fuel_per_km * km) @ departs
     if cost.labour is Labour.TRAVEL:
         step = np.arange(horizon)[:, None]
         on_road = (step >= arcs.departure) & (step < arcs.arrival)
-        rate = cost.labour_per_h * step_h
-        return DrivingCost(fuel, (rate * on_road) @ departs + rate * (np.arange(horizon) < arrives), [])
+        pay = step_h * np.broadcast_to(cost.labour_per_h if rate is None else rate, horizon)
+        return DrivingCost(fuel, (pay[:, None] * on_road) @ departs + pay * (np.arange(horizon) < arrives), [])
     # the due is dated on the first step of the day within the horizon
     used = cp.Variable(int(day[-1]) + 1)
-    due = np.full(int(day[-1]) + 1, cost.labour_per_h * cost.flat_hours)
+    due = np.full(int(day[-1]) + 1, cost.day_pay)
     due[0] = 0.0 if used_today else due[0]
     first = np.zeros((horizon, len(due)))
     first[np.searchsorted(day, np.arange(len(due))), np.arange(len(due))] = 1.0

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
 from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.ports import Column, Port, Position, Series
@@ -31,10 +32,21 @@ from gridferry.controllers.devices.steps import (
     Requests,
     Travel,
 )
-from gridferry.controllers.devices.stores.step import StoreStep, idle_store, initial_store, step_store, store_row
+from gridferry.controllers.devices.stores.step import (
+    StoreStep,
+    idle_store,
+    initial_store,
+    step_store,
+    store_row,
+    window,
+)
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
-from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
+from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig, hours
+from gridferry.controllers.devices.trucks.cost import TruckCost, pay_of_shift
+from gridferry.controllers.devices.trucks.duty import FREE, Duty
 from gridferry.controllers.devices.trucks.many import simulate_truck
+
+__all__ = ["Phase", "Truck", "TruckCost", "TruckState"]
 
 
 class Phase(StrEnum):
@@ -45,27 +57,6 @@ class Phase(StrEnum):
     """for a place at its station"""
     IN_TRANSIT = "in_transit"
     INSTALLING = "installing"
-
-
-@dataclass(frozen=True)
-class TruckCost:
-    """Cost parameters of driving [A, eq. 28].
-
-    Attributes
-    ----------
-    fuel_per_km : fuel rate [currency/km]
-    labour_per_h : labour rate [currency/h]
-    mileage : charge each trip's own leg, or the longest leg for every trip (as published)
-    labour : charge the hours in transit (steps of transit, installation included), or ``flat_hours`` on every day on
-        which the truck drives or its battery is used (as published)
-    flat_hours : hours charged under ``flat_if_used`` [h/day]
-    """
-
-    fuel_per_km: float
-    labour_per_h: float
-    mileage: Mileage
-    labour: Labour
-    flat_hours: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +91,7 @@ class Truck(Device[TruckState]):
     ----------
     stations : those it may use
     all_stations : the stations of the plant, as `Plant.devices` knows them
+    duty : what driving takes, when it may drive, where it is due
     """
 
     table: ClassVar[str] = "trucks"
@@ -137,6 +129,7 @@ class Truck(Device[TruckState]):
     trips_max_per_day: int
     cost: TruckCost
     all_stations: tuple[Station, ...] = field(default=(), compare=False, repr=False)
+    duty: Duty = FREE
 
     @classmethod
     def build(cls, config: TruckConfig, site: Site) -> Truck:
@@ -144,14 +137,40 @@ class Truck(Device[TruckState]):
         known = [one.name for one in site.all_stations()]
         if config.stations and config.station in known and config.station not in config.stations:
             site.fault("station", f"is not among the stations it may use ({', '.join(config.stations)})")
+        if (
+            config.depot is not None
+            and config.stations
+            and config.depot in known
+            and config.depot not in config.stations
+        ):
+            site.fault("depot", f"is not among the stations it may use ({', '.join(config.stations)})")
+        shift = None if config.shift is None else (hours(config.shift[0]), hours(config.shift[1]))
+        duty = Duty(
+            drive_mwh_per_km=config.drive_mwh_per_km,
+            shift=shift,
+            depot=None if config.depot is None else site.station(config.depot, "depot"),
+            return_by=0.0 if config.return_by is None else hours(config.return_by),
+            transit_steps_initial=config.transit_steps_initial,
+        )
+        rate = config.labour_per_h
+        by_hour = tuple(rate) if isinstance(rate, list) else (rate,) * 24
         return cls(
             name=config.name,
             storage=config.storage(),
             stations=site.stations(config.stations),
             initial_station=site.station(config.station),
             trips_max_per_day=config.trips_max_per_day,
-            cost=TruckCost(config.fuel_per_km, config.labour_per_h, config.mileage, config.labour, config.flat_hours),
+            cost=TruckCost(
+                config.fuel_per_km,
+                by_hour[0],
+                config.mileage,
+                config.labour,
+                config.flat_hours,
+                by_hour if isinstance(rate, list) else (),
+                0.0 if shift is None else pay_of_shift(by_hour, shift[0], duty.shift_h),
+            ),
             all_stations=site.all_stations(),
+            duty=duty,
         )
 
     def with_stations(self, stations: Sequence[Station]) -> Truck:
@@ -172,7 +191,13 @@ class Truck(Device[TruckState]):
     def initial_state(self, now: Now) -> TruckState:
         """State parked at the initial station, at the initial state of charge of the usable energy."""
         store = initial_store(self.storage, now)
-        return TruckState(store.energy_mwh, usable_energy_share=store.usable_energy_share, station=self.initial_station)
+        return TruckState(
+            store.energy_mwh,
+            usable_energy_share=store.usable_energy_share,
+            station=self.initial_station,
+            transit_steps=self.duty.transit_steps_initial,
+            driving_steps=self.duty.transit_steps_initial,
+        )
 
     def stored_mwh(self, state: TruckState) -> float:
         """Stored energy of the battery [MWh]."""
@@ -195,7 +220,7 @@ class Truck(Device[TruckState]):
             for a trip that may begin without `Now.trips`, or that takes less than a step.
         """
         to = request.position[0]
-        if to == state.station or self._refusal(state, to) is not None:
+        if to == state.station or self._refusal(state, to, now) is not None:
             return state
         travel = self._travel(now)
         steps = travel.steps[state.station][to]
@@ -223,6 +248,10 @@ class Truck(Device[TruckState]):
         else:
             why = Clip.IN_TRANSIT if moving else Clip.NOT_PLUGGED
             store, done = idle_store(self.storage, state, p_mw, q_mvar, now, why)
+        if state.departed_from >= 0 and self.duty.drive_mwh_per_km > 0:
+            before = store.energy_mwh
+            store = self._driven(store, self._travel(now).km[state.departed_from][state.station])
+            done = replace(done, loss_mwh=done.loss_mwh + before - store.energy_mwh)
         works = moving or math.hypot(done.p_mw, done.q_mvar) > NEGLIGIBLE_MW
         after = TruckState(
             store.energy_mwh,
@@ -237,7 +266,7 @@ class Truck(Device[TruckState]):
             used_today=not now.ends_day and (state.used_today or works),
             parked_steps=0 if moving else state.parked_steps + 1,
         )
-        refused = self._refusal(state, request.position[0])
+        refused = self._refusal(state, request.position[0], now)
         port = Injection(
             self.all_stations[state.station].bus if connected else NOWHERE,
             done.p_mw,
@@ -247,7 +276,7 @@ class Truck(Device[TruckState]):
             done.clips if refused is None else (refused, *done.clips),
         )
         km, fuel = self.fuel(state.departed_from, state.station, now)
-        labour = self._labour(state, moving, works, now.step_h)
+        labour = self._labour(state, moving, works, now)
         money = {"wear": done.wear_cost, "fuel": fuel, "labour": labour}
         row = store_row(self.storage, state, after, done, now)
         names = self.positions[0].labels
@@ -287,7 +316,27 @@ class Truck(Device[TruckState]):
             charged = max(km[i][j] for i in self.stations for j in self.stations)
         return own, self.cost.fuel_per_km * charged
 
-    def _refusal(self, state: TruckState, to: int) -> Clip | None:
+    def on_shift(self, steps: Any, clock_h: Any, step_h: float) -> Any:
+        """Whether trips of so many steps that begin at local times are within the shift, of numbers or arrays."""
+        return self.duty.on_shift(clock_h, step_h * steps)
+
+    def drive_mwh(self, km: Any) -> Any:
+        """Energy that trips take from the battery, of a number or an array [MWh]."""
+        return self.duty.drive_mwh_per_km * km
+
+    def _driven(self, store: StoreState, km: float) -> StoreState:
+        """Return the battery after a trip was paid; what lacks of that by a solver's tolerance is not taken."""
+        low, _ = window(self.storage, store.usable_energy_share)
+        left = max(store.energy_mwh - self.drive_mwh(km), min(low, store.energy_mwh))
+        return replace(store, energy_mwh=left)
+
+    def _can_pay(self, state: TruckState, km: float, now: Now) -> bool:
+        """Whether the battery has the energy of a trip above its lowest state of charge."""
+        store, _ = idle_store(self.storage, state, 0.0, 0.0, now, Clip.IN_TRANSIT)
+        low, _ = window(self.storage, store.usable_energy_share)
+        return store.energy_mwh - self.drive_mwh(km) >= low - tolerances.ENERGY_MWH
+
+    def _refusal(self, state: TruckState, to: int, now: Now) -> Clip | None:
         """Reason why the truck does not depart as requested; ``None`` if it does, or is there or on the way."""
         if to == state.station:
             return None
@@ -297,6 +346,13 @@ class Truck(Device[TruckState]):
             return Clip.NOT_A_STATION
         if state.trips_today >= self.trips_max_per_day:
             return Clip.TRIPS
+        duty = self.duty
+        if duty.shift is not None:
+            steps = self._travel(now).steps[state.station][to]
+            if not self.on_shift(steps, now.clock_h, now.step_h):
+                return Clip.SHIFT
+        if duty.drive_mwh_per_km > 0 and not self._can_pay(state, self._travel(now).km[state.station][to], now):
+            return Clip.DRIVING_ENERGY
         return None
 
     def _travel(self, now: Now) -> Travel:
@@ -304,11 +360,11 @@ class Truck(Device[TruckState]):
             raise ValueError(f"{self.name}: a trip needs the travel times of the step")
         return now.trips
 
-    def _labour(self, state: TruckState, moving: bool, works: bool, step_h: float) -> float:
-        """Labour cost of this step: its share of a trip, or the flat hours at the first use of a day [currency]."""
+    def _labour(self, state: TruckState, moving: bool, works: bool, now: Now) -> float:
+        """Labour cost of this step: its share of a trip, or the pay of a day at its first use [currency]."""
         if self.cost.labour is Labour.TRAVEL:
-            return self.cost.labour_per_h * step_h if moving else 0.0
-        return self.cost.labour_per_h * self.cost.flat_hours if works and not state.used_today else 0.0
+            return float(self.cost.rate(now.clock_h)) * now.step_h if moving else 0.0
+        return self.cost.day_pay if works and not state.used_today else 0.0
 
 
 def _phase(state: TruckState, now: Now) -> Phase:

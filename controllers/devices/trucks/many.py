@@ -27,10 +27,11 @@ def simulate_truck(
     p, q = (np.where(idle, 0.0, one[:, :, 0]) for one in (requests.p_mw, requests.q_mvar))
     p_max_mw = np.array([now.p_max_mw for now in nows])
     p = np.clip(p, -p_max_mw, p_max_mw)
-    done = simulate_store(truck.storage, state, p, q, nows, series)
-    fuel = np.zeros(p.shape)
+    km, fuel = np.zeros(p.shape), np.zeros(p.shape)
     for sample, step in np.argwhere(departed_from >= 0).tolist():
-        _, fuel[sample, step] = truck.fuel(int(departed_from[sample, step]), int(station[sample, step]), nows[step])
+        at = sample, step
+        km[at], fuel[at] = truck.fuel(int(departed_from[at]), int(station[at]), nows[step])
+    done = simulate_store(truck.storage, state, p, q, nows, series, drawn_mwh=truck.drive_mwh(km))
     works = moving | (np.hypot(p, q) > NEGLIGIBLE_MW)
     bus = np.array([one.bus for one in truck.all_stations], dtype=np.int64)
     outcomes = Outcomes(
@@ -47,15 +48,21 @@ def simulate_truck(
 def _drive(
     truck: Truck, state: TruckState, position: np.ndarray, nows: Sequence[Now]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stations, steps until parked and stations departed from, after `Truck.move` in each step (sample, horizon)."""
+    """Stations, steps until parked and stations departed from, after `Truck.move` in each step (sample, horizon).
+
+    The energy of trips is taken to be there; whether it is, the energy of the battery says.
+    """
     done = np.empty((3, *position.shape), dtype=np.int64)
     ends = [now.ends_day for now in nows]
+    most_mwh = max(state.energy_mwh, truck.storage.energy_mwh)
     for sample, row in enumerate(position.tolist()):
         at, left, trips, begun = state.station, state.transit_steps, state.trips_today, state.departed_from
         stations, transit, departed = [], [], []
         for step, to in enumerate(row):
             if to != at:
-                before = replace(state, station=at, transit_steps=left, trips_today=trips, departed_from=begun)
+                before = replace(
+                    state, station=at, transit_steps=left, trips_today=trips, departed_from=begun, energy_mwh=most_mwh
+                )
                 moved = truck.move(before, Request(position=(to,)), nows[step])
                 at, left, trips, begun = moved.station, moved.transit_steps, moved.trips_today, moved.departed_from
             stations.append(at)
@@ -68,12 +75,12 @@ def _drive(
 
 
 def _labour(truck: Truck, state: TruckState, moving: np.ndarray, works: np.ndarray, nows: Sequence[Now]) -> np.ndarray:
-    """Labour cost of each step: its share of a trip, or the flat hours at the first use of a day (sample, horizon)."""
+    """Labour cost of each step: its share of a trip, or the pay of a day at its first use (sample, horizon)."""
     cost = truck.cost
     if cost.labour is Labour.TRAVEL:
-        return np.asarray(cost.labour_per_h * nows[0].step_h * moving)
+        return np.asarray(cost.rate(np.array([now.clock_h for now in nows])) * nows[0].step_h * moving)
     first = np.zeros_like(works)
     for day in days_of(nows):
         if day.start or not state.used_today:
             first[:, day] = works[:, day] & (np.add.accumulate(works[:, day], axis=1, dtype=np.int64) == 1)
-    return np.asarray(cost.labour_per_h * cost.flat_hours * first)
+    return np.asarray(cost.day_pay * first)
