@@ -178,6 +178,10 @@ class StoreRule:
             return self.e_due
         return min(self.e_due / self.store.kept(self.step_h) ** prices.left_of_day, self.e_max)
 
+    def fills_mw(self, energy: float) -> float:
+        """Charging power of this step that fills the store [MW]."""
+        return self._room(energy) / self.step_h
+
     def _room(self, energy: float) -> float:
         """Energy that can be bought before the store is full [MWh]."""
         return max(self.e_max - energy, 0.0) / self.gain if self.gain > 0.0 else 0.0

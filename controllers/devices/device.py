@@ -171,6 +171,11 @@ def rest(device: Device[S], state: S) -> Request:
     return Request(device.rest_mw, (0.0,) * len(device.rest_mw), device.at(state))
 
 
+def reached(device: Device[S], state: S) -> tuple[int, ...]:
+    """Return where each position is, -1 for one that is on the way."""
+    return tuple(-1 if left else at for at, left in zip(device.at(state), device.transit_steps(state), strict=True))
+
+
 def refuse(device: Device[Any], request: Request) -> None:
     """Raise for an invalid request; the host never dispatches one."""
     p_mw, q_mvar = request.p_mw, request.q_mvar
@@ -211,14 +216,12 @@ def simulate_each(
             refuse(device, request)
             current, outcome = device.step(device.move(current, request, now), request, now)
             outcomes.append(outcome)
-            stored[row, step], at[row, step] = device.stored_mwh(current), device.at(current)
+            stored[row, step], at[row, step] = device.stored_mwh(current), reached(device, current)
         done.append(outcomes)
     return _gathered(device, done, stored, at)
 
 
-def _gathered(
-    device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np.ndarray, position: np.ndarray
-) -> Outcomes:
+def _gathered(device: Device[Any], done: Sequence[Sequence[Outcome]], stored: np.ndarray, at: np.ndarray) -> Outcomes:
     """Gather the outcomes of steps, schedule after schedule."""
     ports = [[outcome.ports for outcome in one] for one in done]
     shape = (*stored.shape, len(device.ports))
@@ -233,6 +236,6 @@ def _gathered(
         p_mw=of("p_mw", np.float64),
         q_mvar=of("q_mvar", np.float64),
         stored_mwh=stored,
-        position=position,
+        reached=at,
         money={name: np.array([[step.money.get(name, 0.0) for step in one] for one in done]) for name in costs},
     )

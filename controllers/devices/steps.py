@@ -138,7 +138,7 @@ class Outcomes:
     p_mw, q_mvar : injection (sample, horizon, port) [MW, Mvar]
     stored_mwh : what is stored after each step (sample, horizon) [MWh]
     money : by name of the cost term (sample, horizon) [currency]
-    position : where each position is, or is on the way to, for kinds that have any (sample, horizon, position)
+    reached : each position after each step, -1 on the way; for kinds that have any (sample, horizon, position)
     """
 
     bus: np.ndarray
@@ -146,7 +146,7 @@ class Outcomes:
     q_mvar: np.ndarray
     stored_mwh: np.ndarray
     money: Mapping[str, np.ndarray] = field(default_factory=dict)
-    position: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0), dtype=np.int64))
+    reached: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

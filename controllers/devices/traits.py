@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.ports import Act
 from gridferry.controllers.devices.stores.storage import Storage, StoreState
@@ -13,9 +15,9 @@ from gridferry.controllers.devices.stores.storage import Storage, StoreState
 class Traveller(Protocol):
     """Device whose position changes by trips; its states have ``station``, ``transit_steps``, ``trips_today``.
 
-    It may have ``on_shift(steps, clock_h, step_h)``, whether trips may be made, and ``drive_mwh(km)``, what they take
-    from its battery, both of arrays. With ``parked_steps`` in its states, the steps for which it has stood at its
-    station, places are kept for who came first.
+    It may have ``on_shift(steps, clock_h, step_h)``, whether trips may be made, ``drive_mwh(km)``, what they take from
+    its battery, both of arrays, and ``places_due(clock_h)``, as `places_due` has it. With ``parked_steps`` in its
+    states, the steps for which it has stood at its station, places are kept for who came first.
     """
 
     @property
@@ -25,6 +27,17 @@ class Traveller(Protocol):
     @property
     def trips_max_per_day(self) -> int:
         """Largest number of trips in a day."""
+
+
+def places_due(device: Device[Any], clock_h: np.ndarray) -> list[tuple[int, int]]:
+    """Return where a device is due over a horizon: the step at whose start, after the first, and the station.
+
+    Parameters
+    ----------
+    clock_h : local time at the start of each step, and at the end of the last [h]
+    """
+    due = getattr(device, "places_due", None)
+    return [] if due is None else list(due(clock_h))
 
 
 def storage_of(device: Device[Any]) -> Storage | None:

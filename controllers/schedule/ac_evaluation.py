@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Observation, Plan, Plant, Prediction, hold
 from gridferry.controllers.devices import Act, Now, Outcome, Outcomes, Requests, Stateless, step_all
+from gridferry.controllers.devices.device import reached
 from gridferry.controllers.plans.first_step import Around, requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
 from gridferry.controllers.schedule.settlement import settle
@@ -50,11 +51,13 @@ class Evaluation:
     flow : AC power flow of all networks
     costs : by name of the cost term: ``energy``, and those of the devices [currency]
     energy_mwh : energy of every device that stores at the start of each step and at the end of the last [MWh]
+    reached : positions after each step, -1 on the way
     """
 
     flow: AcFlow
     costs: Mapping[str, Float[np.ndarray, "sample horizon"]]
     energy_mwh: Float[np.ndarray, "sample horizon+1 store"]
+    reached: Int[np.ndarray, "sample horizon position"]
 
     @cached_property
     def cost(self) -> Float[np.ndarray, "sample horizon"]:
@@ -143,7 +146,7 @@ class ScheduleEvaluator:
             done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
         flow = ac_flow(plant, *_net_injections(plant, forecast, done), done.p_mw[:, :, list(plant.droop_ports)])
         costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
-        return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh)
+        return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh, reached=done.reached)
 
     def _simulate_together(self, schedules: Schedules, done: _Done) -> Int[np.ndarray, " other"]:
         """Simulate all schedules of each device at once, and collect the outcomes.
@@ -163,7 +166,7 @@ class ScheduleEvaluator:
             if outcomes is None:
                 outcomes = device.simulate_many(state, given[-1], self._surroundings[number][:steps])
             every.append(outcomes)
-            done.note_schedules(ports, outcomes)
+            done.note_schedules(ports, positions, outcomes)
             if device.stores:
                 done.energy_mwh[:, 1:, store] = outcomes.stored_mwh[:, :steps]
                 store += 1
@@ -200,6 +203,9 @@ def _simulate_alone(
             states = [state for state, _ in outcomes]
             done.note([outcome for _, outcome in outcomes], sample, step)
             done.note_energy(plant, states, sample, step + 1)
+            done.reached[sample, step] = [
+                at for device, state in zip(plant.devices, states, strict=True) for at in reached(device, state)
+            ]
 
 
 def _known(plant: Plant, forecast: Forecast, steps: int) -> Bool[np.ndarray, "horizon port"]:
@@ -231,19 +237,21 @@ def evaluate_rest(plant: Plant, observation: Observation, forecast: Forecast) ->
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """Collected outcomes of devices: ports and buses ``(sample, horizon, port)``, energies, cost terms by name."""
+    """Collected outcomes of devices: ports and buses ``(sample, horizon, port)``, energies, positions, costs."""
 
     p_mw: np.ndarray
     q_mvar: np.ndarray
     bus: np.ndarray
     energy_mwh: np.ndarray
+    reached: np.ndarray
     costs: dict[str, np.ndarray]
 
     @classmethod
     def empty(cls, plant: Plant, samples: int, steps: int) -> _Done:
         shape = (samples, steps, len(plant.ports))
         energy = np.empty((samples, steps + 1, len(plant.stores)))
-        return cls(np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64), energy, {})
+        bus, at = (np.full((*shape[:2], columns), -1) for columns in (shape[2], len(plant.positions)))
+        return cls(np.empty(shape), np.empty(shape), bus, energy, at, {})
 
     def note(self, outcomes: list[Outcome], sample: int, step: int) -> None:
         """Add the outcomes of all devices in a step."""
@@ -257,11 +265,13 @@ class _Done:
                     self.costs[name] = np.zeros(self.p_mw.shape[:2])
                 self.costs[name][sample, step] += money
 
-    def note_schedules(self, ports: slice, outcomes: Outcomes) -> None:
+    def note_schedules(self, ports: slice, positions: slice, outcomes: Outcomes) -> None:
         """Note what a device did of all schedules, or of one that stands for all."""
         steps = self.p_mw.shape[1]
         self.p_mw[:, :, ports], self.q_mvar[:, :, ports] = outcomes.p_mw[:, :steps], outcomes.q_mvar[:, :steps]
         self.bus[:, :, ports] = outcomes.bus[:, :steps]
+        if outcomes.reached.size:
+            self.reached[:, :, positions] = outcomes.reached[:, :steps]
         for name, money in outcomes.money.items():
             if name not in self.costs:
                 self.costs[name] = np.zeros(self.p_mw.shape[:2])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, hold
-from gridferry.controllers.devices.traits import storage_of
+from gridferry.controllers.devices.traits import places_due, storage_of
 from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.model.solution import Dispatch
 from gridferry.controllers.plans.violation import RelativeViolation
@@ -65,6 +65,34 @@ def energies_due(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PlaceDue:
+    """Station at which a device is due, as at its depot.
+
+    Attributes
+    ----------
+    name : of the device, with its kind
+    column : of its position on the axis of all positions
+    at : steps of the horizon before it is due
+    station : where
+    """
+
+    name: str
+    column: int
+    at: int
+    station: int
+
+
+def places_due_of(plant: Plant, step: int, horizon: int) -> tuple[PlaceDue, ...]:
+    """Return where devices are due over a horizon."""
+    clock_h = plant.clock_h(step, horizon + 1)
+    return tuple(
+        PlaceDue(name=f"{device.port_kind} {device.name}", column=columns.start, at=at, station=station)
+        for device, columns in zip(plant.devices, plant.positions_of, strict=True)
+        for at, station in places_due(device, clock_h)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ScheduleViolation:
     """By how much schedules violate limits.
 
@@ -73,11 +101,15 @@ class ScheduleViolation:
     grid : of the grid
     due : energies due
     short_mwh : what is missing of them [MWh]
+    places : where devices are due
+    away : whether they are elsewhere
     """
 
     grid: GridViolation
     due: tuple[EnergyDue, ...]
     short_mwh: Float[np.ndarray, "sample due"]
+    places: tuple[PlaceDue, ...]
+    away: Bool[np.ndarray, "sample place"]
 
     @property
     def relative(self) -> RelativeViolation:
@@ -85,7 +117,8 @@ class ScheduleViolation:
         samples = len(self.short_mwh)
         short = self.short_mwh / np.array([one.rated_mwh for one in self.due])
         grid = [one.reshape(samples, -1) for one in self.grid.scaled]
-        return RelativeViolation.of(self.grid.unsolved.reshape(samples, -1).sum(axis=1), [*grid, short])
+        unsolved = self.grid.unsolved.reshape(samples, -1).sum(axis=1)
+        return RelativeViolation.of(unsolved, [*grid, short, self.away.astype(float)])
 
     def notes(self, step: int, sample: int = 0) -> tuple[Note, ...]:
         """Return notes on the largest violation of each kind by a schedule.
@@ -114,15 +147,20 @@ class ScheduleViolation:
             one = self.due[int(short.argmax())]
             place = f"{one.name} at the end of step {step + one.at - 1}"
             found.append(Note(NoteKind.VIOLATED_ENERGY, float(short.max()), place))
+        for missed in np.flatnonzero(self.away[sample]).tolist():
+            where = self.places[missed]
+            place = f"{where.name}, depot, at the end of step {step + where.at - 1}"
+            found.append(Note(NoteKind.VIOLATED_OTHER, 1.0, place))
         return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScheduleLimits:
-    """Limits of the grid, and energies due, that schedules are evaluated against."""
+    """Limits of the grid, energies due, and where devices are due, that schedules are evaluated against."""
 
     grid: GridLimits
     due: tuple[EnergyDue, ...]
+    places: tuple[PlaceDue, ...]
 
     @classmethod
     def of(cls, dispatch: Dispatch) -> ScheduleLimits:
@@ -137,7 +175,8 @@ class ScheduleLimits:
             loading_tolerance=tolerances.LOADING,
         )
         due = energies_due(outlook.plant, outlook.observation, outlook.forecast, outlook.soc_at_horizon)
-        return cls(grid=grid, due=due)
+        places = places_due_of(outlook.plant, outlook.observation.step, outlook.horizon)
+        return cls(grid=grid, due=due, places=places)
 
     def violation(self, found: Evaluation) -> ScheduleViolation:
         """Return by how much evaluated schedules violate limits."""
@@ -147,6 +186,9 @@ class ScheduleLimits:
             grid=self.grid.violation(found.flow),
             due=self.due,
             short_mwh=np.where(short > tolerances.ENERGY_DUE_MWH, short, 0.0),
+            places=self.places,
+            away=found.reached[:, [one.at - 1 for one in self.places], [one.column for one in self.places]]
+            != np.array([one.station for one in self.places], dtype=np.int64),
         )
 
 

@@ -24,6 +24,7 @@ from gridferry.controllers.schedule.limit_violation import (
     ScheduleLimits,
     beside_rest,
     energies_due,
+    places_due_of,
     rest_is_better,
 )
 from gridferry.controllers.schedule.storage_limits import StoreAhead, keep_limits
@@ -60,7 +61,8 @@ class ScheduleRepair:
         self._plant, self._observation, self.step = plant, observation, observation.step
         self.day = plant.days_from(observation.step, forecast.steps)
         due = energies_due(plant, observation, forecast, soc_at_horizon)
-        self.limits = ScheduleLimits(grid=plain_limits(plant, v_margin_pu), due=due)
+        places = places_due_of(plant, observation.step, forecast.steps)
+        self.limits = ScheduleLimits(grid=plain_limits(plant, v_margin_pu), due=due, places=places)
         self._stores = [
             (
                 number,

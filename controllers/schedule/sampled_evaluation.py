@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.devices import NOWHERE, Coupling, Device, Now, Request, Requests, step_all
+from gridferry.controllers.devices.device import reached
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import ac_flow
@@ -47,6 +48,7 @@ class SampledEvaluation:
         self._p_port = np.zeros((shape[0], plant.n_port))
         self._costs: dict[str, np.ndarray] = {}
         self._energy_mwh = np.zeros((shape[0] + 1, len(plant.stores)))
+        self._reached = np.full((shape[0], len(plant.positions)), -1)
         self._requested: list[list[tuple[Request, Now]]] = []
         self._start = observation.states
         self._step(plan, observation.step)
@@ -89,7 +91,8 @@ class SampledEvaluation:
                 energy[:, 1:, self._store(number)] = done.stored_mwh
         flow = ac_flow(self._plant, p, q, p_port[:, :, list(self._plant.droop_ports)], self._solvers)
         settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
-        return Evaluation(flow=flow, costs=settled, energy_mwh=energy)
+        at = np.repeat(self._reached[None], samples, axis=0)
+        return Evaluation(flow=flow, costs=settled, energy_mwh=energy, reached=at)
 
     def _step(self, plan: Plan, first: int) -> None:
         """Simulate the plan under the forecast, and collect the outcomes of devices without sampled series."""
@@ -106,6 +109,9 @@ class SampledEvaluation:
             self._requested.append([(requests[i], last_seen.nows[i]) for i in self._own])
             states = [state for state, _ in done]
             self._note_energy(states, step + 1)
+            self._reached[step] = [
+                at for device, state in zip(plant.devices, states, strict=True) for at in reached(device, state)
+            ]
             for number, (_, outcome) in enumerate(done):
                 if number in self._own:
                     continue

@@ -5,6 +5,7 @@ Executed as planned means, with a tolerance of 1e-6:
 * no port fell short of its setpoint on any local day, by energy, of what its rating gives in that day's steps; Q counts
   likewise. A port that takes a limit has no shortfall of P, one that follows a profile has none at all;
 * no store missed the energy due at the end of a local day, by state of charge;
+* nothing that is due at a place, as a truck at its depot, was elsewhere;
 * every position was reached or headed for, and every step had a row in a plan that was replayed.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from gridferry.controllers.contract import NoteKind, Plant
 from gridferry.controllers.devices import Act, Port
-from gridferry.controllers.devices.traits import storage_of
+from gridferry.controllers.devices.traits import places_due, storage_of
 
 _TOLERANCE = 1e-6
 """of a rating, and of a state of charge"""
@@ -43,6 +44,7 @@ class Execution:
     shortfall_port : its name; empty where there is none
     energy_due_shortfall_max : largest shortfall of energy due at the end of a day, of the rated energy
     energy_due_store : of which store; empty where none
+    places_missed : how often a device was not where it was due
     positions_not_reached : steps of positions that were neither reached nor headed for
     steps_without_row : steps in which a replayed plan has no row of a device
     """
@@ -51,6 +53,7 @@ class Execution:
     shortfall_port: str
     energy_due_shortfall_max: float
     energy_due_store: str
+    places_missed: int
     positions_not_reached: int
     steps_without_row: int
 
@@ -64,6 +67,8 @@ class Execution:
         if self.energy_due_shortfall_max > _TOLERANCE:
             by = self.energy_due_shortfall_max
             found.append(f"{self.energy_due_store} missed soc_end at the end of a day by {by:.4g}")
+        if self.places_missed:
+            found.append(f"trucks were not at their depots when due, {self.places_missed} times")
         if self.positions_not_reached:
             found.append(f"positions were not reached in {self.positions_not_reached} steps")
         if self.steps_without_row:
@@ -95,6 +100,7 @@ def execution_of(connection: duckdb.DuckDBPyConnection, plant: Plant) -> Executi
         shortfall_port=port if short > 0 else "",
         energy_due_shortfall_max=due,
         energy_due_store=store if due > 0 else "",
+        places_missed=_places_missed(connection, plant),
         positions_not_reached=positions,
         steps_without_row=rows,
     )
@@ -116,6 +122,21 @@ def _shortfalls(connection: duckdb.DuckDBPyConnection, plant: Plant) -> list[tup
         short += plant.step_h * q_mvar if port.sets_q else 0.0
         total[name, day] = total.get((name, day), 0.0) + short
     return [(float(short / (_rating(ports[name]) * hours[day])), name) for (name, day), short in total.items()]
+
+
+def _places_missed(connection: duckdb.DuckDBPyConnection, plant: Plant) -> int:
+    """How often a device was not at the station where it was due; what was due after the last step is not."""
+    steps = connection.execute("SELECT count(*) FROM step").fetchall()[0][0]
+    missed = 0
+    for device in plant.devices:
+        for at, station in places_due(device, plant.clock_h(0, steps + 1)):
+            (there,) = connection.execute(
+                f"SELECT count(*) FROM {device.table} "
+                "WHERE device = ? AND step = ? AND destination = ? AND transit_steps = 0",
+                [device.name, at - 1, plant.stations[station].name],
+            ).fetchall()[0]
+            missed += not there
+    return missed
 
 
 def _rating(port: Port) -> float:

@@ -13,7 +13,7 @@ from cases.carrying import carrying
 from cases.dispatch import Case, dispatch
 from cases.enumerated_routes import least_cost, routes
 from cases.joint_trade import controller, joint
-from cases.parts import of_kind, with_devices
+from cases.parts import last_steps, of_kind, with_devices
 from gridferry.controllers.conformance.sample_plants import at_start, read_only
 from gridferry.controllers.contract import Observation, Plan
 from gridferry.controllers.devices import Clip, Now, Outcome, Request, step_all
@@ -25,8 +25,9 @@ from gridferry.controllers.devices.trucks.duty import Duty
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.mess_two_stage import MessTwoStage
 from gridferry.controllers.model.within_limits import plan_within_limits
-from gridferry.controllers.plans.first_step import requests_of_row, surroundings
+from gridferry.controllers.plans.first_step import observed, requests_of_row, surroundings
 from gridferry.controllers.routes.two_time_scales import on_routes
+from gridferry.controllers.rules import Rules
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate
 
 EXACT = {"scenario": "deterministic", "gap_of_saving": 0.0, "gap_abs": 1e-3}
@@ -257,3 +258,28 @@ def test_hours_of_the_shift_are_paid_on_days_of_use() -> None:
         plan = controller(MessExact, case[0]).plan(*case[1:])
         assert sum(row[0].money["labour"] for row in played(case, plan)) == pytest.approx(40.0 if pays else 0.0)
         assert bool(plan.position.max()) is pays
+
+
+# -------------------------------------------------------------------------------------------------------------- rules
+
+
+def test_rules_drive_within_shift_and_energy_and_are_home_when_due() -> None:
+    prices = [10.0, 10.0, 10.0, 40.0, 40.0, 100.0, 100.0, 100.0, 100.0, 40.0, 40.0, 40.0]
+    duty = Duty(drive_mwh_per_km=0.02, shift=(1.0, 11.0), depot=0, return_by=10.0)
+    plant, observation, forecast = on_duty(prices, duty, soc_min=0.1, soc_initial=0.4, p_max_mw=0.5)
+    rules = Rules(plant, Rules.Settings(charge_quantile=0.2, power_share=1.0, min_stay_h=0.0))
+    states: Sequence[Any] = observation.states
+    previous: Plan | None = None
+    done: list[list[Outcome]] = []
+    for hour, (nows, around) in enumerate(surroundings(plant, 0, forecast, 12)):
+        seen = replace(observation, step=hour, previous_plan=previous, **observed(plant, states))
+        previous = rules.plan(seen, last_steps(forecast, hour))
+        values = (one[0].tolist() for one in (previous.p_mw, previous.q_mvar, previous.position))
+        asked = requests_of_row(plant, states, *values)
+        outcomes = step_all(plant.devices, plant.couplings, states, asked, nows, around)
+        states = [state for state, _ in outcomes]
+        done.append([outcome for _, outcome in outcomes])
+    assert not any(port.clips for row in done for outcome in row for port in outcome.ports)
+    assert sum(row[0].row["departed"] for row in done) == 2
+    assert (done[9][0].row["destination"], done[9][0].row["transit_steps"]) == ("A", 0)
+    assert sum(max(row[0].ports[0].p_mw, 0.0) for row in done) > 0.2

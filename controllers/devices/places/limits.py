@@ -63,7 +63,7 @@ class StationLimits(Coupling):
         same = np.ones(len(requests[0].p_mw), dtype=bool)
         if not found:
             return same
-        at = np.stack([outcomes[number].position[:, :, column] for number, column in found])
+        at = np.stack([outcomes[number].reached[:, :, column] for number, column in found])
         here = np.stack([(outcomes[number].bus != NOWHERE).any(axis=2) for number, _ in found])
         plugged = self.plugged(at, here, [parked_steps(states[number]) for number, _ in found])
         wants = np.stack([(np.abs(requests[n].p_mw) + np.abs(requests[n].q_mvar)).sum(axis=2) > 0 for n, _ in found])

@@ -112,7 +112,7 @@ def with_rest_alone(
     own = simulate_each(device, samples, *given)
     merged = {
         name: _merged(getattr(outcomes, name), samples, getattr(own, name))
-        for name in ("bus", "p_mw", "q_mvar", "stored_mwh", "position")
+        for name in ("bus", "p_mw", "q_mvar", "stored_mwh", "reached")
         if getattr(outcomes, name).size
     }
     money = {name: _merged(term, samples, own.money[name]) for name, term in outcomes.money.items()}

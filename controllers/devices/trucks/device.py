@@ -320,6 +320,11 @@ class Truck(Device[TruckState]):
         """Whether trips of so many steps that begin at local times are within the shift, of numbers or arrays."""
         return self.duty.on_shift(clock_h, step_h * steps)
 
+    def places_due(self, clock_h: np.ndarray) -> list[tuple[int, int]]:
+        """Return when the truck is due at its depot; see `gridferry.controllers.devices.traits.places_due`."""
+        depot = self.duty.depot
+        return [] if depot is None else [(at, depot) for at in self.duty.due_at(clock_h)]
+
     def drive_mwh(self, km: Any) -> Any:
         """Energy that trips take from the battery, of a number or an array [MWh]."""
         return self.duty.drive_mwh_per_km * km

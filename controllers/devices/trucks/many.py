@@ -36,7 +36,7 @@ def simulate_truck(
     bus = np.array([one.bus for one in truck.all_stations], dtype=np.int64)
     outcomes = Outcomes(
         bus=np.where(idle, NOWHERE, bus[station])[:, :, None],
-        position=station[:, :, None],
+        reached=np.where(transit > 1, -1, station)[:, :, None],
         p_mw=p[:, :, None],
         q_mvar=q[:, :, None],
         stored_mwh=done.energy_mwh,
