@@ -210,6 +210,8 @@ class Observation:
     transit_steps : steps until each position is reached, 0 where it is; on the road the time the driver now expects
     v_pu : bus voltages of the last step, NaN at the first step and after a diverged power flow [pu]
     p_branch_mw, q_branch_mvar : branch flows of the last step at the parent end, NaN likewise [MW, Mvar]
+    peak_import_mw : highest import of each network so far in the billing period of this step, for a demand charge; that
+        before the run when ``None`` [MW]
     previous_plan : the plan of the last step, ``None`` at the first
     ac_feedback : what AC requires of this step's plan beside its own margins; ``None`` for a step's first plan
     """
@@ -224,6 +226,7 @@ class Observation:
     q_branch_mvar: Float[np.ndarray, " branch"]
     previous_plan: Plan | None = None
     ac_feedback: AcFeedback | None = None
+    peak_import_mw: Float[np.ndarray, " network"] | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- controller

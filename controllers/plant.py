@@ -7,7 +7,7 @@ stand in one order everywhere (`Plant.devices`), and so do their ports and posit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from gridferry.controllers.devices.coupled_step import Coupling
 from gridferry.controllers.devices.couplings import RoadTrips
+from gridferry.controllers.devices.demand_charge import DemandCharge
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.places.limits import StationLimits, limited
 from gridferry.controllers.devices.ports import Act, Port, Position
@@ -63,6 +64,7 @@ class Plant:
     export_price_ratio : export is paid at this share of the buying price
     currency : the unit of money
     clock_changes : changes of the local clock: the step before which it jumps, and by how many steps
+    demand_charge : price on the highest import of each network; ``None`` without one
     """
 
     feeders: tuple[Feeder, ...]
@@ -76,6 +78,7 @@ class Plant:
     export_price_ratio: float
     currency: str
     clock_changes: tuple[tuple[int, int], ...] = ()
+    demand_charge: DemandCharge | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "devices", tuple(one.with_stations(self.stations) for one in self.devices))
@@ -279,6 +282,13 @@ class Plant:
     def port_s_max_mva(self) -> Float[np.ndarray, " port"]:
         """Apparent-power rating of each port [MVA]."""
         return immutable(np.array([port.s_max_mva for port in self.ports], dtype=np.float64))
+
+    def peak_import_mw(
+        self, measured: Sequence[float] | Float[np.ndarray, " network"] | None = None
+    ) -> Float[np.ndarray, " network"]:
+        """Highest import of each network so far in a billing period: as measured, or that before the run [MW]."""
+        before = [0.0] * len(self.feeders) if self.demand_charge is None else self.demand_charge.peak_before_mw
+        return immutable(np.array(before if measured is None else measured, dtype=np.float64))
 
     @cached_property
     def station_bus(self) -> Int[np.ndarray, " station"]:

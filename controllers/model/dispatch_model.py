@@ -31,7 +31,7 @@ from gridferry.controllers.model import distflow
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.conditioning import well_scaled
 from gridferry.controllers.model.networks import Injections, Limits, NetworkBlock, marginal_price, network_block
-from gridferry.controllers.model.objective import ModelOptions, objective
+from gridferry.controllers.model.objective import ModelOptions, demand_block, objective
 from gridferry.controllers.solve import Model, Problem, Values
 
 IMPLIED = ("current_envelope", "largest_losses")
@@ -72,7 +72,11 @@ def _add_networks(model: DispatchModel, limits: Limits) -> None:
             strict=model.options.strict,
             bounded=model.bounded,
         )
-        model.add_network(f"network {number + 1} ({feeder.name})", network)
+        name = f"network {number + 1} ({feeder.name})"
+        model.add_network(name, network)
+        demand = demand_block(model.plant, number, model.observation, network.import_mw)
+        if demand is not None:
+            model.add(f"{name}: demand", demand)
 
 
 def block_of(device: Device[Any], ahead: Ahead) -> Block:
@@ -106,6 +110,7 @@ class DispatchModel:
     exclusive : powers that exclude each other, by name
     routes : with the column of each on the axis of all positions
     equal, products, exact, choices : of the exact problem, as `Model` has them
+    following : variables that follow from all others
     tried : routes that power was planned for, with what the model's objective came to
     bound_correction : what the price of losses can add to the cost of any plan [currency]
     model : what is solved
@@ -129,6 +134,7 @@ class DispatchModel:
     products: list[cp.SOC] = field(default_factory=list)
     exact: list[cp.SOC] = field(default_factory=list)
     choices: list[cp.Variable] = field(default_factory=list)
+    following: list[cp.Variable] = field(default_factory=list)
     tried: list[tuple[float, Values]] = field(default_factory=list)
     bound_correction: float = 0.0
     model: Model = field(init=False)
@@ -200,6 +206,7 @@ class DispatchModel:
         self.binaries += block.binaries
         self.permits += block.permits
         self.likely += block.likely
+        self.following += block.following
 
     def add_network(self, name: str, network: NetworkBlock) -> None:
         """Add a network."""
@@ -311,7 +318,7 @@ class DispatchModel:
             choices=self.choices,
             implied=implied,
             flow=self.exact_flow,
-            slacks=found.slacks,
+            slacks=[*found.slacks, *self.following],
         )
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:

@@ -13,10 +13,13 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
+from gridferry.controllers.contract import Observation, Plant
 from gridferry.controllers.devices import Device
-from gridferry.controllers.devices.planning.block import Losses, SoftLimit
+from gridferry.controllers.devices.demand_charge import DEMAND
+from gridferry.controllers.devices.planning.block import Block, Losses, SoftLimit
 from gridferry.controllers.devices.traits import at_one_bus
 from gridferry.controllers.model.ahead import Outlook
 from gridferry.controllers.model.networks import marginal_price
@@ -186,3 +189,27 @@ def secant(one: SoftLimit, largest: float) -> Float[np.ndarray, ...]:
     """Missing slack by violation: the secant from 0 to the largest violation."""
     largest = max(largest, _LEAST_SECANT)
     return one.lacks(largest) / largest
+
+
+def demand_block(plant: Plant, number: int, observation: Observation, import_mw: cp.Expression) -> Block | None:
+    """Charge the highest import of a network; ``None`` where there is no demand charge.
+
+    ``c_D Σ_k (ĝ_k - ĝ_k⁰)`` with ``ĝ_k ≥ g_t`` in every step t of the billing period k, and ``ĝ_k ≥ ĝ_k⁰``, what was
+    reached before: measured in the period that the horizon begins in, 0 in later ones. It is paid at the first step of
+    each period in the horizon.
+    """
+    charge = plant.demand_charge
+    if charge is None:
+        return None
+    period = charge.periods(observation.step, import_mw.shape[0])
+    first = np.unique(period, return_index=True)[1]
+    before = np.zeros(len(first))
+    before[0] = plant.peak_import_mw(observation.peak_import_mw)[number]
+    reached = cp.Variable(len(first), name="reached")
+    price = np.full(len(first), charge.per_mw)
+    at_first = sp.csr_array((price, (first, np.arange(len(first)))), (len(period), len(first)))
+    return Block(
+        constraints={"highest_import": [reached >= before, reached[period] >= import_mw]},
+        costs={DEMAND: at_first @ (reached - before)},
+        following=(reached,),
+    )

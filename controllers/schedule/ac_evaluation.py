@@ -19,7 +19,7 @@ from gridferry.controllers.devices import Act, Now, Outcome, Outcomes, Requests,
 from gridferry.controllers.devices.device import reached
 from gridferry.controllers.plans.first_step import Around, requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_flow import AcFlow, ac_flow
-from gridferry.controllers.schedule.settlement import settle
+from gridferry.controllers.schedule.settlement import Demand, settle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +103,7 @@ class ScheduleEvaluator:
     def __init__(self, plant: Plant, observation: Observation, forecast: Forecast, steps: int | None = None):
         self._plant, self._states, self._forecast = plant, observation.states, forecast
         self._around = surroundings(plant, observation.step, forecast, forecast.steps if steps is None else steps)
+        self._demand = Demand(observation.step, plant.peak_import_mw(observation.peak_import_mw))
         self._together = all(one.same_in_all_samples for one in plant.couplings)
 
     @cached_property
@@ -145,7 +146,7 @@ class ScheduleEvaluator:
         for number, device in enumerate(plant.stores):
             done.energy_mwh[:, 1:, number][:, ~known[:, plant.columns(device)].all(axis=1)] = np.nan
         flow = ac_flow(plant, *_net_injections(plant, forecast, done), done.p_mw[:, :, list(plant.droop_ports)])
-        costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs)
+        costs = settle(plant, flow.import_mw, forecast.buy_price[:steps], done.costs, self._demand)
         return Evaluation(flow=flow, costs=costs, energy_mwh=done.energy_mwh, reached=done.reached)
 
     def _simulate_together(self, schedules: Schedules, done: _Done) -> Int[np.ndarray, " other"]:

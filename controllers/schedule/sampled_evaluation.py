@@ -14,7 +14,7 @@ from gridferry.controllers.devices.device import reached
 from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import ac_flow
-from gridferry.controllers.schedule.settlement import settle
+from gridferry.controllers.schedule.settlement import Demand, settle
 from gridferry.networks.droop import Solver
 
 Samples = Mapping[str, Float[np.ndarray, "sample horizon"]]
@@ -51,6 +51,7 @@ class SampledEvaluation:
         self._reached = np.full((shape[0], len(plant.positions)), -1)
         self._requested: list[list[tuple[Request, Now]]] = []
         self._start = observation.states
+        self._demand = Demand(observation.step, plant.peak_import_mw(observation.peak_import_mw))
         self._step(plan, observation.step)
 
     @property
@@ -90,7 +91,7 @@ class SampledEvaluation:
             if device.stores:
                 energy[:, 1:, self._store(number)] = done.stored_mwh
         flow = ac_flow(self._plant, p, q, p_port[:, :, list(self._plant.droop_ports)], self._solvers)
-        settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs)
+        settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs, self._demand)
         at = np.repeat(self._reached[None], samples, axis=0)
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy, reached=at)
 

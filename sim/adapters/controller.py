@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float
 
 from gridferry.controllers.contract import Observation, Plan
 from gridferry.controllers.devices import states_of_json
@@ -29,7 +30,7 @@ class ControllerSimulator(CaseSimulator):
     """Simulator that runs a controller in the closed loop."""
 
     models: ClassVar[Models] = {
-        "Controller": ["forecast", "state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "plan", "dispatch"]
+        "Controller": ["forecast", "state", "Vm[pu]", "P_line[MW]", "Q_line[MVar]", "import[MW]", "plan", "dispatch"]
     }
     parts: ClassVar[Models] = {"Setpoint": ["P_set[MW]", "Q_set[MVar]"], "Position": ["position_set"]}
     controls = True
@@ -37,9 +38,10 @@ class ControllerSimulator(CaseSimulator):
     _previous: Plan | None
     _dispatch: Dispatch
     _plan_json: dict[str, Any]
+    _peak_mw: Float[np.ndarray, " network"]
 
     def _begin(self, params: Mapping[str, Any]) -> None:
-        """``clip`` leaves setpoints beyond ratings to the agents; resume with ``previous_plan``."""
+        """``clip`` leaves setpoints beyond ratings to the agents; ``previous_plan``, ``peak_import_mw``: to resume."""
         case, config = self._case, self._case.loaded.config
         self._host = ControllerHost(
             case.plant,
@@ -55,6 +57,7 @@ class ControllerSimulator(CaseSimulator):
         )
         previous = params.get("previous_plan")
         self._previous = plan_from_json(previous) if previous else None
+        self._peak_mw = case.plant.peak_import_mw(params.get("peak_import_mw"))
 
     def _names_of_parts(self) -> Mapping[str, Sequence[str]]:
         plant = self._case.plant
@@ -72,10 +75,19 @@ class ControllerSimulator(CaseSimulator):
             p_branch_mw=immutable(inputs.along(own, "P_line[MW]", plant.n_branch, "branch of all networks")),
             q_branch_mvar=immutable(inputs.along(own, "Q_line[MVar]", plant.n_branch, "branch of all networks")),
             previous_plan=self._previous,
+            peak_import_mw=self._peak_import(),
         )
         self._dispatch = self._host.decide(observation, forecast)
         self._previous = self._dispatch.plan
         self._plan_json = plan_to_json(self._dispatch.plan)
+
+    def _peak_import(self) -> Float[np.ndarray, " network"]:
+        """Highest import of each network so far in the billing period of this step, where it matters [MW]."""
+        charge = self._case.plant.demand_charge
+        if charge is not None and self._step > self._first_step:
+            imported = self._inputs.along("Controller-0", "import[MW]", len(self._peak_mw), "network")
+            self._peak_mw = immutable(charge.peaks(self._step - 1, self._peak_mw, imported[None])[-1])
+        return self._peak_mw
 
     def _value(self, model: str, number: int, attr: str) -> Any:
         """The plan, its outcome, and the setpoints of its row 0."""

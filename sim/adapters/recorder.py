@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+from jaxtyping import Float
+
 from gridferry.sim.adapters.simulator import CaseSimulator, Models
 from gridferry.sim.adapters.step_record import StepReader
 from gridferry.sim.results.live_state import LiveState
@@ -18,19 +21,22 @@ class RecorderSimulator(CaseSimulator):
     any_inputs = True
     _recorder: Recorder
     _progress: Callable[[LiveState], None] | None
+    _peak_mw: Float[np.ndarray, " network"]
     _fallbacks = 0
     _diverged = 0
 
     def _begin(self, params: Mapping[str, Any]) -> None:
-        """Take the recorder, and optionally a callback for the progress display."""
+        """Take the recorder, and optionally a callback for the progress display; resume with ``peak_import_mw``."""
         self._recorder = params["recorder"]
         self._progress = params.get("progress")
+        self._peak_mw = self._case.plant.peak_import_mw(params.get("peak_import_mw"))
 
     def _simulate(self) -> None:
         """Record the step."""
-        reader = StepReader(self._case, self._step, self._inputs)
+        reader = StepReader(self._case, self._step, self._inputs, self._peak_mw)
         record = reader.record()
         self._recorder.add(record)
+        self._peak_mw = reader.peak_mw_after
         self._fallbacks += bool(record.row["fallback"])
         self._diverged += not all(record.network["converged"])
         if self._progress is not None:

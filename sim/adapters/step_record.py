@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json
-from gridferry.controllers.schedule.settlement import settle
+from gridferry.controllers.schedule.settlement import Demand, settle
 from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.case.case import Case
 from gridferry.sim.results.costs import published
@@ -54,12 +55,13 @@ class StepReader:
     ----------
     step : its number
     inputs : of the recorder
+    peak_mw : highest import of each network before the step, in its billing period [MW]
     """
 
-    def __init__(self, case: Case, step: int, inputs: Inputs):
+    def __init__(self, case: Case, step: int, inputs: Inputs, peak_mw: Float[np.ndarray, " network"]):
         self._plant, self._step = case.plant, step
         self._begins = case.loaded.config.time.clock.at(step).isoformat()
-        self._inputs = inputs
+        self._inputs, self._peak_mw = inputs, peak_mw
         self._plan, self._state = self._one("plan"), self._one("state")
         self._dispatch = dict(self._one("dispatch"))
         self.traceback = str(self._dispatch.pop("traceback", ""))
@@ -99,8 +101,21 @@ class StepReader:
             position=self._position(),
             kinds=self._kinds(),
             row=self._row(),
-            checkpoint={"state": self._state, "plan": self._plan, "grids": grids},
+            checkpoint={
+                "state": self._state,
+                "plan": self._plan,
+                "grids": grids,
+                "peak_import_mw": self.peak_mw_after.tolist(),
+            },
         )
+
+    @property
+    def peak_mw_after(self) -> Float[np.ndarray, " network"]:
+        """Highest import of each network before the next step, in its billing period [MW]."""
+        charge = self._plant.demand_charge
+        if charge is None:
+            return self._peak_mw
+        return charge.peaks(self._step, self._peak_mw, np.array([self._of_networks("import[MW]")]))[-1]
 
     def _one(self, attr: str) -> Any:
         """Value of an attribute that one source gives."""
@@ -198,7 +213,8 @@ class StepReader:
             np.array([self._of_networks("import[MW]")]),
             np.array([self._inputs.total(_OWN, "buy_price")]),
         )
-        real = settle(plant, imported, buy, {name: np.array([amount]) for name, amount in self._money.items()})
+        of_devices = {name: np.array([amount]) for name, amount in self._money.items()}
+        real = settle(plant, imported, buy, of_devices, Demand(self._step, self._peak_mw))
         planned = {} if prediction is None else {name: float(term[0]) for name, term in prediction["costs"].items()}
         names = dict.fromkeys([*real, *(name for kind in plant.kinds for name in kind.costs), *planned])
         return [

@@ -6,7 +6,10 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gridferry.controllers.contract import Plant, Station
+from gridferry.controllers.devices.demand_charge import DemandCharge
 from gridferry.networks.catalog import load_network
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder
@@ -16,7 +19,7 @@ from gridferry.sim.case.series import file_fault, reference_faults
 from gridferry.sim.case.site import EntrySite, Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import Config, LoadConfig, NetworkConfig
+from gridferry.sim.config.schema import Config, DemandPeriod, LoadConfig, NetworkConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,8 @@ class _Builder:
             export_price_ratio=config.prices.export_ratio,
             currency=config.currency,
         )
+        if config.prices.demand_charge_per_mw:
+            plant = replace(plant, demand_charge=_demand_charge(config, plant))
         return BuiltPlant(plant, networks)
 
     # --------------------------------------------------------------------------------------------------------- networks
@@ -179,6 +184,19 @@ class _Builder:
             install_min=roads.install_min,
             rounding=roads.rounding,
         )
+
+
+def _demand_charge(config: Config, plant: Plant) -> DemandCharge:
+    day = (
+        np.datetime64(config.time.clock.start.date(), "D")
+        + plant.clock_steps(np.arange(plant.steps)) // plant.steps_in_24_h
+    )
+    period = day.astype("datetime64[M]") if config.prices.demand_period is DemandPeriod.MONTH else day
+    return DemandCharge(
+        per_mw=config.prices.demand_charge_per_mw,
+        first_steps=tuple((1 + np.flatnonzero(period[1:] != period[:-1])).tolist()),
+        peak_before_mw=tuple(one.peak_import_mw for one in config.networks),
+    )
 
 
 def _nominal_fault(load: LoadConfig, feeder: Feeder) -> str:

@@ -112,6 +112,8 @@ class NetworkConfig(Part):
     """voltage of the slack bus [pu]; the source's own when not given"""
     loading_max_percent: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
     """limit of the branch loading, where ratings are known [%]; the source's own when not given, else 100"""
+    peak_import_mw: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
+    """highest import of the billing period before the run begins, which the demand charge goes by [MW]"""
 
 
 class LoadConfig(Part):
@@ -148,6 +150,13 @@ class LoadConfig(Part):
         return None if self.cos_phi is None else math.tan(math.acos(self.cos_phi))
 
 
+class DemandPeriod(StrEnum):
+    """Billing period of the demand charge, by the local calendar."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
 class PricesConfig(Part):
     """Tariffs."""
 
@@ -157,6 +166,10 @@ class PricesConfig(Part):
     """price that customers pay for their load [currency/MWh]"""
     export_ratio: Finite = 1.0
     """price of export as a share of the buying price"""
+    demand_charge_per_mw: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+    """price of the highest import of each network in a billing period, 0 for none [currency/MW]"""
+    demand_period: Annotated[DemandPeriod, Choice] = DemandPeriod.MONTH
+    """billing period of the demand charge: ``"day"`` or ``"month"``"""
 
 
 class StationConfig(Part):

@@ -64,4 +64,5 @@ def observation_at_start(case: Case) -> Observation:
         v_pu=np.full(plant.n_bus, np.nan),
         p_branch_mw=np.full(plant.n_branch, np.nan),
         q_branch_mvar=np.full(plant.n_branch, np.nan),
+        peak_import_mw=plant.peak_import_mw(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from gridferry.controllers.devices import states_of_json
@@ -133,7 +134,7 @@ def _state_faults(case: Case, checkpoint: Mapping[str, Any] | None) -> str:
     """
     if checkpoint is None:
         return ""
-    missing = {"state", "plan", "grids"} - set(checkpoint)
+    missing = {"state", "plan", "grids", "peak_import_mw"} - set(checkpoint)
     if missing:
         return f"its checkpoint has no {', '.join(sorted(missing))}"
     plant, plan = case.plant, plan_from_json(checkpoint["plan"])
@@ -144,6 +145,8 @@ def _state_faults(case: Case, checkpoint: Mapping[str, Any] | None) -> str:
                 return f"its checkpoint: {device}.{name} is no number"
     if plan.p_mw.shape[1:] != (len(plant.ports),) or plan.position.shape[1:] != (len(plant.positions),):
         return "the plan of its checkpoint is for other devices"
+    if np.array(checkpoint["peak_import_mw"], dtype=np.float64).shape != (len(plant.feeders),):
+        return "its checkpoint has imports of other networks"
     for attr, sizes in grid_sizes(plant).items():
         if [len(one) for one in checkpoint["grids"][attr]] != sizes:
             return f"its checkpoint has {attr} of other networks"

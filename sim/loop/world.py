@@ -145,11 +145,13 @@ def _assemble(
     state = checkpoint.get("state") or initial_state(plant, case.conditions.series_at(start.step))
     profiles = world.start("Profiles", **shared)
     forecasts = world.start("Forecasts", **of_case("Forecasts"), json="Controller" in remote)
-    host = world.start("Controller", **of_case("Controller"), clip=clip, previous_plan=checkpoint.get("plan"))
+    peak_mw = checkpoint.get("peak_import_mw")
+    before = {"clip": clip, "previous_plan": checkpoint.get("plan"), "peak_import_mw": peak_mw}
+    host = world.start("Controller", **of_case("Controller"), **before)
     agents = world.start("Devices", **of_case("Devices"), state=state)
     here = {} if "Grid" in remote else {"networks": dict(zip(case.network_names, case.networks, strict=True))}
     grid = world.start("Grid", step_size=plant.step_s, **here)
-    writer = world.start("Recorder", case=case, recorder=recorder, first_step=start.step, progress=progress)
+    writer = world.start("Recorder", **shared, recorder=recorder, progress=progress, peak_import_mw=peak_mw)
 
     demands = profiles.Demand.create(len(plant.feeders))
     (market,) = profiles.Market.create(1)
@@ -192,8 +194,10 @@ def _assemble(
     sizes = grid_sizes(plant)
     for k, (demand, one) in enumerate(zip(demands, grids, strict=True)):
         world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", ("P_own[MW]", "P_gen[MW]"))
-        before = {attr: last[attr][k] if last else [float("nan")] * size[k] for attr, size in sizes.items()}
-        world.connect(one, controller, *sizes, time_shifted=True, initial_data=before)
+        nothing = {attr: last[attr][k] if last else [float("nan")] * size[k] for attr, size in sizes.items()}
+        world.connect(one, controller, *sizes, time_shifted=True, initial_data=nothing)
+        imported = {"import[MW]": float("nan")}
+        world.connect(one, controller, *imported, time_shifted=True, initial_data=imported)
         world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
         world.connect(one, record, *GRID_RESULTS)
     world.connect(market, record, "buy_price", "sell_price")

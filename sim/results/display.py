@@ -38,6 +38,7 @@ _ROWS = (
     ("", "verdict", "verdict", ""),
     ("cost", "income from customers, {c}", "cost.income", ",.2f"),
     ("", "grid energy, {c}", "cost.grid", ",.2f"),
+    ("", "demand charge, {c}", "cost.terms.demand", ",.2f"),
     ("", "renewable feed-in, {c}", "cost.res", ",.2f"),
     ("", "driving, {c}", "cost.truck", ",.2f"),
     ("", "storage wear, {c}", "cost.ess", ",.2f"),

@@ -261,6 +261,7 @@ class Block:
     losses : of converters
     reach_mva : largest apparent power at a port and bus that is decided, where less than the port's rating [MVA]
     stations : where a vehicle may be, by number of the station
+    following : variables that follow from all others
     """
 
     p: Powers = field(default_factory=dict)
@@ -277,6 +278,7 @@ class Block:
     losses: tuple[Losses, ...] = ()
     reach_mva: Mapping[tuple[int, int], float] = field(default_factory=dict)
     stations: Mapping[int, AtStation] = field(default_factory=dict)
+    following: tuple[cp.Variable, ...] = ()
 
 
 # -------------------------------------------------------------------------------------------------------------- at rest

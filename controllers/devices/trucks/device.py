@@ -97,7 +97,6 @@ class Truck(Device[TruckState]):
     table: ClassVar[str] = "trucks"
     version: ClassVar[int] = 2
     block: ClassVar[str] = "gridferry.controllers.devices.trucks.block:truck_block"
-    version: ClassVar[int] = 2
     port_kind: ClassVar[str] = "truck"
     Config: ClassVar[type[TruckConfig]] = TruckConfig
     State: ClassVar[type[TruckState]] = TruckState
