@@ -51,16 +51,6 @@ def controllable(device: Device[Any]) -> bool:
     return bool(device.positions) or any(port.act is not Act.FOLLOWS or port.sets_q for port in device.ports)
 
 
-def takes_limit(device: Device[Any]) -> bool:
-    """Whether a port of a device takes a limit."""
-    return any(port.act is Act.LIMIT for port in device.ports)
-
-
-def profiled(device: Device[Any]) -> bool:
-    """Whether the active power of a port is given by a series, as of generators."""
-    return any(one.port is not None for one in device.series.values())
-
-
 def at_one_bus(device: Device[Any]) -> bool:
     """Whether all ports of a device inject at one and the same bus."""
     return len({bus for port in device.ports for bus in port.buses}) == 1

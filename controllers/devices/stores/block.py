@@ -236,7 +236,7 @@ class Store:
         store, step_h = self.store, self.ahead.step_h
         charge, discharge = np.maximum(-p_mw, 0.0), np.maximum(p_mw, 0.0)
         gain = store.eta_charge * charge - discharge / store.eta_discharge
-        change = step_h * (gain - store.loss_coefficient * np.hypot(p_mw, q_mvar))
+        change = step_h * (gain - store.loss_coefficient * np.hypot(p_mw, q_mvar)) - self.stored.drawn_mwh.value
         throughput = step_h * store.cost_per_mwh_charged * charge
         return throughput + depth_wear_of(store, self.ahead, change, self.stored.keeps)
 

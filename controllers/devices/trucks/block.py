@@ -226,8 +226,9 @@ def energy_by_station(
     could charge at one station and discharge at another without a trip. With energy by station, energy moves only by
     trips. At the start of step t, with the trips that leave and arrive then,
 
-        e_s(t) = κ e_s(t-1) + Δ gain_s(t-1) + Σ_into κ^τ (c_a - e_a y_a) - Σ_out c_a
-        e_min z_s(t) ≤ e_s(t), κ e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)          (e_min + e_a) y_a ≤ c_a ≤ e_max y_a
+        e_s(t) = κ e_s(t-1) + Δ gain_s(t-1) + Σ_into κ^(τ-1) (κ c_a - e_a y_a) - Σ_out c_a
+        e_min z_s(t) ≤ e_s(t), κ e_s(t) + Δ gain_s(t) ≤ e_max z_s(t)
+        e_min y_a ≤ κ c_a - e_a y_a, c_a ≤ e_max y_a
 
     which makes the relaxation much tighter (the formulation is ours).
 
@@ -264,12 +265,11 @@ def energy_by_station(
         carried = cp.Variable(len(arcs))
         each, shape = np.arange(len(arcs)), (nodes, len(arcs))
         out = sp.csr_array((np.ones(len(arcs)), (arcs.departure * places + arcs.origin, each)), shape=shape)
-        into = sp.csr_array(
-            (keeps ** (arcs.arrival - arcs.departure), (arcs.arrival * places + arcs.target, each)), shape=shape
-        )
+        into = sp.csr_array((np.ones(len(arcs)), (arcs.arrival * places + arcs.target, each)), shape=shape)
         driven = cp.multiply(np.zeros(len(arcs)) if drive_mwh is None else drive_mwh, route.departs)
-        balance = balance + out @ carried - into @ (carried - driven)
-        constraints += [carried - driven >= low * route.departs, carried <= high * route.departs]
+        left, rest = keeps * carried - driven, keeps ** np.maximum(arcs.arrival - arcs.departure - 1, 0)
+        balance = balance + out @ carried - into @ cp.multiply(rest, left)
+        constraints += [left >= low * route.departs, carried <= high * route.departs]
     return [balance == source, *constraints]
 
 

@@ -32,6 +32,7 @@ from gridferry.controllers.devices.steps import (
     Requests,
     Travel,
 )
+from gridferry.controllers.devices.stores.depth import filled_by, use_segments
 from gridferry.controllers.devices.stores.step import (
     StoreStep,
     idle_store,
@@ -249,8 +250,9 @@ class Truck(Device[TruckState]):
             store, done = idle_store(self.storage, state, p_mw, q_mvar, now, why)
         if state.departed_from >= 0 and self.duty.drive_mwh_per_km > 0:
             before = store.energy_mwh
-            store = self._driven(store, self._travel(now).km[state.departed_from][state.station])
-            done = replace(done, loss_mwh=done.loss_mwh + before - store.energy_mwh)
+            store, wear = self._driven(store, self._travel(now).km[state.departed_from][state.station])
+            lost = done.loss_mwh + before - store.energy_mwh
+            done = replace(done, loss_mwh=lost, wear_cost=done.wear_cost + wear)
         works = moving or math.hypot(done.p_mw, done.q_mvar) > NEGLIGIBLE_MW
         after = TruckState(
             store.energy_mwh,
@@ -328,11 +330,12 @@ class Truck(Device[TruckState]):
         """Energy that trips take from the battery, of a number or an array [MWh]."""
         return self.duty.drive_mwh_per_km * km
 
-    def _driven(self, store: StoreState, km: float) -> StoreState:
-        """Return the battery after a trip was paid; what lacks of that by a solver's tolerance is not taken."""
+    def _driven(self, store: StoreState, km: float) -> tuple[StoreState, float]:
+        """Return the battery after a trip, and its wear; what lacks of that by a solver's tolerance is not taken."""
         low, _ = window(self.storage, store.usable_energy_share)
         left = max(store.energy_mwh - self.drive_mwh(km), min(low, store.energy_mwh))
-        return replace(store, energy_mwh=left)
+        depth, wear = use_segments(self.storage, filled_by(self.storage, store), left - store.energy_mwh)
+        return replace(store, energy_mwh=left, depth_mwh=depth), wear
 
     def _can_pay(self, state: TruckState, km: float, now: Now) -> bool:
         """Whether the battery has the energy of a trip above its lowest state of charge."""
