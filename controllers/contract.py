@@ -119,7 +119,7 @@ class Forecast:
         """Load of every bus, less what generators with a profile can give [MW]."""
         net = self.load_p_mw.copy()
         for one in plant.profiled:
-            net[:, one.bus] -= self.of(one.device)[one.key]
+            net[:, one.bus] -= one.injected(self.of(one.device))
         return net
 
 

@@ -7,7 +7,7 @@ stand in one order everywhere (`Plant.devices`), and so do their ports and posit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -45,6 +45,15 @@ class ProfiledPort:
     key: str
     port: int
     bus: int
+
+    @property
+    def number(self) -> int:
+        """Its number among the ports of its device."""
+        return self.device.series[self.key].port or 0
+
+    def injected(self, series: Mapping[str, Float[np.ndarray, "*any"]]) -> Float[np.ndarray, "*any"]:
+        """Injection that series of its device say, or the most that it can be [MW]."""
+        return self.device.series[self.key].sign * series[self.key]
 
 
 @dataclass(frozen=True, eq=False)

@@ -182,7 +182,7 @@ class Rules(Controller):
         net: Float[np.ndarray, "rest station"] = forecast.load_p_mw[:rows, self.plant.station_bus]
         for one in self.plant.profiled:
             at = self.plant.station_bus == one.bus
-            net[:, at] -= forecast.of(one.device)[one.key][:rows, None]
+            net[:, at] -= one.injected(forecast.of(one.device))[:rows, None]
         if not np.isfinite(net).all():
             raise ControllerError(f"step {step}: the forecast net load at a station is not finite")
         return net

@@ -18,8 +18,16 @@ Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 """price or cost, in any currency"""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 FileName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+ClockTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+"""local time of a day, such as ``"06:00"``"""
 # strict models take no string for an enum; a file has only strings
 Choice = Field(strict=False)
+
+
+def hours(clock_time: str) -> float:
+    """Return the hours of a local time from midnight on [h]."""
+    hour, minute = clock_time.split(":")
+    return int(hour) + int(minute) / 60.0
 
 
 class Part(BaseModel):

@@ -134,6 +134,7 @@ class Series:
         step is taken to persist, unless forecasts are perfect; ``known``: as it will be, under any forecast
     error : an uncertain one: the table ``[forecast.errors.<error>]``; several may name the same
     port : the port whose P it is, if it is one's
+    sign : of that P: 1 for what a source gives, -1 for what a load draws
     """
 
     default: float
@@ -142,6 +143,7 @@ class Series:
     forecast: Literal["uncertain", "as_measured", "known"] = "known"
     error: str = ""
     port: int | None = None
+    sign: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

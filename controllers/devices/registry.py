@@ -22,6 +22,8 @@ BUILT_IN: Mapping[str, str] = {
     "batteries": "gridferry.controllers.devices.batteries.device:Battery",
     "links": "gridferry.controllers.devices.links.device:Link",
     "gensets": "gridferry.controllers.devices.gensets.device:Genset",
+    "sheddable_loads": "gridferry.controllers.devices.sheddable_loads.device:SheddableLoad",
+    "flexible_loads": "gridferry.controllers.devices.flexible_loads.device:FlexibleLoad",
     "generators": "gridferry.controllers.devices.generators.device:Generator",
 }
 """Our own kinds by their tables; a plug-in cannot take one of these names."""

@@ -46,6 +46,15 @@ def storage_of(device: Device[Any]) -> Storage | None:
     return storage if isinstance(storage, Storage) and issubclass(device.State, StoreState) else None
 
 
+def balanced_mwh(device: Device[Any]) -> float | None:
+    """Return what counts as 1 of what a device owes at the end of a day, when it is to owe nothing [MWh].
+
+    ``None`` of one that is not balanced so.
+    """
+    balanced: float | None = getattr(device, "balanced_mwh", None)
+    return balanced
+
+
 def controllable(device: Device[Any]) -> bool:
     """Whether anything can be decided about a device: a position, or a port that does not just follow."""
     return bool(device.positions) or any(port.act is not Act.FOLLOWS or port.sets_q for port in device.ports)

@@ -147,7 +147,7 @@ def device_injections(
     """
     p_bus, q_bus = np.zeros((len(p), plant.n_bus)), np.zeros((len(p), plant.n_bus))
     row = np.arange(len(p))
-    available = {one.port: forecast.of(one.device)[one.key] for one in plant.profiled}
+    available = {one.port: one.injected(forecast.of(one.device)) for one in plant.profiled}
     for column, port in enumerate(plant.ports):
         bus = np.full(len(p), port.buses[0])
         route = plant.route_of[column]

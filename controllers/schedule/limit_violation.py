@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Note, NoteKind, Observation, Plant, hold
-from gridferry.controllers.devices.traits import places_due, storage_of
+from gridferry.controllers.devices.traits import balanced_mwh, places_due, storage_of
 from gridferry.controllers.model.ahead import SocAtHorizon, day_ends
 from gridferry.controllers.model.solution import Dispatch
 from gridferry.controllers.plans.violation import RelativeViolation
@@ -27,7 +27,7 @@ class EnergyDue:
     device : its number in the plant
     column : of the store on the axis of stores
     at : steps of the horizon before it is due
-    least_mwh, rated_mwh : what is due, and the rated energy [MWh]
+    least_mwh, rated_mwh : what is due, and what counts as 1 of what is missing, the rated energy [MWh]
     """
 
     name: str
@@ -46,7 +46,13 @@ def energies_due(
     stores = list(plant.stores)
     found: list[EnergyDue] = []
     for number, device in enumerate(plant.devices):
-        store = storage_of(device)
+        store, balanced = storage_of(device), balanced_mwh(device)
+        if balanced is not None:
+            name, column = f"{device.port_kind} {device.name}", stores.index(device)
+            found += [
+                EnergyDue(name=name, device=number, column=column, at=at, least_mwh=0.0, rated_mwh=balanced)
+                for at in ends
+            ]
         if store is None:
             continue
         usable = forecast.of(device).get("usable_energy_share", np.ones(forecast.steps))

@@ -72,7 +72,7 @@ class ErrorMap:
 
     def output_mw(self, forecast: Forecast) -> Float[np.ndarray, "horizon port"]:
         """Active power of the ports as forecast; of one that can be limited, what it could give [MW]."""
-        columns = [forecast.of(one.device)[one.key] for one in self.ports]
+        columns = [one.injected(forecast.of(one.device)) for one in self.ports]
         return np.stack(columns, axis=1) if columns else np.zeros((forecast.steps, 0))
 
     def injections(
@@ -84,8 +84,11 @@ class ErrorMap:
         """
         at_bus = np.zeros((len(self.load), len(self.ports)))
         at_bus[[one.bus for one in self.ports], np.arange(len(self.ports))] = 1.0
-        p_mw = at_bus @ (self.output_mw(forecast)[:, :, None] * self.generation)
-        return p_mw - forecast.load_p_mw[:, :, None] * self.load, -forecast.load_q_mvar[:, :, None] * self.load
+        changes = self.output_mw(forecast)[:, :, None] * self.generation
+        q_per_p = np.array([one.device.ports[one.number].q_per_p for one in self.ports])
+        p_mw, q_mvar = at_bus @ changes, at_bus @ (q_per_p[:, None] * changes)
+        load_p_mw, load_q_mvar = forecast.load_p_mw[:, :, None], forecast.load_q_mvar[:, :, None]
+        return p_mw - load_p_mw * self.load, q_mvar - load_q_mvar * self.load
 
 
 def error_map(plant: Plant, load: Grouping = Grouping.NETWORK, generation: Grouping = Grouping.NETWORK) -> ErrorMap:

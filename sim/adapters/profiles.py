@@ -33,7 +33,7 @@ class ProfileSimulator(CaseSimulator):
         self._load = conditions.load_p_mw + own
         self._generation = np.tile(own, (conditions.steps, 1))
         for one in plant.profiled:
-            self._generation[:, one.bus] += conditions.series[one.device.key][one.key]
+            self._generation[:, one.bus] += one.injected(conditions.series[one.device.key])
 
     def _number_of(self, model: str) -> int:
         return len(self._case.plant.feeders) if model == "Demand" else 1

@@ -19,7 +19,7 @@ import numpy as np
 
 from gridferry.controllers.contract import NoteKind, Plant
 from gridferry.controllers.devices import Act, Port
-from gridferry.controllers.devices.traits import places_due, storage_of
+from gridferry.controllers.devices.traits import balanced_mwh, places_due, storage_of
 
 _TOLERANCE = 1e-6
 """of a rating, and of a state of charge"""
@@ -149,15 +149,17 @@ def _energy_shortfalls(connection: duckdb.DuckDBPyConnection, plant: Plant) -> l
     """Shortfall of the energy due of each store at the end of each day, of its rated energy, and its name."""
     found = []
     for device in plant.devices:
-        store = storage_of(device)
-        if store is None or store.soc_end_min is None or not device.ports:
+        store, whole, due = storage_of(device), balanced_mwh(device), 0.0
+        if store is not None and store.soc_end_min is not None:
+            whole, due = store.energy_mwh, store.soc_end_min
+        if whole is None:
             continue
         rows = connection.execute(
             "SELECT step, energy_mwh, usable_energy_share FROM device WHERE device = ? AND energy_mwh IS NOT NULL",
-            [device.ports[0].name],
+            [device.name],
         ).fetchall()
         for step, energy_mwh, usable in rows:
             if plant.steps_left_of_day(step) == 1:
-                due = store.soc_end_min * (1.0 if usable is None else usable)
-                found.append((max(due - energy_mwh / store.energy_mwh, 0.0), device.name))
+                short = due * (1.0 if usable is None else usable) - energy_mwh / whole
+                found.append((max(short, 0.0), device.name))
     return found

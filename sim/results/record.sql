@@ -7,7 +7,7 @@ CREATE TABLE bus (
     bus VARCHAR,
     p_load_mw DOUBLE,   -- drawn by customers
     q_load_mvar DOUBLE, -- likewise
-    p_gen_mw DOUBLE,    -- given by the network's own sources and, if not curtailed, by devices with a profile
+    p_gen_mw DOUBLE,    -- given by the network's own sources and, if not curtailed, by devices with a profile; less what loads with one draw
     p_mw DOUBLE,        -- injection of loads, sources and devices together
     q_mvar DOUBLE,      -- likewise
     v_pu DOUBLE,        -- voltage in AC, NaN where the power flow diverged

@@ -81,7 +81,8 @@ def done_by(case: Case, plan: Plan) -> list[list[Outcome]]:
         for device, own in zip(plant.devices, plant.port_columns, strict=True):
             requests.append(Request(tuple(plan.p_mw[step, own].tolist()), tuple(plan.q_mvar[step, own].tolist())))
             series = {key: float(values[step]) for key, values in forecast.of(device).items()}
-            nows.append(Now(plant.step_h, plant.steps_left_of_day(step) == 1, series))
+            clock_h = float(plant.clock_h(step, 1)[0])
+            nows.append(Now(plant.step_h, plant.steps_left_of_day(step) == 1, series, clock_h=clock_h))
         outcomes = step_all(plant.devices, [], states, requests, nows)
         states = [state for state, _ in outcomes]
         found.append([outcome for _, outcome in outcomes])

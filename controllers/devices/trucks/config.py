@@ -7,11 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from gridferry.controllers.devices.config_parts import Choice, Rate, inconsistent
+from gridferry.controllers.devices.config_parts import Choice, ClockTime, Rate, hours, inconsistent
 from gridferry.controllers.devices.stores.config import StoreConfig
-
-ClockTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
-"""local time of a day, such as ``"06:00"``"""
 
 
 class Mileage(StrEnum):
@@ -80,9 +77,3 @@ class TruckConfig(StoreConfig):
             repair = {"depot": None, "return_by": None, "shift": None, "labour": Labour.TRAVEL}
             raise inconsistent(found, repair)
         return self
-
-
-def hours(clock_time: str) -> float:
-    """Return the hours of a local time from midnight on [h]."""
-    hour, minute = clock_time.split(":")
-    return int(hour) + int(minute) / 60.0

@@ -18,6 +18,7 @@ import numpy as np
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
+from gridferry.controllers.devices.config_parts import hours
 from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.ports import Column, Port, Position, Series
 from gridferry.controllers.devices.site import Site
@@ -42,7 +43,7 @@ from gridferry.controllers.devices.stores.step import (
     window,
 )
 from gridferry.controllers.devices.stores.storage import STORE_COLUMNS, STORE_COSTS, STORE_SERIES, Storage, StoreState
-from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig, hours
+from gridferry.controllers.devices.trucks.config import Labour, Mileage, TruckConfig
 from gridferry.controllers.devices.trucks.cost import TruckCost, pay_of_shift
 from gridferry.controllers.devices.trucks.duty import FREE, Duty
 from gridferry.controllers.devices.trucks.many import simulate_truck

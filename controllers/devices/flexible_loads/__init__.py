@@ -1,0 +1,1 @@
+"""Loads that can be shifted within a day."""
