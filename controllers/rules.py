@@ -192,11 +192,13 @@ class Rules(Controller):
         plant = self.plant
         row = (one[0].tolist() for one in (plan.p_mw, plan.q_mvar, plan.position))
         devices, states = plant.devices, observation.states
-        asked = requests_of_row(plant, states, *row)
-        stay = [k for k, device in enumerate(devices) if asked[k].position == device.at(states[k])]
+        requests = requests_of_row(plant, states, *row)
+        stay = [k for k, device in enumerate(devices) if requests[k].position == device.at(states[k])]
         nows: Sequence[Now] = [Now(plant.step_h)] * len(stay)
         for coupling in plant.couplings:
-            nows = coupling.grant([devices[k] for k in stay], [states[k] for k in stay], [asked[k] for k in stay], nows)
+            nows = coupling.grant(
+                [devices[k] for k in stay], [states[k] for k in stay], [requests[k] for k in stay], nows
+            )
         found = dict(zip(stay, nows, strict=True))
         return [found.get(k, Now(plant.step_h)) for k in range(len(devices))]
 

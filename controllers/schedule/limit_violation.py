@@ -153,8 +153,8 @@ class ScheduleViolation:
             one = self.due[int(short.argmax())]
             place = f"{one.name} at the end of step {step + one.at - 1}"
             found.append(Note(NoteKind.VIOLATED_ENERGY, float(short.max()), place))
-        for missed in np.flatnonzero(self.away[sample]).tolist():
-            where = self.places[missed]
+        for row in np.flatnonzero(self.away[sample]).tolist():
+            where = self.places[row]
             place = f"{where.name}, depot, at the end of step {step + where.at - 1}"
             found.append(Note(NoteKind.VIOLATED_OTHER, 1.0, place))
         return tuple(found)

@@ -64,8 +64,8 @@ def _evaluated(plan: Plan, solved: Solved) -> Plan:
     sample = int(rests)
     kinds = (NoteKind.VIOLATED_V_LOW, NoteKind.VIOLATED_V_HIGH, NoteKind.VIOLATED_LOADING, NoteKind.VIOLATED_ENERGY)
     notes = violation.notes(observation.step, sample)
-    said = {(one.kind, one.place) for one in notes}
-    others = tuple(one for one in solver.notes if one.kind not in kinds and (one.kind, one.place) not in said)
+    known = {(one.kind, one.place) for one in notes}
+    others = tuple(one for one in solver.notes if one.kind not in kinds and (one.kind, one.place) not in known)
     solver = replace(solver, notes=(*others, *notes))
     if rests:
         plan = replace(plan, p_mw=given.p_mw[1], q_mvar=given.q_mvar[1], position=given.position[1])

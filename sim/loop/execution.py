@@ -44,7 +44,7 @@ class Execution:
     shortfall_port : its name; empty where there is none
     energy_due_shortfall_max : largest shortfall of energy due at the end of a day, of the rated energy
     energy_due_store : of which store; empty where none
-    places_missed : how often a device was not where it was due
+    places_violated : how often a device was not where it was due
     positions_not_reached : steps of positions that were neither reached nor headed for
     steps_without_row : steps in which a replayed plan has no row of a device
     """
@@ -53,7 +53,7 @@ class Execution:
     shortfall_port: str
     energy_due_shortfall_max: float
     energy_due_store: str
-    places_missed: int
+    places_violated: int
     positions_not_reached: int
     steps_without_row: int
 
@@ -67,8 +67,8 @@ class Execution:
         if self.energy_due_shortfall_max > _TOLERANCE:
             by = self.energy_due_shortfall_max
             found.append(f"{self.energy_due_store} missed soc_end at the end of a day by {by:.4g}")
-        if self.places_missed:
-            found.append(f"trucks were not at their depots when due, {self.places_missed} times")
+        if self.places_violated:
+            found.append(f"trucks were not at their depots when due, {self.places_violated} times")
         if self.positions_not_reached:
             found.append(f"positions were not reached in {self.positions_not_reached} steps")
         if self.steps_without_row:
@@ -100,7 +100,7 @@ def execution_of(connection: duckdb.DuckDBPyConnection, plant: Plant) -> Executi
         shortfall_port=port if short > 0 else "",
         energy_due_shortfall_max=due,
         energy_due_store=store if due > 0 else "",
-        places_missed=_places_missed(connection, plant),
+        places_violated=_places_violated(connection, plant),
         positions_not_reached=positions,
         steps_without_row=rows,
     )
@@ -124,10 +124,10 @@ def _shortfalls(connection: duckdb.DuckDBPyConnection, plant: Plant) -> list[tup
     return [(float(short / (_rating(ports[name]) * hours[day])), name) for (name, day), short in total.items()]
 
 
-def _places_missed(connection: duckdb.DuckDBPyConnection, plant: Plant) -> int:
+def _places_violated(connection: duckdb.DuckDBPyConnection, plant: Plant) -> int:
     """How often a device was not at the station where it was due; what was due after the last step is not."""
     steps = connection.execute("SELECT count(*) FROM step").fetchall()[0][0]
-    missed = 0
+    violated = 0
     for device in plant.devices:
         for at, station in places_due(device, plant.clock_h(0, steps + 1)):
             (there,) = connection.execute(
@@ -135,8 +135,8 @@ def _places_missed(connection: duckdb.DuckDBPyConnection, plant: Plant) -> int:
                 "WHERE device = ? AND step = ? AND destination = ? AND transit_steps = 0",
                 [device.name, at - 1, plant.stations[station].name],
             ).fetchall()[0]
-            missed += not there
-    return missed
+            violated += not there
+    return violated
 
 
 def _rating(port: Port) -> float:
