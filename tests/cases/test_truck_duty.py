@@ -14,7 +14,8 @@ from cases.dispatch import Case, dispatch
 from cases.enumerated_routes import least_cost, routes
 from cases.joint_trade import controller, joint
 from cases.parts import last_steps, of_kind, with_devices
-from gridferry.controllers.conformance.sample_plants import at_start, read_only
+from gridferry.controllers.conformance.device_suite import check_device
+from gridferry.controllers.conformance.sample_plants import at_start, read_only, two_feeders
 from gridferry.controllers.contract import Observation, Plan
 from gridferry.controllers.devices import Clip, Now, Outcome, Request, step_all
 from gridferry.controllers.devices.couplings import travel_under
@@ -133,6 +134,15 @@ def test_many_schedules_of_a_truck_on_duty_are_done_as_each_alone() -> None:
         np.testing.assert_allclose(together.costs["fuel"][k], labour)
 
 
+def test_trucks_on_duty_keep_every_promise_of_devices() -> None:
+    plant = two_feeders().plant
+    (truck, *_) = of_kind(plant, "trucks")
+    duty = Duty(drive_mwh_per_km=0.01, shift=(6.0, 22.0), depot=truck.initial_station, return_by=20.0)
+    by_hour = replace(truck.cost, by_hour=tuple(float(hour) for hour in range(24)))
+    findings = check_device(Truck, [replace(truck, duty=duty, cost=by_hour)])
+    assert [str(one) for one in findings if not one.passed] == []
+
+
 # ------------------------------------------------------------------------------------------------------------- shifts
 
 
@@ -195,6 +205,10 @@ def test_a_truck_is_at_its_depot_when_it_is_due() -> None:
             if stands[4] == 0 or (stands[4] is None and stands[3] == 0)
         )
         assert plan.solver.objective == pytest.approx(least, abs=0.1)
+    staged = controller(MessTwoStage, case[0], iterations=10).plan(*case[1:])
+    assert staged.solver.bound - 0.1 <= least
+    assert played(case, staged)[3][0].row["destination"] == "A"
+    assert played(case, staged)[3][0].row["transit_steps"] == 0
 
 
 def test_a_truck_that_cannot_be_at_its_depot_in_time_is_a_violation_that_is_named() -> None:

@@ -209,7 +209,10 @@ class Trial:
         series = {key: rng.choice([one.default, *_values(one, rng)]) for key, one in self.device.series.items()}
         now = Now(self.step_h, rng.random() < 0.1, series, plugged=rng.random() > 0.1)
         request = Request(tuple(p_mw), tuple(q_mvar), tuple(position))
-        return Given(request=request, now=now, congestion=rng.choice([0.0, rng.uniform(0.0, 30.0)]))
+        congestion = rng.choice([0.0, rng.uniform(0.0, 30.0)])
+        p_max_mw = rng.choice([math.inf, math.inf, rng.uniform(0.0, 2.0)])
+        now = replace(now, p_max_mw=p_max_mw, clock_h=rng.uniform(0.0, 24.0))
+        return Given(request=request, now=now, congestion=congestion)
 
 
 def _given(tried: Given) -> Given:

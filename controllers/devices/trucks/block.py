@@ -144,12 +144,17 @@ def truck_network(truck: Truck, ahead: Ahead) -> TimeSpaceNetwork:
 
 def depot_due(truck: Truck, ahead: Ahead, taken: Route) -> dict[str, SoftLimit]:
     """Have the truck at its depot when it is due: it stands there, or leaves from there just then."""
-    due = truck.duty.due_at(ahead.clock_h)
-    if not due or truck.duty.depot not in taken.network.stations:
+    due, network = truck.duty.due_at(ahead.clock_h), taken.network
+    if not due or truck.duty.depot not in network.stations:
         return {}
-    place = taken.network.stations.index(truck.duty.depot)
+    place = network.stations.index(truck.duty.depot)
     there = cp.hstack([taken.parked[:, place] + leaves(taken, place), taken.parked[-1, place]])
     at = np.array(due, dtype=np.int64)
+    if ahead.zero_transit_time and ahead.trips is not None and len(network.stations) > 1:
+        # who is there in time has begun the trip by then, and stands at its end meanwhile
+        others = [one for one in network.stations if one != truck.duty.depot]
+        least = int(ahead.trips.steps[:, others, truck.duty.depot].min())
+        at = np.maximum(at - least, np.minimum(at, max(network.arrives, 1)))
     return {"depot": SoftLimit(slack=there[at] - 1.0, step=at - 1, unit="", words="is not at its depot")}
 
 
