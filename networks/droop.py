@@ -44,7 +44,7 @@ class Droops:
     def q_mvar(self, v_pu: Float[np.ndarray, "row bus"]) -> Float[np.ndarray, "row droop"]:
         """Reactive power of each at the voltages of all buses [Mvar]."""
         own = zip(self.bus, self.points, self.room.T, strict=True)
-        return np.stack([_q_at(points, v_pu[:, bus], room) for bus, points, room in own], axis=1)
+        return np.stack([q_at(points, v_pu[:, bus], room) for bus, points, room in own], axis=1)
 
     def with_q(
         self, q_mvar: Float[np.ndarray, "row bus"], q: Float[np.ndarray, "row droop"]
@@ -77,9 +77,7 @@ class Droops:
         return found
 
 
-def _q_at(
-    points: Points, v_pu: Float[np.ndarray, " row"], room: Float[np.ndarray, " row"]
-) -> Float[np.ndarray, " row"]:
+def q_at(points: Points, v_pu: Float[np.ndarray, " row"], room: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
     """Reactive power of a characteristic at voltages, NaN where they are [Mvar]."""
     return np.clip(np.interp(v_pu, *np.array(points).T), -room, room) + 0.0 * v_pu
 

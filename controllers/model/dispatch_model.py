@@ -110,7 +110,8 @@ class DispatchModel:
     exclusive : powers that exclude each other, by name
     routes : with the column of each on the axis of all positions
     equal, products, exact, choices : of the exact problem, as `Model` has them
-    following : variables that follow from all others
+    dependent : variables that follow from all others
+    following : reactive powers that follow a voltage
     tried : routes that power was planned for, with what the model's objective came to
     bound_correction : what the price of losses can add to the cost of any plan [currency]
     model : what is solved
@@ -134,6 +135,7 @@ class DispatchModel:
     products: list[cp.SOC] = field(default_factory=list)
     exact: list[cp.SOC] = field(default_factory=list)
     choices: list[cp.Variable] = field(default_factory=list)
+    dependent: list[cp.Variable] = field(default_factory=list)
     following: list[cp.Variable] = field(default_factory=list)
     tried: list[tuple[float, Values]] = field(default_factory=list)
     bound_correction: float = 0.0
@@ -206,13 +208,14 @@ class DispatchModel:
         self.binaries += block.binaries
         self.permits += block.permits
         self.likely += block.likely
-        self.following += block.following
+        self.dependent += block.dependent
 
     def add_network(self, name: str, network: NetworkBlock) -> None:
         """Add a network."""
         self.networks[name] = network
         self._add(name, network.constraints, {"energy": network.cost}, network.soft)
         base = self.plant.feeders[len(self.networks) - 1].base_mva
+        self._follow_voltages(network, self.plant.bus_slices[len(self.networks) - 1])
         largest = base * network.largest.losses
         self.losses.append(Losses(mw=network.losses_mw, largest_mw=largest, fictitious_mw=lambda: 0.0))
         self.products += network.products
@@ -220,6 +223,15 @@ class DispatchModel:
         self.choices += network.binaries
         self.binaries += network.binaries
         self.likely += network.likely
+
+    def _follow_voltages(self, network: NetworkBlock, buses: slice) -> None:
+        """Tie reactive powers that follow a voltage to the flow of their network: ``Q = a + b v²``."""
+        for key, block in self.blocks.items():
+            for (port, bus), (offset, slope) in block.q_of_v.items():
+                if buses.start <= bus < buses.stop:
+                    v_sq, q = network.flow.v_sq[:, bus - buses.start], block.q[port, bus]
+                    self.constraints[f"{key}: q_of_v"] = [q == offset + cp.multiply(slope, v_sq)]
+                    self.following += q.variables()
 
     def _add(
         self,
@@ -279,6 +291,27 @@ class DispatchModel:
         place = sp.csr_array((np.ones(len(buses)), (np.arange(len(buses)), buses)), shape=shape)
         return cp.Constant(given) + cp.vstack(decided).T @ place, given, reach
 
+    def v_pu(self) -> Float[np.ndarray, "horizon bus"]:
+        """Voltages of a solution [pu]."""
+        v_sq = [network.flow.v_sq.value for network in self.networks.values()]
+        return np.sqrt(np.maximum(np.concatenate(v_sq, axis=1), 0.0))
+
+    def q_of_v_error_mvar(self) -> float:
+        """By how much a Q that follows the voltage is another one in a solution than at its voltage [Mvar]."""
+        plant, v_pu = self.plant, self.v_pu()
+        p, q = np.zeros((self.horizon, plant.n_port)), np.zeros((self.horizon, plant.n_port))
+        for device, ports in zip(plant.devices, plant.port_columns, strict=True):
+            for powers, found in ((self.blocks[device.key].p, p), (self.blocks[device.key].q, q)):
+                for (port, _), power in powers.items():
+                    found[:, ports.start + port] = power.value
+        followed = list(plant.droop_ports)
+        errors = [0.0]
+        for number, buses in enumerate(plant.bus_slices):
+            own, droops = plant.droops(number, p[:, followed])
+            if droops is not None:
+                errors.append(float(np.abs(droops.q_mvar(v_pu[:, buses]) - q[:, followed][:, own]).max()))
+        return max(errors)
+
     def exact_flow(self) -> Values | None:
         """Values that the variables of all flows have in AC, under what the devices have; ``None`` without a flow."""
         values: Values = {}
@@ -304,7 +337,7 @@ class DispatchModel:
         found = objective(self.outlook, self.options, cost, self.losses, self.soft)
         self.constraints |= found.constraints
         self.bound_correction = found.bound_correction
-        recourse = {one for network in self.networks.values() for one in network.recourse}
+        recourse = {one for network in self.networks.values() for one in network.recourse} | {*self.following}
         every = [one for part in self.constraints.values() for one in part]
         implied = [one for name, part in self.constraints.items() if name.endswith(IMPLIED) for one in part]
         self.model = Model(
@@ -318,7 +351,7 @@ class DispatchModel:
             choices=self.choices,
             implied=implied,
             flow=self.exact_flow,
-            slacks=[*found.slacks, *self.following],
+            slacks=[*found.slacks, *self.dependent],
         )
 
     def _exclude(self, name: str, one: Exclusive, steps: Bool[np.ndarray, " horizon"]) -> None:

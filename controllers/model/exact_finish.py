@@ -6,16 +6,20 @@ import time
 from dataclasses import replace
 
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
-from gridferry.controllers.solve import InfeasibleError, NoPlanFoundError, SolverTroubleError
+from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
 
 _SPATIAL_TIME, _SPATIAL_GAP = 0.1, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
+_LINEARISED, _Q_MVAR = 4, 1e-5
+"""so often is Q(U) linearised anew, and by how little it may be wrong [Mvar]"""
 _TRIED = 12
 """on so many other routes the exact equations are solved"""
 
 
 def plan_dispatch(dispatch: Dispatch) -> Solved:
     """Minimise the cost; where the relaxation is not tight the exact equations are solved from there.
+
+    A Q that follows the voltage is linearised at the plan, and planned for again, until it is that of its voltage.
 
     Raises
     ------
@@ -25,6 +29,19 @@ def plan_dispatch(dispatch: Dispatch) -> Solved:
         where it has one, and no power flow was found.
     UnboundedError, SolverTroubleError
     """
+    found = _plan(dispatch)
+    for _ in range(_LINEARISED):
+        if found.model.q_of_v_error_mvar() <= _Q_MVAR or dispatch.late:
+            break
+        try:
+            found = _plan(replace(dispatch, outlook=replace(dispatch.outlook, v_pu=found.model.v_pu())))
+        except NoPlanError as error:
+            dispatch.solver.record.see(error)
+            break
+    return found
+
+
+def _plan(dispatch: Dispatch) -> Solved:
     relaxed = solve_dispatch(dispatch)
     return relaxed if relaxed.tight else finish(relaxed)
 

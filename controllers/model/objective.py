@@ -211,5 +211,5 @@ def demand_block(plant: Plant, number: int, observation: Observation, import_mw:
     return Block(
         constraints={"highest_import": [reached >= before, reached[period] >= import_mw]},
         costs={DEMAND: at_first @ (reached - before)},
-        following=(reached,),
+        dependent=(reached,),
     )

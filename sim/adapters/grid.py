@@ -96,9 +96,9 @@ class _Member:
         self._base_q_mvar = share * (feeder.q_gen_mvar - feeder.q_load_mvar)
         self.results: Mapping[str, Mapping[str, Any]] = {}
         none = np.zeros(feeder.n_bus)
-        self.step(none, none)
+        self.solve(none, none)
 
-    def step(self, p_mw: np.ndarray, q_mvar: np.ndarray, droops: Droops | None = None) -> None:
+    def solve(self, p_mw: np.ndarray, q_mvar: np.ndarray, droops: Droops | None = None) -> None:
         """Solve with the injections of this step."""
         self.results = self._solved(self._base_p_mw + p_mw, self._base_q_mvar + q_mvar, droops)
 
@@ -232,7 +232,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
                 power[number] += _SIGN[attr] * self._inputs.total(eid, attr)
         for eid, member in self._members.items():
             p_mw, q_mvar = injected[eid]
-            member.step(p_mw, q_mvar, self._droops(eid))
+            member.solve(p_mw, q_mvar, self._droops(eid))
         return time + self._step_size
 
     def _droops(self, eid: str) -> Droops | None:

@@ -70,6 +70,14 @@ def exact_optimum(case: Case, time_limit_s: float) -> Optimum:
             for low, high in zip(feeder.v_min_pu, feeder.v_max_pu, strict=True)
         ]
         model.addCons(v_sq[feeder.slack] == feeder.slack_v_pu**2)
+        if generator.reactive == "q_of_v":
+            (first, none), (last, low) = generator.q_of_v
+            assert none == 0.0
+            v, q_pv = model.addVar(), model.addVar(lb=None)
+            model.addCons(v * v == v_sq[generator.bus])
+            # no voltage is above the last point
+            model.addCons(q_pv == low / (last - first) * 0.5 * (v - first + abs(v - first)))
+            q_bus[generator.bus] += q_pv
         # buses are numbered away from the slack bus: what is below a line is known before the line
         for line in np.argsort(-feeder.child):
             above, below = int(feeder.parent[line]), int(feeder.child[line])

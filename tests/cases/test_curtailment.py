@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cases.battery_day import battery_day, chain
@@ -28,6 +30,8 @@ from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.rules import Rules
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 from gridferry.controllers.solve import InfeasibleError
+from gridferry.sim.loop.runner import run
+from gridferry.sim.loop.validation import validate
 
 PV = Generator("pv", "pv", 0, 5, 0.0, curtailable=True)
 STREET = chain((0.0077, 0.0376), *[(0.0309, 0.012)] * 4, kv=0.4, base_mva=0.25)
@@ -135,8 +139,9 @@ def test_without_curtailment_no_plan_keeps_the_limit_of_the_street() -> None:
         PV,
         replace(PV, feed_in_tariff=20.0, curtailment_cost_per_mwh=60.0, s_max_mva=0.18, reactive=Reactive.DISPATCH),
         replace(PV, s_max_mva=0.18, reactive=Reactive.COS_PHI, q_per_p=-0.4),
+        replace(PV, reactive=Reactive.Q_OF_V, q_of_v=((1.02, 0.0), (1.06, -0.08))),
     ],
-    ids=["none", "dispatch", "cos_phi"],
+    ids=["none", "dispatch", "cos_phi", "q_of_v"],
 )
 def test_every_optimiser_keeps_the_limit_by_curtailing_no_more_than_it_must(
     controller: tuple[type[Controller], dict[str, Any]], pv: Generator
@@ -168,3 +173,51 @@ def test_nothing_is_curtailed_at_rest_and_by_rules() -> None:
         assert (plan.p_mw[:, 1] == PV.ports[0].rest_mw).all()
         done = evaluate_plan(plant, plan, seen, ahead)
         assert float(done.costs["curtailment"].sum()) == 0.0
+
+
+# ---------------------------------------------------------------------------------------------------------- closed loop
+
+CURVE = ((0.95, 0.05), (0.98, 0.0), (1.02, 0.0), (1.06, -0.08))
+
+
+@pytest.mark.parametrize("engine", ["pandapower", "power-grid-model"])
+def test_the_record_has_the_q_of_the_voltage_and_was_predicted(tmp_path: Path, engine: str) -> None:
+    points = ", ".join(f"{{ v_pu = {v}, q_mvar = {q} }}" for v, q in CURVE)
+    pv = ["curtailable=false", "curtailment_cost_per_mwh=0", "s_max_mva=0.16", f"q_of_v=[{points}]"]
+    overrides = [f"generators.pv.{one}" for one in (*pv, "reactive='q_of_v'")]
+    overrides += ["time.steps=14", f"grid.ac_engine='{engine}'"]
+    done = run("curtailed_street", controller="rules", overrides=overrides, out=tmp_path / "run")
+    bus, device = done.table("bus"), done.table("device")
+    at = bus[bus["bus"] == "6"]
+    pv_done = device[device["device"] == "pv"]
+    v, p, q = at["v_pu"].to_numpy(), pv_done["p_mw"].to_numpy(), pv_done["q_mvar"].to_numpy()
+    room = np.sqrt(0.16**2 - p**2)
+    np.testing.assert_allclose(q, np.clip(np.interp(v, *np.array(CURVE).T), -room, room), atol=1e-7)
+    assert q.min() < -0.06
+    assert q[12] == pytest.approx(-room[12], abs=1e-7)
+    np.testing.assert_allclose(at["v_plan_pu"], v, atol=1e-8)
+    assert done.summary["balance_error_rel_max"] < 1e-6
+
+
+def test_what_is_curtailed_is_recorded_and_neither_fed_in_nor_paid_nor_short(tmp_path: Path) -> None:
+    setup = ["generators.pv.feed_in_tariff=15.0", "time.steps=12"]
+    done = run("curtailed_street", overrides=setup, out=tmp_path / "run")
+    assert done.summary["verdict"] == "feasible and executed"
+    found = done.summary["kinds"]["generators"]
+    totals, generators = found["totals"], done.table("generators")
+    assert totals["available_mwh"] == pytest.approx(0.6577)
+    assert totals["curtailed_mwh"] > 0.1
+    assert totals["fed_in_mwh"] == pytest.approx(0.6577 - totals["curtailed_mwh"])
+    assert generators["fed_in_mwh"].sum() == pytest.approx(totals["injected_mwh"])
+    assert done.summary["cost"]["res"] == pytest.approx(15.0 * totals["fed_in_mwh"])
+    assert found["cost"]["curtailment"] == pytest.approx(20.0 * totals["curtailed_mwh"])
+    again = validate(
+        done.directory / "plan.csv", "curtailed_street", overrides=setup, out=tmp_path / "again"
+    ).run.summary
+    assert again["kinds"]["generators"]["totals"] == pytest.approx(totals)
+    assert again["verdict"] == "feasible and executed"
+    # a plan without its rows leaves it as it is
+    plan = pd.read_csv(done.directory / "plan.csv")
+    plan[plan["device"] != "pv"].to_csv(tmp_path / "old.csv", index=False)
+    rests = validate(tmp_path / "old.csv", "curtailed_street", overrides=setup, out=tmp_path / "rests").run.summary
+    assert rests["kinds"]["generators"]["totals"]["curtailed_mwh"] == 0.0

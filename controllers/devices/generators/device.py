@@ -157,5 +157,7 @@ class Generator(Device[Stateless]):
 
     def paid(self, fed_in_mwh: Any, curtailed_mwh: Any) -> dict[str, Any]:
         """Cost of energies fed in and curtailed [currency]."""
-        paid = {"feed_in": self.feed_in_tariff * fed_in_mwh}
-        return paid | {"curtailment": self.curtailment_cost_per_mwh * curtailed_mwh} if self.curtailable else paid
+        return {
+            "feed_in": self.feed_in_tariff * fed_in_mwh,
+            "curtailment": self.curtailment_cost_per_mwh * curtailed_mwh,
+        }

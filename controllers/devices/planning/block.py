@@ -56,6 +56,7 @@ class Ahead:
     trips : where positions have routes
     fixed : fixed values of positions with routes; ``None`` if they are to be decided
     soc_at_end : minimum state of charge of a store at the end of a horizon that ends inside a day; ``None``: free
+    v_pu : of every port whose Q follows the voltage, the voltage that it is linearised at [pu]
     zero_transit_time : trips have their cost, but take no time. This is a relaxation: a route with delays becomes one
         where the vehicle rests at the far end while it would drive
     """
@@ -69,6 +70,7 @@ class Ahead:
     trips: TripsAhead | None = None
     fixed: Int[np.ndarray, "horizon position"] | None = None
     soc_at_end: float | None = None
+    v_pu: Mapping[int, Float[np.ndarray, " horizon"]] = field(default_factory=dict)
     zero_transit_time: bool = False
 
     @property
@@ -259,9 +261,10 @@ class Block:
     soft : limits that may be violated where no plan keeps all limits, by name
     exclusive : powers that exclude each other, by name
     losses : of converters
+    q_of_v : offset [Mvar] and slope [Mvar/pu²] by step of a Q that follows the squared voltage of its bus
     reach_mva : largest apparent power at a port and bus that is decided, where less than the port's rating [MVA]
     stations : where a vehicle may be, by number of the station
-    following : variables that follow from all others
+    dependent : variables that follow from all others
     """
 
     p: Powers = field(default_factory=dict)
@@ -276,9 +279,10 @@ class Block:
     soft: Mapping[str, SoftLimit] = field(default_factory=dict)
     exclusive: Mapping[str, Exclusive] = field(default_factory=dict)
     losses: tuple[Losses, ...] = ()
+    q_of_v: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     reach_mva: Mapping[tuple[int, int], float] = field(default_factory=dict)
     stations: Mapping[int, AtStation] = field(default_factory=dict)
-    following: tuple[cp.Variable, ...] = ()
+    dependent: tuple[cp.Variable, ...] = ()
 
 
 # -------------------------------------------------------------------------------------------------------------- at rest
