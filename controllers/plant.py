@@ -55,6 +55,11 @@ class ProfiledPort:
         """Injection that series of its device say, or the most that it can be [MW]."""
         return self.device.series[self.key].sign * series[self.key]
 
+    @property
+    def declared(self) -> Port:
+        """The port as its device declares it."""
+        return self.device.ports[self.number]
+
 
 @dataclass(frozen=True, eq=False)
 class Plant:

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Plant
+from gridferry.controllers.devices import Act
 from gridferry.controllers.devices.device import Device
 from gridferry.controllers.devices.registry import is_built_in
 from gridferry.controllers.plant import ProfiledPort
@@ -75,20 +76,30 @@ class ErrorMap:
         columns = [one.injected(forecast.of(one.device)) for one in self.ports]
         return np.stack(columns, axis=1) if columns else np.zeros((forecast.steps, 0))
 
+    @property
+    def limited(self) -> Int[np.ndarray, " limited"]:
+        """Which of the ports take a limit."""
+        return np.array([k for k, one in enumerate(self.ports) if one.declared.act is Act.LIMIT], dtype=np.int64)
+
     def injections(
         self, forecast: Forecast
-    ) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
-        """Change of the injections P [MW] and Q [Mvar] of every bus per unit of each source, at a forecast.
+    ) -> tuple[Float[np.ndarray, "horizon bus column"], Float[np.ndarray, "horizon bus column"]]:
+        """Change of the injections P [MW] and Q [Mvar] of every bus at a forecast, by column.
 
-        A port that can be limited is taken to change as if it were not: with a limit it can only change less.
+        The first columns are per unit of each source, without the ports that take a limit. Those follow, each per unit
+        of its own error. A Q that follows the voltage is taken not to: with it voltages change by less.
         """
+        limited, each = self.limited, np.eye(len(self.ports))
+        follow = self.generation.copy()
+        follow[limited] = 0.0
+        of_ports = np.concatenate([follow, each[:, limited]], axis=1)
+        load = np.concatenate([self.load, np.zeros((len(self.load), len(limited)))], axis=1)
         at_bus = np.zeros((len(self.load), len(self.ports)))
         at_bus[[one.bus for one in self.ports], np.arange(len(self.ports))] = 1.0
-        changes = self.output_mw(forecast)[:, :, None] * self.generation
-        q_per_p = np.array([one.device.ports[one.number].q_per_p for one in self.ports])
-        p_mw, q_mvar = at_bus @ changes, at_bus @ (q_per_p[:, None] * changes)
-        load_p_mw, load_q_mvar = forecast.load_p_mw[:, :, None], forecast.load_q_mvar[:, :, None]
-        return p_mw - load_p_mw * self.load, q_mvar - load_q_mvar * self.load
+        q_at_bus = at_bus * np.array([one.declared.q_per_p for one in self.ports])
+        output = self.output_mw(forecast)[:, :, None] * of_ports
+        p_load, q_load = (one[:, :, None] * load for one in (forecast.load_p_mw, forecast.load_q_mvar))
+        return at_bus @ output - p_load, q_at_bus @ output - q_load
 
 
 def error_map(plant: Plant, load: Grouping = Grouping.NETWORK, generation: Grouping = Grouping.NETWORK) -> ErrorMap:

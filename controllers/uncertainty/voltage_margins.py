@@ -4,6 +4,10 @@ The voltage under errors is linear in them only to first order. Far out it falls
 tangent's margin would be too small there. With ``secant`` the sensitivities are therefore scaled up, bus by bus, until
 they meet the AC power flow at the worst corner of the support; a voltage that falls along a concave curve then never
 falls below the line. They are never shrunk.
+
+A generator with a limit u injects ``min(u, a + ξ)``: with an error ξ of what it can give it changes by something
+between 0 and ξ, whatever u is. So an error counts with the worse of 0 and what it does, for either limit of a voltage.
+It is split into ``ξ⁺ = max(ξ, 0)`` and ``ξ⁻ = max(-ξ, 0)``, whose distance from those of a sample is at most that of ξ.
 """
 
 from __future__ import annotations
@@ -101,17 +105,17 @@ def voltage_margins(
         where the operating point, or with ``secant`` the worst corner of the errors, has no power flow.
     """
     upper, lower = sensitivities(plant, forecast, p_mw, q_mvar, ambiguity)
-    sides = np.concatenate([upper, -lower], axis=1)
+    sides, samples, box = _worse_of_zero(np.concatenate([upper, -lower], axis=1), ambiguity)
     if ambiguity.scenario is Scenario.ROBUST:
-        margin = robust_margin(sides, ambiguity.box)
+        margin = robust_margin(sides, box)
     else:
         margin = wasserstein_margin(
             sides,
-            ambiguity.samples,
+            samples,
             confidence=ambiguity.confidence,
             radius=ambiguity.radius,
             norm=ambiguity.norm,
-            support=ambiguity.box if ambiguity.bounded else None,
+            support=box if ambiguity.bounded else None,
         )
     high, low = np.split(np.maximum(margin, 0.0), 2, axis=1)
     return Margins(upper=high, lower=low)
@@ -123,8 +127,8 @@ def sensitivities(
     p_mw: Float[np.ndarray, "horizon bus"],
     q_mvar: Float[np.ndarray, "horizon bus"],
     ambiguity: Ambiguity,
-) -> tuple[Float[np.ndarray, "horizon bus source"], Float[np.ndarray, "horizon bus source"]]:
-    """Change of every voltage per unit of each error, for the upper and for the lower limit [pu]."""
+) -> tuple[Float[np.ndarray, "horizon bus column"], Float[np.ndarray, "horizon bus column"]]:
+    """Change of every voltage by column of `ErrorMap.injections`, for the upper and for the lower limit [pu]."""
     v = operating_point(plant, p_mw, q_mvar)
     p_per, q_per = ambiguity.errors.injections(forecast)
     tangent = np.zeros_like(p_per)
@@ -146,11 +150,45 @@ def sensitivities(
     return scaled[0], scaled[1]
 
 
+def _worse_of_zero(
+    sides: Float[np.ndarray, "horizon row column"], ambiguity: Ambiguity
+) -> tuple[
+    Float[np.ndarray, "horizon row error"],
+    Float[np.ndarray, "sample horizon error"],
+    Float[np.ndarray, "2 horizon error"],
+]:
+    """Return sensitivities, samples and box of errors in which those of ports with a limit have a sign of their own.
+
+    ``max(0, a ξ) = max(a, 0) ξ⁺ + max(-a, 0) ξ⁻``; a source that others follow as well has ``ξ = ξ⁺ - ξ⁻`` for them.
+    """
+    errors, (low, high) = ambiguity.errors, ambiguity.box
+    shares = errors.generation[errors.limited]
+    if not len(shares):
+        return sides, ambiguity.samples, ambiguity.box
+    split = shares.any(axis=0)
+    follow, limited = sides[:, :, : len(split)], sides[:, :, len(split) :]
+    rising, falling = (np.maximum(one, 0.0) @ shares[:, split] for one in (limited, -limited))
+    a = [follow[:, :, ~split], follow[:, :, split] + rising, falling - follow[:, :, split]]
+
+    def signed(
+        of: Float[np.ndarray, "any horizon source"], *ways: Float[np.ndarray, "any horizon source"]
+    ) -> np.ndarray:
+        return np.concatenate([of[..., ~split], *(np.maximum(one[..., split], 0.0) for one in ways)], axis=-1)
+
+    samples = ambiguity.samples
+    box = signed(np.stack([low, high]), np.stack([low, high]), np.stack([-high, -low]))
+    return np.concatenate(a, axis=2), signed(samples, samples, -samples), box
+
+
 def _corner(
-    toward: Float[np.ndarray, "horizon bus source"], plant: Plant, ambiguity: Ambiguity
-) -> Float[np.ndarray, "horizon bus source"]:
+    toward: Float[np.ndarray, "horizon bus column"], plant: Plant, ambiguity: Ambiguity
+) -> Float[np.ndarray, "horizon bus column"]:
     """Corner of the support with the largest voltage change of each network, repeated for its buses."""
-    low, high = ambiguity.box
+    limited = ambiguity.errors.generation[ambiguity.errors.limited].T
+    low, high = (
+        np.concatenate([one, beyond(one @ limited, 0.0)], axis=1)
+        for one, beyond in zip(ambiguity.box, (np.minimum, np.maximum), strict=True)
+    )
     corner = np.empty_like(toward)
     for buses in plant.bus_slices:
         together = toward[:, buses].sum(axis=1)
