@@ -60,7 +60,7 @@ class MessExactSettings(ControllerSettings):
 
 
 class MessExact(Controller):
-    """Trucks and batteries by one mixed-integer cone program with transit times; links rest.
+    """Trucks, batteries and generators by one mixed-integer cone program with transit times; links rest.
 
     Every ``replan_every`` steps routes and power are planned over the horizon from the measured state. In between the
     routes are fixed, with the present delays, and the power is planned anew, which corrects deviations; or the plan is

@@ -74,8 +74,8 @@ class MvdcDrcc(Controller):
     """MVDC links and batteries, day-ahead or receding, with voltage margins against forecast errors.
 
     The margins do not depend on the decisions but on where the sensitivities are taken: the problem is solved, the
-    network linearised anew at the plan, and so on until the margins have settled. Trucks stay where they are, PV
-    inverters give no reactive power, and currents have no margins.
+    network linearised anew at the plan, and so on until the margins have settled. Trucks stay where they are, and
+    currents have no margins.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MvdcDrccSettings
