@@ -139,8 +139,30 @@ def test_trucks_on_duty_keep_every_promise_of_devices() -> None:
     (truck, *_) = of_kind(plant, "trucks")
     duty = Duty(drive_mwh_per_km=0.01, shift=(6.0, 22.0), depot=truck.initial_station, return_by=20.0)
     by_hour = replace(truck.cost, by_hour=tuple(float(hour) for hour in range(24)))
-    findings = check_device(Truck, [replace(truck, duty=duty, cost=by_hour)])
-    assert [str(one) for one in findings if not one.passed] == []
+    extras = {"wear_by_depth": ((0.3, 5.0), (1.0, 20.0)), "self_discharge_per_day": 0.05, "ramp_mw_per_h": 1.0}
+    for store in (truck.storage, replace(truck.storage, **extras)):
+        findings = check_device(Truck, [replace(truck, storage=store, duty=duty, cost=by_hour)])
+        assert [str(one) for one in findings if not one.passed] == []
+
+
+def test_driving_wears_by_depth_and_costs_the_same_in_plan_and_devices() -> None:
+    """By hand: segments of 0.4 MWh at 10 and 0.6 at 20 per MWh; driving takes 0.3 of the first, which is bought again
+    at 50 before 1 MWh is sold at 100.
+    """
+    depth = {"wear_by_depth": ((0.4, 10.0), (1.0, 20.0)), "self_discharge_per_day": 0.5}
+    case = on_duty([10.0, 50.0, 50.0, 100.0], Duty(drive_mwh_per_km=0.03), soc_initial=1.0, **depth)
+    plan = controller(MessExact, case[0]).plan(*case[1:])
+    assert plan.prediction is not None
+    assert plan.position[-1, 0] == 1
+    done = played(case, plan)
+    wear = [row[0].money["wear"] for row in done]
+    np.testing.assert_allclose(plan.prediction.costs["wear"], wear, atol=1e-6)
+    assert plan.solver.objective == pytest.approx(float(plan.prediction.cost.sum()), abs=1e-2)
+    plain = on_duty(
+        [10.0, 50.0, 50.0, 100.0], Duty(drive_mwh_per_km=0.03), soc_initial=1.0, wear_by_depth=depth["wear_by_depth"]
+    )
+    plan = controller(MessExact, plain[0]).plan(*plain[1:])
+    assert sum(row[0].money["wear"] for row in played(plain, plan)) == pytest.approx(3.0 + 4.0 + 12.0, abs=1e-3)
 
 
 # ------------------------------------------------------------------------------------------------------------- shifts

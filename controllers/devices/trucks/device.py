@@ -300,8 +300,11 @@ class Truck(Device[TruckState]):
 
     def _work(self, state: TruckState, p_mw: float, q_mvar: float, now: Now) -> tuple[StoreState, StoreStep]:
         """Charge or discharge within the limits of the battery and of the power that the station has left."""
-        granted = math.copysign(min(abs(p_mw), now.p_max_mw), p_mw)
-        store, done = step_store(self.storage, state, granted, q_mvar, now)
+        granted, storage = math.copysign(min(abs(p_mw), now.p_max_mw), p_mw), self.storage
+        if now.p_max_mw < storage.p_max_mw:
+            # a ramp does not lead beyond it, either
+            storage = replace(storage, p_max_mw=now.p_max_mw)
+        store, done = step_store(storage, state, granted, q_mvar, now)
         if granted == p_mw:
             return store, done
         clips = (Clip.STATION, *done.clips) if abs(p_mw - granted) > NEGLIGIBLE_MW else done.clips
