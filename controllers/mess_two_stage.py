@@ -101,7 +101,7 @@ class _FirstStage:
 
 
 class MessTwoStage(Controller):
-    """Trucks, batteries and generators by the published two stages: MISOCP with zero transit time, then a particle swarm.
+    """Trucks, batteries, generators by the published two stages: MISOCP with zero transit time, then a particle swarm.
 
     The first stage plans stations and power with zero transit time. The second shifts the trips and changes the trucks'
     power within the scheduled periods; every particle is repaired for the travel times of the roads and evaluated by

@@ -71,7 +71,8 @@ def _check_config(what: str, as_json: bool) -> int:
         console.print(f"[red]{len(faults)} fault{'s' if len(faults) > 1 else ''}[/red]")
         return NOT_SO
     config, plant = loaded.config, case.plant
-    devices = ", ".join(f"{len(config.entries(kind))} {kind.table.replace('_', ' ')}" for kind in config.kinds)
+    numbers = {kind.table.replace("_", " "): len(config.entries(kind)) for kind in config.kinds}
+    devices = ", ".join(f"{number} {name}" for name, number in numbers.items() if number) or "no devices"
     console.print(
         f"[green]sound[/green]: {len(plant.feeders)} networks, {plant.n_bus} buses, {devices}, "
         f"{plant.steps} steps of {plant.step_s} s"
