@@ -11,8 +11,6 @@ from pydantic import Field
 from gridferry.controllers.devices.config_parts import BusName, DeviceConfig, Profile
 from gridferry.controllers.devices.ports import Act, Port, Series
 
-LARGEST_MW = 1000.0
-"""no series of a config is larger"""
 DEMAND: Mapping[str, Series] = {
     "p_mw": Series(default=0.0, meaning="demand [MW]", port=0, sign=-1.0, forecast="uncertain", error="load")
 }
@@ -55,7 +53,7 @@ def relief_port(name: str, bus: int, config: DemandConfig, p_min_mw: float) -> P
         name=name,
         buses=(bus,),
         p_min_mw=p_min_mw,
-        p_max_mw=LARGEST_MW,
+        p_max_mw=math.inf,
         s_max_mva=math.inf,
         q_act=Act.FOLLOWS,
         q_per_p=config.q_per_p,

@@ -7,6 +7,7 @@ the energy that may be lowered and raised in a day.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
 from gridferry.controllers.devices.config_parts import hours
-from gridferry.controllers.devices.demand import DEMAND, LARGEST_MW, demand_port, relief_port
+from gridferry.controllers.devices.demand import DEMAND, demand_port, relief_port
 from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.flexible_loads.config import FlexibleLoadConfig
 from gridferry.controllers.devices.ports import Column, Port, Series
@@ -83,7 +84,7 @@ class FlexibleLoad(Device[FlexibleLoadState]):
         """The demand, and what is not drawn of it; negative where more is drawn."""
         return (
             demand_port(self.name, self.bus, self.config),
-            relief_port(self.name, self.bus, self.config, p_min_mw=-LARGEST_MW),
+            relief_port(self.name, self.bus, self.config, p_min_mw=-math.inf),
         )
 
     @property
@@ -103,7 +104,7 @@ class FlexibleLoad(Device[FlexibleLoadState]):
             begin, end = (hours(one) for one in config.window)
             length = (end - begin) % 24.0 or 24.0
             inside = ((clock_h - begin + _ROUNDING_H) % 24.0 + step_h <= length + 2 * _ROUNDING_H) * 1.0
-        lower = inside * np.maximum(np.minimum(demand_mw - config.p_min_mw, LARGEST_MW), 0.0)
+        lower = inside * np.maximum(demand_mw - config.p_min_mw, 0.0)
         return lower, inside * np.maximum(config.p_max_mw - demand_mw, 0.0)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gridferry.controllers.devices.clips import NEGLIGIBLE_MW, Clip
-from gridferry.controllers.devices.demand import DEMAND, LARGEST_MW, demand_port, relief_port
+from gridferry.controllers.devices.demand import DEMAND, demand_port, relief_port
 from gridferry.controllers.devices.device import NOTHING, Device
 from gridferry.controllers.devices.ports import Column, Port, Series
 from gridferry.controllers.devices.sheddable_loads.config import SheddableLoadConfig
@@ -100,4 +100,4 @@ class SheddableLoad(Device[Stateless]):
 
     def _shed(self, demand: Any, requested: Any) -> Any:
         """What is shed of a request, of numbers or arrays [MW]."""
-        return np.minimum(np.maximum(requested, 0.0), np.minimum(self.config.share * demand, LARGEST_MW))
+        return np.minimum(np.maximum(requested, 0.0), self.config.share * demand)

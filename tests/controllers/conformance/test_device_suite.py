@@ -19,9 +19,11 @@ from gridferry.controllers.conformance.device_suite import PROMISES, check_devic
 from gridferry.controllers.conformance.devices.trial import ANSWERED, FINITE
 from gridferry.controllers.devices import Device, Now, Outcome, Request
 from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.flexible_loads.device import FlexibleLoad
 from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.devices.gensets.device import Genset
 from gridferry.controllers.devices.links.device import Link
+from gridferry.controllers.devices.sheddable_loads.device import SheddableLoad
 from gridferry.controllers.devices.stores.storage import StoreState
 from gridferry.controllers.devices.trucks.device import Truck
 
@@ -33,7 +35,7 @@ MONEY = "money is of the terms in costs"
 ROW = "a row has the columns, in their types"
 
 
-@pytest.mark.parametrize("kind", [Truck, Battery, Link, Genset, Generator, CapacitorBank])
+@pytest.mark.parametrize("kind", [Truck, Battery, Link, Genset, SheddableLoad, FlexibleLoad, Generator, CapacitorBank])
 def test_our_kinds_and_a_users_keep_every_promise(kind: type[Device[Any]]) -> None:
     findings = check_device(kind, [one for one in SAMPLES if type(one) is kind])
     assert [str(one) for one in findings if not one.passed] == []
