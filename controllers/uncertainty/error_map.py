@@ -132,7 +132,9 @@ def error_map(plant: Plant, load: Grouping = Grouping.NETWORK, generation: Group
     by_port = []
     for one in plant.uncertain:
         device, quantity = one.device, one.device.series[one.key].error
-        if generation is not Grouping.DEVICE:
+        if device.error_group == "load":  # demand errs as the loads beside it
+            where, stream = place(one.bus, load)
+        elif generation is not Grouping.DEVICE:
             where, stream = place(one.bus, generation)
             stream = (device.error_group, *stream)
         else:

@@ -86,7 +86,6 @@ def reliability(
     _check(plant, plan, forecast, error_map)
     engines = [PowerGridModelEngine(feeder, threads=threads) for feeder in plant.feeders]
     solvers = [lambda p, q, engine=engine: engine.solve_batch(p, q)[0] for engine in engines]
-    outputs = error_map.output_mw(forecast)
     sampled = [one.device.key for one in error_map.ports]
     evaluation = SampledEvaluation(plant, plan, observation, forecast, sampled, solvers)
     v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
@@ -99,7 +98,7 @@ def reliability(
         output = 1.0 + chunk @ error_map.generation.T
         series: dict[str, dict[str, np.ndarray]] = {}
         for column, one in enumerate(error_map.ports):
-            series.setdefault(one.device.key, {})[one.key] = outputs[:, column] * output[:, :, column]
+            series.setdefault(one.device.key, {})[one.key] = forecast.of(one.device)[one.key] * output[:, :, column]
         found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
         flow = found.flow
         # a diverged flow is NaN, which no comparison passes

@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 
 from cases.joint_trade import Case
 from cases.parts_of_line import PLANNERS, at_the_end, done_by, planned
-from gridferry.controllers.contract import Controller, NoteKind
+from gridferry.controllers.contract import Controller, NoteKind, hold
 from gridferry.controllers.devices import Clip, Now, Request, step_all
 from gridferry.controllers.devices.flexible_loads.config import FlexibleLoadConfig
 from gridferry.controllers.devices.flexible_loads.device import FlexibleLoad, FlexibleLoadState
@@ -21,7 +21,8 @@ from gridferry.controllers.devices.sheddable_loads.config import SheddableLoadCo
 from gridferry.controllers.devices.sheddable_loads.device import SheddableLoad
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.rules import Rules
-from gridferry.controllers.uncertainty.error_map import error_map
+from gridferry.controllers.uncertainty.error_map import Grouping, error_map
+from gridferry.sim.study.monte_carlo import reliability
 
 PLACE: dict[str, Any] = {"network": "chain", "bus": "2", "p_mw": "a.profile"}
 PRICE = [30.0, 80.0, 60.0, 90.0, 20.0, 70.0, 50.0, 40.0]
@@ -202,6 +203,26 @@ def test_demand_counts_as_load_for_rules_and_errs_as_the_loads_of_its_network() 
     assert q_mvar[:, 1, 0] == pytest.approx([-0.75 * one for one in DEMAND])
     resting = Rules(plant, Rules.Settings()).plan(observation, forecast)
     assert not resting.p_mw.any()
+
+
+@pytest.mark.parametrize("generation", list(Grouping))
+def test_under_sampled_errors_demand_is_as_a_load_of_its_size(generation: Grouping) -> None:
+    """A day with demand as a device and one with it as a load: the same losses, voltages and costs."""
+    errors = np.random.default_rng(1).normal(0.0, 0.2, (40, len(DEMAND), 1))
+    line = {"r_x_ohm": (6.0, 6.0)}
+    found = []
+    for case in (day(sheddable(cos_phi=1.0), **line), at_the_end([], PRICE, DEMAND, **line)):
+        plant, observation, forecast = case
+        feeder = replace(plant.feeders[0], v_min_pu=np.array([0.9, 0.96]))
+        plant = replace(plant, feeders=(feeder,))
+        sources = error_map(plant, generation=generation)
+        assert sources.sources == ("load:1",)
+        resting = hold(plant, observation, forecast.steps)
+        found.append(reliability(plant, resting, observation, forecast, sources, [errors], threads=-1))
+    one, other = found
+    assert 0.0 < one.step < 1.0
+    assert (one.step, one.joint.value) == (other.step, other.joint.value)
+    assert one.losses_mwh == pytest.approx(other.losses_mwh)
 
 
 @pytest.mark.parametrize(
