@@ -72,6 +72,8 @@ class NoteKind(StrEnum):
     """largest violation of an upper voltage limit, at the place [pu]"""
     VIOLATED_LOADING = "violated_loading"
     """largest violation of a rating, at the place, as a share of it"""
+    VIOLATED_EXCHANGE = "violated_exchange_mw"
+    """largest violation of a limit of import or export, at the place [MW]"""
     VIOLATED_ENERGY = "violated_energy_mwh"
     """largest violation of an energy due [MWh]"""
     VIOLATED_OTHER = "violated_other"
@@ -193,6 +195,7 @@ _NOTES = {
     NoteKind.VIOLATED_V_LOW: "the voltage stays {:.4g} pu below its limit",
     NoteKind.VIOLATED_V_HIGH: "the voltage stays {:.4g} pu above its limit",
     NoteKind.VIOLATED_LOADING: "the loading stays {:.3%} of the rating above its limit",
+    NoteKind.VIOLATED_EXCHANGE: "the exchange with the grid above stays {:.4g} MW above its limit",
     NoteKind.VIOLATED_ENERGY: "energy due falls short by {:.4g} MWh",
     NoteKind.VIOLATED_OTHER: "violated by {:.4g}",
     NoteKind.INFEASIBLE_WITHOUT_DELAYS: "no schedule keeps every limit even with zero transit time",

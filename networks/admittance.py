@@ -132,7 +132,7 @@ def supplied_mw(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Float[n
     """Active power that the slack bus injects at voltages ``v`` [pu], with the supply from above [MW]."""
     buses, admittances = _at_slack(feeder)
     current = v[..., buses] @ admittances
-    return feeder.base_mva * (v[..., feeder.slack] * current.conj()).real
+    return np.asarray(feeder.base_mva * (v[..., feeder.slack] * current.conj()).real)
 
 
 @lru_cache(maxsize=64)

@@ -45,6 +45,7 @@ class Feeder:
     shift_deg : phase shift from parent to child [degree]; angles only, a radial feeder's flows do not see it
     i_max_pu : largest current of the π section [pu], inf where no rating is known
     loading_max : limit of the current of each branch, as a share of its rating
+    import_max_mw, export_max_mw : largest power drawn from the grid above, and given to it [MW]
     bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches
     """
 
@@ -77,6 +78,8 @@ class Feeder:
     i_max_pu: Float[np.ndarray, " branch"]
     loading_max: Float[np.ndarray, " branch"]
     bus_aliases: tuple[tuple[str, int], ...] = ()
+    import_max_mw: float = np.inf
+    export_max_mw: float = np.inf
 
     def __post_init__(self) -> None:
         for name, value in list(vars(self).items()):
@@ -92,6 +95,12 @@ class Feeder:
     def n_branch(self) -> int:
         """Number of branches, one less than buses."""
         return len(self.branch_names)
+
+    @property
+    def exchange_unit_mw(self) -> float:
+        """Exchange with the grid above beyond its limits that counts as a violation of 1: the larger limit [MW]."""
+        finite = [one for one in (self.import_max_mw, self.export_max_mw) if np.isfinite(one)]
+        return max(finite, default=0.0) or 1.0
 
     @cached_property
     def base_current_ka(self) -> Float[np.ndarray, " branch"]:

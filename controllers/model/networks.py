@@ -130,6 +130,13 @@ def network_block(
         rated=strict,
     )
     import_mw = base * flow.p_import
+    for key, most, exchanged in (
+        ("import_limit", feeder.import_max_mw, import_mw),
+        ("export_limit", feeder.export_max_mw, -import_mw),
+    ):
+        if np.isfinite(most):
+            slack = most - exchanged
+            soft[key] = SoftLimit(slack=slack, step=step, whole=feeder.exchange_unit_mw, unit="MW")
     energy = energy_cost(import_mw, price, plant.export_price_ratio, plant.step_h, base * largest.exchange)
     constraints = {
         **flow.named,

@@ -49,6 +49,7 @@ _RANK = {
     NoteKind.VIOLATED_V_LOW: 0,
     NoteKind.VIOLATED_V_HIGH: 0,
     NoteKind.VIOLATED_LOADING: 1,
+    NoteKind.VIOLATED_EXCHANGE: 1,
     NoteKind.VIOLATED_ENERGY: 2,
     NoteKind.VIOLATED_OTHER: 3,
 }
@@ -58,6 +59,7 @@ def _of_networks(model: DispatchModel, limits: Limits) -> Iterator[Violation]:
     for number, name in enumerate(model.networks):
         yield from _voltages(model, limits, number, name)
         yield from _ratings(model, number, name)
+        yield from _exchange(model, number, name)
 
 
 def _voltages(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
@@ -95,6 +97,19 @@ def _ratings(model: DispatchModel, number: int, name: str) -> Iterator[Violation
         if limit != 100.0:
             words = f"{where}: its loading stays {100 * over[t, column]:.3g} % above its limit of {limit:.4g} %"
         yield Violation(Note(NoteKind.VIOLATED_LOADING, float(over[t, column]), where), words)
+
+
+def _exchange(model: DispatchModel, number: int, name: str) -> Iterator[Violation]:
+    feeder = model.plant.feeders[number]
+    for key, most in (("import", feeder.import_max_mw), ("export", feeder.export_max_mw)):
+        soft = model.soft.get(f"{name}: {key}_limit")
+        if soft is None or soft.relative(soft.lacking()).max() <= tolerances.LOADING:
+            continue
+        by = soft.violation()
+        t = int(by.argmax())
+        where = f"{key} of {name} at step {model.observation.step + t}"
+        words = f"{where}: it stays {by[t]:.4g} MW above its limit of {most:.4g} MW"
+        yield Violation(Note(NoteKind.VIOLATED_EXCHANGE, float(by[t]), where), words)
 
 
 def _of_devices(model: DispatchModel) -> Iterator[Violation]:

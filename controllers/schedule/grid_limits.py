@@ -22,6 +22,7 @@ class GridViolation:
     plant : whose networks
     v_low_pu, v_high_pu : below the lower and above the upper limit of a voltage [pu]
     loading : above the limit of the loading, as a share of the rating
+    exchange_mw : of import or export above its limit [MW]
     unsolved : networks without a solution
     """
 
@@ -29,6 +30,7 @@ class GridViolation:
     v_low_pu: Float[np.ndarray, "*batch bus"]
     v_high_pu: Float[np.ndarray, "*batch bus"]
     loading: Float[np.ndarray, "*batch branch"]
+    exchange_mw: Float[np.ndarray, "*batch network"]
     unsolved: Int[np.ndarray, "*batch"]
 
     @property
@@ -37,7 +39,8 @@ class GridViolation:
         feeders = self.plant.feeders
         band = np.concatenate([voltage_band(one.v_min_pu, one.v_max_pu) for one in feeders])
         free = ~slack_buses(self.plant)
-        return [self.v_low_pu[..., free] / band[free], self.v_high_pu[..., free] / band[free], self.loading]
+        exchange = self.exchange_mw / np.array([one.exchange_unit_mw for one in feeders])
+        return [self.v_low_pu[..., free] / band[free], self.v_high_pu[..., free] / band[free], self.loading, exchange]
 
     @property
     def relative(self) -> RelativeViolation:
@@ -74,8 +77,19 @@ class GridLimits:
             v_low_pu=_beyond(self.v_low_pu - flow.v_pu, self.v_tolerance_pu),
             v_high_pu=_beyond(flow.v_pu - self.v_high_pu, self.v_tolerance_pu),
             loading=loading,
+            exchange_mw=self._exchange(flow),
             unsolved=np.asarray((~flow.converged).sum(axis=-1)),
         )
+
+
+    def _exchange(self, flow: AcFlow) -> Float[np.ndarray, "*batch network"]:
+        """Import or export above its limit [MW]."""
+        feeders = self.plant.feeders
+        most, least = (np.array([getattr(one, f"{way}_max_mw") for one in feeders]) for way in ("import", "export"))
+        if not np.isfinite([most, least]).any():
+            return np.zeros((*flow.v.shape[:-1], len(feeders)))
+        by = np.maximum(flow.import_mw - most, -flow.import_mw - least)
+        return np.where(by > self.loading_tolerance * np.array([one.exchange_unit_mw for one in feeders]), by, 0.0)
 
 
 def plain_limits(plant: Plant, v_margin_pu: float = 0.0) -> GridLimits:

@@ -145,6 +145,7 @@ class ScheduleViolation:
             (NoteKind.VIOLATED_V_LOW, grid.v_low_pu[sample] * free, buses),
             (NoteKind.VIOLATED_V_HIGH, grid.v_high_pu[sample] * free, buses),
             (NoteKind.VIOLATED_LOADING, grid.loading[sample], lines),
+            (NoteKind.VIOLATED_EXCHANGE, grid.exchange_mw[sample], [f"exchange of {name}" for name in names]),
         ):
             if by.max(initial=0.0) > 0:
                 t, column = divmod(int(by.argmax()), by.shape[1])

@@ -62,7 +62,13 @@ def _evaluated(plan: Plan, solved: Solved) -> Plan:
     violation = ScheduleLimits.of(solved.dispatch).violation(found)
     rests = rest_is_better(violation, found) and permits_rest(solved.dispatch)
     sample = int(rests)
-    kinds = (NoteKind.VIOLATED_V_LOW, NoteKind.VIOLATED_V_HIGH, NoteKind.VIOLATED_LOADING, NoteKind.VIOLATED_ENERGY)
+    kinds = (
+        NoteKind.VIOLATED_V_LOW,
+        NoteKind.VIOLATED_V_HIGH,
+        NoteKind.VIOLATED_LOADING,
+        NoteKind.VIOLATED_EXCHANGE,
+        NoteKind.VIOLATED_ENERGY,
+    )
     notes = violation.notes(observation.step, sample)
     known = {(one.kind, one.place) for one in notes}
     others = tuple(one for one in solver.notes if one.kind not in kinds and (one.kind, one.place) not in known)

@@ -117,8 +117,9 @@ class _Builder:
         if network is not None:
             percent = entry.loading_max_percent
             feeder = network.feeder.with_limits(low, high, None if percent is None else percent / 100.0)
-            if entry.slack_v_pu is not None:
-                feeder = replace(feeder, slack_v_pu=entry.slack_v_pu)
+            given = ("slack_v_pu", "import_max_mw", "export_max_mw")
+            values = {name: getattr(entry, name) for name in given if getattr(entry, name) is not None}
+            feeder = replace(feeder, **values)
             low = float(network.feeder.v_min_pu.max()) if low is None else low
             high = float(network.feeder.v_max_pu.min()) if high is None else high
             network = replace(network, feeder=feeder)

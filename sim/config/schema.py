@@ -112,6 +112,10 @@ class NetworkConfig(Part):
     """voltage of the slack bus [pu]; the source's own when not given"""
     loading_max_percent: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
     """limit of the branch loading, where ratings are known [%]; the source's own when not given, else 100"""
+    import_max_mw: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    """largest power drawn from the grid above [MW]; no limit when not given"""
+    export_max_mw: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    """largest power given to the grid above, 0 for none at all [MW]; no limit when not given"""
     peak_import_mw: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
     """highest import of the billing period before the run begins, which the demand charge goes by [MW]"""
 

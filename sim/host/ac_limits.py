@@ -32,8 +32,9 @@ class LimitViolation:
 
     @property
     def percent(self) -> float:
-        """Largest violation of a rating; NaN if a network has no power flow [%]."""
-        return float("nan") if self.unsolved else 100.0 * float(self.grid.loading.max(initial=0.0))
+        """Largest violation of a rating, or of import or export; NaN if a network has no power flow [%]."""
+        _, _, loading, exchange = self.grid.scaled
+        return float("nan") if self.unsolved else 100.0 * float(max(loading.max(initial=0.0), exchange.max()))
 
     @property
     def unsolved(self) -> int:
@@ -42,8 +43,8 @@ class LimitViolation:
 
     @property
     def correctable(self) -> bool:
-        """Whether a limit is violated that another plan might keep."""
-        return bool(self.relative.largest > 0.0)
+        """Whether a limit is violated that feedback to the controller tells of."""
+        return any(bool(one.max(initial=0.0) > 0.0) for one in self.grid.scaled[:3])
 
     def __str__(self) -> str:
         if self.unsolved:

@@ -23,6 +23,7 @@ from gridferry.sim.results.device_figures import (
     known,
 )
 from gridferry.sim.results.kind_tables import quoted, recorded_columns
+from gridferry.sim.results.record_tables import all_tables
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Violation:
 
     Attributes
     ----------
-    kind : ``voltage`` or ``loading``
+    kind : ``voltage``, ``loading``, ``import`` or ``export``
     network, element : where (a bus or a line)
     step : when
-    value, limit : in pu or %
+    value, limit : in pu, % or MW
     """
 
     kind: str
@@ -70,6 +71,8 @@ class Violation:
     def __str__(self) -> str:
         if self.kind == "voltage":
             what = f"bus {self.element}: {self.value:.6f} pu, limit {self.limit:.4g} pu, by {self.excess:.3g} pu"
+        elif self.kind in ("import", "export"):
+            what = f"{self.kind}: {self.value:.6f} MW, limit {self.limit:.4g} MW, by {self.excess:.3g} MW"
         else:
             what = f"line {self.element}: {self.value:.3f} %, limit {self.limit:.4g} %, by {self.excess:.3g} %"
         return f"step {self.step}: {self.network} {what}"
@@ -86,12 +89,27 @@ _VIOLATIONS = """
     FROM line JOIN line_info USING (network, line)
     WHERE NOT isnan(loading_percent) AND loading_percent - loading_max_percent > $loading_tolerance
 """
+_EXCHANGES = """
+    UNION ALL
+    SELECT way, network, '', step, value, "limit", value - "limit" FROM (
+        SELECT 'import' AS way, network, step, import_mw AS value, import_max_mw AS "limit", exchange_unit_mw
+        FROM network JOIN network_info USING (network)
+        UNION ALL
+        SELECT 'export', network, step, -import_mw, export_max_mw, exchange_unit_mw
+        FROM network JOIN network_info USING (network)
+    ) WHERE NOT isnan(value) AND value - "limit" > $loading_tolerance / 100 * exchange_unit_mw
+"""
+
+
+def _violations(connection: duckdb.DuckDBPyConnection) -> str:
+    """Query for all violations; records of earlier versions have no limits of exchanges."""
+    return _VIOLATIONS + (_EXCHANGES if "network_info" in all_tables(connection) else "")
 
 
 def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int | None = None) -> list[Violation]:
     """Return the limit violations in the AC grid, worst first within their kind."""
     rows = connection.execute(
-        f'SELECT kind, network, element, step, value, "limit" FROM ({_VIOLATIONS}) '
+        f'SELECT kind, network, element, step, value, "limit" FROM ({_violations(connection)}) '
         "ORDER BY kind DESC, excess DESC, step, network, element" + (f" LIMIT {int(most)}" if most else ""),
         _tolerances(facts),
     ).fetchall()
@@ -163,7 +181,7 @@ def _grid(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, A
         **figures(connection, f"network WHERE step IN {SOLVED}", energies, {"hours": facts.step_h}),
         **figures(connection, "bus WHERE NOT isnan(v_pu)", voltages),
         **figures(connection, rated, {"loading_max_percent": "max(loading_percent)"}),
-        **figures(connection, f"({_VIOLATIONS})", {"violations": "count(*)"}, _tolerances(facts)),
+        **figures(connection, f"({_violations(connection)})", {"violations": "count(*)"}, _tolerances(facts)),
         **figures(connection, "network WHERE NOT converged", diverged),
     }
 

@@ -138,6 +138,13 @@ CREATE TABLE bus_info (
     p_own_mw DOUBLE -- given by the network's own sources
 );
 
+CREATE TABLE network_info (
+    network VARCHAR,
+    import_max_mw DOUBLE,   -- limit, infinite where there is none
+    export_max_mw DOUBLE,   -- likewise
+    exchange_unit_mw DOUBLE -- what tolerances are relative to
+);
+
 CREATE TABLE line_info (
     network VARCHAR,
     line VARCHAR,

@@ -105,6 +105,7 @@ class Recorder:
         info = {
             "bus_info": _bus_info(plant, network_names),
             "line_info": _line_info(plant, network_names),
+            "network_info": _network_info(plant, network_names),
             "kind_info": kind_info(plant.kinds),
             "column_info": column_info(plant.kinds, plant.currency),
             "device_info": _device_info(plant),
@@ -260,6 +261,14 @@ def _bus_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
         {"network": network, "bus": bus, "v_min_pu": float(low), "v_max_pu": float(high), "p_own_mw": float(own)}
         for network, feeder in zip(networks, plant.feeders, strict=True)
         for bus, low, high, own in zip(feeder.bus_names, feeder.v_min_pu, feeder.v_max_pu, feeder.p_gen_mw, strict=True)
+    ]
+
+
+def _network_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
+    limits = ("import_max_mw", "export_max_mw", "exchange_unit_mw")
+    return [
+        {"network": network, **{name: getattr(feeder, name) for name in limits}}
+        for network, feeder in zip(networks, plant.feeders, strict=True)
     ]
 
 
