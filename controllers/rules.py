@@ -31,16 +31,15 @@ from gridferry.controllers.contract import (
     hold,
 )
 from gridferry.controllers.devices import Now
-from gridferry.controllers.devices.traits import Traveller, places_due, storage_of, traveller_of
+from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.plans.first_step import requests_of_row
 from gridferry.controllers.store_rule import Prices, StoreRule
+from gridferry.controllers.trip_rule import TripsNow
 from gridferry.networks.feeder import Feeder
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-_LATE = 1.25
-"""a trip to where a truck is due may take so many times as long as forecast"""
 _UNSEEN = "the forecast ends before the day does: nothing is traded"
 
 
@@ -113,7 +112,7 @@ class Rules(Controller):
         p_mw, position = plan.p_mw, plan.position
         moves = any(one.traveller is not None for one in self._stores)
         net_load = self._net_load(observation.step, forecast, prices) if moves else np.zeros((0, 0))
-        ahead = _Ahead(observation.step, forecast, prices, net_load)
+        ahead = _Ahead(TripsNow(plant, observation.step, forecast), prices, net_load)
         granted, at = self._granted(observation, plan), observation.position.copy()
         for one in self._stores:
             state = observation.states[one.number]
@@ -124,14 +123,12 @@ class Rules(Controller):
                 stayed = None if since is None else observation.step - since
                 here = (int(state.station),) if granted[one.number].plugged else ()
                 stations = self._open(one.traveller, here, np.delete(at, one.position))
-                target = self._home(one, stations, state, ahead)
-                if target is None:
-                    target = self._target(one, stations, state, stayed, ahead)
+                target = self._target(one, stations, state, stayed, ahead)
                 at[one.position] = target
                 if target != state.station:
                     position[0, one.position] = target
                     continue
-            reserve = self._reserve_mwh(one, state, ahead)
+            reserve = ahead.trips.reserve_mwh(plant.devices[one.number], state)
             p = one.rule.power(state.energy_mwh - reserve, state.cycles_today, prices)
             p = max(p, -one.rule.fills_mw(state.energy_mwh)) if reserve else p
             p_mw[0, one.port] = one.rule.store.reachable(p, state.p_mw, plant.step_h)
@@ -219,14 +216,19 @@ class Rules(Controller):
         stayed: int | None,
         ahead: _Ahead,
     ) -> int:
-        """Station for a parked truck: its own, unless it is time to depart for a better one that has a place.
+        """Station for a parked truck: its own, unless it is time to leave for where it is due, or for a better one.
 
         The next period is today's first one of charging or discharging. The truck departs as late as possible to be on
         time, and is late only if it can still work there longer than it drives.
         """
-        here, prices, rule = int(state.station), ahead.prices, one.rule
-        rests = stayed is not None and stayed < self._min_stay
-        if rests or not stations or not self._trips_left(one, state):
+        here, prices, rule, trips = int(state.station), ahead.prices, one.rule, ahead.trips
+        device, rests = self.plant.devices[one.number], stayed is not None and stayed < self._min_stay
+        if not trips.left(device, state):
+            return here
+        due = trips.due_now(device, state)
+        if due is not None:
+            return due if due in stations and trips.may_begin(device, state, due, rule.e_min) else here
+        if rests or not stations:
             return here
         period = rule.next_period(state.energy_mwh, state.cycles_today, prices)
         if period is None:
@@ -236,73 +238,14 @@ class Rules(Controller):
         target = choose(stations, here, load)
         if target == here:
             return here
-        steps = int(self._transit(ahead)[here, target])
-        if not self._may_drive(one, state, target, ahead):
+        steps = int(trips.transit_steps[here, target])
+        if not trips.may_begin(device, state, target, rule.e_min):
             return here
         lost = max(0, steps - period.start)
         on_time = steps >= period.start
         if not on_time or period.stop - period.start - lost < max(lost, 1):
             return here
         return target if rule.may_leave(state.energy_mwh, steps, prices) else here
-
-    def _transit(self, ahead: _Ahead) -> Int[np.ndarray, "station station"]:
-        """Steps of the trips that begin now."""
-        congestion, roads = ahead.forecast.congestion[:1], self.plant.roads
-        assert roads is not None
-        if not np.isfinite(congestion).all():
-            raise ControllerError(f"step {ahead.step}: the forecast congestion is not finite")
-        found: Int[np.ndarray, "station station"] = roads.transit_steps(congestion, self.plant.step_s)[0]
-        return found
-
-    def _trips_left(self, one: _Store, state: Any) -> bool:
-        """Whether a truck may begin another trip today."""
-        if one.traveller is None or self.plant.roads is None:
-            return False
-        return bool(state.trips_today < one.traveller.trips_max_per_day)
-
-    def _may_drive(self, one: _Store, state: Any, target: int, ahead: _Ahead) -> bool:
-        """Whether a trip is within the shift, the battery can pay it, and the truck is in time where it is due."""
-        plant, here, transit = self.plant, int(state.station), self._transit(ahead)
-        device, steps = plant.devices[one.number], int(transit[here, target])
-        on_shift = getattr(device, "on_shift", None)
-        if on_shift is not None and not on_shift(steps, plant.clock_h(ahead.step, 1)[0], plant.step_h):
-            return False
-        due, legs = self._due(one, ahead), [(here, target)]
-        if due is not None and target != due[1]:
-            legs.append((target, due[1]))
-            # the way there begins a step after the arrival, and may take a quarter longer
-            if steps + 1 + _LATE * transit[target, due[1]] > due[0]:
-                return False
-        needed = sum(self._drive_mwh(one, leg, ahead) for leg in legs)
-        return needed == 0.0 or state.energy_mwh - needed >= one.rule.e_min
-
-    def _drive_mwh(self, one: _Store, leg: tuple[int, int], ahead: _Ahead) -> float:
-        """Energy that a trip takes from the battery [MWh]."""
-        drive_mwh, roads = getattr(self.plant.devices[one.number], "drive_mwh", None), self.plant.roads
-        if drive_mwh is None or roads is None or not np.isfinite(ahead.forecast.congestion[:1]).all():
-            return 0.0
-        return float(drive_mwh(roads.trips(ahead.forecast.congestion[:1]).km[0][leg]))
-
-    def _reserve_mwh(self, one: _Store, state: Any, ahead: _Ahead) -> float:
-        """Energy that a truck keeps for the trip to where it is due [MWh]."""
-        due = None if one.traveller is None else self._due(one, ahead)
-        return 0.0 if due is None else self._drive_mwh(one, (int(state.station), due[1]), ahead)
-
-    def _due(self, one: _Store, ahead: _Ahead) -> tuple[int, int] | None:
-        """Steps until a truck is due next, and where."""
-        plant = self.plant
-        return min(
-            places_due(plant.devices[one.number], plant.clock_h(ahead.step, plant.steps_in_24_h + 1)), default=None
-        )
-
-    def _home(self, one: _Store, stations: tuple[int, ...], state: Any, ahead: _Ahead) -> int | None:
-        """Station where a truck is due, if it is time to drive there; ``None`` if it is not."""
-        due, here = self._due(one, ahead), int(state.station)
-        if due is None or due[1] == here or not self._trips_left(one, state):
-            return None
-        if _LATE * self._transit(ahead)[here, due[1]] + 1 < due[0]:
-            return None
-        return due[1] if due[1] in stations and self._may_drive(one, state, due[1], ahead) else here
 
     def _charging_station(self, stations: tuple[int, ...], here: int, load: Float[np.ndarray, " station"]) -> int:
         """Station with the largest surplus, or else the one electrically nearest to its slack bus."""
@@ -341,10 +284,9 @@ def _stores(plant: Plant, power_share: float) -> Iterator[_Store]:
 
 @dataclass(frozen=True, eq=False)
 class _Ahead:
-    """Outlook of a step for all trucks: prices, and the net load at every station."""
+    """Outlook of a step for all trucks: trips, prices, and the net load at every station."""
 
-    step: int
-    forecast: Forecast
+    trips: TripsNow
     prices: Prices
     net_load: Float[np.ndarray, "rest station"]
 

@@ -30,6 +30,7 @@ from gridferry.controllers.plans.first_step import observed, requests_of_row, su
 from gridferry.controllers.routes.two_time_scales import on_routes
 from gridferry.controllers.rules import Rules
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate
+from gridferry.controllers.trip_rule import TripsNow
 
 EXACT = {"scenario": "deterministic", "gap_of_saving": 0.0, "gap_abs": 1e-3}
 
@@ -297,6 +298,20 @@ def test_hours_of_the_shift_are_paid_on_days_of_use() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- rules
+
+
+def test_rules_leave_for_the_depot_while_the_shift_lasts() -> None:
+    """Due at 10:00, and no trip ends after 06:00: the last one begins at 05:00."""
+    case = on_duty([10.0] * 12, Duty(shift=(0.0, 6.0), depot=0, return_by=10.0))
+    plant, observation, forecast = case
+    away = replace(observation.states[0], station=1)
+    truck = plant.devices[0]
+    trips = [TripsNow(plant, hour, last_steps(forecast, hour)) for hour in range(8)]
+    assert [one.due_now(truck, away) for one in trips] == [None] * 5 + [0] * 3
+    assert [one.may_begin(truck, away, 0, 0.0) for one in trips] == [True] * 6 + [False] * 2
+    home = replace(observation.states[0], station=0)
+    # there and back: at 03:00 it arrives at 04:00, and leaves again at 05:00
+    assert [one.may_begin(truck, home, 1, 0.0) for one in trips] == [True] * 4 + [False] * 4
 
 
 def test_rules_drive_within_shift_and_energy_and_are_home_when_due() -> None:
