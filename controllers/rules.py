@@ -33,8 +33,8 @@ from gridferry.controllers.contract import (
 from gridferry.controllers.devices import Now
 from gridferry.controllers.devices.traits import Traveller, storage_of, traveller_of
 from gridferry.controllers.plans.first_step import requests_of_row
+from gridferry.controllers.routes.trips_now import TripsNow
 from gridferry.controllers.store_rule import Prices, StoreRule
-from gridferry.controllers.trip_rule import TripsNow
 from gridferry.networks.feeder import Feeder
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -27,10 +27,10 @@ from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.mess_two_stage import MessTwoStage
 from gridferry.controllers.model.within_limits import plan_within_limits
 from gridferry.controllers.plans.first_step import observed, requests_of_row, surroundings
+from gridferry.controllers.routes.trips_now import TripsNow
 from gridferry.controllers.routes.two_time_scales import on_routes
 from gridferry.controllers.rules import Rules
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate
-from gridferry.controllers.trip_rule import TripsNow
 
 EXACT = {"scenario": "deterministic", "gap_of_saving": 0.0, "gap_abs": 1e-3}
 

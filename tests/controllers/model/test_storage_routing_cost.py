@@ -9,9 +9,9 @@ import pytest
 from gridferry.controllers.contract import Storage
 from gridferry.controllers.devices.planning import routing
 from gridferry.controllers.devices.stores import block as stores
-from gridferry.controllers.devices.trucks.block import charged_km, driving_cost
 from gridferry.controllers.devices.trucks.config import Labour, Mileage
 from gridferry.controllers.devices.trucks.device import TruckCost
+from gridferry.controllers.devices.trucks.driving import charged_km, driving_cost
 from gridferry.controllers.model.networks import energy_cost
 from gridferry.controllers.schedule.settlement import settled_mw
 from gridferry.controllers.solve import InfeasibleError, Model, solve
