@@ -218,11 +218,12 @@ def test_ramp_and_least_power_clip_a_step(before: float, requested: float, done:
     assert after.p_mw == outcome.ports[0].p_mw
 
 
-def test_a_full_store_stops_whatever_its_ramp() -> None:
+@pytest.mark.parametrize(("requested", "clips"), [(-1.0, (Clip.ENERGY_FULL,)), (0.0, ())])
+def test_a_full_store_stops_whatever_its_ramp(requested: float, clips: tuple[Clip, ...]) -> None:
     store = stored(case_of(ramp_mw_per_h=0.3))
-    _, outcome = one_step(store, StoreState(2.0, p_mw=-1.0), -1.0)
+    _, outcome = one_step(store, StoreState(2.0, p_mw=-1.0), requested)
     assert outcome.ports[0].p_mw == 0.0
-    assert outcome.ports[0].clips == (Clip.ENERGY_FULL,)
+    assert outcome.ports[0].clips == clips
 
 
 # --------------------------------------------------------------------------------------------------------------- wear

@@ -81,7 +81,8 @@ def step_store(
     p, q, clips = _clip_to_limits(derated, left, reached, q_mvar, now.step_h)
     if 0 < abs(p) < storage.p_min_mw - NEGLIGIBLE_MW:
         first, (p, q, _) = (*first, Clip.LEAST_POWER), _clip_to_limits(derated, left, 0.0, q_mvar, now.step_h)
-    return _move(storage, state, left, p_mw, now, p, q, (*first, *clips))
+    as_requested = max(abs(p - p_mw), abs(q - q_mvar)) <= NEGLIGIBLE_MW
+    return _move(storage, state, left, p_mw, now, p, q, () if as_requested else (*first, *clips))
 
 
 def _reached(storage: Storage, state: StoreState, p_mw: float, step_h: float) -> tuple[float, tuple[Clip, ...]]:
