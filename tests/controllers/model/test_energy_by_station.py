@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from cases.dispatch import dispatch_model, one_store
 from cases.parts import of_kind, seen_as, storages, with_series
 from cases.random_fleet import instance
 from gridferry.controllers.contract import Forecast, Observation, Plant
+from gridferry.controllers.devices.trucks.device import Truck
 from gridferry.controllers.model.dispatch_model import DispatchModel
 from gridferry.controllers.solve import InfeasibleError, Problem, SolveOptions, solve
 
@@ -63,6 +66,27 @@ def test_integral_trucks_do_what_they_would_with_one_store(
     seed: int, trucks: int, transit: list[int], soc: list[float]
 ) -> None:
     case = measured(instance(seed, trucks, horizon=6), transit, soc)
+    assert optimum(case, by_station=True) == pytest.approx(optimum(case, by_station=False), rel=1e-5, abs=1e-4)
+
+
+@settings(max_examples=6)
+@anything
+def test_so_they_do_where_energy_is_lost_at_rest_and_on_the_road(
+    seed: int, trucks: int, transit: list[int], soc: list[float]
+) -> None:
+    """A half of the energy in a day, and 0.01 MWh per km."""
+    plant, observation, forecast = measured(instance(seed, trucks, horizon=6), transit, soc)
+    devices = [
+        replace(
+            one,
+            storage=replace(one.storage, self_discharge_per_day=0.5),
+            duty=replace(one.duty, drive_mwh_per_km=0.01),
+        )
+        if isinstance(one, Truck)
+        else one
+        for one in plant.devices
+    ]
+    case = (replace(plant, devices=tuple(devices)), observation, forecast)
     assert optimum(case, by_station=True) == pytest.approx(optimum(case, by_station=False), rel=1e-5, abs=1e-4)
 
 
