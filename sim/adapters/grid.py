@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,18 @@ def droops_to_json(droops: Droops | None) -> list[Any]:
     return [list(one) for one in zip(droops.bus.tolist(), room, map(list, droops.points), strict=True)]
 
 
-def droops_of_json(given: Any) -> Droops | None:
-    """Read what `droops_to_json` wrote; raises `ValueError` and the like for anything else."""
+def droops_of_json(given: Any, n_bus: int) -> Droops | None:
+    """Read what `droops_to_json` wrote for a network of so many buses; raises `ValueError` and the like otherwise."""
     if not given:
         return None
     buses, room, points = zip(*given, strict=True)
+    read = [[(float(v), float(q)) for v, q in one] for one in points]
+    if not all(0 <= bus < n_bus for bus in buses):
+        raise ValueError(f"there are {n_bus} buses, counted from 0")
+    if not all(len(one) and np.isfinite(one).all() and (np.diff(one, axis=0)[:, 0] > 0).all() for one in read):
+        raise ValueError("points are finite, by rising voltage")
     room_mvar = np.array([[np.inf if one is None else float(one) for one in room]])
-    return Droops(
-        np.array(buses, dtype=np.int64), [[(float(v), float(q)) for v, q in one] for one in points], room_mvar
-    )
+    return Droops(np.array(buses, dtype=np.int64), read, room_mvar)
 
 
 class _Member:
@@ -239,7 +243,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
         """Characteristics Q(U) that are connected to a grid; ``None`` without any."""
         if not self._inputs.sources(eid, DROOPS):
             return None
-        return self._inputs.read(eid, DROOPS, "a list of bus, room [Mvar] and points (pu, Mvar)", droops_of_json)
+        read = partial(droops_of_json, n_bus=self._members[eid].grid.feeder.n_bus)
+        return self._inputs.read(eid, DROOPS, "a list of bus, room [Mvar] and points (pu, Mvar)", read)
 
     def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
         """Return results of the last solve."""

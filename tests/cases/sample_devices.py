@@ -12,9 +12,20 @@ from gridferry.controllers.conformance.device_suite import PROMISES, check_devic
 from gridferry.controllers.conformance.sample_plants import two_feeders
 from gridferry.controllers.devices import Device, Now, Outcome, Request
 from gridferry.controllers.devices.batteries.device import Battery
+from gridferry.controllers.devices.generators.config import Reactive
+from gridferry.controllers.devices.generators.device import Generator
 
+GENERATORS = (
+    Generator("G1", "pv", 0, 3, 60.0, curtailable=True, curtailment_cost_per_mwh=30.0),
+    Generator("G2", "pv", 0, 3, 0.0, curtailable=True, s_max_mva=0.6, reactive=Reactive.DISPATCH),
+    Generator("G3", "pv", 0, 3, 0.0, s_max_mva=0.6, reactive=Reactive.DISPATCH),
+    Generator("G4", "pv", 0, 3, 60.0, curtailable=True, s_max_mva=0.6, reactive=Reactive.COS_PHI, q_per_p=-0.5),
+    Generator("G5", "pv", 0, 3, 0.0, s_max_mva=0.6, reactive=Reactive.Q_OF_V, q_of_v=((0.95, 0.3), (1.05, -0.3))),
+)
+"""generators with a limit, with reactive power, and with both"""
 SAMPLES: Sequence[Device[Any]] = (
     *two_feeders().plant.devices,
+    *GENERATORS,
     CapacitorBank("C1", 2, 3, 0.3, 0.003, 5.0),
 )
 BATTERY = next(one for one in SAMPLES if isinstance(one, Battery))

@@ -71,7 +71,8 @@ def _planned(plant: Plant, start: Observation, forecast: Forecast) -> Planned:
 def _power_fault(trial: Trial, planned: Planned, row: int, outcome: Outcome) -> str:
     for k, (port, did) in enumerate(zip(trial.device.ports, outcome.ports, strict=True)):
         over = did.p_mw - planned.p_mw[row, k]
-        off = max(over if port.act is Act.LIMIT else abs(over), abs(did.q_mvar - planned.q_mvar[row, k]))
+        off_q = 0.0 if port.q_of_v else abs(did.q_mvar - planned.q_mvar[row, k])
+        off = max(over if port.act is Act.LIMIT else abs(over), off_q)
         if off > _TOLERANCE:
             clips = f" ({', '.join(did.clips)})" if did.clips else ""
             return (
