@@ -81,7 +81,6 @@ class GridLimits:
             unsolved=np.asarray((~flow.converged).sum(axis=-1)),
         )
 
-
     def _exchange(self, flow: AcFlow) -> Float[np.ndarray, "*batch network"]:
         """Import or export above its limit [MW]."""
         feeders = self.plant.feeders

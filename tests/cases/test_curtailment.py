@@ -92,10 +92,14 @@ def test_a_fixed_cos_phi_is_kept_at_any_power_and_within_the_rating() -> None:
         assert (done.ports[0].p_mw, done.ports[0].q_mvar) == pytest.approx((p_mw, -0.75 * p_mw))
 
 
-def test_a_requested_q_gets_what_the_sun_leaves_of_the_rating() -> None:
+def test_a_requested_q_is_done_before_p_where_that_can_be_curtailed_and_after_it_where_not() -> None:
     pv = replace(PV, s_max_mva=0.5, reactive=Reactive.DISPATCH)
-    _, done = pv.step(Stateless(), Request((0.5,), (-0.45,)), Now(1.0, series={"p_mw": 0.3}))
+    request, sunny = Request((0.5,), (-0.4,)), Now(1.0, series={"p_mw": 0.45})
+    _, done = pv.step(Stateless(), request, sunny)
     assert (done.ports[0].p_mw, done.ports[0].q_mvar) == pytest.approx((0.3, -0.4))
+    assert (done.row["curtailed_mwh"], done.ports[0].clips) == (pytest.approx(0.15), ())
+    _, done = replace(pv, curtailable=False).step(Stateless(), request, sunny)
+    assert (done.ports[0].p_mw, done.ports[0].q_mvar) == pytest.approx((0.45, -math.sqrt(0.0475)))
     assert done.ports[0].clips == ("rating",)
 
 

@@ -3,7 +3,8 @@
     P = min(available, u),   P² + Q² ≤ S²
 
 The available power is that of the profile, as far as the rating leaves it. A fixed cos φ is kept at any P: there
-``P ≤ S cos φ``. P goes before a Q that is requested or that follows the voltage.
+``P ≤ S cos φ``. A Q that is requested of a curtailable generator goes before P, so that it is done however much the
+sun gives; elsewhere P goes before Q.
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ class Generator(Device[Stateless]):
         p_mw = min(available, max(request.p_mw[0], 0.0)) if self.curtailable else available
         q_mvar, clips = self.q_per_p * p_mw, tuple[str, ...]()
         if self.reactive is Reactive.DISPATCH:
+            if self.curtailable:
+                p_mw = min(p_mw, reactive_within(self.s_max_mva, request.q_mvar[0], math.inf))
             q_mvar = reactive_within(self.s_max_mva, p_mw, request.q_mvar[0])
             clips = (Clip.RATING,) if abs(q_mvar - request.q_mvar[0]) > NEGLIGIBLE_MW else ()
         port = Injection(self.bus, p_mw, q_mvar, clips=clips)
@@ -144,8 +147,10 @@ class Generator(Device[Stateless]):
         p_mw = np.minimum(available, np.maximum(requests.p_mw[:, :, 0], 0.0)) if self.curtailable else available
         q_mvar = self.q_per_p * p_mw
         if self.reactive is Reactive.DISPATCH:
-            room = np.sqrt(np.maximum((self.s_max_mva - p_mw) * (self.s_max_mva + p_mw), 0.0))
-            q_mvar = np.clip(requests.q_mvar[:, :, 0], -room, room)
+            q_mvar = requests.q_mvar[:, :, 0]
+            if self.curtailable:
+                p_mw = np.minimum(p_mw, self._room(q_mvar))
+            q_mvar = np.clip(q_mvar, -self._room(p_mw), self._room(p_mw))
         step_h = nows[0].step_h
         return Outcomes(
             bus=np.full(shape, self.bus),
@@ -154,6 +159,10 @@ class Generator(Device[Stateless]):
             stored_mwh=np.zeros(shape[:2]),
             money=self.paid(step_h * p_mw, step_h * (available - p_mw)),
         )
+
+    def _room(self, power: np.ndarray) -> np.ndarray:
+        """What P leaves of the rating for Q, or Q for P."""
+        return np.sqrt(np.maximum((self.s_max_mva - power) * (self.s_max_mva + power), 0.0))
 
     def paid(self, fed_in_mwh: Any, curtailed_mwh: Any) -> dict[str, Any]:
         """Cost of energies fed in and curtailed [currency]."""
