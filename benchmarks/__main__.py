@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line has it, before numpy
 
 NAMES = ("startup", "loop", "mess", "mvdc", "joint", "two_stage", "time_limits", "exact_finish", "sop")
 

@@ -27,7 +27,7 @@ from gridferry.controllers.model.dispatch_model import DispatchModel, build_disp
 from gridferry.controllers.model.networks import Limits
 from gridferry.controllers.model.objective import ModelOptions, stands_still
 from gridferry.controllers.mvdc_drcc import MvdcDrcc, MvdcDrccSettings
-from gridferry.controllers.schedule.ac_flow import device_injections
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.solve import solve
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.controllers.uncertainty.error_model import ErrorModel, Purpose

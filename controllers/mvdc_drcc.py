@@ -31,8 +31,8 @@ from gridferry.controllers.model.plan import setpoints
 from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
-from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import SolveOptions, SolverTroubleError
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings

@@ -312,11 +312,24 @@ class DispatchModel:
                 errors.append(float(np.abs(droops.q_mvar(v_pu[:, buses]) - q[:, followed][:, own]).max()))
         return max(errors)
 
-    def exact_flow(self) -> Values | None:
-        """Values that the variables of all flows have in AC, under what the devices have; ``None`` without a flow."""
+    def exact_flow(
+        self,
+        p_mw: Float[np.ndarray, "horizon bus"] | float = 0.0,
+        q_mvar: Float[np.ndarray, "horizon bus"] | float = 0.0,
+    ) -> Values | None:
+        """Values that the variables of all flows have in AC, under what the devices have; ``None`` without a flow.
+
+        Parameters
+        ----------
+        p_mw, q_mvar : injection of every bus beside that [MW, Mvar]
+        """
+        p_more, q_more = (np.broadcast_to(one, (self.horizon, self.plant.n_bus)) for one in (p_mw, q_mvar))
         values: Values = {}
-        for feeder, network in zip(self.plant.feeders, self.networks.values(), strict=True):
-            p, q = network.injections.p_mw.value, network.injections.q_mvar.value
+        for feeder, network, buses in zip(
+            self.plant.feeders, self.networks.values(), self.plant.bus_slices, strict=True
+        ):
+            p = network.injections.p_mw.value + p_more[:, buses]
+            q = network.injections.q_mvar.value + q_more[:, buses]
             found = distflow.exact_values(feeder, network.flow, p / feeder.base_mva, q / feeder.base_mva)
             if found is None:
                 return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from gridferry.controllers.model.previous_flow import previous_flow
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
-from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError
+from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError, Values
 
 _SPATIAL_TIME, _SPATIAL_GAP = 0.1, 2e-3
 """share of the time that is left for spatial branching, and the relative gap at which it stops"""
@@ -50,8 +51,9 @@ def finish(relaxed: Solved) -> Solved:
     """Solve the exact equations where a relaxation is not tight.
 
     The relaxation is solved again with upper limits of all losses, which every power flow keeps; from there the exact
-    equations are solved locally on its routes, and on others that were tried. Small problems are searched to the end
-    by spatial branching, in the time that is left.
+    equations are solved locally on its routes, and on others that were tried; near the last plan first, if that is on
+    its routes, and from the relaxation, too, unless this is within the requested gap. Small problems are searched to
+    the end by spatial branching, in the time that is left.
 
     Raises
     ------
@@ -69,11 +71,15 @@ def finish(relaxed: Solved) -> Solved:
             tighter = _bounded_by(tighter, relaxed.solution.bound)
     # it alone gives a plan: where a search has used up the time, it has a little more
     deadline = max(dispatch.deadline, time.perf_counter() + dispatch.extra_s)
-    found = _locally(replace(tighter, dispatch=replace(dispatch, deadline=deadline)))
+    began_at, previous = tighter.model.problem.values, None if dispatch.near else previous_flow(tighter.model)
+    found = _locally(replace(tighter, dispatch=replace(dispatch, deadline=deadline)), previous)
     found = None if found is None else replace(found, dispatch=dispatch)
-    if tighter is not relaxed and not _is_enough(found) and not dispatch.late:
+    if previous and not _is_enough(found) and not dispatch.late:
+        found = _from(began_at, found, tighter)
+    if tighter is not relaxed and not (_is_enough(found) or (found and dispatch.near)) and not dispatch.late:
         # other routes, or another side of what is not convex
-        found = _cheaper(found, _locally(relaxed), tighter.solution.bound)
+        cold = replace(relaxed, dispatch=replace(dispatch, near=None))
+        found = _cheaper(found, _locally(cold), tighter.solution.bound)
     if not _is_enough(found):
         found = _on_tried_routes(found, tighter)
     if not _is_enough(found) and not dispatch.late:
@@ -103,22 +109,39 @@ def _on_tried_routes(found: Solved | None, tighter: Solved) -> Solved | None:
             solve_fixed(model, routes, dispatch)
         except (InfeasibleError, SolverTroubleError) as error:
             dispatch.solver.record.see(error)
-            other = None
-        else:
-            other = _locally(tighter)
-        best = _cheaper(found, other, tighter.solution.bound)
-        if best is found:
             model.problem.values = known
-        found = best
+        else:
+            found = _from(model.problem.values, found, tighter, known)
     return found
 
 
-def _locally(relaxed: Solved) -> Solved | None:
-    """Solve the exact equations locally from the values that a model's variables have; the bound is kept."""
+def _from(values: Values, found: Solved | None, tighter: Solved, known: Values | None = None) -> Solved | None:
+    """Solve the exact equations from other values, too; those of the cheaper plan are those of the model then.
+
+    Parameters
+    ----------
+    known : the values of the plan found before, which the variables have by default
+    """
+    problem = tighter.model.problem
+    known = problem.values if known is None else known
+    problem.values = values
+    best = _cheaper(found, _locally(tighter), tighter.solution.bound)
+    if best is found:
+        problem.values = known
+    return best
+
+
+def _locally(relaxed: Solved, begin: Values | None = None) -> Solved | None:
+    """Solve the exact equations locally from the values that a model's variables have; the bound is kept.
+
+    Parameters
+    ----------
+    begin : flows to begin near
+    """
     try:
         dispatch, problem = relaxed.dispatch, relaxed.model.problem
         near = None if dispatch.near is None else dispatch.near.problem
-        outcome = problem.solve_exact(dispatch.in_time().time_limit_s, near)
+        outcome = problem.solve_exact(dispatch.in_time().time_limit_s, near, begin)
     except (NoPlanFoundError, SolverTroubleError) as error:
         relaxed.dispatch.solver.record.see(error)
         return None

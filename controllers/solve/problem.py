@@ -15,11 +15,13 @@ from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.dispatch import solve_form
 from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
 from gridferry.controllers.solve.exact.local_search import solve_exact
-from gridferry.controllers.solve.exact.tangents import Flowing
+from gridferry.controllers.solve.exact.tangents import Flowing, Steps
 from gridferry.controllers.solve.form import ConicForm, conic_form, read_back, write_in
 from gridferry.controllers.solve.options import Answer, SolveOptions
 from gridferry.controllers.solve.presolve import presolve
 
+_SOFT_GAP = 1e-4
+"""relative gap of violations"""
 _BRANCHED = 400
 """most equations of cones that spatial branching is tried on"""
 
@@ -112,7 +114,9 @@ class Problem:
         self.show(small.back(found.x))
         return Relaxed(found.objective, min(found.bound, found.objective))
 
-    def solve_exact(self, time_limit_s: float = np.inf, similar: Problem | None = None) -> SolverOutcome:
+    def solve_exact(
+        self, time_limit_s: float = np.inf, similar: Problem | None = None, begin: Values | None = None
+    ) -> SolverOutcome:
         """Minimise the exact problem locally from the values of the model's variables, and set them.
 
         Binaries keep their values, except those that the exact problem makes superfluous.
@@ -120,12 +124,13 @@ class Problem:
         Parameters
         ----------
         similar : a problem that differs in limits, objective or data alone, with a solution to begin at
+        begin : flows to begin near, where there is no such problem
 
         Raises
         ------
         NoPlanFoundError
         """
-        answer = self._locally(self._exact_point(), time_limit_s, similar)
+        answer = self._locally(self._exact_point(), time_limit_s, similar, begin)
         self._show_exact(answer.x)
         return answer.outcome(SolveOptions())
 
@@ -179,16 +184,24 @@ class Problem:
         return conic_form(model.cost, [*constraints, *model.exact], model.binaries, equal, model.products)
 
     def _locally(
-        self, start: Float[np.ndarray, " column"], time_limit_s: float, similar: Problem | None = None
+        self,
+        start: Float[np.ndarray, " column"],
+        time_limit_s: float,
+        similar: Problem | None = None,
+        begin: Values | None = None,
     ) -> Answer:
         form, free = self._exact_form, {one.id for one in self._model.choices}
         decided = [one for one in self._model.binaries if one.id not in free and one.size]
         fixed = write_in(form, {one: np.round(start[form.columns[one.id]]) for one in decided})
-        near = None if similar is None else self._near(similar, start, fixed)
-        if near is None and self._model.slacks:
+        near, soft = None if similar is None else self._near(similar, start, fixed), bool(self._model.slacks)
+        # violations are minimised from flows that violate limits; others are begun near to go where tangents lead
+        steps = Steps(gap=_SOFT_GAP) if soft else Steps(short=near is not None)
+        if near is None and begin:
+            near = write_in(form, begin)
+        if near is None and soft:
             near = start
         flowing = self._flowing if self._model.flow else None
-        return solve_exact(form, start, fixed, near=near, flowing=flowing, time_limit_s=time_limit_s)
+        return solve_exact(form, start, fixed, near, flowing, time_limit_s, steps=steps)
 
     def _near(
         self, similar: Problem, start: Float[np.ndarray, " column"], fixed: Float[np.ndarray, " column"]
@@ -223,7 +236,8 @@ class Problem:
         for one in (*self._model.slacks, *self._model.recourse):
             if one.id in form.columns and one.id not in known:
                 follows[form.columns[one.id]] = True
-        return Flowing(np.where(np.isnan(moved), x, moved), follows)
+        flows = ~np.isnan(moved)
+        return Flowing(np.where(flows, moved, x), flows, follows)
 
     def _exact_point(self) -> Float[np.ndarray, " column"]:
         """Values of the model's variables as a point of the exact problem."""

@@ -22,7 +22,7 @@ from gridferry.controllers.joint import Joint
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
-from gridferry.controllers.schedule.ac_flow import device_injections
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 from gridferry.networks.faults import InputError

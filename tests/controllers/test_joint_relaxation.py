@@ -14,8 +14,8 @@ from cases.parts import seen_as, with_devices, with_series
 from gridferry.controllers.conformance.sample_plants import at_start
 from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.routes.diving import Search, route_values
-from gridferry.controllers.schedule.ac_flow import device_injections
 from gridferry.controllers.uncertainty.voltage_margins import operating_point
 
 

@@ -16,7 +16,7 @@ from gridferry.controllers.conformance.sample_plants import read_only
 from gridferry.controllers.conformance.suite import assert_conforms
 from gridferry.controllers.contract import ControllerError, Forecast, NoteKind, Observation, Plan, Plant, Status
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
-from gridferry.controllers.schedule.ac_flow import device_injections
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.schedule.grid_limits import slack_buses
 from gridferry.controllers.settings import read_settings
 from gridferry.controllers.solve import InfeasibleError

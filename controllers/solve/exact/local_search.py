@@ -15,7 +15,8 @@ from jaxtyping import Float
 
 from gridferry.controllers.outcome import Termination
 from gridferry.controllers.solve.errors import InfeasibleError, NoPlanFoundError
-from gridferry.controllers.solve.exact.tangents import Flowing, cheaper, follow_tangents
+from gridferry.controllers.solve.exact.nearest import nearest
+from gridferry.controllers.solve.exact.tangents import FAR, Flowing, Steps, cheaper, follow_tangents
 from gridferry.controllers.solve.form import ConicForm
 from gridferry.controllers.solve.options import Answer
 from gridferry.controllers.solve.presolve import presolve
@@ -31,6 +32,8 @@ def solve_exact(
     near: Float[np.ndarray, " column"] | None = None,
     flowing: Callable[[Float[np.ndarray, " column"]], Flowing | None] | None = None,
     time_limit_s: float = np.inf,
+    *,
+    steps: Steps = FAR,
 ) -> Answer:
     """Minimise locally with the cones marked `ConicForm.equal` as equations; there is no bound.
 
@@ -38,7 +41,8 @@ def solve_exact(
     ----------
     start : where the search begins, as a solution of the relaxation
     fixed : values that columns must keep, NaN where free; integers among the others are left aside
-    near : a point that is likely near the solution, as an exact one of a similar problem
+    near : a point that is likely near the solution, as an exact one of a similar problem; NaN where it is to be as near
+        to the rest as its rows allow
     flowing : completes a point so that the equations of flows hold, where that is known
 
     Raises
@@ -54,13 +58,17 @@ def solve_exact(
 
     def completed(x: Float[np.ndarray, " free"]) -> Flowing | None:
         found = None if flowing is None else flowing(small.back(x))
-        return None if found is None else Flowing(found.x[small.free], found.follows[small.free])
+        if found is None:
+            return None
+        return Flowing(*(one[small.free] for one in (found.x, found.flows, found.follows)))
 
     start = start[small.free]
-    x, settled = follow_tangents(small.form, start, time_limit_s, completed, None if near is None else near[small.free])
+    if near is not None:
+        near = nearest(small.form, near[small.free], time_limit_s)
+    x, settled = follow_tangents(small.form, start, time_limit_s, completed, near, steps)
     if near is not None and not settled and small.form.n <= _IPOPT:
         left = time_limit_s - (time.perf_counter() - began)
-        x = cheaper(small.form, follow_tangents(small.form, start, left, completed)[0], x)
+        x = cheaper(small.form, follow_tangents(small.form, start, left, completed, steps=steps)[0], x)
     if x is None and small.form.n <= _IPOPT:
         from gridferry.controllers.solve.exact.interior_point import solve_ipopt  # casadi takes long to load
 

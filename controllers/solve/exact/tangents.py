@@ -6,8 +6,9 @@ close its cone becomes a cone again, so that the curvature that keeps a step sho
 as where much is indifferent, they are limited more and more.
 
 The flow of every point is completed to a power flow. From a point whose flow keeps the limits, as where these can be
-violated, all cones of flows are tangents and steps are limited from the start: one that costs more than the point that
-it began at is taken back, and the best power flow is known at any time.
+violated, all cones of flows are tangents and steps are limited from the start: losses of devices are made exact at
+nearly the same powers, one that costs more than the point that it began at is taken back, and the best power flow is
+known at any time.
 """
 
 from __future__ import annotations
@@ -18,27 +19,47 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from gridferry.controllers import tolerances
 from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
+from gridferry.controllers.solve.exact.nearest import nearest
 from gridferry.controllers.solve.form import ConicForm
 
 _ROUNDS = 20
 """most programs that are solved"""
 _FREE_ROUNDS, _SHORTER, _SHORTEST = 3, 0.35, 1e-3
 """after these a step is limited to this share of the last one, not below this [pu], and a tangent stays one"""
-_NEAR = 1e-5
-"""an exact point that costs so little more than tangents promise is good enough, as a share of the cost"""
 _NEARBY = 0.05
 """how far the first step may go from a flow that keeps the limits [pu]"""
 _ATTEMPTS = 2
 """so many settings of the conic solver are tried where a point is known"""
+_LARGEST_COST = 10.0
+"""to which costs are scaled, for the sake of the conic solver: those of violations are large"""
+_RESTORED = 3
+"""most times that losses of devices are linearised to make them exact"""
 _TIP = 1e-9
 """a shorter tail has no direction"""
 _PUSHES = 1e-3
 """multiplier that closes a cone"""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How to go.
+
+    Attributes
+    ----------
+    gap : an exact point that costs so little more than tangents promise is good enough, as a share of the cost
+    short : from a point near the solution whose flow keeps the limits go short steps
+    """
+
+    gap: float = 1e-5
+    short: bool = True
+
+
+FAR = Steps()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +69,12 @@ class Flowing:
     Attributes
     ----------
     x : the point
+    flows : columns of the flows
     follows : columns that are free again, as they follow from the others
     """
 
     x: Float[np.ndarray, " column"]
+    flows: Bool[np.ndarray, " column"]
     follows: Bool[np.ndarray, " column"]
 
 
@@ -61,6 +84,7 @@ def follow_tangents(
     time_limit_s: float,
     completed: Callable[[Float[np.ndarray, " column"]], Flowing | None],
     near: Float[np.ndarray, " column"] | None = None,
+    steps: Steps = FAR,
 ) -> tuple[Float[np.ndarray, " column"] | None, bool]:
     """Minimise locally from a solution of the relaxation; return the best exact point, and whether it is a minimum.
 
@@ -69,13 +93,16 @@ def follow_tangents(
     Parameters
     ----------
     completed : gives the flows of a point, where that is known
-    near : a point that is likely near the solution; it is begun there, with short steps if its flow keeps the limits
+    near : a point that is likely near the solution; it is begun there
     """
-    began = time.perf_counter()
+    began, gap = time.perf_counter(), steps.gap
+    scale = max(float(np.abs(form.cost).max(initial=0.0)) / _LARGEST_COST, 1.0)
+    form = replace(form, cost=form.cost / scale, offset=form.offset / scale)
     opened = form.equal & (form.cone_slack(start) > tolerances.EXACT)
-    at, best, kept = _flowing(form, start if near is None else near, completed)
+    near_by = steps.short and near is not None
+    at, best, kept = _flowing(form, start if near is None else near, completed, near_by, began + time_limit_s)
     certain = best is not None
-    if kept := kept and near is not None:
+    if kept := kept and near_by:
         opened |= form.product
     radius = _NEARBY if kept else np.inf
     for number in range(_ROUNDS):
@@ -89,26 +116,26 @@ def follow_tangents(
             return best, False
         if answer.x is None or answer.y is None:
             return best, False
-        x, powers = answer.x, form.cone_starts[opened & form.product] + 1
+        x, powers = answer.x, _powers(form, opened)
         if form.is_exact(x):
             return cheaper(form, x, best), True
         step = float(np.abs(form.cone_values(x) - form.cone_values(at))[powers].max(initial=0.0))
-        flowing, found, keeps = _flowing(form, x, completed)
+        flowing, found, keeps = _flowing(form, x, completed, kept, began + time_limit_s)
         best = cheaper(form, found, best)
         promised, begun, ended = answer.objective, form.objective(at), form.objective(flowing)
         # a step that is as long as it may be promises more further on
-        short = not kept or step < 0.99 * radius or begun - promised <= _NEAR * abs(promised)
-        if best is not None and short and form.objective(best) - promised <= _NEAR * abs(promised):
+        far = not kept or step < 0.99 * radius or begun - promised <= gap * abs(promised)
+        if best is not None and far and form.objective(best) - promised <= gap * abs(promised):
             return best, True
         if not kept and number < _FREE_ROUNDS:
-            opened[np.flatnonzero(opened)[answer.y[: int(opened.sum())] > _PUSHES]] = False
+            opened[np.flatnonzero(opened)[scale * answer.y[: int(opened.sum())] > _PUSHES]] = False
         opened |= form.equal & (form.cone_slack(x) > tolerances.EXACT)
         better = keeps and (ended < begun or not certain)
         if number >= _FREE_ROUNDS if not kept else not keeps or ended - promised > 0.5 * abs(begun - promised):
             if radius == _SHORTEST and kept and not better:
                 return best, True
             radius = max((_SHORTER if keeps or not kept else _SHORTER**2) * min(step, radius), _SHORTEST)
-        elif kept and ended - promised < 0.1 * abs(begun - promised):
+        elif kept and ended - promised < 0.3 * abs(begun - promised):
             radius /= _SHORTER
         if better or not kept:
             # otherwise the step was too long: a shorter one follows from where it began
@@ -120,9 +147,25 @@ def _flowing(
     form: ConicForm,
     x: Float[np.ndarray, " column"],
     completed: Callable[[Float[np.ndarray, " column"]], Flowing | None],
+    restores: bool,
+    until: float,
 ) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"] | None, bool]:
-    """Return a point with exact flows, the exact point that it is, if it is one, and whether it keeps the limits."""
+    """Return a point with exact flows, the exact point that it is, if it is one, and whether it keeps the limits.
+
+    Parameters
+    ----------
+    restores : losses of devices are made exact first
+    until : no solve is begun after that [s]
+    """
     found = completed(x)
+    inside = form.equal & ~form.product
+    for _ in range(_RESTORED if restores else 0):
+        if found is None or not inside.any() or np.abs(form.cone_slack(x)[inside]).max() <= tolerances.EXACT:
+            break
+        # powers near these with which devices are exact, too
+        known = np.where(found.flows & ~found.follows, x, np.nan)
+        near = nearest(_with_tangents(form, x, inside, np.inf), known, until - time.perf_counter())
+        x, found = (x, found) if near is None else (near, completed(near))
     if found is None:
         return x, None, False
     touched = np.zeros(form.n)
@@ -130,8 +173,13 @@ def _flowing(
     rows = abs(form.a) @ touched > 0
     cones = np.bincount(form.cone_of_row, rows[form.n_linear :], len(form.equal)) > 0
     some = form.with_rows(np.concatenate([rows[: form.n_linear], cones[form.cone_of_row]]))
+    fixed = np.where(found.follows, np.nan, found.x)
     try:
-        answer = solve_conic(some, np.where(found.follows, np.nan, found.x))
+        answer = solve_conic(some, fixed, until - time.perf_counter(), attempts=1)
+        if answer.x is not None and (both := some.equal & (some.cone_slack(answer.x) > tolerances.EXACT)).any():
+            # as import and export at once, where that pays; their difference is right
+            exact = _with_tangents(some, answer.x, both, np.inf)
+            answer = solve_conic(exact, fixed, until - time.perf_counter(), attempts=1)
     except (SolverTroubleError, UnboundedError):
         return found.x, None, False
     if answer.x is None:
@@ -150,6 +198,12 @@ def cheaper(
     return min(one, other, key=form.objective)
 
 
+def _powers(form: ConicForm, opened: Bool[np.ndarray, " cone"]) -> Int[np.ndarray, " conerow"]:
+    """Rows of the powers in some cones: of flows, and of converters with losses."""
+    starts = form.cone_starts[opened & (form.cone_sizes > 2)]
+    return np.concatenate([starts + 1, starts + 2])
+
+
 def _with_tangents(
     form: ConicForm, x: Float[np.ndarray, " column"], opened: Bool[np.ndarray, " cone"], radius: float
 ) -> ConicForm:
@@ -157,7 +211,7 @@ def _with_tangents(
 
     Parameters
     ----------
-    radius : by which no power of those that are products may change
+    radius : by which no power in these may change
     """
     entries, starts = form.cone_values(x), form.cone_starts
     at = starts[form.product]
@@ -172,8 +226,7 @@ def _with_tangents(
     row = np.cumsum(opened)[form.cone_of_row[mine]] - 1
     combine = sp.csr_array((weight[mine], (row, mine)), shape=(int(opened.sum()), len(weight)))
     kept = form.with_rows(np.concatenate([np.ones(form.n_linear, dtype=bool), ~opened[form.cone_of_row]]))
-    powers = np.concatenate([starts[opened & form.product] + number for number in (1, 2)])
-    near = powers if np.isfinite(radius) else powers[:0]
+    near = _powers(form, opened) if np.isfinite(radius) else np.zeros(0, dtype=np.int64)
     entry, most, change = form.cone_part[near], form.b[form.n_linear :][near], form.cone_values(x)[near]
     a = [combine @ form.cone_part, kept.a[: form.n_zero], entry, -entry, kept.a[form.n_zero :]]
     b = [combine @ form.b[form.n_linear :], kept.b[: form.n_zero], most - change + radius, change - most + radius]

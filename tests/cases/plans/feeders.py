@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pandapower as pp
 
 Line = tuple[int, int, float, float]
@@ -61,3 +63,23 @@ def second_of_two() -> pp.pandapowerNet:
     """Two lines in a row, with loads."""
     lines = [(0, 1, 1.154192807683269, 1.459774776286496), (1, 2, 0.890180519601637, 0.909492427433549)]
     return _feeder(11.0, lines, 1.0)
+
+
+def street() -> pp.pandapowerNet:
+    """A street at 0.4 kV: a transformer, then 600 m of cable."""
+    net = pp.create_empty_network(sn_mva=1.0)
+    buses = [pp.create_bus(net, 20.0, name="1")] + [pp.create_bus(net, 0.4, name=str(i)) for i in range(2, 7)]
+    pp.create_ext_grid(net, buses[0])
+    pp.create_transformer(net, buses[0], buses[1], "0.25 MVA 20/0.4 kV")
+    for parent, child in pairwise(buses[1:]):
+        pp.create_line_from_parameters(net, parent, child, 0.15, 0.206, 0.08, 0.0, 0.27)
+    return net
+
+
+def without_resistance() -> pp.pandapowerNet:
+    """A row of eleven lines of 20 kV with loads, of which the sixth has next to no impedance, and no resistance."""
+    lines = [(bus, bus + 1, *((0.0, 1e-5) if bus == 5 else (0.4, 0.3))) for bus in range(11)]
+    net = _feeder(20.0, lines, 0.4)
+    for bus in range(1, 12):
+        pp.create_load(net, bus, 0.4, 0.15)
+    return net
