@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from gridferry.controllers.model.previous_flow import previous_flow
+import numpy as np
+
+from gridferry.controllers.model.dispatch_model import DispatchModel
+from gridferry.controllers.model.plan import positions, setpoints
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch, solve_fixed
+from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.solve import InfeasibleError, NoPlanError, NoPlanFoundError, SolverTroubleError, Values
 
 _SPATIAL_TIME, _SPATIAL_GAP = 0.1, 2e-3
@@ -181,3 +185,21 @@ def _globally(found: Solved | None, tighter: Solved) -> Solved | None:
     if outcome is None:
         return found
     return _bounded_by(replace(known, solution=outcome, exact=True), known.solution.bound)
+
+
+def previous_flow(model: DispatchModel) -> Values | None:
+    """Return the flow if the last plan is continued; in steps beyond it, the solution of the model is.
+
+    ``None`` without such a plan, where it takes other routes, or where it has no flow.
+    """
+    plan, position = model.observation.previous_plan, positions(model)
+    rows = 0 if plan is None else min(plan.steps - 1, model.horizon)
+    if plan is None or rows < 1 or not np.array_equal(plan.position[1 : rows + 1], position[:rows]):
+        return None
+    p_mw, q_mvar = setpoints(model)
+    p_last, q_last = p_mw.copy(), q_mvar.copy()
+    p_last[:rows], q_last[:rows] = plan.p_mw[1 : rows + 1], plan.q_mvar[1 : rows + 1]
+    (p_then, q_then), (p_now, q_now) = (
+        device_injections(model.plant, model.forecast, p, q, position) for p, q in ((p_last, q_last), (p_mw, q_mvar))
+    )
+    return model.exact_flow(p_then - p_now, q_then - q_now)

@@ -14,7 +14,7 @@ from cases.relaxed import one_line
 from gridferry.controllers.conformance.sample_plants import read_only
 from gridferry.controllers.contract import Plan, Status
 from gridferry.controllers.mess_exact import MessExact
-from gridferry.controllers.model.previous_flow import previous_flow
+from gridferry.controllers.model.exact_finish import previous_flow
 from gridferry.controllers.model.solution import Solved, solve_dispatch
 from gridferry.controllers.schedule.ac_evaluation import evaluate_plan
 

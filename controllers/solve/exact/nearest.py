@@ -12,7 +12,7 @@ from gridferry.controllers.solve.conic import solve_conic
 from gridferry.controllers.solve.errors import SolverTroubleError, UnboundedError
 from gridferry.controllers.solve.form import ConicForm
 
-_MISSED = 10.0
+_BESIDE = 10.0
 """weight of the error of an equation, in units of the largest cost"""
 
 
@@ -29,17 +29,17 @@ def nearest(
     unknown, given = abs(form.a)[:, free].sum(axis=1) > 0, abs(form.a) @ ~np.isnan(known) > 0
     cones = np.bincount(form.cone_of_row, unknown[form.n_linear :], len(form.equal)) > 0
     kept = np.concatenate([unknown[: form.n_linear], cones[form.cone_of_row]])
-    some, missed = form.with_rows(kept), np.flatnonzero((given & kept)[: form.n_zero][kept[: form.n_zero]])
-    shape = (len(some.b), len(missed))
-    miss = sp.csr_array((np.ones(len(missed)), (missed, np.arange(len(missed)))), shape=shape)
-    both = np.arange(2 * len(missed))
+    some, beside = form.with_rows(kept), np.flatnonzero((given & kept)[: form.n_zero][kept[: form.n_zero]])
+    shape = (len(some.b), len(beside))
+    miss = sp.csr_array((np.ones(len(beside)), (beside, np.arange(len(beside)))), shape=shape)
+    both = np.arange(2 * len(beside))
     signs = sp.csr_array((-np.ones(len(both)), (both, both)), shape=(len(both), len(both)))
     a = sp.csr_array(sp.hstack([some.a[:, free], miss, -miss]))
     low = sp.csr_array(sp.hstack([sp.csr_array((len(both), len(free))), signs]))
     elastic = replace(
         some,
         cost=np.concatenate(
-            [form.cost[free], np.full(len(both), _MISSED * max(np.abs(form.cost).max(initial=0.0), 1.0))]
+            [form.cost[free], np.full(len(both), _BESIDE * max(np.abs(form.cost).max(initial=0.0), 1.0))]
         ),
         offset=0.0,
         a=sp.csr_array(sp.vstack([a[: some.n_zero], low, a[some.n_zero :]])),
