@@ -80,19 +80,30 @@ class ErrorModel(ABC):
 
 
 class MarginalErrors(ErrorModel):
-    """Errors with given marginals, each an AR(1) series in time under a Gaussian copula, independent of one another.
+    """Errors with given marginals, each an AR(1) series in time, under one Gaussian copula.
 
-    Normals, correlated in time, are mapped by ``F⁻¹(Φ(x))`` to the marginals.
+    Normals, correlated in time and within a group, are mapped by ``F⁻¹(Φ(x))`` to the marginals.
 
     Parameters
     ----------
     marginals : distribution of each source
     correlation_h : time over which the correlation of each source falls to 1/e [h]; 0: independent steps
     step_h : step length [h]
+    groups : group of each source, within which errors are correlated
+    within : that correlation, from 0 to 1; sources of different groups are independent
     """
 
-    def __init__(self, marginals: Sequence[Marginal], correlation_h: Sequence[float] = (), step_h: float = 1.0):
+    def __init__(
+        self,
+        marginals: Sequence[Marginal],
+        correlation_h: Sequence[float] = (),
+        step_h: float = 1.0,
+        *,
+        groups: Sequence[str] = (),
+        within: float = 0.0,
+    ):
         self.sources = len(marginals)
+        self._groups, self._within = groups, within
         self._marginals = marginals
         self._keeps = [kept(one, step_h) for one in correlation_h] or [0.0] * self.sources
 
@@ -105,6 +116,11 @@ class MarginalErrors(ErrorModel):
         self, numbers: np.random.Generator, purpose: Purpose, steps: int, first_step: FirstStep
     ) -> Float[np.ndarray, "block horizon source"]:
         normal = numbers.standard_normal((_BLOCK, steps, self.sources))
+        if self._within > 0:
+            for group in dict.fromkeys(self._groups):
+                own = [number for number, one in enumerate(self._groups) if one == group]
+                common = numbers.standard_normal((_BLOCK, steps, 1))
+                normal[:, :, own] = with_common(normal[:, :, own], common, self._within)
         errors = np.empty_like(normal)
         for source, (marginal, keeps) in enumerate(zip(self._marginals, self._keeps, strict=True)):
             errors[:, :, source] = marginal.quantile(ndtr(correlated(normal[:, :, source], keeps)))
@@ -116,6 +132,13 @@ def kept(correlation_h: float, step_h: float) -> float:
     return math.exp(-step_h / correlation_h) if correlation_h > 0 else 0.0
 
 
+def with_common(
+    shocks: Float[np.ndarray, "*shape"], common: Float[np.ndarray, "*other"], correlation: float
+) -> Float[np.ndarray, "*shape"]:
+    """Give independent normals a part in common, so that any two of them have a correlation."""
+    return math.sqrt(1.0 - correlation) * shocks + math.sqrt(correlation) * common
+
+
 def correlated(shocks: Float[np.ndarray, "*batch step"], keeps: float) -> Float[np.ndarray, "*batch step"]:
     """Turn independent normals into a stationary AR(1) series ``x_t = keeps x_{t-1} + √(1 - keeps²) n_t``."""
     scaled = math.sqrt(1.0 - keeps * keeps) * shocks
@@ -124,7 +147,14 @@ def correlated(shocks: Float[np.ndarray, "*batch step"], keeps: float) -> Float[
 
 
 def draw_errors(
-    settings: ErrorConfig, steps: int, step_h: float, numbers: np.random.Generator, lowest: float = -1.0
+    settings: ErrorConfig,
+    steps: int,
+    step_h: float,
+    numbers: np.random.Generator,
+    lowest: float = -1.0,
+    *,
+    common: np.random.Generator | None = None,
+    correlation: float = 0.0,
 ) -> Float[np.ndarray, " step"]:
     """Draw the errors of one source over a run; a longer run begins with the shorter one.
 
@@ -132,10 +162,14 @@ def draw_errors(
     ----------
     settings : with a normal or beta marginal
     lowest : as in `gridferry.controllers.uncertainty.marginals.marginal_of`
+    common, correlation : numbers of which other sources have the same, and the correlation with their errors
     """
     if not settings.errs:
         return np.zeros(steps)
-    unit = correlated(numbers.standard_normal(steps), kept(settings.correlation_h, step_h))
+    shocks = numbers.standard_normal(steps)
+    if common is not None and correlation > 0:
+        shocks = with_common(shocks, common.standard_normal(steps), correlation)
+    unit = correlated(shocks, kept(settings.correlation_h, step_h))
     return marginal_of(settings, lowest).quantile(ndtr(unit))
 
 

@@ -83,6 +83,9 @@ class ErrorSettings(Part):
     generation_grouping: Annotated[Grouping, Choice] | None = None
     """which generators share an error. Where it is not given, each has its own in reality, while controllers take all
     of one kind in a network to err alike, to be on the safe side; with a ``file`` they do so in reality, too"""
+    between_networks: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """correlation of the errors of one quantity between networks, or between all of its sources where ``bus`` or
+    ``device`` have errors of their own, under a Gaussian copula; days of a ``file`` have their own"""
     file: ConfigFile | None = None
     """CSV of observations of complete days, with a column per source; for the marginal ``empirical``, which then is
     the default"""

@@ -28,7 +28,9 @@ def plant_errors(plant: Plant, settings: ErrorSettings) -> tuple[ErrorMap, Error
     parts: list[tuple[ErrorModel, list[int]]] = []
     if others or not observed:
         marginals, correlation_h = [marginal_of(one) for one in given], [one.correlation_h for one in given]
-        parts.append((MarginalErrors(marginals, correlation_h, plant.step_h), others))
+        groups = [sources.of[number].quantity for number in others]
+        model = MarginalErrors(marginals, correlation_h, plant.step_h, groups=groups, within=settings.between_networks)
+        parts.append((model, others))
     if observed:
         parts.append((observed_errors(plant, sources, settings), observed))
     return sources, parts[0][0] if len(parts) == 1 else JoinedErrors(parts)

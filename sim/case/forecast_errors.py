@@ -66,8 +66,14 @@ def _of_sources(
     observed = observed_sources(sources, settings)
     for column, one in enumerate(sources.of):
         if column not in observed:
-            numbers = stream(seed, *one.stream)
-            errors[:, column] = draw_errors(settings.of(one.quantity), plant.steps, plant.step_h, numbers)
+            errors[:, column] = draw_errors(
+                settings.of(one.quantity),
+                plant.steps,
+                plant.step_h,
+                stream(seed, *one.stream),
+                common=stream(seed, "between networks", one.quantity),
+                correlation=settings.between_networks,
+            )
     if observed:
         days = observed_errors(plant, sources, settings)
         errors[:, observed] = days.draw_run(plant.clock_steps(np.arange(plant.steps)), stream(seed, "observed days"))

@@ -23,7 +23,8 @@ from gridferry.controllers.uncertainty.error_model import (
     Purpose,
 )
 from gridferry.controllers.uncertainty.error_records import read_day_to_day_errors, read_errors
-from gridferry.controllers.uncertainty.marginals import ScaledBeta, TruncatedNormal
+from gridferry.controllers.uncertainty.error_settings import ErrorConfig
+from gridferry.controllers.uncertainty.marginals import ScaledBeta, TruncatedNormal, marginal_of
 from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder, plain_feeder
 
@@ -209,6 +210,21 @@ def test_samples_follow_their_marginals_and_correlations() -> None:
     assert in_time == pytest.approx(np.exp(-0.5), abs=0.02)
     assert np.corrcoef(drawn[:, 2, 1], drawn[:, 4, 1])[0, 1] == pytest.approx(0.0, abs=0.02)
     assert np.corrcoef(drawn[:, 2, 0], drawn[:, 2, 1])[0, 1] == pytest.approx(0.0, abs=0.02)
+
+
+def test_errors_are_correlated_within_their_groups_and_keep_their_marginals() -> None:
+    marginals = [marginal_of(ErrorConfig(relative_std=std)) for std in (0.05, 0.1, 0.2)]
+    model = MarginalErrors(marginals, [2.0] * 3, groups=["load", "pv", "load"], within=0.5)
+    drawn = model.draw(20_000, 3, seed=1, purpose=Purpose.IN_SAMPLE)
+    alone = MarginalErrors(marginals, [2.0] * 3).draw(20_000, 3, seed=1, purpose=Purpose.IN_SAMPLE)
+    between = np.corrcoef(drawn[:, 2].T)
+    assert between[0, 2] == pytest.approx(0.5, abs=0.02)
+    assert between[0, 1] == pytest.approx(0.0, abs=0.02)
+    assert np.corrcoef(drawn[:, 0, 0], drawn[:, 1, 0])[0, 1] == pytest.approx(np.exp(-0.5), abs=0.02)
+    np.testing.assert_allclose(drawn.std(axis=0), alone.std(axis=0), rtol=0.03)
+    whole = MarginalErrors(marginals[:1] * 2, groups=["load"] * 2, within=1.0)
+    alike = whole.draw(10, 3, seed=1, purpose=Purpose.IN_SAMPLE)
+    np.testing.assert_array_equal(alike[..., 0], alike[..., 1])
 
 
 def test_days_begin_where_the_horizon_begins() -> None:

@@ -134,6 +134,21 @@ def test_a_profile_of_values_gives_the_errors_of_persistence(tmp_path: Path) -> 
     assert set(np.round(outputs[outputs != 0], 9)) == {-0.5}
 
 
+def test_errors_of_networks_are_correlated_in_reality_as_controllers_take_them_to_be() -> None:
+    given = (*ERR, "forecast.errors.between_networks=0.7", "forecast.errors.correlation_h=0.0")
+    products = []
+    for seed in range(8):
+        loads, outputs = drawn(case(*given, f"seed={seed}"))
+        products.append((loads[:, 0] @ loads[:, 1] / 24, loads.var(), outputs[:, 0] @ outputs[:, 4]))
+    both, var, sun = np.array(products).sum(axis=0)
+    assert both / var == pytest.approx(0.7, abs=0.12)
+    assert sun > 0
+    assert errors_of(case(*given)).between_networks == 0.7
+    apart, together = (case(*ERR, f"forecast.errors.between_networks={one}") for one in (0.0, 1.0))
+    np.testing.assert_array_equal(drawn(apart)[0], drawn(case(*ERR))[0])
+    np.testing.assert_allclose(drawn(together)[0][:, 0], drawn(together)[0][:, 1], atol=1e-12)
+
+
 def test_generators_of_a_network_err_alike_in_reality_where_they_are_grouped() -> None:
     _, alone = drawn(case(*ERR))
     _, together = drawn(case(*ERR, "forecast.errors.generation_grouping=network"))
