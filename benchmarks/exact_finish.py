@@ -28,7 +28,7 @@ from gridferry.sim.loop.runner import run
 PLANS = Path(__file__).parent.parent / "tests" / "cases" / "plans"
 RELAX = 'controller.on_infeasible="relax"'
 EVERY = "controller.replan_every=1"
-HIGH = ("networks.dn1.v_max_pu=1.002", "networks.dn2.v_max_pu=1.002", RELAX)
+HIGH = ("networks.dn1.v_max_pu=1.002", "networks.dn2.v_max_pu=1.002", "controller.max_rounds=1", RELAX)
 CASES: tuple[tuple[str, str | None, tuple[str, ...], int], ...] = (
     ("battery_at_negative_prices", None, (), 4),
     ("link_at_negative_prices", None, (), 2),
@@ -37,7 +37,7 @@ CASES: tuple[tuple[str, str | None, tuple[str, ...], int], ...] = (
     ("without_resistance", None, (), 3),
     ("trucks_at_the_upper_voltage", None, (EVERY,), 2),
     ("trucks_at_negative_prices", None, (EVERY,), 2),
-    ("mvdc_2dn", "mvdc_drcc", HIGH, 2),
+    ("mvdc_2dn", "mvdc_drcc", HIGH, 1),
 )
 """config, controller, settings, and steps of the closed loop"""
 
