@@ -125,6 +125,10 @@ def validate(
     ignore_shortfall: Annotated[
         bool, typer.Option("--ignore-shortfall", help="Exit code of the grid's verdict alone.")
     ] = False,
+    samples: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=1_000_000, help="Evaluate it on N sampled days, too."),
+    ] = 0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the run there.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     settings: Annotated[
@@ -138,7 +142,7 @@ def validate(
     from gridferry.sim.commands.validate import validate_command
 
     raise typer.Exit(
-        validate_command(plan, config, settings or [], steps, hold, ignore_shortfall, out, overwrite, as_json)
+        validate_command(plan, config, settings or [], steps, hold, ignore_shortfall, out, overwrite, as_json, samples)
     )
 
 

@@ -17,6 +17,7 @@ from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.validation import Verdict, replaying, run_validation
 from gridferry.sim.results.display import live_progress, run_table
+from gridferry.sim.study.sampled_days import sample_days
 
 _SHOWN = 20
 
@@ -32,6 +33,7 @@ def validate_command(
     out: Path | None,
     overwrite: bool,
     as_json: bool,
+    samples: int = 0,
 ) -> int:
     """Replay a plan and print the verdict on it.
 
@@ -39,8 +41,10 @@ def validate_command(
     ----------
     hold : play a plan of longer steps
     ignore_shortfall : exit by the grid's verdict alone
+    samples : evaluate the plan on so many sampled days, too; they do not change the exit code
     """
     loaded = replaying(plan, config, settings, hold=hold, steps=steps)
+    sampled = sample_days(loaded, samples) if samples else None
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:
@@ -55,9 +59,11 @@ def validate_command(
         except RunInterruptedError as interrupted:
             return report_interrupt(interrupted, as_json, kept=False)
         if as_json:
-            print_json(verdict.as_json())
+            print_json(verdict.as_json() | ({} if sampled is None else {"sampled": sampled.as_json()}))
         else:
             _print(verdict)
+            if sampled is not None:
+                print(sampled)
     return DONE if verdict.kind is VerdictKind.EXECUTED or (ignore_shortfall and verdict.feasible) else NOT_SO
 
 
