@@ -90,9 +90,9 @@ def _code_that_ran(loaded: LoadedConfig) -> list[Fault]:
 
 
 def _days_of_24_hours(loaded: LoadedConfig) -> list[Fault]:
-    """Note that days are counted by an offset, which does not change as clocks do."""
+    """Note that days are counted by an offset, which does not change as clocks do, where there are several."""
     time = loaded.config.time
-    if time.timezone is not None or time.start.tzinfo is None:
+    if time.timezone is not None or time.start.tzinfo is None or time.steps * time.step_s <= 86400:
         return []
     message = 'has an offset and no timezone, so all days have 24 hours; timezone = "Europe/Berlin" goes by its clocks'
     return [loaded.fault(("time", "start"), message)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,5 +43,14 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
             patch = {"type": "object", "description": f"changes to entries of {key}, by name or number, beside extends"}
             kept = {name: what for name, what in one.items() if name in ("title", "description", "default")}
             properties[key] = {**kept, "anyOf": [entry, patch]}
-    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["extends"]}]
+    whole = {"required": schema.pop("required"), "properties": dict(_required_within(schema))}
+    schema["anyOf"] = [whole, {"required": ["extends"]}]
     return schema
+
+
+def _required_within(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Take out of a schema what its single tables need: an extending config may leave it out."""
+    for key, one in schema["properties"].items():
+        table = schema["$defs"].get(one.get("$ref", "").rpartition("/")[2], {})
+        if "required" in table:
+            yield key, {"required": table.pop("required")}

@@ -15,7 +15,7 @@ CASE = """
     [time]
     start = 2024-05-01T00:00:00{offset}
     step_s = 3600
-    steps = 2
+    steps = {steps}
     [[networks]]
     name = "dn1"
     feeder = "ieee33"
@@ -35,14 +35,14 @@ CASE = """
     energy_mwh = {energy_mwh}
     p_max_mw = {p_max_mw}
 """
-SOUND = {"offset": "", "v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max_mw": 0.5}
+SOUND = {"offset": "", "steps": 2, "v_min_pu": 0.9, "factor": 1.0, "pv_mw": 0.2, "energy_mwh": 2.0, "p_max_mw": 0.5}
 
 
 @pytest.mark.parametrize(
     ("changed", "code", "faults", "notes"),
     [
         ({}, 0, [], []),
-        ({"offset": "+02:00"}, 0, [], ["has an offset and no timezone, so all days have 24 hours"]),
+        ({"offset": "+02:00", "steps": 25}, 0, [], ["has an offset and no timezone, so all days have 24 hours"]),
         (
             {"v_min_pu": 0.95},
             0,

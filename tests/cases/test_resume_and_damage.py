@@ -92,7 +92,7 @@ def test_run_that_was_killed_before_its_first_step_begins_again(halfway, names):
 
 
 CHECKPOINTS = {
-    "{}": "its checkpoint has no grids, plan, state",
+    "{}": "its checkpoint has no grids, peak_import_mw, plan, state",
     "[]": "no JSON object",
     "null": "no JSON object",
     "7": "no JSON object",

@@ -236,7 +236,7 @@ def mispredictions(done: Run) -> list[str]:
 
 
 def _operating_cost(done: Run) -> pd.DataFrame:
-    """Grid energy at its price, export at its share of it, and what the tables of the kinds say of costs, by step."""
+    """Grid energy at its price, export at its share, demand, and what the tables of the kinds say of costs, by step."""
     network, step = done.table("network"), done.table("step").set_index("step")
     facts = done.manifest["facts"]
     exchange = network["import_mw"]
@@ -245,6 +245,9 @@ def _operating_cost(done: Run) -> pd.DataFrame:
     for table, of_kind in done.summary["kinds"].items():
         rows = done.table(table)
         cost = cost + rows[list(of_kind["cost"])].sum(axis=1).groupby(rows["step"]).sum()
+    terms = done.table("cost")
+    demand = terms[terms["term"] == "demand"].set_index("step")["cost"]
+    cost = cost.add(demand, fill_value=0.0)
     return pd.DataFrame({"plan_cost": step["plan_cost"], "cost": cost}).reset_index()
 
 

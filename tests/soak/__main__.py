@@ -63,7 +63,7 @@ def kills(number: int, folder: Path, rng: random.Random) -> list[Row]:
             "SIGKILL at a " + ", ".join(f"{name} ({count})" for name, count in how.items()) + ", forked after import"
         )
         rows.append(row)
-        print(f"{row.promise}: {row.kept} of {row.tries}", file=sys.stderr, flush=True)
+        print("\n  ".join([f"{row.promise}: {row.kept} of {row.tries}", *row.failures]), file=sys.stderr, flush=True)
     return rows
 
 
