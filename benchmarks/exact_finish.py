@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from gridferry.controllers.model import exact_finish
-from gridferry.controllers.model.previous_flow import previous_flow
+from gridferry.controllers.model.exact_finish import previous_flow
 from gridferry.controllers.model.solution import Dispatch, Solved, solve_dispatch
 from gridferry.controllers.solve import InfeasibleError, problem
 from gridferry.sim.loop.runner import run
