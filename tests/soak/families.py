@@ -89,13 +89,13 @@ def families(folder: Path) -> list[Family]:
     studies = [one.read_bytes() for one in sorted((configs_dir() / "studies").glob("*.toml"))]
     nets = _either([net_json()], mutated_json, mutated_bytes)
     return [
-        Family("configs", 20, 8, _either(texts, mutated_toml, mutated_bytes), config),
-        Family("plans", 20, 33, _bytes([plan_text(plant)]), plan),
+        Family("configs", 20, 4, _either(texts, mutated_toml, mutated_bytes), config),
+        Family("plans", 20, 39, _bytes([plan_text(plant)]), plan),
         Family("profiles", 16, 8, _bytes([PROFILE, STAMPED]), profile),
         Family("roads", 14, 23, _bytes([ROADS]), road),
         Family("MATPOWER cases", 6, 2, _bytes([MATPOWER]), partial(network, "net.m")),
         Family("pandapower nets", 2, 1, nets, partial(network, "net.json")),
-        Family("studies", 12, 5, _either(studies, mutated_toml, mutated_bytes), study),
+        Family("studies", 12, 3, _either(studies, mutated_toml, mutated_bytes), study),
         Family("mosaik messages", 10, 20, messages, send(plans)),
     ]
 
