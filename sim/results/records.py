@@ -110,8 +110,9 @@ class Recorder:
             "column_info": column_info(plant.kinds, plant.currency),
             "device_info": _device_info(plant),
         }
-        if not path.is_file():
-            # a run that is killed meanwhile leaves no database; one that is there has all its tables
+        begins = not path.is_file()
+        if begins:
+            # a run that is killed meanwhile leaves no database; one that is there has all its tables, described
             wal_beside(path).unlink(missing_ok=True)
             with in_one_piece(path) as target:
                 self._connection = duckdb.connect(str(target), config=_BOUNDED)
@@ -119,13 +120,13 @@ class Recorder:
                     for table, columns in {**INFO_TABLES, **TABLES, **self._kinds, **CHECKPOINT}.items():
                         listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
                         self._connection.execute(f'CREATE TABLE "{table}" ({listed})')
+                    self._describe(info)
                     self._connection.execute("CHECKPOINT")  # closing would say nothing of a full disk
         self._connection = duckdb.connect(str(path), config=_BOUNDED)
-        self._connection.execute("BEGIN TRANSACTION")
-        for table, rows in info.items():
-            self._connection.execute(f'DELETE FROM "{table}"')
-            self._insert(table, _rows(rows, INFO_TABLES[table]))
-        self._connection.execute("COMMIT")
+        if not begins:
+            self._connection.execute("BEGIN TRANSACTION")
+            self._describe(info)
+            self._connection.execute("COMMIT")
         kept = self._connection.execute("SELECT digests FROM checkpoint").fetchone()
         self._digests: dict[str, int] = json.loads(kept[0]) if kept else {}
 
@@ -175,6 +176,12 @@ class Recorder:
             self.flush()
         finally:
             self._connection.close()
+
+    def _describe(self, info: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Replace the rows of the tables of constant data."""
+        for table, rows in info.items():
+            self._connection.execute(f'DELETE FROM "{table}"')
+            self._insert(table, _rows(rows, INFO_TABLES[table]))
 
     def _insert(self, name: str, table: pa.Table) -> None:
         if table.num_rows:

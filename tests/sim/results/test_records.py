@@ -67,6 +67,25 @@ def lasting(recorder, clock, *seconds):
     return kept
 
 
+def test_a_record_that_is_there_is_described_when_its_run_is_killed_before_it_is_opened_again(tmp_path, monkeypatch):
+    plant, path = build_plant(load_config("three_bus")).plant, tmp_path / "results.duckdb"
+    opened = []
+
+    def connect(*given, **named):
+        opened.append(given)
+        if len(opened) == 2:
+            raise KeyboardInterrupt  # the first was beside the place of the database
+        return duckdb_connect(*given, **named)
+
+    duckdb_connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", connect)
+    with pytest.raises(KeyboardInterrupt):
+        Recorder(path, plant, ["dn1"], 1)
+    with open_results(tmp_path) as connection:
+        assert other_form(connection, plant.kinds) == []
+        assert connection.execute("SELECT count(*) FROM bus_info").fetchone() == (3,)
+
+
 def test_quick_steps_are_committed_96_at_a_time(recorder):
     assert lasting(*recorder, *[0.01] * 100) == [0] * 95 + [96] * 5
 
