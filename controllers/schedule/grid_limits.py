@@ -34,6 +34,12 @@ class GridViolation:
     unsolved: Int[np.ndarray, "*batch"]
 
     @property
+    def broken(self) -> Int[np.ndarray, "*batch"]:
+        """Number of limits violated, those of slack buses among them, as the record of a run counts them."""
+        every = (self.v_low_pu, self.v_high_pu, self.loading, self.exchange_mw)
+        return np.asarray(sum((one > 0).sum(axis=-1) for one in every))
+
+    @property
     def scaled(self) -> list[Float[np.ndarray, "*batch _"]]:
         """Violations on the one scale, without the voltages of slack buses, which are the same under every plan."""
         feeders = self.plant.feeders

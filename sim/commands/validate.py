@@ -44,7 +44,7 @@ def validate_command(
     samples : evaluate the plan on so many sampled days, too; they do not change the exit code
     """
     loaded = replaying(plan, config, settings, hold=hold, steps=steps)
-    sampled = sample_days(loaded, samples) if samples else None
+    sampled = sample_days(loaded, samples, steps) if samples else None
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"
         try:

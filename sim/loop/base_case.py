@@ -35,8 +35,7 @@ def base_case_figures(case: Case, steps: int) -> dict[str, Any]:
         figures |= {"v_min_pu": float(np.nanmin(flow.v_pu)), "v_max_pu": float(np.nanmax(flow.v_pu))}
         if any(np.isfinite(one.i_max_pu).any() for one in case.plant.feeders):
             figures["loading_max_percent"] = 100.0 * float(np.nanmax(flow.loading, initial=0.0))
-    broken = (violation.v_low_pu, violation.v_high_pu, violation.loading, violation.exchange_mw)
-    figures["violations"] = int(sum((one > 0).sum() for one in broken))
+    figures["violations"] = int(violation.broken.sum())
     return figures | {"diverged_steps": int((~solved).sum())}
 
 

@@ -194,8 +194,8 @@ def _assemble(
     sizes = grid_sizes(plant)
     for k, (demand, one) in enumerate(zip(demands, grids, strict=True)):
         world.connect(demand, one, "P_load[MW]", "Q_load[MVar]", ("P_own[MW]", "P_gen[MW]"))
-        nothing = {attr: last[attr][k] if last else [float("nan")] * size[k] for attr, size in sizes.items()}
-        world.connect(one, controller, *sizes, time_shifted=True, initial_data=nothing)
+        fed_back = {attr: last[attr][k] if last else [float("nan")] * size[k] for attr, size in sizes.items()}
+        world.connect(one, controller, *sizes, time_shifted=True, initial_data=fed_back)
         imported = {"import[MW]": float("nan")}
         world.connect(one, controller, *imported, time_shifted=True, initial_data=imported)
         world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")

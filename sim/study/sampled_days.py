@@ -65,12 +65,13 @@ class SampledDays:
         )
 
 
-def sample_days(loaded: LoadedConfig, samples: int) -> SampledDays:
+def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) -> SampledDays:
     """Evaluate the schedule that a config replays on sampled days.
 
     Parameters
     ----------
     loaded : with the controller ``replay``; ``forecast.errors`` says what errs
+    steps : only the first ones; all when not given
 
     Raises
     ------
@@ -86,18 +87,19 @@ def sample_days(loaded: LoadedConfig, samples: int) -> SampledDays:
         raise InputError(Fault(str(loaded.path), "forecast.errors", message))
     plant, start = case.plant, observation_at_start(case)
     expected = build_conditions(loaded, plant)
-    forecast = expected.rows(slice(None))
-    schedules = Schedules.of_plan(case.controller().plan(start, forecast), plant.steps)
+    simulated = slice(plant.steps if steps is None else min(steps, plant.steps))
+    forecast = expected.rows(simulated)
+    schedules = Schedules.of_plan(case.controller().plan(start, forecast), forecast.steps)
     limits = _limits(case, start, forecast)
     at = evaluate(plant, schedules, start, forecast).reached[0]
     good, due, late, cost = (np.zeros(samples) for _ in range(4))
     for number in range(samples):
         reality = with_errors(plant, expected, errors, seed_of_day(loaded.config.seed, number))
-        found = evaluate(plant, schedules, start, reality.rows(slice(None)))
+        found = evaluate(plant, schedules, start, reality.rows(simulated))
         violation = limits.violation(found)
         grid = violation.grid
         solved = not grid.unsolved.any()
-        good[number] = solved and not any((one > 0).any() for one in grid.scaled)
+        good[number] = solved and not grid.broken.any()
         due[number] = good[number] and not violation.relative.largest.any()
         late[number] = ((found.reached[0] != at) & (at >= 0)).sum()
         cost[number] = found.cost.sum() if solved else np.nan
@@ -135,7 +137,7 @@ def _limits(case: Case, start: Observation, forecast: Forecast) -> ScheduleLimit
     return ScheduleLimits(
         grid=of_grid,
         due=energies_due(plant, start, forecast, "store"),
-        places=places_due_of(plant, 0, plant.steps),
+        places=places_due_of(plant, 0, forecast.steps),
     )
 
 

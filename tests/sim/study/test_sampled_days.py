@@ -92,6 +92,10 @@ def test_sampled_days_are_the_realities_of_runs(tmp_path: Path) -> None:
     assert found.late_days.value == np.mean(late)
     assert found.late_days.value > 0
     assert found.good.value == 1.0
+    first = run(realities[0], steps=2, out=tmp_path / "first", clip=True)
+    assert sample_days(
+        replaying(plan(tmp_path), written(tmp_path), steps=2), 1, 2
+    ).operating_cost.value == pytest.approx(operating_cost(first.summary), rel=1e-9)
 
 
 def test_limits_broken_on_some_days_give_a_share_and_its_certificate(tmp_path: Path) -> None:
