@@ -1,54 +1,36 @@
-"""AC power flow of a feeder at many operating points at once, in numpy.
+"""AC power flow of a feeder at many operating points at once.
 
 With constant-power injections s the voltages solve the fixed point ``v = w + Z conj(s / v)``: w are the voltages
-without load and Z is the inverse of the admittances away from the slack. One pass is what a backward-forward sweep
-does, with shunts and taps inside Z; all operating points share the matrix, so a pass is one matrix product. On one
-line the iteration contracts up to the point of voltage collapse, ``|Z s| < |v|²``; so it does on the feeders tested.
+without load and Z is the inverse of the admittances away from the slack. One pass is a backward-forward sweep over the
+tree (`gridferry.networks.tree_sweep`). On one line the iteration contracts up to the point of voltage collapse,
+``|Z s| < |v|²``; so it does on the feeders tested.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
-from gridferry.networks.admittance import admittance
 from gridferry.networks.feeder import Feeder
-
-_ROWS = 2048
-"""Operating points taken together; keeps the work arrays in the cache and bounds memory."""
-
-_TINY = np.finfo(float).tiny
-_NEAR_PU = 1e-3
-"""the last pass moves a voltage by less than this, however fast the passes before seem to close in [pu]"""
-
-
-@dataclass(frozen=True, eq=False)
-class _Reduced:
-    """Feeder reduced to the buses other than the slack bus."""
-
-    away: np.ndarray
-    no_load: np.ndarray
-    z_transposed: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def _reduced(feeder: Feeder) -> _Reduced:
-    y = admittance(feeder).bus.toarray()
-    away = np.flatnonzero(np.arange(feeder.n_bus) != feeder.slack)
-    z = np.linalg.inv(y[np.ix_(away, away)])
-    return _Reduced(away=away, no_load=-z @ y[away, feeder.slack] * feeder.slack_v_pu, z_transposed=z.T)
+from gridferry.networks.tree_sweep import LANES, compiled_sweep, tree_of
 
 
 def reactance(feeder: Feeder, buses: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some some"]:
     """Change of the voltages of some buses by Q injected at each of them, without load [pu/Mvar]; 0 at the slack."""
-    reduced = _reduced(feeder)
-    x = np.zeros((feeder.n_bus, feeder.n_bus))
-    x[np.ix_(reduced.away, reduced.away)] = reduced.z_transposed.T.imag / feeder.base_mva
-    return x[np.ix_(buses, buses)]
+    return _reactance(feeder, tuple(buses.tolist()))
+
+
+@lru_cache(maxsize=64)
+def _reactance(feeder: Feeder, buses: tuple[int, ...]) -> Float[np.ndarray, "some some"]:
+    tree = tree_of(feeder)
+    away, v = tree.places[0], np.zeros((feeder.n_bus, len(buses)))
+    v[away] = tree.voltages((away[:, None] == np.array(buses)).astype(complex)).imag / feeder.base_mva
+    return v[list(buses)]
 
 
 def solve_sweep(
@@ -57,56 +39,38 @@ def solve_sweep(
     q_inj_mvar: Float[np.ndarray, "*batch bus"],
     tolerance_pu: float = 1e-12,
     max_passes: int = 500,
+    threads: int = 1,
 ) -> tuple[Complex[np.ndarray, "*batch bus"], Bool[np.ndarray, "*batch"]]:
-    """Solve the AC power flow for every row of injections.
+    """Solve the AC power flow for every row of injections; a row's result does not depend on the others.
 
     Parameters
     ----------
     p_inj_mw, q_inj_mvar : net injection of every bus, generation less load [MW, Mvar]; the slack's own is not needed
     tolerance_pu : bound of the voltage error left, estimated from the last two passes [pu]
     max_passes : passes before a row counts as not converged
+    threads : that share the rows; 0 takes as many as there are processors
 
     Returns
     -------
     Complex voltages [pu], NaN in the rows that did not converge, and which rows converged.
     """
-    reduced = _reduced(feeder)
+    tree, sweep = tree_of(feeder), compiled_sweep()
     batch = p_inj_mw.shape[:-1]
-    v = np.full((math.prod(batch), feeder.n_bus), complex(np.nan, np.nan))
-    s = ((p_inj_mw + 1j * q_inj_mvar) / feeder.base_mva).reshape(v.shape)
-    converged = np.zeros(len(v), dtype=bool)
-    for start in range(0, len(v), _ROWS):
-        rows = slice(start, start + _ROWS)
-        v[rows, reduced.away], converged[rows] = _iterate(reduced, s[rows, reduced.away], tolerance_pu, max_passes)
-    v[converged, feeder.slack] = feeder.slack_v_pu
+    rows = math.prod(batch)
+    s = ((p_inj_mw + 1j * q_inj_mvar) / feeder.base_mva).reshape(rows, feeder.n_bus)
+    v = np.full(s.shape, complex(np.nan, np.nan))
+
+    def solve(some: slice) -> None:
+        sweep(tree.places, tree.factors, s[some], tolerance_pu, max_passes, v[some])
+
+    parts = min(threads or os.cpu_count() or 1, -(-rows // LANES))
+    if parts <= 1:
+        solve(slice(rows))
+    else:
+        share = LANES * -(-rows // (LANES * parts))
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(solve, (slice(start, start + share) for start in range(0, rows, share))))
+    v[:, feeder.slack] = feeder.slack_v_pu
+    converged = np.isfinite(v).all(axis=1)
+    v[~converged] = complex(np.nan, np.nan)
     return v.reshape(*batch, feeder.n_bus), converged.reshape(batch)
-
-
-def _iterate(
-    reduced: _Reduced, s: np.ndarray, tolerance_pu: float, max_passes: int
-) -> tuple[Complex[np.ndarray, "row away"], Bool[np.ndarray, " row"]]:
-    """Iterate the rows that have not converged; the remaining error is the step times ``ratio / (1 - ratio)``.
-
-    Rows that do not converge are NaN.
-    """
-    result = np.full(s.shape, complex(np.nan, np.nan))
-    converged = np.zeros(len(s), dtype=bool)
-    active = np.flatnonzero(np.isfinite(s).all(axis=1))
-    s, v, last_step = s[active], reduced.no_load, np.full(active.size, _TINY)
-    with np.errstate(all="ignore"):  # rows that run away are dropped below
-        for _ in range(max_passes):
-            if active.size == 0:
-                break
-            current = s / v
-            v_next = np.conjugate(current, out=current) @ reduced.z_transposed
-            v_next += reduced.no_load
-            step = np.abs(v_next - v).max(axis=1, initial=0.0)
-            ratio = np.minimum(step / last_step, 0.999)
-            done = (step * ratio <= tolerance_pu * (1.0 - ratio)) & (step < _NEAR_PU)
-            v, last_step = v_next, np.maximum(step, _TINY)
-            going = ~done & np.isfinite(step)
-            if not going.all():
-                result[active[done]] = v[done]
-                converged[active[done]] = True
-                active, v, s, last_step = active[going], v[going], s[going], last_step[going]
-    return result, converged

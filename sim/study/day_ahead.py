@@ -224,7 +224,7 @@ def _jobs(study: Study, number: int, settings: dict[str, Any] | None, workers: i
     chosen = table.reference if settings is None else settings
     assert chosen is not None
     draws = 1 if settings is None else table.draws
-    threads = 0 if workers == 1 else -1
+    threads = 0 if workers == 1 else 1
     return [
         Job(
             config=study.configs[number],

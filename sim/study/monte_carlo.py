@@ -18,9 +18,14 @@ from jaxtyping import Bool, Float
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
 from gridferry.controllers.uncertainty.error_map import ErrorMap
+from gridferry.networks.droop import Solver
+from gridferry.networks.feeder import Feeder
+from gridferry.networks.power_flow import solve_sweep
 from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
 from gridferry.sim.study.estimates import Estimate, mean, share
 
+_TOLERANCE_PU = 1e-10
+"""bound of the voltage error that sweeps leave [pu]"""
 _FLOWS = 2_048
 """Power flows in one batch at most; bounds memory, and keeps the work arrays in the cache."""
 
@@ -75,7 +80,7 @@ def reliability(
     observation, forecast : what it was made for; error samples of the forecast are not used
     error_map, errors : sources, and their samples in chunks (`ErrorModel.stream`)
     v_tolerance_pu : a voltage this far outside its limits still counts as inside [pu]
-    threads : threads of the AC engine; 0 takes all there are, -1 one
+    threads : threads of the AC power flow; 0 takes as many as there are processors
 
     Raises
     ------
@@ -84,8 +89,7 @@ def reliability(
     """
     began = time.perf_counter()
     _check(plant, plan, forecast, error_map)
-    engines = [PowerGridModelEngine(feeder, threads=threads) for feeder in plant.feeders]
-    solvers = [lambda p, q, engine=engine: engine.solve_batch(p, q)[0] for engine in engines]
+    solvers = [_solver(feeder, threads) for feeder in plant.feeders]
     sampled = [one.device.key for one in error_map.ports]
     evaluation = SampledEvaluation(plant, plan, observation, forecast, sampled, solvers)
     v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
@@ -123,6 +127,18 @@ def reliability(
         controllable_cost=mean(controllable[np.isfinite(controllable)]),
         seconds=time.perf_counter() - began,
     )
+
+
+def _solver(feeder: Feeder, threads: int) -> Solver:
+    """Sweeps, and Newton's method for the rows in which they do not converge."""
+
+    def solve(p_mw: np.ndarray, q_mvar: np.ndarray) -> np.ndarray:
+        v, converged = solve_sweep(feeder, p_mw, q_mvar, _TOLERANCE_PU, threads=threads)
+        if not converged.all():
+            v[~converged], _ = PowerGridModelEngine(feeder).solve_batch(p_mw[~converged], q_mvar[~converged])
+        return v
+
+    return solve
 
 
 def _portions(

@@ -145,7 +145,7 @@ def one_by_one(
 
 def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 40)
-    found = evaluated(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=-1)
+    found = evaluated(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=1)
     expected = one_by_one(plant, forecast, at_buses(plan), errors)
     inside = expected["inside"]
     assert (found.samples, found.steps, found.flows, found.diverged) == (40, 3, 240, 0)
@@ -161,7 +161,7 @@ def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, 
 
 def test_chunks_and_threads_change_nothing(plant: Plant, forecast: Forecast, plan: Plan) -> None:
     mapping, errors = draw(plant, 30)
-    whole = evaluated(plant, plan, forecast, mapping, [errors], threads=-1)
+    whole = evaluated(plant, plan, forecast, mapping, [errors], threads=1)
     parts = evaluated(plant, plan, forecast, mapping, np.array_split(errors, 7), threads=2)
     for name in ("joint", "step", "worst_bus_step", "diverged", "flows"):
         assert getattr(parts, name) == getattr(whole, name)
@@ -199,7 +199,7 @@ def test_of_a_sample_only_a_few_numbers_are_kept(plant: Plant, forecast: Forecas
     peaks = []
     for times in (2, 20):
         tracemalloc.start()
-        evaluated(plant, plan, forecast, mapping, again(times), threads=-1)
+        evaluated(plant, plan, forecast, mapping, again(times), threads=1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     kept = (peaks[1] - peaks[0]) / 1800
