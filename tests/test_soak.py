@@ -24,7 +24,7 @@ def kept(outcomes: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_killed_run_resumes_to_the_same_results(tmp_path, case):
-    kept([outcome for _, outcome in attack(case, 2, tmp_path, random.Random(1))])
+    kept([outcome for _, outcome in attack(case, range(2), tmp_path, random.Random(1))])
 
 
 @pytest.mark.slow

@@ -48,15 +48,20 @@ class Row:
 
 
 def kills(number: int, folder: Path, rng: random.Random) -> list[Row]:
-    """Kill runs of every case and resume them."""
-    from soak.kills import CASES, attack
+    """Kill runs of every case and resume them, in two processes."""
+    from soak.kills import CASES
 
     rows = []
     for case in CASES:
         row, how = Row(f"a killed run resumes to the same results: {case.name}", ""), Counter[str]()
         place = folder / case.name.replace(", ", "-").replace(" ", "-")
-        place.mkdir()
-        for killed, outcome in attack(case, max(1, number // len(CASES)), place, rng):
+        counts = range(max(1, number // len(CASES)))
+        shares = [one for one in (counts[::2], counts[1::2]) if one]
+        with ProcessPoolExecutor(len(shares)) as workers:
+            places = [place / str(share.start) for share in shares]
+            seeds = [rng.randrange(2**31) for _ in shares]
+            done = list(workers.map(_killed, [case.name] * len(shares), shares, places, seeds))
+        for killed, outcome in [one for some in done for one in some]:
             how[killed] += 1
             row.count(outcome)
         row.how = (
@@ -65,6 +70,14 @@ def kills(number: int, folder: Path, rng: random.Random) -> list[Row]:
         rows.append(row)
         print("\n  ".join([f"{row.promise}: {row.kept} of {row.tries}", *row.failures]), file=sys.stderr, flush=True)
     return rows
+
+
+def _killed(name: str, counts: Sequence[int], folder: Path, seed: int) -> list[tuple[str, str]]:
+    from soak.kills import CASES, attack
+
+    folder.mkdir(parents=True)
+    (case,) = (one for one in CASES if one.name == name)
+    return list(attack(case, counts, folder, random.Random(seed)))
 
 
 def terms(number: int, folder: Path, rng: random.Random) -> list[Row]:

@@ -7,7 +7,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,11 +50,11 @@ CASES = (
 )
 
 
-def attack(case: Killed, number: int, folder: Path, rng: random.Random) -> Iterator[tuple[str, str]]:
+def attack(case: Killed, counts: Sequence[int], folder: Path, rng: random.Random) -> Iterator[tuple[str, str]]:
     """Kill runs of a case; yields how each was killed and what came of it: ``identical``, ``refused`` or a failure.
 
-    Half of the kills come before a file event (opening for writing, renaming, removing), one after the other, a quarter
-    at a change of a database's size, a quarter at a random moment.
+    ``counts`` are the numbers of the kills. Half of them come before a file event (opening for writing, renaming,
+    removing), one after the other, a quarter at a change of a database's size, a quarter at a random moment.
     """
     if not case.config:
         case = replace(case, config=str(write_case(folder)))
@@ -64,7 +64,7 @@ def attack(case: Killed, number: int, folder: Path, rng: random.Random) -> Itera
     if whole.code != DONE:
         yield "none", f"FAILED: {whole.text}"
         return
-    for count in range(number):
+    for count in counts:
         out = folder / f"run-{count}"
         how, ended = _first(case, out, count, lasts_s, rng)
         yield how, _outcome(case, folder, out, ended, lasts_s, rng)
