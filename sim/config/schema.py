@@ -259,6 +259,7 @@ class AcEngine(StrEnum):
 
     PANDAPOWER = "pandapower"
     POWER_GRID_MODEL = "power-grid-model"
+    SWEEP = "sweep"
 
 
 class GridConfig(Part):

@@ -77,6 +77,10 @@ class AcGrid:
             from gridferry.sim.grid.pandapower_engine import PandapowerEngine
 
             self._engine = PandapowerEngine(network, settings.tolerance_mva, settings.max_iterations)
+        elif settings.ac_engine is AcEngine.SWEEP:
+            from gridferry.sim.grid.sweep_engine import SweepEngine
+
+            self._engine = SweepEngine(network.feeder, settings.max_iterations)
         else:
             from gridferry.sim.grid.power_grid_model_engine import PowerGridModelEngine
 
