@@ -111,7 +111,7 @@ def test_every_library_that_the_product_imports_is_declared() -> None:
     optional = project["optional-dependencies"]
     declared = {
         re.split(r"[<>=\[]", one)[0].lower().replace("_", "-")
-        for one in (*project["dependencies"], *optional["simbench"], *optional["hdf5"])
+        for one in (*project["dependencies"], *optional["simbench"], *optional["hdf5"], *optional["excel"])
     }
     brought_by = packages_distributions()
     imported = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -49,6 +49,10 @@ def inconsistent(found: dict[str, str], repair: dict[str, Any]) -> PydanticCusto
     return PydanticCustomError("inconsistent", "{words}", {"words": words, "found": found, "repair": repair})
 
 
+Unit = Literal["W", "kW", "MW", "var", "kvar", "Mvar", "Wh", "kWh", "MWh", "varh", "kvarh", "Mvarh"]
+"""unit of powers in a file, or of energies per row"""
+
+
 class ProfileColumn(Part):
     """Scaled column of a profile file."""
 
@@ -58,6 +62,10 @@ class ProfileColumn(Part):
     """the column is multiplied by this"""
     per_unit: bool = False
     """divide the column by its largest value in the file first"""
+    unit: Unit | None = None
+    """unit of a power, or of an energy per row such as ``"kWh"``; that of the file when not given"""
+    clip: bool = False
+    """whether negative values count as 0"""
 
 
 Profile = Finite | str | ProfileColumn

@@ -31,6 +31,7 @@ class Case:
     plant : what controllers see
     networks : what the AC power flow is built from
     forecaster : what happens, and what may be known of it
+    notes : how its files were read, as far as the config does not say
     built : the controller; ``None``, as for a simulator in another process: it is built on first use
     """
 
@@ -38,6 +39,7 @@ class Case:
     plant: Plant
     networks: tuple[Network, ...]
     forecaster: Forecaster
+    notes: tuple[Fault, ...] = ()
     built: Controller | None = field(default=None, repr=False)
 
     @property
@@ -114,9 +116,10 @@ def case_without_controller(loaded: LoadedConfig) -> Case:
     """Build the case of a config for a simulator that needs no controller; raises `InputError` likewise."""
     built = build_plant(loaded)
     refuse_oversize(loaded, built.plant.n_bus)
-    conditions = build_conditions(loaded, built.plant)
+    notes: list[Fault] = []
+    conditions = build_conditions(loaded, built.plant, notes)
     forecaster = Forecaster(built.plant, conditions, loaded.config.forecast, loaded.config.seed)
-    return Case(loaded, built.plant, built.networks, forecaster)
+    return Case(loaded, built.plant, built.networks, forecaster, tuple(notes))
 
 
 def _controller(loaded: LoadedConfig, plant: Plant) -> Controller:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices import Device
-from gridferry.networks.faults import InputError
+from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.read_only import immutable, own_copy
 from gridferry.sim.case.series import SeriesReader
 from gridferry.sim.config.document import Loc
@@ -50,8 +50,12 @@ def uncertain_series(plant: Plant) -> Iterator[tuple[Device[Any], str, str]]:
                 yield device, key, series.error
 
 
-def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
+def build_conditions(loaded: LoadedConfig, plant: Plant, notes: list[Fault] | None = None) -> Conditions:
     """Read the profiles of a config, each file once, and evaluate all series for every step of the run.
+
+    Parameters
+    ----------
+    notes : where to note how files were read
 
     Raises
     ------
@@ -62,6 +66,8 @@ def build_conditions(loaded: LoadedConfig, plant: Plant) -> Conditions:
     config, reader = loaded.config, SeriesReader(loaded, lambda loc: True)
     if reader.faults:
         raise InputError(reader.faults)
+    if notes is not None:
+        notes += reader.notes
     given, steps = reader.values, config.time.steps
     load_p, load_q = np.zeros((steps, plant.n_bus)), np.zeros((steps, plant.n_bus))
     names = [network.name for network in config.networks]

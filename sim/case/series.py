@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from gridferry.controllers.devices import ANY, MAGNITUDE, Limits, Profile
 from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.case.profile_table import ProfileTable, column_names, read_profile
+from gridferry.sim.case.profiles.file import ProfileFile, open_profile
+from gridferry.sim.case.profiles.table import ProfileTable, read_profile
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.schema import Config
@@ -48,6 +49,7 @@ def file_fault(loaded: LoadedConfig, loc: Loc, file: str) -> Fault | None:
 
 
 _ROUNDING = 1e-9
+_PREFIXES = {"k": 1e-3, "M": 1.0, "W": 1e-6, "v": 1e-6}
 _LARGEST_MW = 1000.0
 _LARGEST = 1e9
 """magnitude of prices, in any currency, and of traffic"""
@@ -74,11 +76,28 @@ class _SeriesEntry:
         huge = np.isfinite(values) & (np.abs(values) > self.largest)
         return np.flatnonzero(low | (values > self.limits.highest + _ROUNDING) | huge)
 
+    @property
+    def is_power(self) -> bool:
+        """Whether it is a power, active or reactive."""
+        return str(self.loc[-1]).endswith(("_mw", "_mvar"))
+
     def fault(self, value: float) -> tuple[str, str]:
         """How a value is outside, and why it has limits."""
         if abs(value) > self.largest:
             return f"beyond {self.largest:g}", "no distribution network has that"
         return self.limits.outside, self.limits.meaning
+
+    def message(self, value: float, file: ProfileFile, row: int, others: int) -> str:
+        """Message about a value of a file that is outside, with the way out."""
+        how, why = self.fault(value)
+        more = f" and in {others} rows after it" if others > 0 else ""
+        way = self.limits.way
+        if abs(value) > self.largest and self.is_power:
+            way = f'{way}, or say its unit ("kW")'
+        elif self.limits.outside == "negative":
+            net_meter = "say signed = true in this table for a net meter, " if self.loc[0] == "loads" else ""
+            way = f"{net_meter}clip = true in the profile's to count negative values as 0, or {way}"
+        return f"is {how} at {file.row_text(row)} of {file.path} ({value:g}){more}; {why}, so {way}"
 
 
 def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
@@ -86,7 +105,7 @@ def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
         for key in ("factor", "p_mw", "q_mvar"):
             series = getattr(load, key)
             if series is not None:
-                yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" else MAGNITUDE)
+                yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" or load.signed else MAGNITUDE)
     yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY, _LARGEST)
     yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY, _LARGEST)
     if config.roads is not None:
@@ -125,15 +144,18 @@ class SeriesReader:
     ----------
     values : series by place, for every step of the run; zeros where there is a fault
     faults : what is wrong
+    notes : how files are read, as far as the config does not say, and what is clipped
     """
 
     def __init__(self, loaded: LoadedConfig, sure: Sure):
         self._loaded, self._config = loaded, loaded.config
         self.faults: list[Fault] = reference_faults(loaded)
+        self.notes: list[Fault] = []
         self._checked: set[tuple[str, str]] = set()
         entries = [one for one in _series_entries(self._config) if sure(one.loc)]
-        self._columns: dict[str, tuple[str, ...]] = {}
+        self._files: dict[str, ProfileFile] = {}
         self._tables = self._read_all(entries, sure)
+        self.notes = [Fault(str(file.path), "", note) for file in self._files.values() for note in file.notes]
         self.values = {one.loc: self._evaluate(one) for one in entries}
 
     def _read_all(self, entries: list[_SeriesEntry], sure: Sure) -> dict[str, ProfileTable]:
@@ -151,9 +173,9 @@ class SeriesReader:
             if source not in columns or not sure(("profiles", source)) or not path.is_file():
                 continue  # missing files are faults of the references
             try:
-                self._columns[source] = column_names(path)
+                self._files[source] = open_profile(path, profile)
                 if on_time:
-                    tables[source] = read_profile(path, profile.time, columns[source], clock)
+                    tables[source] = read_profile(self._files[source], columns[source], clock)
             except InputError as error:
                 self.faults += error.faults
         return tables
@@ -174,11 +196,11 @@ class SeriesReader:
 
     def _from_profile(self, entry: _SeriesEntry, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
         name, column = _column(series)
-        if name not in self._columns or not column:
+        if name not in self._files or not column:
             return None
-        if column not in self._columns[name]:
-            file = self._loaded.base_dir / self._config.profiles[name].file
-            self._note(entry.place, no_such(f"column in {file}", column, self._columns[name]))
+        file = self._files[name]
+        if column not in file.columns:
+            self._note(entry.place, no_such(f"column in {file.path}", column, file.columns) + file.hint)
             return None
         if name not in self._tables:
             return None
@@ -186,26 +208,55 @@ class SeriesReader:
         if (name, column) not in self._checked:
             self._checked.add((name, column))
             self.faults += table.faults(column)
-        scale = 1.0 if isinstance(series, str) else series.scale
-        if isinstance(series, ProfileColumn) and series.per_unit:
+        given = ProfileColumn(column=series) if isinstance(series, str) else series
+        if (scale := self._scale(entry, given, table, column)) is None:
+            return None
+        values = table.raw[column]
+        source = self._config.profiles[name]
+        clips = (source.clip or given.clip) and entry.limits.lowest == 0 and not entry.limits.above
+        if clips:
+            values = self._clipped(entry, scale * values, table)
+            scale = 1.0
+        outside = entry.outside(scale * values[table.window])
+        if len(outside):
+            row = table.window.start + int(outside[0])
+            self._note(entry.place, entry.message(scale * values[row], table.file, row, len(outside) - 1))
+            return None
+        if clips:
+            values = table.resample(values, source.resample)
+        else:
+            values = table.resampled(column, source.resample)
+            values = values if scale == 1.0 else scale * values
+        # means of shares may be a bit above 1
+        return values if entry.limits.highest == np.inf else np.minimum(values, entry.limits.highest)
+
+    def _scale(self, entry: _SeriesEntry, given: ProfileColumn, table: ProfileTable, column: str) -> float | None:
+        """What a column is multiplied by; ``None``, with a fault, where it has no scale."""
+        scale = given.scale
+        unit = given.unit or self._config.profiles[_column(given.column)[0]].unit
+        if given.unit is not None and (given.per_unit or not entry.is_power):
+            why = "per_unit leaves no unit" if given.per_unit else f"{entry.loc[-1]} is no power"
+            self._note((*entry.loc, "unit"), f"{why}; leave one of them out, or convert it by scale")
+            return None
+        if given.per_unit:
             values = table.raw[column]
             largest = float(np.max(values[np.isfinite(values)], initial=-np.inf))
             if not largest > 0:
-                self._note(
-                    entry.place, f"its largest value is {largest:g}; per_unit needs a column with positive values"
-                )
+                wrong = f"its largest value is {largest:g}; per_unit needs a column with positive values"
+                self._note(entry.place, wrong)
                 return None
-            scale /= largest
-        outside = entry.outside(scale * table.raw[column][table.window])
-        if len(outside):
-            row = table.window.start + int(outside[0])
-            value = scale * table.raw[column][row]
-            more = f" and in {len(outside) - 1} rows after it" if len(outside) > 1 else ""
-            where = f"at {table.row_text(row)} of {table.file} ({value:g}){more}"
-            how, why = entry.fault(value)
-            self._note(entry.place, f"is {how} {where}; {why}, so {entry.limits.way}")
-            return None
-        values = table.resampled(column, self._config.profiles[name].resample)
-        values = values if scale == 1.0 else scale * values
-        # means of shares may be a bit above 1
-        return values if entry.limits.highest == np.inf else np.minimum(values, entry.limits.highest)
+            return scale / largest
+        if unit is None or not entry.is_power:
+            return scale
+        megawatts = _PREFIXES[unit[0]]
+        return scale * megawatts / (table.spacing_s / 3600.0 if unit.endswith("h") else 1.0)
+
+    def _clipped(
+        self, entry: _SeriesEntry, values: Float[np.ndarray, " row"], table: ProfileTable
+    ) -> Float[np.ndarray, " row"]:
+        """Set negative values to 0, with a note of how many there are within the run."""
+        low = values[table.window][values[table.window] < 0]
+        if len(low):
+            words = f"{len(low)} negative values, down to {low.min():g}, count as 0 (clip)"
+            self.notes.append(self._loaded.fault(entry.place, words))
+        return np.maximum(values, 0.0)

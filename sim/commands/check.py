@@ -50,6 +50,7 @@ def _check_config(what: str, as_json: bool) -> int:
     try:
         loaded = load_config(what)
         case = build_case(loaded)
+        notes += case.notes
         notes += _short_horizon(case)
         notes += _code_that_ran(loaded)
         notes += _days_of_24_hours(loaded)

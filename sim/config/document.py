@@ -186,13 +186,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         line = int(where[1]) if where and where[1] else text.count("\n") + 1
         column = f" (column {where[2]})" if where and where[2] else ""
         found = str(error)[: where.start()] if where else str(error)
-        raise InputError(Fault(f"{path}:{line}", "", f"not valid TOML{column}: {found}; correct this line")) from None
+        way = _way_of_line(text.splitlines()[line - 1 : line])
+        raise InputError(Fault(f"{path}:{line}", "", f"not valid TOML{column}: {found}; {way}")) from None
     except (ValueError, RecursionError):
         # tomllib lets int() refuse numbers of thousands of digits, and recurses into nested arrays
         raise InputError(Fault(str(path), "", "a number too long or tables nested too deep to be a config")) from None
     if not shallow(document):
         raise InputError(Fault(str(path), "", f"tables nested more than {DEEPEST} deep; no config is"))
     return document
+
+
+def _way_of_line(lines: list[str]) -> str:
+    """How to correct a line of a config."""
+    written = re.search(r'"([^"]*\\[^"]*)"', lines[0]) if lines else None
+    if written is None:
+        return "correct this line"
+    return f"a backslash in double quotes begins an escape; write a Windows path in single quotes, '{written[1]}'"
 
 
 def _unreadable(path: Path, error: OSError) -> str:

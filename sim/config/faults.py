@@ -122,7 +122,12 @@ def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
             if loc[-1] == "connect":
                 return "must be host:port, such as localhost:5678"
             if loc[-1] in ("file", "feeder", "graph", "currency"):
-                return "must have no control characters"
+                escaped = (
+                    "; a Windows path stands in single quotes, where \\n is no line break"
+                    if loc[-1] != "currency"
+                    else ""
+                )
+                return "must have no control characters" + escaped
             return "a name has letters, digits, spaces, _ and - only, and begins with a letter or digit"
         case "list_type":
             tables = any(_is_model(one) for one in _members(_annotation_at((*loc, 0), model)))

@@ -10,7 +10,7 @@ import math
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -26,22 +26,14 @@ from gridferry.controllers.devices.config_parts import (
     Profile,
     inconsistent,
 )
-from gridferry.networks.faults import nearest
 from gridferry.networks.roads.travel import Rounding
 from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.forecast_schema import ForecastConfig
+from gridferry.sim.config.profile_schema import ProfileSource, Zone
 
 _PLACE = r"^[^:\s]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$"
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Voltage = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
-
-
-class Resample(StrEnum):
-    """Resampling of a profile to the steps of the run."""
-
-    MEAN = "mean"
-    PREVIOUS = "previous"
-    LINEAR = "linear"
 
 
 class TimeConfig(Part):
@@ -49,7 +41,7 @@ class TimeConfig(Part):
 
     start: Annotated[datetime, Choice]
     """local time of the first step; with an offset or in a ``timezone`` where the profiles' time stamps have offsets"""
-    timezone: str | None = None
+    timezone: Zone = None
     """time zone by whose clocks days are counted, such as ``"Europe/Berlin"``; without one all days have 24 hours"""
     step_s: Annotated[int, Field(gt=0)]
     """step length [s]; must divide the day"""
@@ -66,17 +58,6 @@ class TimeConfig(Part):
             raise ValueError("expected a date and time without quotes, such as 2024-06-14T00:00:00")
         return value
 
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str | None) -> str | None:
-        try:
-            return value if value is None else ZoneInfo(value).key
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            ways = 'give one of the IANA database, such as "Europe/Berlin"'
-            raise ValueError(
-                f"no such time zone; {ways}{nearest(value or '', sorted(available_timezones()))}"
-            ) from None
-
     @property
     def clock(self) -> Clock:
         """The clock of the run, in the time zone where there is one."""
@@ -85,17 +66,6 @@ class TimeConfig(Part):
             zone = ZoneInfo(self.timezone)
             start = start.replace(tzinfo=zone) if start.tzinfo is None else start.astimezone(zone)
         return Clock(start, self.step_s, self.steps)
-
-
-class ProfileSource(Part):
-    """A CSV or Parquet file of time series."""
-
-    file: FileName
-    """path, relative to the config"""
-    time: str
-    """name of the time column: hours from local midnight of the first day, or time stamps (start of the interval)"""
-    resample: Annotated[Resample, Choice] = Resample.MEAN
-    """how the columns are resampled to the steps of the run"""
 
 
 class NetworkConfig(Part):
@@ -134,6 +104,8 @@ class LoadConfig(Part):
     """reactive power [Mvar], beside ``p_mw``"""
     cos_phi: Annotated[float, Field(gt=0, le=1)] | None = None
     """power factor, inductive: the reactive power is ``p_mw tan φ``, with a factor that of the scaled nominal load"""
+    signed: bool = False
+    """whether it may be negative, as what a net meter shows where there is generation behind it"""
 
     @model_validator(mode="after")
     def _one_form(self) -> LoadConfig:

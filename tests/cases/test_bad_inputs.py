@@ -61,7 +61,7 @@ LATE = b"hour,load,note\n" + b"".join(b"%d,1,x\n" % hour for hour in range(3000)
     [
         (
             LATE.replace(b"2900,1", b"2900,1\xe9"),
-            "a.csv: line 2902: not UTF-8 text (byte 0xe9); save the file as UTF-8",
+            'a.csv: line 2902: not UTF-8 text (byte 0xe9); encoding = "cp1252" in its table',
         ),
         (b"hour,load\n0,1\n1,\n2,1\n" + b"3,1,caf\xe9\n", "cannot be read as CSV"),
         (b"hour,lo\xe9d\n0,1\n", "a.csv: line 1: not UTF-8 text"),

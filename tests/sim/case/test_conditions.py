@@ -22,14 +22,17 @@ from gridferry.networks.faults import InputError
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.roads.travel import DistanceMatrix
 from gridferry.sim.case.conditions import Conditions, build_conditions
-from gridferry.sim.case.profile_table import read_profile
-from gridferry.sim.case.profile_times import Clock
+from gridferry.sim.case.profiles.file import open_profile
+from gridferry.sim.case.profiles.table import read_profile
+from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.document import Document
 from gridferry.sim.config.kinds import config_model
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import LoadConfig, Resample
+from gridferry.sim.config.profile_schema import ProfileSource, Resample
+from gridferry.sim.config.schema import LoadConfig
 
 DAY = datetime(2024, 6, 20)
+SOURCE = ProfileSource(file="p.csv", time="t")
 
 
 def feeder(name: str, gen_mw: float = 0.0) -> Feeder:
@@ -184,7 +187,7 @@ def test_per_unit_needs_a_positive_column(tmp_path: Path) -> None:
 def test_parquet_faults_are_told_by_row(tmp_path: Path) -> None:
     frame = pd.DataFrame({"t": [0, 1], "a": [1.0, np.nan], "b": ["1.5", "x"]})
     frame.to_parquet(tmp_path / "p.parquet")
-    got = read_profile(tmp_path / "p.parquet", "t", ["a", "b"], Clock(DAY, 3600, 2))
+    got = read_profile(open_profile(tmp_path / "p.parquet", SOURCE), ["a", "b"], Clock(DAY, 3600, 2))
     assert [str(one).split(": ", 1)[1] for one in got.faults("a") + got.faults("b")] == [
         'row 2, column "a": missing value; fill it in',
         'row 2, column "b": "x" is no finite number; fill it in',
@@ -223,7 +226,7 @@ def test_each_row_of_33_load_profiles_takes_a_call_or_two_for_its_time_and_none_
         served: list[np.ndarray] = []
 
         def read(path: Path = path, clock: Clock = clock, served: list[np.ndarray] = served) -> None:
-            table = read_profile(path, "t", names, clock)
+            table = read_profile(open_profile(path, SOURCE), names, clock)
             served[:] = [table.resampled(name, Resample.MEAN) for name in names]
 
         read()  # what is done once only, such as importing, is not counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,23 @@ from hypothesis import strategies as st
 
 from cases import REPOSITORY
 from gridferry.networks.faults import InputError
-from gridferry.sim.case.profile_table import ProfileTable, read_profile
+from gridferry.sim.case.profiles.file import open_profile
+from gridferry.sim.case.profiles.table import ProfileTable, read_profile
 from gridferry.sim.config.clock import Clock
-from gridferry.sim.config.schema import Resample
+from gridferry.sim.config.profile_schema import ProfileSource, Resample
 
 DATA = REPOSITORY / "configs" / "data"
 DAY = datetime(2024, 6, 20)
 
 
+def read(path: Path, time: str, columns: Sequence[str], clock: Clock, **keys: Any) -> ProfileTable:
+    return read_profile(open_profile(path, ProfileSource(file=path.name, time=time, **keys)), columns, clock)
+
+
 def table(folder: Path, text: str, wanted: tuple[str, ...] = ("a",), clock: Clock | None = None) -> ProfileTable:
     path = folder / "p.csv"
     path.write_text(text, encoding="utf-8")
-    return read_profile(path, "t", wanted, clock or Clock(DAY, 3600, 2))
+    return read(path, "t", wanted, clock or Clock(DAY, 3600, 2))
 
 
 def fault(folder: Path, text: str, **kwargs: Any) -> str:
@@ -51,14 +57,15 @@ def test_the_mean_of_a_step_is_the_mean_over_its_seconds(spacing: int, step: int
     values = np.random.default_rng(seed).normal(size=max(rows, 2))
     clock = Clock(DAY + timedelta(seconds=begin), step, steps)
     times = spacing * np.arange(len(values))
-    profile = ProfileTable("f.csv", clock, times, spacing, {"a": values}, {"a": {}}, ("t", "a"))
+    file = open_profile(DATA / "three_bus_profiles.csv", ProfileSource(file="f.csv", time="time_h"))
+    profile = ProfileTable(file, clock, times, spacing, {"a": values}, {"a": {}})
     by_second = np.repeat(values, spacing)[begin : begin + steps * step].reshape(steps, step).mean(axis=1)
     assert profile.resampled("a", Resample.MEAN) == pytest.approx(by_second, rel=1e-12, abs=1e-12)
 
 
 def test_a_profile_on_the_runs_own_step_is_served_bit_by_bit() -> None:
     clock = Clock(DAY.replace(year=2017, month=7, day=1), 600, 144)
-    profile = read_profile(DATA / "three_bus_profiles.csv", "time_h", ["p_pv_mw", "traffic_delay_min"], clock)
+    profile = read(DATA / "three_bus_profiles.csv", "time_h", ["p_pv_mw", "traffic_delay_min"], clock)
     frame = pd.read_csv(DATA / "three_bus_profiles.csv", float_precision="round_trip")
     for column in ("p_pv_mw", "traffic_delay_min"):
         for how in Resample:
@@ -81,7 +88,7 @@ def test_a_finer_run_repeats_rows_a_coarser_one_averages_them(tmp_path: Path) ->
 
 def test_a_summer_day_of_the_year_is_found_by_local_time_with_its_offset() -> None:
     start = datetime.fromisoformat("2024-06-20T00:00:00+02:00")
-    profile = read_profile(DATA / "year_profiles.csv", "time_utc", ["load_mw", "pv_mw"], Clock(start, 900, 96))
+    profile = read(DATA / "year_profiles.csv", "time_utc", ["load_mw", "pv_mw"], Clock(start, 900, 96))
     frame = pd.read_csv(DATA / "year_profiles.csv")
     first = frame.index[frame["time_utc"] == "2024-06-19T22:00Z"][0]
     expected = frame["load_mw"].to_numpy()[first : first + 96]
@@ -97,7 +104,7 @@ def test_csv_and_parquet_stamps_say_the_same(tmp_path: Path, zone: str) -> None:
     text = "t,a\n" + "".join(f"{one.isoformat()},{value}\n" for one, value in zip(stamps, frame["a"], strict=True))
     clock = Clock(start, 3600, 3)
     from_csv = table(tmp_path, text, clock=clock)
-    from_parquet = read_profile(tmp_path / "p.parquet", "t", ["a"], clock)
+    from_parquet = read(tmp_path / "p.parquet", "t", ["a"], clock)
     for one in (from_csv, from_parquet):
         assert one.resampled("a", Resample.MEAN).tolist() == [2.5, 3.0, 4.0]
 
@@ -116,7 +123,8 @@ def test_a_run_beyond_the_file_is_refused_with_what_it_covers(tmp_path: Path) ->
     assert "covers 2024-06-20T00:00 to 2024-06-20T02:00" in message
     assert "to 2024-06-20T03:00" in message
     assert "steps = 2 at most" in message
-    assert "choose another start" in fault(tmp_path, "t,a\n1,1\n2,2\n", clock=Clock(DAY, 3600, 1))
+    assert "choose another start" in fault(tmp_path, "t,a\n2,1\n3,2\n", clock=Clock(DAY, 3600, 1))
+    assert 'say stamps = "end"' in fault(tmp_path, "t,a\n1,1\n2,2\n", clock=Clock(DAY, 3600, 1))
     assert "23:00 to hour 32;" in fault(tmp_path, "t,a\n0,1\n1,2\n", clock=Clock(datetime(9999, 12, 31, 23), 3600, 9))
 
 
@@ -163,4 +171,4 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, text: str, words: 
     assert words in fault(tmp_path, text)
     (tmp_path / "p.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
-        read_profile(tmp_path / "p.parquet", "t", ["a"], Clock(DAY, 3600, 2))
+        read(tmp_path / "p.parquet", "t", ["a"], Clock(DAY, 3600, 2))
