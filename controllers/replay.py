@@ -20,7 +20,7 @@ from gridferry.controllers.contract import (
     SolverOutcome,
     Termination,
 )
-from gridferry.controllers.plans.plan_file import read_plan
+from gridferry.controllers.plans.plan_reader import PowerUnit, read_plan
 from gridferry.controllers.settings import ConfigPath
 
 
@@ -34,6 +34,8 @@ class Replay(Controller):
         """the plan.csv, relative to the config"""
         hold: bool = False
         """play a plan of longer steps than the config's, each for as many steps as it lasts"""
+        unit: PowerUnit = "MW"
+        """unit of powers whose columns do not name theirs"""
         steps: Annotated[int, Field(gt=0)] | None = None
         """how many of the first steps it is for; all when not given"""
         _start: datetime | None = PrivateAttr(None)
@@ -48,7 +50,9 @@ class Replay(Controller):
     def __init__(self, plant: Plant, settings: Settings):
         super().__init__(plant, settings)
         start = settings._start
-        self.schedule = read_plan(settings.file, plant, start, hold=settings.hold, steps=settings.steps)
+        self.schedule = read_plan(
+            settings.file, plant, start, hold=settings.hold, steps=settings.steps, unit=settings.unit
+        )
 
     def plan(self, observation: Observation, forecast: Forecast) -> Plan:
         """Return the rows of the schedule from this step to the end of the forecast.

@@ -115,13 +115,17 @@ def run(
 @app.command()
 def validate(
     plan: Annotated[
-        Path, typer.Argument(metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,position,time,step_s.")
+        Path,
+        typer.Argument(
+            metavar="PLAN.csv", help="Columns step,device,p_mw,q_mvar,position,time,step_s, or one a device."
+        ),
     ],
     config: ConfigArgument,
     steps: Annotated[int | None, typer.Option(help="Replay only the first steps.")] = None,
     hold: Annotated[
         bool, typer.Option("--hold", help="Play a plan of longer steps, each as long as it lasts.")
     ] = False,
+    unit: Annotated[str, typer.Option(help="Unit of its powers: MW, kW or W.")] = "MW",
     ignore_shortfall: Annotated[
         bool, typer.Option("--ignore-shortfall", help="Exit code of the grid's verdict alone.")
     ] = False,
@@ -142,7 +146,9 @@ def validate(
     from gridferry.sim.commands.validate import validate_command
 
     raise typer.Exit(
-        validate_command(plan, config, settings or [], steps, hold, ignore_shortfall, out, overwrite, as_json, samples)
+        validate_command(
+            plan, config, settings or [], steps, hold, ignore_shortfall, out, overwrite, as_json, samples, unit
+        )
     )
 
 

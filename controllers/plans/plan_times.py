@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 FaultOfRow = tuple[int, str, str]
 """line, column, message"""
@@ -61,6 +62,30 @@ class TimedRow:
     step: int
     time: datetime | None
     step_s: int | None
+
+
+def steps_of_times(rows: Sequence[TimedRow], run: RunTimes) -> tuple[list[int], int, list[FaultOfRow]]:
+    """Number rows that say only when they begin: their steps, how long these are [s], and what is wrong.
+
+    Steps are as long as the file says, or as the smallest distance of two times, or those of the run.
+    """
+    if run.start is None:
+        return [], run.step_s, [(1, "time", "the start of the run is not known here; count steps in a column step")]
+    seconds = [run.seconds(one.time) for one in rows if one.time is not None]
+    each = sorted(set(seconds))
+    stated = next((one.step_s for one in rows if one.step_s is not None), None)
+    gap = max(1, int(min((b - a for a, b in pairwise(each)), default=run.step_s)))
+    length = stated or (gap if gap % run.step_s == 0 or run.step_s % gap == 0 else run.step_s)
+    end = run.steps * run.step_s
+    faults = []
+    for one, second in zip(rows, seconds, strict=True):
+        if not 0 <= second < end:
+            ends = f"{run.start.isoformat()} to {after(run.start, end).isoformat()}"
+            faults.append((one.line, "time", f"{one.time} lies outside the run, which goes from {ends}"))
+        elif second % length:
+            message = f"{one.time}: no step of {length} s begins then; the first one does at {run.start.isoformat()}"
+            faults.append((one.line, "time", message))
+    return [int(second // length) for second in seconds], length, faults
 
 
 def steps_per_row(rows: Sequence[TimedRow], run: RunTimes, hold: bool, gapless: bool) -> tuple[int, list[FaultOfRow]]:

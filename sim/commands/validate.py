@@ -34,6 +34,7 @@ def validate_command(
     overwrite: bool,
     as_json: bool,
     samples: int = 0,
+    unit: str = "MW",
 ) -> int:
     """Replay a plan and print the verdict on it.
 
@@ -42,8 +43,9 @@ def validate_command(
     hold : play a plan of longer steps
     ignore_shortfall : exit by the grid's verdict alone
     samples : evaluate the plan on so many sampled days, too; they do not change the exit code
+    unit : of the plan's powers
     """
-    loaded = replaying(plan, config, settings, hold=hold, steps=steps)
+    loaded = replaying(plan, config, settings, hold=hold, unit=unit, steps=steps)
     sampled = sample_days(loaded, samples, steps) if samples else None
     with tempfile.TemporaryDirectory(prefix="gridferry-") as scratch:
         directory = out or Path(scratch) / "run"

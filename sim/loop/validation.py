@@ -96,6 +96,7 @@ def replaying(
     overrides: Sequence[str] = (),
     *,
     hold: bool = False,
+    unit: str = "MW",
     steps: int | None = None,
 ) -> LoadedConfig:
     """Read a config with the controller ``replay`` of a ``plan.csv``; see `validate`. Raises `InputError`."""
@@ -104,6 +105,7 @@ def replaying(
         raise InputError(Fault(str(plan), "", "no such file; give the path of a plan.csv"))
     settings = [*overrides, f"controller.file={toml_text(str(path))}", 'controller.on_failure="stop"']
     settings += ["controller.hold=true"] if hold else []
+    settings += [f'controller.unit="{unit}"'] if unit != "MW" else []
     settings += [] if steps is None or steps < 1 else [f"controller.steps={steps}"]
     return load_config(config, settings, controller="replay")
 
@@ -116,6 +118,7 @@ def validate(
     overrides: Sequence[str] = (),
     steps: int | None = None,
     hold: bool = False,
+    unit: str = "MW",
     overwrite: bool = False,
     progress: Callable[[LiveState], None] | None = None,
 ) -> Verdict:
@@ -131,6 +134,7 @@ def validate(
     overrides, steps, overwrite, progress : as in `gridferry.sim.loop.runner.run`; devices rest in steps that the plan
         leaves out, and the plan is then not executed
     hold : play a plan of longer steps than the config's, each for as many steps as it lasts; refused otherwise
+    unit : ``"MW"``, ``"kW"`` or ``"W"``, of powers whose columns do not name theirs
 
     Raises
     ------
@@ -140,7 +144,7 @@ def validate(
         when the simulation stopped.
     """
     return run_validation(
-        replaying(plan, config, overrides, hold=hold, steps=steps),
+        replaying(plan, config, overrides, hold=hold, unit=unit, steps=steps),
         out=out,
         steps=steps,
         overwrite=overwrite,

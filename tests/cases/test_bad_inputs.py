@@ -9,7 +9,7 @@ from pathlib import Path
 import pandapower as pp
 import pytest
 
-from gridferry.controllers.plans.plan_file import read_plan
+from gridferry.controllers.plans.plan_reader import read_plan
 from gridferry.networks.catalog import load_network
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.roads.table import read_roads

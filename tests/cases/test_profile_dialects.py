@@ -229,6 +229,7 @@ def test_dates_that_can_be_read_in_two_ways_are_refused_with_both(tmp_path: Path
     assert 'time_format = "%d/%m/%Y %H:%M" or time_format = "%m/%d/%Y %H:%M"' in message
     clock = Clock(datetime(2024, 7, 1), 900, 2)
     assert values(of_text(tmp_path, text, clock, time_format="%d/%m/%Y %H:%M")) == [1, 2]
+    assert values(of_text(tmp_path, text, clock)) == [1, 2]  # the other day is not that of the run
     longer = "t,load\n" + "".join(f"{day:02d}/07/2024,{day}\n" for day in range(1, 21))
     assert of_text(tmp_path, longer, Clock(datetime(2024, 7, 1), 3600, 4)).spacing_s == 86400
     assert "not in the run" in fault(tmp_path, "t,load\n20240101,1\n20240102,2\n")

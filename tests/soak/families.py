@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gridferry.controllers.plans.plan_file import read_plan
+from gridferry.controllers.plans.plan_reader import read_plan
 from gridferry.networks.catalog import load_network
 from gridferry.networks.roads.table import read_roads
 from gridferry.sim.adapters.devices import DeviceSimulator

@@ -18,7 +18,8 @@ from gridferry.controllers.conformance.devices.trial import Trial
 from gridferry.controllers.conformance.findings import Promise, values_of
 from gridferry.controllers.devices import Act, Column, Device, Port, Position, Series
 from gridferry.controllers.devices.registry import BUILT_IN, TAKEN_TABLES, declaration_faults
-from gridferry.controllers.plans.plan_file import PlannedSchedule, read_plan, write_plan
+from gridferry.controllers.plans.plan_file import PlannedSchedule, write_plan
+from gridferry.controllers.plans.plan_reader import read_plan
 from gridferry.networks.faults import InputError
 
 Kind = type[Device[Any]]

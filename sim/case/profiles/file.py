@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from gridferry.networks.faults import Fault, InputError, no_such
-from gridferry.sim.case.profiles.dialect import Text, has_decimal_comma, read_text, shown
+from gridferry.networks.tables.text import Text, has_decimal_comma, read_text, shown
 from gridferry.sim.config.profile_schema import ProfileSource
 
 MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None")
@@ -91,7 +91,7 @@ class CsvFile(ProfileFile):
         super().__init__(path, source)
         self.decimal = source.decimal
         self.kind = "CSV"
-        self._text: Text = self._reading(lambda: read_text(path, source), csv.Error)
+        self._text: Text = self._reading(lambda: read_text(path, lambda cells: source.time in cells, source), csv.Error)
         self.columns, self.notes = self._text.columns, [*self._text.notes]
         self.kind = f"CSV (separator {shown(self._text.separator)}, one header line)"
 

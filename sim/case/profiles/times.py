@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 
 from gridferry.controllers.plans.plan_times import after
 from gridferry.networks.faults import Fault, InputError
+from gridferry.networks.tables.stamps import NO_TIME, StampError, Stamps, found_out, in_format, in_zone, iso
+from gridferry.networks.tables.text import number_of
 from gridferry.sim.case.profiles.file import MISSING, ProfileFile
-from gridferry.sim.case.profiles.stamps import NO_TIME, StampError, Stamps, found_out, in_format, in_zone, iso
 from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.profile_schema import HoursFrom
 from gridferry.sim.config.profile_schema import Stamps as End
@@ -40,22 +41,12 @@ def read_numbers(cells: Sequence[str], decimal: str | None = ".") -> tuple[Float
     for row, cell in enumerate(cells):
         if cell in MISSING:
             continue
-        number = _number(cell, decimal)
+        number = number_of(cell, decimal)
         if number is None:
             texts[row] = cell
         else:
             values[row] = number
     return values, texts
-
-
-def _number(cell: str, decimal: str | None = ".") -> float | None:
-    """Read a number; Python's digit groups ``1_000`` are refused, as are points beside a decimal comma."""
-    if decimal == ",":
-        cell = cell.replace(".", "_").replace(",", ".")
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
 
 
 def texts_of(column: pa.ChunkedArray) -> list[str]:
@@ -99,7 +90,7 @@ class TimeColumn:
         try:
             if source.time_format is not None:
                 return self._from_midnight(in_format(cells, source.time_format))
-            if (first := _number(cells[0], self._file.decimal)) is not None and not first > _HOURS_MAX:
+            if (first := number_of(cells[0], self._file.decimal)) is not None and not first > _HOURS_MAX:
                 return self._from_hours(cells)
             return self._from_midnight(self._stamps(cells))
         except StampError as error:

@@ -105,7 +105,8 @@ def found_out(cells: Sequence[str], fits: Callable[[Stamps], bool]) -> Stamps:
 
     Parameters
     ----------
-    fits : whether times are those of the run, which tells numbers since 1970 from dates without signs
+    fits : whether times are those of the run, which tells numbers since 1970 from dates without signs, and a day from a
+        month
 
     Raises
     ------
@@ -125,7 +126,7 @@ def found_out(cells: Sequence[str], fits: Callable[[Stamps], bool]) -> Stamps:
             continue
         if not any(np.array_equal(one.micros, other.micros) for other in found.values()):
             found[way] = one
-    fitting = {way: one for way, one in found.items() if fits(one)} if digits else found
+    fitting = {way: one for way, one in found.items() if fits(one)} if digits or len(found) > 1 else found
     if len(fitting) == 1:
         ((way, one),) = fitting.items()
         return Stamps(one.micros, one.aware, f'time_format = "{way}"')
