@@ -12,7 +12,7 @@ import pytest
 SIMULATE = {"pandapower", "numba", "lightsim2grid", "power_grid_model", "mosaik", "mosaik_api_v3", "networkx"}
 SOLVE = {"cvxpy", "clarabel", "highspy", "pyscipopt", "pymoo"}
 SCIPY = {"scipy.signal", "scipy.optimize", "scipy.stats"}
-SHOW = {"matplotlib", "plotly"}
+SHOW = {"matplotlib"}
 STORE = {"duckdb", "h5py"}
 HEAVY = SIMULATE | SOLVE | SCIPY | SHOW | STORE
 
@@ -74,8 +74,8 @@ def test_an_idle_run_imports_what_it_simulates_with_and_nothing_else(
     assert not with_pandapower & (SOLVE | STORE)
 
 
-def test_a_report_imports_what_draws_and_no_simulator(folder: Path, imported_by_an_idle_run: set[str]) -> None:
-    assert heavy_imports_of(folder, "report", "run") == {"plotly", "duckdb"}
+def test_a_report_imports_what_reads_results_and_no_simulator(folder: Path, imported_by_an_idle_run: set[str]) -> None:
+    assert heavy_imports_of(folder, "report", "run") == {"duckdb"}
 
 
 @pytest.mark.parametrize("arguments", [("list", "networks"), ("list", "configs")])

@@ -37,6 +37,7 @@ TAKEN_COLUMNS = ("step", "time", "device", "source_mwh", "injected_mwh", "loss_m
 TAKEN_TABLES = frozenset(
     {"bus", "line", "network", "device", "position", "cost", "plan", "step"}
     | {"bus_info", "line_info", "network_info", "device_info", "kind_info", "column_info", "checkpoint"}
+    | {"port_info", "station_info"}
 )
 """Tables of results that no kind's table can be named as."""
 

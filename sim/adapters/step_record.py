@@ -219,7 +219,6 @@ class StepReader:
         names = dict.fromkeys([*real, *(name for kind in plant.kinds for name in kind.costs), *planned])
         return [
             {
-                "time": self._begins,
                 "term": name,
                 "cost": float(real[name][0]) if name in real else 0.0,
                 "plan_cost": planned.get(name),
@@ -236,7 +235,6 @@ class StepReader:
             for position, at in zip(device.positions, outcome["position"], strict=True):
                 rows.append(
                     {
-                        "time": self._begins,
                         "device": device.name,
                         "kind": device.port_kind,
                         "position": position.name,

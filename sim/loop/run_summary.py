@@ -12,6 +12,9 @@ from gridferry.sim.loop.execution import execution_of, verdict_of
 from gridferry.sim.results.costs import operating_cost
 from gridferry.sim.results.metrics import RunFacts, summarise
 
+_MOST_AT_REST = 500_000
+"""voltages of a base case that is evaluated at once beside a run, which holds all of its steps in memory"""
+
 
 def run_summary(
     case: Case, connection: duckdb.DuckDBPyConnection, facts: RunFacts, failure: str, base_case: bool
@@ -21,7 +24,7 @@ def run_summary(
     Parameters
     ----------
     failure : why it did not; empty if it did
-    base_case : add the figures of doing nothing
+    base_case : add the figures of doing nothing, however long the run; else of a run of moderate size
     """
     config, steps = case.loaded.config, recorded_steps(connection)
     found = summarise(connection, facts)
@@ -45,7 +48,7 @@ def run_summary(
         "verdict": verdict_of(feasible, execution).value,
         "execution": {**vars(execution), "reasons": execution.reasons},
     }
-    if base_case:
+    if base_case or steps * case.plant.n_bus <= _MOST_AT_REST:
         summary["base_case"] = base_case_figures(case, steps)
         costs = summary["base_case"].get("operating_cost"), operating_cost(summary)
         if costs[0] is not None and costs[1] is not None:

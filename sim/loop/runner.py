@@ -279,8 +279,7 @@ def _write_plan(connection: duckdb.DuckDBPyConnection, directory: Path, step_s: 
         file.write(PLAN_HEADER)
         writer = csv.writer(file, lineterminator="\n")
         found = connection.execute(
-            'SELECT step, device, p_mw, q_mvar, "plan".station, time FROM "plan" JOIN step USING (step) '
-            'ORDER BY step, "plan".rowid'
+            'SELECT step, device, p_mw, q_mvar, station, "time" FROM "plan" ORDER BY step, rowid'
         )
         while batch := found.fetchmany(10_000):
             writer.writerows((*row[:2], *map(repr, row[2:4]), row[4] or "", row[5], step_s) for row in batch)

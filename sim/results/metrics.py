@@ -52,7 +52,7 @@ class Violation:
     ----------
     kind : ``voltage``, ``loading``, ``import`` or ``export``
     network, element : where (a bus or a line)
-    step : when
+    step, time : when, also by the run's clock
     value, limit : in pu, % or MW
     """
 
@@ -60,6 +60,7 @@ class Violation:
     network: str
     element: str
     step: int
+    time: str
     value: float
     limit: float
 
@@ -75,7 +76,24 @@ class Violation:
             what = f"{self.kind}: {self.value:.6f} MW, limit {self.limit:.4g} MW, by {self.excess:.3g} MW"
         else:
             what = f"line {self.element}: {self.value:.3f} %, limit {self.limit:.4g} %, by {self.excess:.3g} %"
-        return f"step {self.step}: {self.network} {what}"
+        return f"step {self.step}, {self.time[:16].replace('T', ' ')}: {self.network} {what}"
+
+
+@dataclass(frozen=True)
+class ViolatedPlace:
+    """All violations of a limit at a place.
+
+    Attributes
+    ----------
+    worst : the largest
+    steps : how many there are, one a step
+    first, last : steps of the first and the last
+    """
+
+    worst: Violation
+    steps: int
+    first: int
+    last: int
 
 
 _VIOLATIONS = """
@@ -109,11 +127,24 @@ def _violations(connection: duckdb.DuckDBPyConnection) -> str:
 def violations(connection: duckdb.DuckDBPyConnection, facts: RunFacts, most: int | None = None) -> list[Violation]:
     """Return the limit violations in the AC grid, worst first within their kind."""
     rows = connection.execute(
-        f'SELECT kind, network, element, step, value, "limit" FROM ({_violations(connection)}) '
+        f'SELECT kind, network, element, step, time, value, "limit" FROM ({_violations(connection)}) '
+        "JOIN (SELECT step, time FROM step) USING (step) "
         "ORDER BY kind DESC, excess DESC, step, network, element" + (f" LIMIT {int(most)}" if most else ""),
         _tolerances(facts),
     ).fetchall()
     return [Violation(*row) for row in rows]
+
+
+def violated_places(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> list[ViolatedPlace]:
+    """Return the limit violations by place, worst first within their kind."""
+    worst = ", ".join(f"arg_max({one}, excess)" for one in ("step", "time", "value", '"limit"'))
+    rows = connection.execute(
+        f"SELECT kind, network, element, {worst}, count(*), min(step), max(step) FROM ({_violations(connection)}) "
+        "JOIN (SELECT step, time FROM step) USING (step) GROUP BY kind, network, element "
+        "ORDER BY kind DESC, max(excess) DESC, network, element",
+        _tolerances(facts),
+    ).fetchall()
+    return [ViolatedPlace(Violation(*row[:7]), *row[7:]) for row in rows]
 
 
 def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:

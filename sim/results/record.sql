@@ -3,6 +3,7 @@
 
 CREATE TABLE bus (
     step BIGINT,
+    time VARCHAR,       -- when the step begins, by the run's clock, as ISO 8601; likewise in all tables
     network VARCHAR,
     bus VARCHAR,
     p_load_mw DOUBLE,   -- drawn by customers
@@ -17,6 +18,7 @@ CREATE TABLE bus (
 
 CREATE TABLE line (
     step BIGINT,
+    time VARCHAR,
     network VARCHAR,
     line VARCHAR,
     p_mw DOUBLE,            -- flow into the line at its end nearer to the slack bus
@@ -29,6 +31,7 @@ CREATE TABLE line (
 
 CREATE TABLE network (
     step BIGINT,
+    time VARCHAR,
     network VARCHAR,
     converged BOOLEAN,        -- whether the AC power flow has a solution
     import_mw DOUBLE,         -- drawn from the grid above
@@ -42,6 +45,7 @@ CREATE TABLE network (
 -- ports that a plan sets, or whose Q follows the voltage; columns of stores and trucks are NULL for other devices
 CREATE TABLE device (
     step BIGINT,
+    time VARCHAR,
     device VARCHAR,            -- name of the port
     kind VARCHAR,
     p_set_mw DOUBLE,           -- requested; NULL where nothing is, as of a limit at rest
@@ -74,6 +78,7 @@ CREATE TABLE device (
 -- row 0 of the plan, as plan.csv has it
 CREATE TABLE plan (
     step BIGINT,
+    time VARCHAR,
     device VARCHAR,
     p_mw DOUBLE,
     q_mvar DOUBLE,
@@ -179,4 +184,23 @@ CREATE TABLE device_info (
     energy_mwh DOUBLE,  -- rated
     soc_min DOUBLE,
     soc_max DOUBLE
+);
+
+CREATE TABLE port_info (
+    device VARCHAR,     -- name of the port
+    kind VARCHAR,
+    belongs_to VARCHAR, -- name of the device
+    network VARCHAR,    -- where it is; NULL for what moves between stations
+    bus VARCHAR,        -- likewise
+    p_min_mw DOUBLE,
+    p_max_mw DOUBLE,
+    s_max_mva DOUBLE
+);
+
+CREATE TABLE station_info (
+    station VARCHAR,
+    network VARCHAR,
+    bus VARCHAR,
+    places BIGINT,      -- NULL where there is one for all
+    p_max_mw DOUBLE     -- infinite where there is no limit
 );

@@ -34,7 +34,7 @@ INFO_TABLES = {table: columns for table, columns in _SCHEMA.items() if table.end
 """Columns of the tables of constant data."""
 CHECKPOINT = {"checkpoint": {"next_step": "BIGINT", "state": "VARCHAR", "digests": "VARCHAR"}}
 """The state from which the next step can start, and digests of the rows before it, by table; both as JSON."""
-_LATER = ("cost", "position", "kind_info", "column_info", "network_info")
+_LATER = ("cost", "position", "kind_info", "column_info", "network_info", "port_info", "station_info")
 """Tables that records of earlier versions do not have."""
 
 

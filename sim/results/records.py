@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from gridferry.controllers.contract import Plant
-from gridferry.controllers.devices.traits import storage_of
 from gridferry.controllers.plans.plan_file import rows_of_step
-from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values, column_info, kind_info
+from gridferry.sim.results.info_tables import info_rows
+from gridferry.sim.results.kind_tables import FLAG, INT, REAL, TEXT, Values
 from gridferry.sim.results.record_tables import (
     CHECKPOINT,
     CLOSED,
@@ -102,14 +102,7 @@ class Recorder:
             "network": {"network": _coded(network_names)},
         }
         self._kinds = tables_of_kinds(plant.kinds)
-        info = {
-            "bus_info": _bus_info(plant, network_names),
-            "line_info": _line_info(plant, network_names),
-            "network_info": _network_info(plant, network_names),
-            "kind_info": kind_info(plant.kinds),
-            "column_info": column_info(plant.kinds, plant.currency),
-            "device_info": _device_info(plant),
-        }
+        info = info_rows(plant, network_names)
         begins = not path.is_file()
         if begins:
             # a run that is killed meanwhile leaves no database; one that is there has all its tables, described
@@ -144,9 +137,8 @@ class Recorder:
         if not self._pending:
             return
         batch = self._pending
-        steps = np.array([record.step for record in batch], dtype=np.int64)
         tables = {
-            **{name: self._wide(name, steps, batch) for name in ("bus", "line", "network")},
+            **{name: self._wide(name, batch) for name in ("bus", "line", "network")},
             **{name: _long(batch, name) for name in ("device", "plan", "cost", "position")},
             "step": _rows([{"step": record.step, **record.row} for record in batch], TABLES["step"]),
             **{name: _tall(name, columns, batch) for name, columns in self._kinds.items()},
@@ -157,7 +149,7 @@ class Recorder:
         try:
             for name, table in tables.items():
                 self._insert(name, table)
-            added = digests(connection, tables, first=int(steps[0]))
+            added = digests(connection, tables, first=batch[0].step)
             summed = {table: added[table] + self._digests.get(table, 0) for table in tables}
             state = json.dumps(last.checkpoint, allow_nan=True)
             written = json.dumps({**summed, "checkpoint": text_digest(state)})
@@ -189,12 +181,15 @@ class Recorder:
             self._connection.execute(f'INSERT INTO "{name}" SELECT * FROM batch')
             self._connection.unregister("batch")
 
-    def _wide(self, name: str, steps: np.ndarray, batch: Sequence[StepRecord]) -> pa.Table:
+    def _wide(self, name: str, batch: Sequence[StepRecord]) -> pa.Table:
         labels = self._labels[name]
         width = len(next(iter(labels.values())))
-        arrays: dict[str, pa.Array] = {"step": pa.array(np.repeat(steps, width))}
+        steps = np.array([record.step for record in batch], dtype=np.int64)
+        number = np.repeat(np.arange(len(batch), dtype=np.int32), width)
+        times = pa.DictionaryArray.from_arrays(number, [record.row.get("time") for record in batch])
+        arrays: dict[str, pa.Array] = {"step": pa.array(steps[number]), "time": times}
         for label, coded in labels.items():
-            codes = np.tile(coded.indices.to_numpy(), len(steps))
+            codes = np.tile(coded.indices.to_numpy(), len(batch))
             arrays[label] = pa.DictionaryArray.from_arrays(codes, coded.dictionary)
         for key, kind in TABLES[name].items():
             if key not in arrays:
@@ -247,7 +242,7 @@ def _coded(values: Sequence[str]) -> pa.DictionaryArray:
 
 
 def _long(batch: Sequence[StepRecord], name: str) -> pa.Table:
-    rows = [{"step": record.step, **row} for record in batch for row in getattr(record, name)]
+    rows = [{"step": one.step, "time": one.row.get("time"), **row} for one in batch for row in getattr(one, name)]
     return _rows(rows, TABLES[name])
 
 
@@ -261,45 +256,3 @@ def _tall(name: str, columns: Mapping[str, str], batch: Sequence[StepRecord]) ->
 
 def _rows(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> pa.Table:
     return pa.table({key: pa.array([row.get(key) for row in rows], type=_ARROW[kind]) for key, kind in kinds.items()})
-
-
-def _bus_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"network": network, "bus": bus, "v_min_pu": float(low), "v_max_pu": float(high), "p_own_mw": float(own)}
-        for network, feeder in zip(networks, plant.feeders, strict=True)
-        for bus, low, high, own in zip(feeder.bus_names, feeder.v_min_pu, feeder.v_max_pu, feeder.p_gen_mw, strict=True)
-    ]
-
-
-def _network_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
-    limits = ("import_max_mw", "export_max_mw", "exchange_unit_mw")
-    return [
-        {"network": network, **{name: getattr(feeder, name) for name in limits}}
-        for network, feeder in zip(networks, plant.feeders, strict=True)
-    ]
-
-
-def _line_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "network": network,
-            "line": name,
-            "from_bus": feeder.bus_names[feeder.parent[branch]],
-            "to_bus": feeder.bus_names[feeder.child[branch]],
-            "i_max_ka": float(feeder.i_max_pu[branch] * feeder.base_current_ka[branch]),
-            "loading_max_percent": 100.0 * float(feeder.loading_max[branch]),
-        }
-        for network, feeder in zip(networks, plant.feeders, strict=True)
-        for branch, name in enumerate(feeder.branch_names)
-    ]
-
-
-def _device_info(plant: Plant) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for device, own in zip(plant.devices, plant.port_columns, strict=True):
-        store = storage_of(device)
-        rated = {} if store is None else {key: getattr(store, key) for key in ("energy_mwh", "soc_min", "soc_max")}
-        whose = {"kind": device.port_kind, "belongs_to": device.name}
-        ports = (plant.ports[column] for column in range(own.start, own.stop) if column in plant.recorded)
-        rows += [{"device": port.name, **whose, "s_max_mva": port.s_max_mva, **rated} for port in ports]
-    return rows

@@ -75,7 +75,7 @@ class Run:
     def violations(self, most: int | None = None) -> list[Violation]:
         """Return the limit violations in the AC grid, worst first."""
         with open_results(self.directory) as connection:
-            return violations(connection, _FACTS.validate_python(self.manifest["facts"]), most)
+            return violations(connection, run_facts(self), most)
 
 
 class _Figures(BaseModel):
@@ -97,6 +97,11 @@ class _Figures(BaseModel):
 
 
 _FACTS = TypeAdapter(RunFacts)
+
+
+def run_facts(run: Run) -> RunFacts:
+    """Return the facts of a run that its figures need beside the tables."""
+    return _FACTS.validate_python(run.manifest["facts"])
 
 
 def load_run(directory: str | Path) -> Run:

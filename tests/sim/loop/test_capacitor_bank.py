@@ -156,7 +156,7 @@ def test_it_is_exported_and_on_the_page_of_the_run(done: Run, folder: Path) -> N
     assert {"capacitor_banks.csv", "curtailables.csv"} <= names
     assert pd.read_csv(folder / "out" / "capacitor_banks.csv")["switched"].tolist() == [0, 2, 0, 1, 2]
     page = write_report(done.directory).read_text(encoding="utf-8")
-    assert "<h2>capacitor_banks</h2>" in page
+    assert "<h3>capacitor_banks</h3>" in page
     assert "C1" in page
 
 

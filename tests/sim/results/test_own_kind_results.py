@@ -110,7 +110,7 @@ def test_it_is_exported_compared_and_on_the_page(done: Run, tmp_path: Path) -> N
     page = write_report(done.directory).read_text(encoding="utf-8")
     assert '<table id="kind-capacitor_banks">' in page
     assert 'id="plot-kind-capacitor_banks"' in page
-    assert '"name":"3"' in page, "a bar in the picture of positions for the time with three capacitors on"
+    assert '"name":"3","fill"' in page, "a bar in the picture of positions for the time with three capacitors on"
 
 
 def test_its_plan_is_replayed_and_a_run_stopped_and_resumed_is_the_same(done: Run, folder: Path) -> None:

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from gridferry.networks.faults import InputError
@@ -17,7 +18,7 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tables, self.headings, self.loaded, self._within = {}, [], [], None
+        self.tables, self.headings, self.loaded, self._within, self._table = {}, [], [], None, []
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
@@ -33,11 +34,13 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag):
         self._within = None
+        if tag == "table":
+            self._table = []
 
     def handle_data(self, data):
-        if self._within in ("td", "th"):
+        if self._within in ("td", "th", "a") and self._table:
             self._table[-1][-1] += data
-        elif self._within == "h2":
+        elif self._within in ("h2", "h3"):
             self.headings.append(data)
 
 
@@ -64,13 +67,16 @@ def test_page_has_the_figures_and_violations_and_loads_nothing(violating):
     assert figures["profit, EUR"] == f"{violating.summary['cost']['profit']:,.2f}"
     assert figures["limit violations"] == str(grid["violations"])
     head, *rows = reader.tables["violations"]
-    assert head[:2] == ["step", "network"]
-    assert len(rows) == min(grid["violations"], 200) > 0
-    worst = violating.violations(most=1)[0]
-    assert rows[0][:4] == [str(worst.step), worst.network, worst.kind, worst.element]
-    assert rows[0][4] == f"{worst.value:.6g}"
-    assert reader.loaded == []
-    pictures = {"Voltages", "Import", "Prices", "Positions", "Device power", "State of charge", "Plan against AC"}
+    assert head == ["where", "what", "worst", "limit", "by", "at", "steps", "from", "to"]
+    found = violating.violations()
+    assert len(rows) == len({(one.kind, one.network, one.element) for one in found}) > 0
+    assert sum(int(row[6]) for row in rows) == grid["violations"] == len(found)
+    assert rows[0][:3] == [f"{found[0].network} {found[0].element}", "voltage", f"{found[0].value:.5g} pu"]
+    # the clock of the config shows 00:00 in step 0
+    begin = pd.Timestamp(violating.table("step")["time"][0][:16])
+    assert rows[0][5] == f"{begin + pd.Timedelta(hours=found[0].step):%a %d %b %Y, %H:%M}"
+    assert {one for one in reader.loaded if not one.startswith("#")} == set()
+    pictures = {"The networks over time", "Voltages and loadings", "Positions", "Import and prices", "Plan against AC"}
     assert pictures < set(reader.headings)
 
 
@@ -112,7 +118,7 @@ def test_page_of_a_run_without_devices_leaves_their_pictures_out(tmp_path):
     done = run(tmp_path / "case.toml", out=tmp_path / "run")
     assert done.summary["grid"]["diverged_steps"] == 2
     page = write_report(tmp_path / "run")
-    assert {"Positions", "State of charge", "generators"}.isdisjoint(read(page).headings)
+    assert {"Positions", "generators"}.isdisjoint(read(page).headings)
     assert "2 steps have no power-flow solution" in page.read_text(encoding="utf-8")
 
 
