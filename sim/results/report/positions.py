@@ -10,8 +10,7 @@ import pandas as pd
 from gridferry.sim.results.report.device_panels import charge_panel, power_panel
 from gridferry.sim.results.report.source import Source
 
-# states that every route has, with the fill and the hatch by which they are told apart in grey, too
-_KNOWN = {
+STATES = {
     "charging": ("charge", "up"),
     "discharging": ("discharge", "down"),
     "parked": ("idle", None),
@@ -19,6 +18,7 @@ _KNOWN = {
     "installing": ("install", "dots"),
     "waiting": ("wait", "flat"),
 }
+"""States that every route has, with the fill and the hatch by which they are told apart in grey, too."""
 _HATCHES = (None, "up", "down", "cross", "dots", "flat", "upright")
 _RESTS_MW = 1e-6
 
@@ -38,12 +38,12 @@ def positions(source: Source) -> str:
     rows["name"] = rows["position"].where(alone, rows["device"] + " " + rows["position"])
     rows["state"], rows["text"] = zip(*map(_state, rows["phase"], rows["label"], rows["p_mw"]), strict=True)
     names = list(dict.fromkeys(rows["name"]))
-    states = [one for one in _KNOWN if one in set(rows["state"])]
-    states += [one for one in dict.fromkeys(rows["state"]) if one not in _KNOWN]
+    states = [one for one in STATES if one in set(rows["state"])]
+    states += [one for one in dict.fromkeys(rows["state"]) if one not in STATES]
     figure = {
         "type": "gantt",
         "rows": names,
-        "states": [{"name": one, **_look(one, k)} for k, one in enumerate(states)],
+        "states": [{"name": one, **look(one, k)} for k, one in enumerate(states)],
         "bars": list(_bars(rows, names, states, source.block)),
     }
     drives = list(dict.fromkeys(rows.loc[rows["phase"].notna(), "device"]))
@@ -63,8 +63,9 @@ def _state(phase: Any, label: str, p_mw: float) -> tuple[str, str]:
     return doing, f"to {label}" if doing == "driving" else str(label)
 
 
-def _look(state: str, number: int) -> dict[str, str | None]:
-    fill, hatch = _KNOWN.get(state, (f"c{number % 8}", _HATCHES[number % len(_HATCHES)]))
+def look(state: str, number: int) -> dict[str, str | None]:
+    """Return fill and hatch of a state, which is the one of this number where it is a label of a device's own."""
+    fill, hatch = STATES.get(state, (f"c{number % 8}", _HATCHES[number % len(_HATCHES)]))
     return {"fill": fill, "hatch": hatch}
 
 

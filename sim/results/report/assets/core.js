@@ -7,7 +7,7 @@ const state = { frame: page.frame || 0, from: 0, to: frames, place: null };
 const draws = [];      // draw a picture again: at another width, in another window of time
 const followers = [];  // follow the chosen time and place
 const SVG = "http://www.w3.org/2000/svg";
-const RIGHT = 14, CHAR = 7;
+const RIGHT = 14;
 
 function svg(tag, attributes, parent, text) {
   const node = document.createElementNS(SVG, tag);
@@ -35,8 +35,15 @@ function canvas(box, height, label) {
 const printing = () => document.body.classList.contains("printing");
 const left = width => (width < 600 ? 58 : 84);
 const number = value => (value === null || value === undefined || !isFinite(value) ? "–"
-  : (value || 0).toLocaleString("en", { maximumSignificantDigits: 5, useGrouping: Math.abs(value) >= 1e4 }));
-const fitted = (text, width) => (text.length * CHAR <= width ? text : text.slice(0, Math.max(1, Math.floor(width / CHAR) - 1)) + "…");
+  : value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(1) : (value || 0).toLocaleString("en", { maximumSignificantDigits: 5, useGrouping: Math.abs(value) >= 1e4 }));
+const ruler = document.createElement("canvas").getContext("2d");
+const extent = (text, weight = "normal") => { ruler.font = `${weight} 12px system-ui, sans-serif`; return ruler.measureText(text).width; };
+const fitted = (text, width) => {
+  if (extent(text) <= width) return text;
+  let end = text.length - 1;
+  while (end > 1 && extent(text.slice(0, end) + "…") > width) end--;
+  return text.slice(0, end) + "…";
+};
 
 // ---------------------------------------------------------------- time
 

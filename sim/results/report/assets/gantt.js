@@ -13,8 +13,8 @@ function drawGantt(figure, box) {
       const place = { x: x(a), y: 6 + row * EACH, width: Math.max(1, x(b) - x(a)), height: BAR };
       svg("rect", { ...place, style: `fill:var(--${one.fill})`, class: "bar" }, root);
       if (one.hatch) svg("rect", { ...place, fill: `url(#hatch-${one.hatch})` }, root);
-      if (text.length * CHAR + 10 <= place.width) {
-        svg("rect", { x: place.x + 3, y: place.y + 4, width: text.length * CHAR + 5, height: 16, rx: 3, class: "plate" }, root);
+      if (extent(text) + 12 <= place.width) {
+        svg("rect", { x: place.x + 3, y: place.y + 4, width: extent(text) + 6, height: 16, rx: 3, class: "plate" }, root);
         svg("text", { x: place.x + 6, y: place.y + 16, class: "tick" }, root, text);
       }
     }

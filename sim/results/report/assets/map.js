@@ -23,7 +23,7 @@ function mapOf(figure, plot) {
   const size = net => Math.max(2.5, Math.min(5.5, page.networks[net].aspect ? 5 : (0.38 * (each - 64)) / page.networks[net].deepest));
   const taken = [], free = box => !taken.some(o => box[0] < o[2] && o[0] < box[2] && box[1] < o[3] && o[1] < box[3]) && box[0] >= 0 && box[2] <= room;
   const label = (x, y, text, className, spots) => {
-    const w = text.length * (className.includes("device") ? 8 : CHAR);
+    const w = extent(text, className.includes("device") ? "bold" : "normal");
     for (const [dx, dy] of spots(w)) {
       const box = [x + dx - 1, y + dy - 11, x + dx + w + 1, y + dy + 3];
       if (!free(box)) continue;
@@ -36,7 +36,7 @@ function mapOf(figure, plot) {
   page.networks.forEach((one, net) => {
     const [tx, ty] = [(net % across) * each + 6, tops[Math.floor(net / across)] + 16];
     svg("text", { x: tx, y: ty, class: "unit" }, root, fitted(one.name, each - 20));
-    taken.push([tx, ty - 12, tx + one.name.length * CHAR, ty + 3]);
+    taken.push([tx, ty - 12, tx + extent(one.name, "bold"), ty + 3]);
     one.ends.forEach(([a, b], k) => {
       const [x1, y1] = spot(net, a), [x2, y2] = spot(net, b);
       const line = svg("line", { x1, y1, x2, y2, class: "branch" }, root), over = svg("line", { x1, y1, x2, y2, class: "over" }, root);
