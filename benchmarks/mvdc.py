@@ -33,8 +33,7 @@ from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.controllers.uncertainty.error_model import ErrorModel, Purpose
 from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
-from gridferry.controllers.uncertainty.sensitivities import voltage_response
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point, voltage_response
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.grid.pandapower_net import net_of_feeder

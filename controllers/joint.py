@@ -35,9 +35,9 @@ from gridferry.controllers.routes.two_time_scales import deciding_routes, on_rou
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import NoPlanError, SolveOptions, SolverTroubleError
+from gridferry.controllers.uncertainty.ambiguity import Scenario
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
-from gridferry.controllers.uncertainty.voltage_margins import Scenario
 
 _MEMORY = "joint"
 _FIRST_MARGINS = 0.5
@@ -82,7 +82,7 @@ class Joint(Controller):
     Every ``replan_routes`` steps, and when a truck is late or not where it was sent, routes and power are decided
     together over the horizon; in between routes are kept, with the delays as they now are, and the power of everything
     is planned anew. A plan is proved against the bound of what was decided: of all routes, or of the routes kept.
-    Voltage margins are those of `mvdc_drcc`, taken where the last plan operates the networks. Equal inputs give equal
+    Margins are those of `mvdc_drcc`, taken where the last plan operates the networks. Equal inputs give equal
     plans as long as the time limit does not strike.
     """
 
@@ -184,7 +184,7 @@ class Joint(Controller):
         lower, upper = margins.lower.copy(), margins.upper.copy()
         lower[0] += feedback.v_low_pu
         upper[0] += feedback.v_high_pu
-        limits = limits_of(self.plant, horizon, Margins(upper=upper, lower=lower))
+        limits = limits_of(self.plant, horizon, replace(margins, upper=upper, lower=lower))
         rating = limits.rating.copy()
         rating[0] = np.maximum(rating[0] - feedback.rating, 0.0)
         return replace(limits, rating=rating)

@@ -35,9 +35,9 @@ from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import SolveOptions, SolverTroubleError
+from gridferry.controllers.uncertainty.ambiguity import Ambiguity, Scenario
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins
-from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario
 
 _FREE_ROUNDS = 3
 """after these, margins only grow, which ends a to and fro between plans; they then err to the safe side"""
@@ -49,7 +49,8 @@ class MvdcDrccSettings(MarginSettings):
     """Settings of `mvdc_drcc`."""
 
     margin_tolerance_pu: Annotated[float, Field(gt=0)] = 1e-5
-    """margins have settled when linearising at the plan changes none by more [pu]"""
+    """margins have settled when linearising at the plan changes none by more [pu]; those of currents, as shares of the
+    ratings, where they bind"""
     max_rounds: Annotated[int, Field(ge=1, le=50)] = 8
     """most rounds of linearising and solving"""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
@@ -71,11 +72,10 @@ class _Settled:
 
 
 class MvdcDrcc(Controller):
-    """MVDC links and batteries, day-ahead or receding, with voltage margins against forecast errors.
+    """MVDC links and batteries, day-ahead or receding, with margins of voltages and currents against forecast errors.
 
     The margins do not depend on the decisions but on where the sensitivities are taken: the problem is solved, the
-    network linearised anew at the plan, and so on until the margins have settled. Trucks stay where they are, and
-    currents have no margins.
+    network linearised anew at the plan, and so on until the margins have settled. Trucks stay where they are.
     """
 
     Settings: ClassVar[type[ControllerSettings]] = MvdcDrccSettings
@@ -141,12 +141,25 @@ class MvdcDrcc(Controller):
                 refuse_violations(solved)
             seconds += solved.outcome.seconds
             updated = self._margins_at(forecast, ambiguity, *setpoints(solved.model))
-            rises, falls = _changes(margins, updated)
+            rises, falls = self._changes(margins, updated)
             change = max(rises, falls) if rounds <= _FREE_ROUNDS else rises
             settled = _Settled(solved, rounds, change, seconds)
             if change <= settings.margin_tolerance_pu or rounds == settings.max_rounds or dispatch.late:
                 return settled
             margins = updated if rounds < _FREE_ROUNDS else _larger(margins, updated)
+
+    def _changes(self, before: Margins, after: Margins) -> tuple[float, float]:
+        """Largest rise and largest fall of any margin [pu, share of the rating]; of currents, of those that bind."""
+        most = np.concatenate([one.loading_max for one in self.plant.feeders]) - self.settings.margin_tolerance_pu
+        binding = after.loading > most - np.maximum(before.current, after.current)
+        change = np.concatenate(
+            [
+                (after.upper - before.upper).ravel(),
+                (after.lower - before.lower).ravel(),
+                (after.current - before.current)[binding],
+            ]
+        )
+        return float(change.max(initial=0.0)), float((-change).max(initial=0.0))
 
     # --------------------------------------------------------------------------------------------------------- reading
 
@@ -161,11 +174,6 @@ class MvdcDrcc(Controller):
         return replace(plan, solver=replace(plan.solver, status=status, seconds=settled.seconds))
 
 
-def _changes(before: Margins, after: Margins) -> tuple[float, float]:
-    """Largest rise and largest fall of any margin [pu]."""
-    change = np.stack([after.upper - before.upper, after.lower - before.lower])
-    return float(change.max(initial=0.0)), float((-change).max(initial=0.0))
-
-
 def _larger(before: Margins, after: Margins) -> Margins:
-    return Margins(np.maximum(before.upper, after.upper), np.maximum(before.lower, after.lower))
+    larger = {name: np.maximum(getattr(before, name), getattr(after, name)) for name in ("upper", "lower", "current")}
+    return replace(after, **larger)

@@ -122,6 +122,23 @@ def branch_flows(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Branch
     )
 
 
+def section_currents(
+    feeder: Feeder, v: Complex[np.ndarray, "*batch bus"], branches: Int[np.ndarray, " some"]
+) -> Complex[np.ndarray, "2 *batch some"]:
+    """Complex currents into the π sections of some branches at their parents' and children's ends, at voltages [pu].
+
+    They are linear in the voltages, so that of a change of these it returns that of the currents.
+    """
+    two_port = branch_admittance(feeder)
+    v_parent, v_child = v[..., feeder.parent[branches]], v[..., feeder.child[branches]]
+    return np.stack(
+        [
+            (two_port.pp[branches] * v_parent + two_port.pc[branches] * v_child) * feeder.tap_parent[branches],
+            (two_port.cp[branches] * v_parent + two_port.cc[branches] * v_child) * feeder.tap_child[branches],
+        ]
+    )
+
+
 def bus_injections(feeder: Feeder, v: Complex[np.ndarray, "*batch bus"]) -> Complex[np.ndarray, "*batch bus"]:
     """Complex power injected by every bus at voltages ``v`` [pu]; the slack's with the supply from above [MVA]."""
     current = (admittance(feeder).bus @ v.reshape(-1, feeder.n_bus).T).T.reshape(v.shape)

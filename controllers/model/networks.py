@@ -202,19 +202,22 @@ class Limits:
 def limits_of(plant: Plant, horizon: int, margins: Margins | None = None, v_margin_pu: float = 0.0) -> Limits:
     """``(v_min + m)² ≤ v² ≤ (v_max - m)²``: margins on plain voltages as limits of squared ones [A, eq. 16].
 
+    Those of currents are taken off the share of a rating that may be used.
+
     Parameters
     ----------
-    margins : kept from the limits of every bus and step [pu]
+    margins : kept from the limits of every bus, branch and step
     v_margin_pu : kept from all of them, beside the margins [pu]
     """
     none = np.zeros((horizon, plant.n_bus))
     lower, upper = (none, none) if margins is None else (margins.lower, margins.upper)
     v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders])
     v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders])
+    rating = np.tile(np.concatenate([feeder.loading_max for feeder in plant.feeders]), (horizon, 1))
     return Limits(
         v_low_sq=np.maximum(v_min + lower + v_margin_pu, 0.0) ** 2,
         v_high_sq=np.maximum(v_max - upper - v_margin_pu, 0.0) ** 2,
-        rating=np.tile(np.concatenate([feeder.loading_max for feeder in plant.feeders]), (horizon, 1)),
+        rating=rating if margins is None else np.maximum(rating - margins.current, 0.0),
     )
 
 

@@ -58,7 +58,7 @@ _RANK = {
 def _of_networks(model: DispatchModel, limits: Limits) -> Iterator[Violation]:
     for number, name in enumerate(model.networks):
         yield from _voltages(model, limits, number, name)
-        yield from _ratings(model, number, name)
+        yield from _ratings(model, limits, number, name)
         yield from _exchange(model, number, name)
 
 
@@ -83,19 +83,23 @@ def _voltages(model: DispatchModel, limits: Limits, number: int, name: str) -> I
         yield Violation(Note(kind, float(by[t, column]), where), words)
 
 
-def _ratings(model: DispatchModel, number: int, name: str) -> Iterator[Violation]:
-    feeder = model.plant.feeders[number]
+def _ratings(model: DispatchModel, limits: Limits, number: int, name: str) -> Iterator[Violation]:
+    feeder, branches = model.plant.feeders[number], model.plant.branch_slices[number]
     for one in model.networks[name].currents:
         soft = model.soft[f"{name}: {one.name}"]
         over = soft.relative(soft.lacking())
         if over.max(initial=0.0) <= tolerances.LOADING:
             continue
         t, column = _worst(over)
-        where = f"branch {feeder.branch_names[one.branch[column]]} of {name} at step {model.observation.step + t}"
-        limit = 100 * feeder.loading_max[one.branch[column]]
+        branch = one.branch[column]
+        where = f"branch {feeder.branch_names[branch]} of {name} at step {model.observation.step + t}"
+        limit = 100 * feeder.loading_max[branch]
+        margin = limit - 100 * limits.rating[t, branches][branch]
         words = f"{where}: its current is {100 * over[t, column]:.3g} % above its rating"
-        if limit != 100.0:
+        if limit != 100.0 or margin > 100 * tolerances.LOADING:
             words = f"{where}: its loading stays {100 * over[t, column]:.3g} % above its limit of {limit:.4g} %"
+        if margin > 100 * tolerances.LOADING:
+            words += f" lowered by the margin of {margin:.3g} %"
         yield Violation(Note(NoteKind.VIOLATED_LOADING, float(over[t, column]), where), words)
 
 

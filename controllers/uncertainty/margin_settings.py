@@ -1,4 +1,4 @@
-"""Voltage margins of controllers: settings, and the maker of margins."""
+"""Margins of controllers: settings, and the maker of margins."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from jaxtyping import Float
 from pydantic import Field
 
 from gridferry.controllers.contract import ControllerError, ControllerSettings, Forecast, Plant
+from gridferry.controllers.uncertainty.ambiguity import Ambiguity, Scenario
+from gridferry.controllers.uncertainty.current_margins import current_margins, loadings
 from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings, InheritedErrors
 from gridferry.controllers.uncertainty.margins import Margins, Norm
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
-from gridferry.controllers.uncertainty.voltage_margins import Ambiguity, Scenario, voltage_margins
+from gridferry.controllers.uncertainty.sensitivities import Linearisation
+from gridferry.controllers.uncertainty.voltage_margins import voltage_margins
 
 
 class MarginSettings(ControllerSettings):
-    """Base of controllers' settings with voltage margins against forecast errors."""
+    """Base of controllers' settings with margins of voltages and currents against forecast errors."""
 
     scenario: Scenario = Scenario.DRCC
     """``none`` (no device is used), ``deterministic``, ``robust`` or ``drcc``"""
     confidence: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """share of cases in which every single bus-step limit is to hold, whatever the distribution in the ball"""
+    """share of cases in which the limit of every single bus, or rated branch, and step is to hold, whatever the
+    distribution in the ball"""
     radius: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.003
     """radius of the Wasserstein ball, in the unit of the relative errors"""
     norm: Norm = Norm.ONE
@@ -44,7 +48,7 @@ class MarginSettings(ControllerSettings):
 
 
 class MarginMaker:
-    """Maker of the voltage margins of a plant."""
+    """Maker of the margins of a plant."""
 
     def __init__(self, plant: Plant, settings: MarginSettings):
         self._plant, self._settings = plant, settings
@@ -109,11 +113,13 @@ class MarginMaker:
         ControllerError
             where there is no power flow to take sensitivities at.
         """
+        plant = self._plant
         if ambiguity.scenario is Scenario.DETERMINISTIC:
-            none = np.zeros((forecast.steps, self._plant.n_bus))
-            return Margins(upper=none, lower=none.copy())
-        p_bus, q_bus = p_device - forecast.net_load_mw(self._plant), q_device - forecast.load_q_mvar
+            of_buses, of_branches = (np.zeros((forecast.steps, n)) for n in (plant.n_bus, plant.n_branch))
+            return Margins(of_buses, of_buses, of_branches, of_branches)
+        p_bus, q_bus = p_device - forecast.net_load_mw(plant), q_device - forecast.load_q_mvar
         try:
-            return voltage_margins(self._plant, forecast, p_bus, q_bus, ambiguity)
+            at = Linearisation.at(plant, ambiguity.errors, forecast, p_bus, q_bus)
+            return Margins(*voltage_margins(at, ambiguity), current_margins(at, ambiguity), loadings(at))
         except ValueError as error:
             raise ControllerError(f"no margins: {error}") from error

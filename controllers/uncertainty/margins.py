@@ -63,16 +63,20 @@ _DUAL_ORDER = {Norm.ONE: np.inf, Norm.TWO: 2, Norm.INF: 1}
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Margins of a planned value to its bounds, never negative, in the unit of the value.
+    """Margins of what is planned to its limits, never negative.
 
     Attributes
     ----------
-    upper : below the upper bound
-    lower : above the lower bound
+    upper : below the upper limit of a voltage [pu]
+    lower : above the lower one [pu]
+    current : below the limit of a current [share of the rating]
+    loading : currents where the margins are taken, at the more loaded end [share of the rating]
     """
 
     upper: Float[np.ndarray, "horizon bus"]
     lower: Float[np.ndarray, "horizon bus"]
+    current: Float[np.ndarray, "horizon branch"]
+    loading: Float[np.ndarray, "horizon branch"]
 
 
 def robust_margin(

@@ -24,7 +24,7 @@ from gridferry.controllers.model.objective import ModelOptions
 from gridferry.controllers.mvdc_drcc import MvdcDrcc
 from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.solve import InfeasibleError, Method, SolveOptions, solve
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point
 from gridferry.networks.faults import InputError
 
 

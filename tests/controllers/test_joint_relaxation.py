@@ -16,7 +16,7 @@ from gridferry.controllers.contract import ControllerError, NoteKind
 from gridferry.controllers.mess_exact import MessExact
 from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.routes.diving import Search, route_values
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point
 
 
 def test_a_corrected_plan_says_that_its_bound_is_for_the_incumbent_routes() -> None:

@@ -22,7 +22,7 @@ from gridferry.controllers.settings import read_settings
 from gridferry.controllers.solve import InfeasibleError
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point
 from gridferry.networks.faults import InputError
 
 

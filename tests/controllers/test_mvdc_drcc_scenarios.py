@@ -16,8 +16,7 @@ from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.controllers.uncertainty.margins import Norm, wasserstein_margin
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
-from gridferry.controllers.uncertainty.sensitivities import voltage_response
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point, voltage_response
 
 
 def chance_constraints(

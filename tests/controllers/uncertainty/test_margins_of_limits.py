@@ -16,8 +16,7 @@ from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.controllers.uncertainty.margin_settings import MarginMaker, MarginSettings
 from gridferry.controllers.uncertainty.margins import Margins, sample_cvar
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
-from gridferry.controllers.uncertainty.sensitivities import voltage_response
-from gridferry.controllers.uncertainty.voltage_margins import operating_point
+from gridferry.controllers.uncertainty.sensitivities import operating_point, voltage_response
 from gridferry.networks.power_flow import solve_sweep
 
 FEEDER = chain((0.02, 0.02), (0.03, 0.012), kv=0.4, base_mva=0.25)
