@@ -8,7 +8,19 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line has it, before numpy
 
-NAMES = ("startup", "loop", "ac_flows", "mess", "mvdc", "joint", "two_stage", "time_limits", "exact_finish", "sop")
+NAMES = (
+    "startup",
+    "loop",
+    "ac_flows",
+    "mess",
+    "mvdc",
+    "joint",
+    "two_stage",
+    "time_limits",
+    "exact_finish",
+    "sop",
+    "joint_reliability",
+)
 
 
 def main() -> None:

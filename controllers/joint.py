@@ -31,6 +31,7 @@ from gridferry.controllers.model.within_limits import plan_within_limits, refuse
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.injections import device_injections
 from gridferry.controllers.plans.shifting import shifted
+from gridferry.controllers.reliability.tuning import jointly_reliable, tuned_in_this_step
 from gridferry.controllers.routes.two_time_scales import deciding_routes, on_routes, padded, transit_after
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.solved_plan import plan_of
@@ -55,7 +56,8 @@ class JointSettings(MarginSettings):
     gap_abs: Annotated[float, Field(ge=0)] = 1.0
     """the same in currency, for horizons in which there is little to save"""
     time_limit_s: Annotated[float, Field(gt=0)] = 30.0
-    """time for a plan, corrections by AC included [s]; the best plan found by then is returned with its gap"""
+    """time for a plan, corrections by AC included, for each where tuning takes several [s]; the best plan found by then
+    is returned with its gap"""
     soc_at_horizon: Literal["store", "free"] | Annotated[float, Field(ge=0, le=1)] = "store"
     """least state of charge where a horizon ends inside a day: as the store has it for midnight, free, or a number"""
     on_infeasible: Literal["relax", "raise"] = "relax"
@@ -106,12 +108,36 @@ class Joint(Controller):
         UnboundedError, SolverTroubleError
         """
         refuse_nonfinite(forecast)
-        dispatch, staying = self._dispatch(observation, forecast)
-        incumbent, fixed = self._incumbent(observation), self._fixed(observation)
-        decided = deciding_routes(dispatch, [incumbent])
+        if self.settings.joint_confidence is None:
+            return self._plan(observation, forecast, self.settings.confidence)
+        first: list[Plan] = []
+
+        def at(confidence: float) -> Plan:
+            # routes are decided once: the power on them is what margins change
+            plan = self._plan(observation, forecast, confidence, first[0] if first else None)
+            first.append(plan)
+            return plan
+
+        return jointly_reliable(self.margins, observation, forecast, at, self.plant)
+
+    def _plan(
+        self, observation: Observation, forecast: Forecast, confidence: float, decided: Plan | None = None
+    ) -> Plan:
+        """Return the plan with margins for an individual confidence.
+
+        Parameters
+        ----------
+        decided : plan whose routes are kept, and which the margins are taken at
+        """
+        dispatch, staying = self._dispatch(observation, forecast, confidence, decided)
+        if decided is None:
+            incumbent, fixed = self._incumbent(observation), self._fixed(observation)
+        else:
+            incumbent, fixed = decided.position, _Fixed(decided.position, observation.step)
+        anew = deciding_routes(dispatch, [incumbent])
         kept = on_routes(dispatch, incumbent if fixed is None else fixed.targets)
         # where the routes decided before cannot keep all limits, others may
-        attempts = [decided] if fixed is None else [kept, decided]
+        attempts = [anew] if fixed is None else [kept] if decided is not None else [kept, anew]
         try:
             solved = plan_within_limits(attempts, kept, relax=self.settings.on_infeasible == "relax")
         except SolverTroubleError as error:
@@ -123,18 +149,21 @@ class Joint(Controller):
             refuse_violations(solved)
         return self._read(solved, fixed)
 
-    def _dispatch(self, observation: Observation, forecast: Forecast) -> tuple[Dispatch, Solved | None]:
+    def _dispatch(
+        self, observation: Observation, forecast: Forecast, confidence: float, decided: Plan | None
+    ) -> tuple[Dispatch, Solved | None]:
         """Planning task: all devices, limits under margins, gap as a share of the saving over rest.
 
         Where the first margins take a plan of resting trucks, that one, too.
         """
         settings, feedback = self.settings, observation.ac_feedback
-        time_limit_s = settings.time_limit_s - (0.0 if feedback is None else feedback.spent_s)
+        spent_s = 0.0 if feedback is None or tuned_in_this_step(observation) else feedback.spent_s
+        time_limit_s = settings.time_limit_s - spent_s
         if time_limit_s <= 0.0:
             raise ControllerError(f"the time of {settings.time_limit_s:g} s for a plan is used up", out_of_time=True)
         deadline = time.perf_counter() + time_limit_s
         reference = float(evaluate_rest(self.plant, observation, forecast).cost.sum())
-        margins = self._margins(observation, forecast)
+        margins = self._margins(observation, forecast, confidence, decided)
         dispatch = Dispatch(
             outlook=Outlook(self.plant, observation, forecast, settings.soc_at_horizon),
             limits=self._limits(observation, margins),
@@ -147,7 +176,7 @@ class Joint(Controller):
         )
         previous = observation.previous_plan
         nothing_left = previous is None or shifted(previous) is None
-        if not nothing_left or settings.scenario is Scenario.DETERMINISTIC:
+        if decided is not None or not nothing_left or settings.scenario is Scenario.DETERMINISTIC:
             return dispatch, None
         staying = self._staying(
             replace(
@@ -157,12 +186,14 @@ class Joint(Controller):
         )
         if staying is None:
             return dispatch, None
-        margins = self._margins(observation, forecast, self._read(staying))
+        margins = self._margins(observation, forecast, confidence, self._read(staying))
         return replace(dispatch, limits=self._limits(observation, margins)), staying
 
     # --------------------------------------------------------------------------------------------------------- limits
 
-    def _margins(self, observation: Observation, forecast: Forecast, plan: Plan | None = None) -> Margins:
+    def _margins(
+        self, observation: Observation, forecast: Forecast, confidence: float, plan: Plan | None = None
+    ) -> Margins:
         """Margins at the operating point of a plan, by default of the last one."""
         horizon = forecast.steps
         rest = hold(self.plant, observation, horizon)
@@ -174,7 +205,8 @@ class Joint(Controller):
             p[:rows], q[:rows] = plan.p_mw[:rows], plan.q_mvar[:rows]
             station = padded(plan.position, horizon)
         injected = device_injections(self.plant, forecast, p, q, station)
-        return self.margins.margins(forecast, self.margins.ambiguity(observation.step, forecast), *injected)
+        ambiguity = self.margins.ambiguity(observation.step, forecast, confidence)
+        return self.margins.margins(forecast, ambiguity, *injected)
 
     def _limits(self, observation: Observation, margins: Margins) -> Limits:
         """Return the limits under margins, with the AC feedback in the first step."""

@@ -32,6 +32,7 @@ from gridferry.controllers.model.solution import EXTRA_TIME, Dispatch, Solved
 from gridferry.controllers.model.within_limits import plan_within_limits, refuse_violations
 from gridferry.controllers.plans.finite_forecast import refuse_nonfinite
 from gridferry.controllers.plans.injections import device_injections
+from gridferry.controllers.reliability.tuning import jointly_reliable
 from gridferry.controllers.schedule.ac_evaluation import evaluate_rest
 from gridferry.controllers.schedule.solved_plan import plan_of
 from gridferry.controllers.solve import SolveOptions, SolverTroubleError
@@ -56,7 +57,7 @@ class MvdcDrccSettings(MarginSettings):
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """relative gap, where negative prices need integers"""
     time_limit_s: Annotated[float, Field(gt=0)] = 60.0
-    """time for a plan [s]; margins that have not settled by then are reported"""
+    """time for a plan [s], for each where tuning takes several; margins that have not settled by then are reported"""
     on_infeasible: Literal["raise", "relax"] = "raise"
     """where no plan keeps all limits: fail and name the tightest, or minimise violations"""
 
@@ -100,7 +101,13 @@ class MvdcDrcc(Controller):
             paid = float(found.cost.sum())
             outcome = SolverOutcome(objective=paid, cone_gap=0.0, termination=Termination.RULE)
             return replace(hold(self.plant, observation, forecast.steps), prediction=found.prediction(), solver=outcome)
-        return self._read(self._settle(observation, forecast))
+
+        def at(confidence: float) -> Plan:
+            return self._read(self._settle(observation, forecast, confidence))
+
+        if self.settings.joint_confidence is None:
+            return at(self.settings.confidence)
+        return jointly_reliable(self.margins, observation, forecast, at, self.plant)
 
     # -------------------------------------------------------------------------------------------------------- margins
 
@@ -110,10 +117,10 @@ class MvdcDrcc(Controller):
         """Margins at the planned injections."""
         return self.margins.margins(forecast, ambiguity, *device_injections(self.plant, forecast, p, q))
 
-    def _settle(self, observation: Observation, forecast: Forecast) -> _Settled:
+    def _settle(self, observation: Observation, forecast: Forecast, confidence: float) -> _Settled:
         """Compute margins and solve in turn until the margins converge."""
         settings, horizon = self.settings, forecast.steps
-        ambiguity = self.margins.ambiguity(observation.step, forecast)
+        ambiguity = self.margins.ambiguity(observation.step, forecast, confidence)
         rest = hold(self.plant, observation, horizon)
         seconds, rounds = 0.0, 0
         settled: _Settled | None = None

@@ -87,7 +87,13 @@ class NoteKind(StrEnum):
     ROUNDS = "rounds"
     """rounds of computing margins and solving"""
     MARGINS_UNSETTLED = "margins_unsettled_pu"
-    """change of margins in the last round [pu]"""
+    """change of margins in the last round [pu, or share of a rating]"""
+    INDIVIDUAL_CONFIDENCE = "individual_confidence"
+    """confidence of every single limit, tuned for a joint one"""
+    JOINT_CERTIFIED = "joint_certified"
+    """share of days on which AC keeps every voltage and current, certified by fresh days; as much as was wanted"""
+    JOINT_NOT_REACHED = "joint_not_reached"
+    """the same where it is less than was wanted: no individual confidence was found that holds the joint one"""
     RESTS = "rests"
     """a device that the controller does not plan, or whose kind cannot be optimised"""
     DOES_NOTHING = "does_nothing"
@@ -183,6 +189,7 @@ _TERMINATIONS = {
     Termination.CONTINUED: "continues the plan",
     Termination.PREVIOUS_PLAN: "previous plan",
 }
+_CERTIFIED = f"with {tolerances.CERTIFIED_WITH:.0%} confidence"
 _NOTES = {
     NoteKind.BOUND_FOR_ROUTES: "the bound is for the routes decided at step {:.0f}",
     NoteKind.BOUND_FOR_INCUMBENT: "the bound is for the incumbent routes",
@@ -203,6 +210,11 @@ _NOTES = {
     NoteKind.RELAXATION_GAP: "the relaxation is not tight, by {:.3g} pu²: not a power flow",
     NoteKind.ROUNDS: "{:.0f} rounds",
     NoteKind.MARGINS_UNSETTLED: "margins changed by {:.3g} pu in the last round",
+    NoteKind.INDIVIDUAL_CONFIDENCE: "individual confidence {:.4f}",
+    NoteKind.JOINT_CERTIFIED: f"all voltages and currents hold; of all days on at least {{:.2%}}, {_CERTIFIED}",
+    NoteKind.JOINT_NOT_REACHED: (
+        f"all voltages and currents hold; joint confidence not reached: of all days on at least {{:.2%}}, {_CERTIFIED}"
+    ),
     NoteKind.RESTS: "is not planned and rests",
     NoteKind.DOES_NOTHING: "does nothing, as no plan found is better",
     NoteKind.POWER_PLANNED_ANEW: "power planned anew for the trips found",

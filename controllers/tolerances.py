@@ -79,3 +79,5 @@ RAY = 1e-9
 """entries of a ray, as a share of its largest, and products with it, that are smaller are zero"""
 COEFFICIENT = 1e-11
 """smaller coefficients of a cut are left out"""
+CERTIFIED_WITH = 0.99
+"""confidence of a share that sampled days certify, on one side"""

@@ -32,6 +32,10 @@ class Purpose(IntEnum):
     """known to the controller"""
     OUT_OF_SAMPLE = 1
     """to evaluate its plan"""
+    TUNING = 2
+    """to tune its settings by"""
+    CERTIFICATE = 3
+    """to certify a plan that was tuned"""
 
 
 FirstStep = int | Int[np.ndarray, " horizon"]
@@ -176,8 +180,8 @@ def draw_errors(
 class EmpiricalErrors(ErrorModel):
     """Whole days of observed errors, drawn with replacement.
 
-    The days are dealt out once: even places of a shuffled deck are for the controller, odd ones for judging, so that no
-    day serves both purposes.
+    The days are dealt out once: even places of a shuffled deck are for the controller, to plan and tune by, odd ones
+    for evaluation and certificates, so that no day serves both purposes.
 
     Parameters
     ----------
@@ -200,7 +204,13 @@ class EmpiricalErrors(ErrorModel):
         self.sources = days.shape[2]
         self._days = days
         shuffled = np.random.default_rng(shuffle_seed).permutation(len(days))
-        self.pools = {Purpose.IN_SAMPLE: np.sort(shuffled[0::2]), Purpose.OUT_OF_SAMPLE: np.sort(shuffled[1::2])}
+        known, fresh = np.sort(shuffled[0::2]), np.sort(shuffled[1::2])
+        self.pools = {
+            Purpose.IN_SAMPLE: known,
+            Purpose.TUNING: known,
+            Purpose.OUT_OF_SAMPLE: fresh,
+            Purpose.CERTIFICATE: fresh,
+        }
 
     def support(self, steps: int, first_step: FirstStep = 0) -> Float[np.ndarray, "2 horizon source"]:
         """Smallest box, step by step, that contains the errors of all days."""

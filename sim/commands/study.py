@@ -49,13 +49,19 @@ def _print(console: Console, study: Study, table: Table) -> None:
         grid.add_column(metric.heading, justify="right")
         grid.add_column("published", justify="right", style="dim")
     grid.add_column("worst bus-step [%]", justify="right")
+    tuned = any(row.figures is not None and row.figures.certified == row.figures.certified for row in table.rows)
+    for heading in ("individual confidence [%]", "joint, certified [%]") if tuned else ():
+        grid.add_column(heading, justify="right")
     for row, figures in zip(table.rows, published, strict=True):
         if row.figures is None:
             continue
         cells = [escape(row.label)]
         for metric in here:
             cells += [_number(metric.value(row.figures)), _number(figures.get(metric.name, float("nan")))]
-        grid.add_row(*cells, _number(100.0 * row.figures.worst_bus_step))
+        cells.append(_number(100.0 * row.figures.worst_bus_step))
+        if tuned:
+            cells += [_number(100.0 * one) for one in (row.figures.individual_confidence, row.figures.certified)]
+        grid.add_row(*cells)
     console.print(grid)
     for row in table.rows:
         if row.figures is None:

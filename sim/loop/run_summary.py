@@ -45,7 +45,7 @@ def run_summary(
     execution = execution_of(connection, case.plant)
     feasible = not diverged and not found["grid"]["violations"]
     summary |= {
-        "verdict": verdict_of(feasible, execution).value,
+        "verdict": verdict_of(feasible, execution).value + _joint(found),
         "execution": {**vars(execution), "reasons": execution.reasons},
     }
     if base_case or steps * case.plant.n_bus <= _MOST_AT_REST:
@@ -54,6 +54,11 @@ def run_summary(
         if costs[0] is not None and costs[1] is not None:
             summary["base_case"]["saving"] = costs[0] - costs[1]
     return summary
+
+
+def _joint(found: dict[str, Any]) -> str:
+    """What the verdict says of a joint confidence that was wanted and is not reached."""
+    return "" if found.get("joint_reliability", {}).get("reached", True) else "; joint confidence not reached"
 
 
 def recorded_steps(connection: duckdb.DuckDBPyConnection) -> int:

@@ -85,6 +85,8 @@ _ROWS = (
     ("", "largest gap, share of the saving", "solver.gap_of_saving_max", ".2%"),
     ("", "steps cut short by a time limit", "solver.time_limit_steps", "d"),
     ("", "fallbacks", "solver.fallbacks", "d"),
+    ("", "individual confidence, tuned", "joint_reliability.individual_confidence", ".4f"),
+    ("", "days that keep all limits, certified", "joint_reliability.certified", ".2%"),
     ("", "decision time, total, s", "solver.decision_seconds_total", ".2f"),
     ("", "decision time, longest step, s", "solver.decision_seconds_max", ".3f"),
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),

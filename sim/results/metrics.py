@@ -7,11 +7,14 @@ under ``where_solved``.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
+from gridferry.controllers.contract import NoteKind
+from gridferry.controllers.tolerances import CERTIFIED_WITH
 from gridferry.sim.results.costs import SOLVED, cost_figures
 from gridferry.sim.results.device_figures import (
     FLOOR,
@@ -158,6 +161,7 @@ def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[st
         "fleet": known(fleet_figures(connection, kinds, SOLVED)),
         "kinds": kind_figures(connection, kinds, SOLVED),
         "solver": _solver(connection),
+        **_joint_reliability(connection),
         "balance_error_rel_max": _balance(connection, facts, kinds),
     }
     return _apart(connection, found) if found["grid"]["diverged_steps"] else found
@@ -273,6 +277,28 @@ def _solver(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     if "gap_abs_max" in found and found.get("saving_first", 0.0) > 0:
         found["gap_abs_max_of_first_saving"] = found["gap_abs_max"] / found["saving_first"]
     return found
+
+
+def _joint_reliability(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """What was certified of the first plan that was; empty where none was."""
+    row = connection.execute(
+        f"SELECT solver_notes FROM step WHERE contains(solver_notes, '\"{NoteKind.JOINT_CERTIFIED}\"') "
+        f"OR contains(solver_notes, '\"{NoteKind.JOINT_NOT_REACHED}\"') ORDER BY step LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return {}
+    notes = {NoteKind(one["kind"]): one for one in json.loads(row[0])}
+    reached = NoteKind.JOINT_CERTIFIED in notes
+    certificate = notes[NoteKind.JOINT_CERTIFIED if reached else NoteKind.JOINT_NOT_REACHED]
+    return {
+        "joint_reliability": {
+            "reached": reached,
+            "certified": certificate["value"],
+            "certified_with": CERTIFIED_WITH,
+            "kept": certificate["place"],
+            "individual_confidence": notes[NoteKind.INDIVIDUAL_CONFIDENCE]["value"],
+        }
+    }
 
 
 def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts, kinds: Kinds) -> float:

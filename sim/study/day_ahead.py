@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gridferry.controllers.conformance.sample_plants import at_start
-from gridferry.controllers.contract import Controller, ControllerError
+from gridferry.controllers.contract import Controller, ControllerError, NoteKind, Plan
 from gridferry.controllers.uncertainty.error_model import Purpose
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings, assumed_by_controllers
 from gridferry.controllers.uncertainty.plant_errors import plant_errors
@@ -60,6 +60,8 @@ class Figures:
     diverged : power flows of sampled days that have no solution; such days are left out of the means
     plan_seconds : time to make the plan [s]
     cost_improvement : against the table's reference, a share of its cost; NaN without one
+    individual_confidence, certified : confidence of single limits, tuned for a joint one, and certified share of days
+        that keep all limits; NaN without
     """
 
     cost: float
@@ -78,6 +80,8 @@ class Figures:
     diverged: float
     plan_seconds: float
     cost_improvement: float = float("nan")
+    individual_confidence: float = float("nan")
+    certified: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,14 @@ def evaluate(job: Job) -> Figures | str:
         worst_bus_step_high=evaluated.worst_bus_step.high,
         diverged=float(evaluated.diverged),
         plan_seconds=seconds,
+        individual_confidence=_noted(plan, NoteKind.INDIVIDUAL_CONFIDENCE),
+        certified=_noted(plan, NoteKind.JOINT_CERTIFIED, NoteKind.JOINT_NOT_REACHED),
     )
+
+
+def _noted(plan: Plan, *kinds: NoteKind) -> float:
+    notes = [note.value for kind in kinds if (note := plan.solver.note(kind)) is not None]
+    return notes[0] if notes else float("nan")
 
 
 def _errors(job: Job, controller: Controller, of_config: ErrorSettings) -> ErrorSettings:

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from gridferry.controllers.contract import Forecast, Observation
 from gridferry.controllers.schedule.ac_evaluation import Schedules, evaluate
 from gridferry.controllers.schedule.grid_limits import plain_limits
 from gridferry.controllers.schedule.limit_violation import ScheduleLimits, energies_due, places_due_of
+from gridferry.controllers.tolerances import CERTIFIED_WITH
+from gridferry.controllers.uncertainty.certificate import certified_share
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case, build_case
@@ -23,9 +24,6 @@ from gridferry.sim.case.conditions import build_conditions
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.loop.base_case import observation_at_start
 from gridferry.sim.study.estimates import Estimate, mean, share
-
-CERTIFIED_WITH = 0.99
-"""confidence of the certified share, on one side"""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) ->
     return SampledDays(
         samples=samples,
         good=share(kept, samples),
-        certified=float(beta.ppf(1.0 - CERTIFIED_WITH, kept, samples - kept + 1)) if kept else 0.0,
+        certified=certified_share(kept, samples),
         due_kept=share(float(due.sum()), samples),
         late_days=share(int((late > 0).sum()), samples),
         late_steps=float(late.mean()),

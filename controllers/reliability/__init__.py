@@ -1,0 +1,1 @@
+"""Joint reliability of plans: days drawn and solved in AC, tuning of the individual confidence, certificate."""
