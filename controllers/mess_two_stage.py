@@ -217,7 +217,9 @@ class MessTwoStage(Controller):
             return begin
         rng = np.random.default_rng([settings.seed, observation.step])
         earliest = tuple(np.full_like(trips, -settings.shift_max) for trips in periods.trips)
-        known = [begin, periods.point(self._earlier(forecast, periods)), periods.point(earliest)][: settings.particles]
+        known = [begin, periods.point(self._earlier(observation.step, forecast, periods)), periods.point(earliest)][
+            : settings.particles
+        ]
         starts = np.concatenate([known, periods.around(begin, settings.particles - len(known), rng)])
         options = SwarmOptions(
             iterations=settings.iterations,
@@ -276,11 +278,11 @@ class MessTwoStage(Controller):
             extra_s=EXTRA_TIME * settings.time_limit_s,
         )
 
-    def _earlier(self, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " _"], ...]:
+    def _earlier(self, step: int, forecast: Forecast, periods: ScheduledPeriods) -> tuple[Int[np.ndarray, " _"], ...]:
         """Shifts of every trip by minus its own duration."""
         if self.plant.roads is None:
             return ()
-        transit = self.plant.roads.transit_steps(forecast.congestion, self.plant.step_s)
+        transit = self.plant.roads.transit_steps(forecast.congestion, self.plant.step_s, step=step)
         shifts = []
         for (_, at), begins in zip(periods.vehicles, periods.trips, strict=True):
             stations = np.concatenate([periods.start[at : at + 1], periods.position[:, at]])

@@ -119,9 +119,9 @@ class Outlook:
         roads = self.plant.roads
         if roads is None:
             raise ValueError("a plant with routes needs roads")
-        congestion = self.forecast.congestion
-        steps = roads.transit_steps(congestion, self.plant.step_s)
-        return TripsAhead(steps=steps, km=np.asarray(roads.trips(congestion).km))
+        congestion, step_s, step = self.forecast.congestion, self.plant.step_s, self.observation.step
+        steps = roads.transit_steps(congestion, step_s, step=step)
+        return TripsAhead(steps=steps, km=np.asarray(roads.trips(congestion, step_s=step_s, step=step).km))
 
 
 def _swept(

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.devices import Act, Device, Now, Outcome, Request, step_all
+from gridferry.controllers.devices.couplings import congestion_around
 from gridferry.networks.read_only import immutable
 
 Around = Mapping[str, Sequence[float]]
@@ -63,7 +64,9 @@ def surroundings(plant: Plant, step: int, forecast: Forecast, rows: int) -> list
         {key: _known(values[:rows], device, key) for key, values in forecast.of(device).items()}
         for device in plant.devices
     ]
-    congestion = np.where(np.isfinite(forecast.congestion[:rows]), forecast.congestion[:rows], 0.0).tolist()
+    met = 1 if plant.roads is None else plant.roads.rows_met(forecast.congestion, plant.step_s, step)
+    known = forecast.congestion[: rows + met]
+    congestion = np.where(np.isfinite(known), known, 0.0)
     step_h, day = plant.step_h, plant.days_from(step, rows + 1).tolist()
     clock_h = plant.clock_h(step, rows)
     around: list[tuple[list[Now], Around]] = []
@@ -73,7 +76,7 @@ def surroundings(plant: Plant, step: int, forecast: Forecast, rows: int) -> list
             Now(step_h, ends_day, {key: one[row] for key, one in series.items()}, clock_h=float(clock_h[row]))
             for series in of_devices
         ]
-        around.append((nows, {"congestion": congestion[row]}))
+        around.append((nows, congestion_around(congestion[row : row + met], step + row)))
     return around
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gridferry.controllers.contract import ControllerError, Forecast, Plant
 from gridferry.controllers.devices import Device
@@ -34,12 +34,20 @@ class TripsNow:
         ControllerError
             where the forecast congestion is not finite.
         """
-        congestion, roads = self.forecast.congestion[:1], self.plant.roads
+        roads = self.plant.roads
         assert roads is not None
-        if not np.isfinite(congestion).all():
+        if not len(self._congestion):
             raise ControllerError(f"step {self.step}: the forecast congestion is not finite")
-        found: Int[np.ndarray, "station station"] = roads.transit_steps(congestion, self.plant.step_s)[0]
+        step_s = self.plant.step_s
+        found: Int[np.ndarray, "station station"]
+        (found,) = roads.transit_steps(self._congestion, step_s, step=self.step, departures=1)
         return found
+
+    @cached_property
+    def _congestion(self) -> Float[np.ndarray, "row road"]:
+        """Forecast congestion up to where it is not known."""
+        finite = np.isfinite(self.forecast.congestion).all(axis=1)
+        return self.forecast.congestion[: len(finite) if finite.all() else int(finite.argmin())]
 
     def left(self, device: Device[Any], state: Any) -> bool:
         """Whether a truck may begin another trip today."""
@@ -98,6 +106,7 @@ class TripsNow:
     def _drive_mwh(self, device: Device[Any], leg: tuple[int, int]) -> float:
         """Energy that a trip takes from the battery [MWh]."""
         drive_mwh, roads = getattr(device, "drive_mwh", None), self.plant.roads
-        if drive_mwh is None or roads is None or not np.isfinite(self.forecast.congestion[:1]).all():
+        if drive_mwh is None or roads is None or not len(self._congestion):
             return 0.0
-        return float(drive_mwh(roads.trips(self.forecast.congestion[:1]).km[0][leg]))
+        trips = roads.trips(self._congestion, step_s=self.plant.step_s, step=self.step, departures=1)
+        return float(drive_mwh(trips.km[0][leg]))

@@ -79,8 +79,8 @@ class ScheduleRepair:
         ]
         self._evaluator = ScheduleEvaluator(plant, observation, forecast)
         if plant.roads is not None:
-            self._transit = plant.roads.transit_steps(forecast.congestion, plant.step_s)
-            self._km = plant.roads.trips(forecast.congestion).km
+            self._transit = plant.roads.transit_steps(forecast.congestion, plant.step_s, step=self.step)
+            self._km = plant.roads.trips(forecast.congestion, step_s=plant.step_s, step=self.step).km
 
     # ---------------------------------------------------------------------------------------------------- repairing
 

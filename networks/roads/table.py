@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gridferry.networks.faults import Fault, InputError, no_such, no_text
+from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.roads.road import BPR_B, BPR_POWER, Road, RoadFile
+from gridferry.networks.tables.text import Text, cells_of, number_of, read_text
 
-_COLUMNS = ("from", "to", "km", "minutes", "capacity", "b", "power")
-_BPR_B, _BPR_POWER = 0.15, 4.0
-"""The usual coefficients of the volume-delay function of the Bureau of Public Roads."""
+if TYPE_CHECKING:
+    from gridferry.networks.roads.files import RoadUnits
 
-
-@dataclass(frozen=True)
-class Road:
-    """A one-way road.
-
-    Attributes
-    ----------
-    start, end : its nodes
-    km : length [km]
-    minutes : travel time without traffic [min]
-    capacity : of the volume-delay function, inf where traffic does not matter [veh/h]
-    b, power : its coefficients
-    """
-
-    start: str
-    end: str
-    km: float
-    minutes: float
-    capacity: float
-    b: float
-    power: float
-
-    def minutes_at(self, volume: float) -> float:
-        """Travel time at a volume of traffic [veh/h]: ``t0 (1 + b (volume / capacity)^power)`` [min]."""
-        if volume <= 0.0 or math.isinf(self.capacity):
-            return self.minutes
-        return self.minutes * (1.0 + self.b * (volume / self.capacity) ** self.power)
+_COLUMNS = ("from", "to", "km", "minutes", "capacity", "b", "power", "volume")
 
 
-def read_roads(path: Path, speed_km_h: float | None, source: str) -> tuple[Road, ...]:
+def read_roads(path: Path, units: RoadUnits) -> RoadFile:
     """Read the roads of a CSV file.
 
     A row has kilometres, minutes or both; the speed gives the one from the other. Rows are counted as in an editor, the
@@ -54,32 +29,61 @@ def read_roads(path: Path, speed_km_h: float | None, source: str) -> tuple[Road,
     InputError
         with every fault of the file.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            faults = _header_faults(header, source)
-            if faults:
-                raise InputError(faults)
-            rows = [(reader.line_num, row) for row in reader]
-    except UnicodeDecodeError:
-        raise InputError(no_text(source, path.read_bytes()) or ()) from None
-    except (OSError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(Fault(source, "", f"cannot be read as CSV ({reason}); name a file with roads")) from error
+    source, text = str(path), _read(path)
+    header = [name.strip() for name in text.columns]
+    faults = _header_faults(header, source)
+    if faults:
+        raise InputError(faults)
     roads: list[Road] = []
-    faults = []
-    for number, row in rows:
-        parsed = _RoadRow(row, f"row {number}", speed_km_h, source)
+    for where, row in _rows(text, header):
+        parsed = _RoadRow(row, where, units.speed_km_h, source)
         faults += parsed.faults
         if not parsed.faults:
             roads.append(parsed.road())
-    if not rows:
+    if not roads and not faults:
         faults.append(Fault(source, "row 2", "the file has no roads; add a row for each direction of every road"))
     if faults:
         raise InputError(faults)
-    return tuple(roads)
+    return RoadFile(tuple(roads))
+
+
+def read_volumes(path: Path) -> list[tuple[str, str, str, float]]:
+    """Read a CSV of traffic: place, nodes and volume [veh/h] of each road; other columns are ignored."""
+    text = _read(path)
+    header = [name.strip() for name in text.columns]
+    missing = [one for one in ("from", "to", "volume") if one not in header]
+    faults = [Fault(str(path), "row 1", f'column "{one}" is missing') for one in missing]
+    found = []
+    for where, row in _rows(text, header) if not faults else ():
+        volume = number_of(str(row.get("volume") or ""))
+        if volume is None or not (math.isfinite(volume) and volume >= 0.0):
+            message = f'"{row.get("volume")}" must be a number, 0 or above'
+            faults.append(Fault(str(path), f'{where}, column "volume"', message))
+            continue
+        found.append((where, str(row.get("from") or ""), str(row.get("to") or ""), volume))
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def _read(path: Path) -> Text:
+    try:
+        text = read_text(path, lambda cells: "from" in [one.strip() for one in cells])
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(Fault(str(path), "", f"cannot be read as CSV ({reason}); name a file with roads")) from error
+    if text.fault is not None:
+        raise InputError(text.fault)
+    return text
+
+
+def _rows(text: Text, header: Sequence[str]) -> Iterator[tuple[str, Mapping[str | None, str]]]:
+    """Place and cells of each row, by column; under ``None`` those beyond the header."""
+    for number, line in zip(text.numbers[1:], text.lines[1:], strict=True):
+        cells = [cell.strip() for cell in cells_of(line, text.separator)]
+        if any(cells):
+            row: dict[str | None, str] = dict(zip(header, cells, strict=False))
+            yield f"row {number}", row | ({None: ""} if len(cells) > len(header) else {})
 
 
 def _header_faults(header: list[str], source: str) -> list[Fault]:
@@ -105,7 +109,7 @@ def _header_faults(header: list[str], source: str) -> list[Fault]:
 class _RoadRow:
     """Reader of one row, which collects its faults."""
 
-    def __init__(self, row: Mapping[str | None, str | list[str] | None], where: str, speed: float | None, source: str):
+    def __init__(self, row: Mapping[str | None, str], where: str, speed: float | None, source: str):
         self.faults: list[Fault] = []
         self._row, self._where, self._source = row, where, source
         if None in row:
@@ -130,20 +134,21 @@ class _RoadRow:
         if not self._cell("capacity") and (self._cell("b") or self._cell("power")):
             self._note("capacity", "is missing beside b and power; give it, or leave all three empty")
         self._capacity = math.inf if capacity is None else capacity
-        self._b = _BPR_B if b is None else b
-        self._power = _BPR_POWER if power is None else power
+        self._b = BPR_B if b is None else b
+        self._power = BPR_POWER if power is None else power
+        self._volume = self._number("volume") or 0.0
 
     def road(self) -> Road:
         """Return the row as a road; call it only if there is no fault."""
-        return Road(self._start, self._end, self._km, self._minutes, self._capacity, self._b, self._power)
+        function = (self._capacity, self._b, self._power)
+        return Road(self._start, self._end, self._km, self._minutes, *function, self._volume)
 
     def _note(self, column: str, message: str) -> None:
         key = f'{self._where}, column "{column}"' if column else self._where
         self.faults.append(Fault(self._source, key, message))
 
     def _cell(self, column: str) -> str:
-        value = self._row.get(column)
-        return value.strip() if isinstance(value, str) else ""
+        return self._row.get(column, "")
 
     def _number(self, column: str) -> float | None:
         text = self._cell(column)

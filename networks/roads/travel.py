@@ -54,19 +54,54 @@ class Roads(ABC):
     def road_names(self) -> tuple[str, ...]:
         """Names of the roads, as ``from-to``, in the order of the axis of congestion."""
 
+    @property
+    def changes_by_time(self) -> bool:
+        """Whether trips depend on when they begin, and not on congestion alone."""
+        return False
+
+    @property
+    def base_congestion(self) -> Float[np.ndarray, " road"]:
+        """Congestion that is on each road in any case, beside that of the config's series."""
+        return np.zeros(len(self.road_names))
+
     @abstractmethod
-    def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
-        """Time and distance of every trip, for each of the given congestions at departure."""
+    def trips(
+        self,
+        congestion: Float[np.ndarray, "row road"],
+        *,
+        step_s: int | None = None,
+        step: int = 0,
+        departures: int | None = None,
+    ) -> Trips:
+        """Time and distance of every trip that departs in some steps, one after the other.
+
+        Parameters
+        ----------
+        congestion : in these steps; that of the last lasts
+        step_s : how long a step is [s]; ``None`` for congestion that stays as it is at departure
+        step : of the run, the first of them
+        departures : how many of the steps trips depart in; all when not given
+        """
+
+    def rows_met(self, congestion: Float[np.ndarray, "row road"], step_s: int, step: int = 0) -> int:
+        """Rows, from that of the departure on, whose congestion a trip may meet."""
+        return 1
 
     def on_every_road(self, congestion: Float[np.ndarray, " departure"]) -> Float[np.ndarray, "departure road"]:
         """Return the same congestion on all roads, as a read-only view."""
         return np.broadcast_to(congestion[:, None], (len(congestion), len(self.road_names)))
 
     def transit_steps(
-        self, congestion: Float[np.ndarray, "departure road"], step_s: int
+        self,
+        congestion: Float[np.ndarray, "row road"],
+        step_s: int,
+        *,
+        step: int = 0,
+        departures: int | None = None,
     ) -> Int[np.ndarray, "departure station station"]:
         """Steps in transit ``τ_ij(t)``, at least one; 0 from a station to itself [A, eq. 2]."""
-        steps = steps_of_minutes(self.trips(congestion).minutes, step_s, self.rounding)
+        trips = self.trips(congestion, step_s=step_s, step=step, departures=departures)
+        steps = steps_of_minutes(trips.minutes, step_s, self.rounding)
         diagonal = np.arange(len(self.stations))
         steps[:, diagonal, diagonal] = 0
         return steps
@@ -106,9 +141,16 @@ class DistanceMatrix(Roads):
         """Stations at both ends of each road."""
         return tuple(f"{a}-{b}" for a in self.stations for b in self.stations if a != b)
 
-    def trips(self, congestion: Float[np.ndarray, "departure road"]) -> Trips:
+    def trips(
+        self,
+        congestion: Float[np.ndarray, "row road"],
+        *,
+        step_s: int | None = None,
+        step: int = 0,
+        departures: int | None = None,
+    ) -> Trips:
         """Time and distance of every trip, departing under each of the given delays [min]."""
-        n = len(self.stations)
+        n, congestion = len(self.stations), congestion[:departures]
         delay = np.zeros((len(congestion), n, n))
         delay[:, ~np.eye(n, dtype=bool)] = congestion
         minutes = delay + self.distance_km / self.speed_km_h * 60.0 + self.install_min

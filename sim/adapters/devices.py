@@ -49,7 +49,7 @@ def initial_state(plant: Plant, series: Mapping[str, Mapping[str, float]] = NOTH
 class DeviceSimulator(CaseSimulator):
     """Simulator that moves all devices by one step."""
 
-    models: ClassVar[Models] = {"Devices": ["congestion", "series", "state", "outcomes"]}
+    models: ClassVar[Models] = {"Devices": ["congestion", "congestion_ahead", "series", "state", "outcomes"]}
     parts: ClassVar[Models] = {
         "Port": ["P_set[MW]", "Q_set[MVar]", *_POWER],
         "Position": ["position_set", "position"],
@@ -96,7 +96,14 @@ class DeviceSimulator(CaseSimulator):
         nows = nows_of_step(plant, self._step, [series.get(device.key, NOTHING) for device in plant.devices])
         n_road = 0 if plant.roads is None else len(plant.roads.road_names)
         congestion = inputs.total_of_lists("Devices-0", "congestion", n_road, "road")
-        roads = {"congestion": congestion.tolist()} if inputs.sources("Devices-0", "congestion") else {}
+        roads: dict[str, list[float]] = {}
+        if inputs.sources("Devices-0", "congestion"):
+            roads = {"congestion": congestion.tolist(), "step": [float(self._step)]}
+        if inputs.sources("Devices-0", "congestion_ahead"):
+            expected = f"finite numbers, {n_road} for each coming step"
+            roads["congestion_ahead"] = inputs.read(
+                "Devices-0", "congestion_ahead", expected, lambda given: _ahead(given, n_road, expected)
+            )
         done = step_all(plant.devices, plant.couplings, self._states, requests, nows, roads)
         self._stored_change_mwh = [
             device.stored_mwh(after) - device.stored_mwh(before)
@@ -189,6 +196,14 @@ class DeviceSimulator(CaseSimulator):
             ways = f"one whole number from 0 to {len(labels) - 1}: {', '.join(labels)}; or None for as it is"
             raise refused(eid, attr, f"given is {', '.join(map(repr, given))}; expected {ways}")
         return next(iter(wanted), None)
+
+
+def _ahead(given: Sequence[float], n_road: int, expected: str) -> list[float]:
+    """Check the congestion of coming steps."""
+    numbers = reals(given)
+    if numbers is None or numbers.ndim != 1 or not np.isfinite(numbers).all() or numbers.size % max(n_road, 1):
+        raise refused("Devices-0", "congestion_ahead", f"expected {expected}")
+    return list(numbers.tolist())
 
 
 if __name__ == "__main__":

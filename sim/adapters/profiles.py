@@ -2,7 +2,8 @@
 
 ``Demand-<k>`` gives the lists ``P_load[MW]``, ``Q_load[MVar]``, ``P_gen[MW]`` over the buses of network k, and
 ``P_own[MW]``: what of ``P_gen[MW]`` is the network's own, and no device's. ``Market-0`` gives the prices, ``Roads-0``
-the list ``congestion`` of all roads, ``DeviceSeries-0`` the ``series`` of all devices, by device and key.
+the list ``congestion`` of all roads and its rows in the coming steps that a trip may meet, ``congestion_ahead``,
+``DeviceSeries-0`` the ``series`` of all devices, by device and key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gridferry.controllers.devices.couplings import congestion_around
 from gridferry.sim.adapters.simulator import CaseSimulator, Models
 
 
@@ -21,12 +23,14 @@ class ProfileSimulator(CaseSimulator):
     models: ClassVar[Models] = {
         "Demand": ["P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]"],
         "Market": ["buy_price", "sell_price"],
-        "Roads": ["congestion"],
+        "Roads": ["congestion", "congestion_ahead"],
         "DeviceSeries": ["series"],
     }
 
     def _begin(self, params: Mapping[str, Any]) -> None:
         plant, conditions = self._case.plant, self._case.conditions
+        roads = plant.roads
+        self._rows_met = 1 if roads is None else roads.rows_met(conditions.congestion, plant.step_s)
         # what customers draw and what the network's own sources give are shown apart, not as their difference
         own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
         self._own = own
@@ -40,8 +44,8 @@ class ProfileSimulator(CaseSimulator):
 
     def _value(self, model: str, number: int, attr: str) -> Any:
         conditions, step = self._case.conditions, self._step
-        if attr == "congestion":
-            return conditions.congestion[step].tolist()
+        if attr in ("congestion", "congestion_ahead"):
+            return congestion_around(conditions.congestion[step : step + self._rows_met], step)[attr]
         if attr == "series":
             return conditions.series_at(step)
         if attr in ("buy_price", "sell_price"):

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from gridferry.controllers.contract import Forecast, Plant
 from gridferry.controllers.devices import Device
-from gridferry.networks.faults import Fault, InputError
+from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.read_only import immutable, own_copy
+from gridferry.networks.roads.travel import Roads
 from gridferry.sim.case.series import SeriesReader
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
@@ -84,16 +85,31 @@ def build_conditions(loaded: LoadedConfig, plant: Plant, notes: list[Fault] | No
         load_p[:, first + at] += p
         load_q[:, first + at] += q if load.q_per_p is None else load.q_per_p * p
     outage = given["forecast", "outage"]
-    congestion = immutable(given.get(("roads", "congestion"), np.zeros(steps)))
     return Conditions(
         load_p_mw=load_p - np.concatenate([feeder.p_gen_mw for feeder in plant.feeders]),
         load_q_mvar=load_q - np.concatenate([feeder.q_gen_mvar for feeder in plant.feeders]),
         buy_price=given["prices", "buy"],
         sell_price=given["prices", "sell"],
-        congestion=np.zeros((steps, 0)) if plant.roads is None else plant.roads.on_every_road(congestion),
+        congestion=np.zeros((steps, 0)) if plant.roads is None else _congestion(loaded, plant.roads, given),
         series={device.key: _series_of(device, loaded, given) for device in plant.devices},
         forecast_outage=outage if outage.any() else None,
     )
+
+
+def _congestion(
+    loaded: LoadedConfig, roads: Roads, given: Mapping[Loc, Float[np.ndarray, " step"]]
+) -> Float[np.ndarray, "step road"]:
+    """Congestion of each road, from one series for all or a column for each; raises `InputError` for other columns."""
+    loc, steps = ("roads", "congestion"), loaded.config.time.steps
+    columns = {str(at[2]): values for at, values in given.items() if at[:2] == loc and len(at) > 2}
+    unknown = [one for one in columns if one not in roads.road_names]
+    if unknown:
+        raise InputError(loaded.fault(loc, no_such("road", one, roads.road_names)) for one in unknown)
+    base = roads.base_congestion
+    if not columns and not base.any():
+        return roads.on_every_road(immutable(given.get(loc, np.zeros(steps))))
+    everywhere = given.get(loc, np.zeros(steps))
+    return np.stack([columns.get(name, everywhere) for name in roads.road_names], axis=1) + base
 
 
 def _series_of(

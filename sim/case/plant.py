@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -10,16 +11,19 @@ import numpy as np
 
 from gridferry.controllers.contract import Plant, Station
 from gridferry.controllers.devices.demand_charge import DemandCharge
+from gridferry.controllers.plans.plan_times import RunTimes
 from gridferry.networks.catalog import load_network
-from gridferry.networks.faults import InputError
+from gridferry.networks.faults import InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
+from gridferry.networks.roads.files import RoadUnits
+from gridferry.networks.roads.graph import Closure, load_road_graph
 from gridferry.networks.roads.travel import DistanceMatrix, Roads, matrix_from_rows
 from gridferry.sim.case.series import file_fault, reference_faults
 from gridferry.sim.case.site import EntrySite, Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import Config, DemandPeriod, LoadConfig, NetworkConfig
+from gridferry.sim.config.schema import ClosureConfig, Config, DemandPeriod, LoadConfig, NetworkConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,24 +153,25 @@ class _Builder:
             return None
         if roads.distance_km is None:
             assert roads.graph is not None
-            missing = file_fault(self.loaded, ("roads", "graph"), roads.graph)
-            if missing is not None:
-                self.places.faults.append(missing)
+            files = {"graph": roads.graph} | ({} if roads.volumes is None else {"volumes": roads.volumes})
+            missing = [file_fault(self.loaded, ("roads", key), file) for key, file in files.items()]
+            if any(missing):
+                self.places.faults += [one for one in missing if one is not None]
                 return None
-            # networkx only where there is a graph
-            from gridferry.networks.roads.graph import load_road_graph
-
+            units = RoadUnits(
+                speed_km_h=roads.speed_km_h,
+                minutes_per_unit=roads.minutes_per_unit,
+                km_per_unit=roads.km_per_unit,
+                volumes=None if roads.volumes is None else self.loaded.base_dir / roads.volumes,
+            )
+            nodes = {one.name: one.node or one.name for one in config.stations}
+            path = self.loaded.base_dir / roads.graph
             try:
-                return load_road_graph(
-                    self.loaded.base_dir / roads.graph,
-                    {one.name: one.node or one.name for one in config.stations},
-                    speed_km_h=roads.speed_km_h,
-                    install_min=roads.install_min,
-                    rounding=roads.rounding,
-                )
+                graph = load_road_graph(path, nodes, units, install_min=roads.install_min, rounding=roads.rounding)
             except InputError as error:
                 self.places.faults += error.faults
                 return None
+            return replace(graph, closures=tuple(self._closures(roads.closures, graph.road_names)))
         n, rows = len(config.stations), roads.distance_km
         loc: Loc = ("roads", "distance_km")
         wrong = [f"row {i} has {len(row)}" for i, row in enumerate(rows) if len(row) != n]
@@ -185,6 +190,24 @@ class _Builder:
             install_min=roads.install_min,
             rounding=roads.rounding,
         )
+
+    def _closures(self, given: Sequence[ClosureConfig], known: Sequence[str]) -> Iterator[Closure]:
+        """Spans in which roads are closed, from the start of the run on."""
+        start = self.config.time.clock.start
+        for number, one in enumerate(given):
+            loc: Loc = ("roads", "closures", number)
+            if one.road not in known:
+                self._note((*loc, "road"), no_such("road", one.road, known))
+            moments = [one.begin, one.end]
+            if any(moment.tzinfo is not None for moment in moments) and start.tzinfo is None:
+                self._note((*loc, "begin"), "has an offset, but [time] start has none; leave it out here")
+                continue
+            run = RunTimes(start=start, step_s=self.config.time.step_s, steps=self.config.time.steps)
+            begin, end = map(run.seconds, moments)
+            if end <= begin:
+                self._note((*loc, "end"), f"must be after begin = {one.begin.isoformat()}")
+                continue
+            yield Closure(one.road, begin, end)
 
 
 def _demand_charge(config: Config, plant: Plant) -> DemandCharge:

@@ -15,7 +15,7 @@ from gridferry.sim.case.profiles.file import ProfileFile, open_profile
 from gridferry.sim.case.profiles.table import ProfileTable, read_profile
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
-from gridferry.sim.config.schema import Config
+from gridferry.sim.config.schema import Config, RoadColumns
 
 Sure = Callable[[Loc], bool]
 """Whether a place of the config holds what the user wrote, and not what stands in for a faulty value."""
@@ -67,6 +67,8 @@ class _SeriesEntry:
     @property
     def place(self) -> Loc:
         """Place of the column, or of the number, in the config."""
+        if self.loc[:2] == ("roads", "congestion") and len(self.loc) > 2:
+            return self.loc[:2]
         return (*self.loc, "column") if isinstance(self.series, ProfileColumn) else self.loc
 
     def outside(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " outside"]:
@@ -108,7 +110,7 @@ def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
                 yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" or load.signed else MAGNITUDE)
     yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY, _LARGEST)
     yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY, _LARGEST)
-    if config.roads is not None:
+    if config.roads is not None and not isinstance(config.roads.congestion, RoadColumns):
         yield _SeriesEntry(("roads", "congestion"), config.roads.congestion, largest=_LARGEST)
     for kind in config.kinds:
         for i, entry in enumerate(config.entries(kind)):
@@ -152,11 +154,30 @@ class SeriesReader:
         self.faults: list[Fault] = reference_faults(loaded)
         self.notes: list[Fault] = []
         self._checked: set[tuple[str, str]] = set()
-        entries = [one for one in _series_entries(self._config) if sure(one.loc)]
         self._files: dict[str, ProfileFile] = {}
+        entries = [one for one in (*_series_entries(self._config), *self._of_roads()) if sure(one.loc)]
         self._tables = self._read_all(entries, sure)
         self.notes = [Fault(str(file.path), "", note) for file in self._files.values() for note in file.notes]
         self.values = {one.loc: self._evaluate(one) for one in entries}
+
+    def _of_roads(self) -> Iterator[_SeriesEntry]:
+        """Columns of a profile that has the congestion of each road."""
+        roads, loc = self._config.roads, ("roads", "congestion")
+        if roads is None or not isinstance(roads.congestion, RoadColumns):
+            return
+        name = roads.congestion.profile
+        if name not in self._config.profiles:
+            self._note((*loc, "profile"), no_such("profile", name, self._config.profiles))
+            return
+        profile = self._config.profiles[name]
+        try:
+            file = open_profile(self._loaded.base_dir / profile.file, profile)
+        except InputError:
+            return  # a fault of the file
+        for column in file.columns:
+            if column not in ("", profile.time):
+                series = ProfileColumn(column=f"{name}.{column}", scale=roads.congestion.scale)
+                yield _SeriesEntry((*loc, column), series, largest=_LARGEST)
 
     def _read_all(self, entries: list[_SeriesEntry], sure: Sure) -> dict[str, ProfileTable]:
         """Read the valid profiles, and collect the faults of the others."""

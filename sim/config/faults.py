@@ -121,7 +121,7 @@ def _plain(loc: Loc, details: ErrorDetails, model: Model) -> str:
         case "string_pattern_mismatch":
             if loc[-1] == "connect":
                 return "must be host:port, such as localhost:5678"
-            if loc[-1] in ("file", "feeder", "graph", "currency"):
+            if loc[-1] in ("file", "feeder", "graph", "volumes", "currency"):
                 escaped = (
                     "; a Windows path stands in single quotes, where \\n is no line break"
                     if loc[-1] != "currency"

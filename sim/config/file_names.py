@@ -16,6 +16,7 @@ def anchor(layer: dict[str, Any], folder: Path) -> None:
     roads = layer.get("roads")
     if isinstance(roads, dict):
         _anchor_key(roads, "graph", folder)
+        _anchor_key(roads, "volumes", folder)
     for network in _tables(layer.get("networks")):
         if isinstance(network.get("feeder"), str):
             network["feeder"] = anchor_spec(network["feeder"], folder)

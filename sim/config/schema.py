@@ -162,21 +162,49 @@ class StationConfig(Part):
     """largest power of all trucks there, charging and discharging added [MW]; no limit when not given"""
 
 
+class RoadColumns(Part):
+    """Congestion of each road, in a column of its name."""
+
+    profile: str
+    """key of ``[profiles]``; its columns are named as the roads are, ``from-to``"""
+    scale: Finite = 1.0
+    """the columns are multiplied by this"""
+
+
+class ClosureConfig(Part):
+    """A road of a graph that is not entered for a while."""
+
+    road: str
+    """its name, ``from-to``; one-way"""
+    begin: Annotated[datetime, Choice]
+    """when it is closed, by local time"""
+    end: Annotated[datetime, Choice]
+    """when it is open again"""
+
+
 class RoadsConfig(Part):
     """Travel between the stations: a distance matrix or a road graph."""
 
     distance_km: list[list[Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]]] | None = None
     """rows: from; columns: to; in the order of ``[[stations]]`` [km]"""
     graph: FileName | None = None
-    """CSV with columns from, to, km or minutes, optional capacity, b, power; relative to the config"""
+    """CSV of from, to, km or minutes, optional capacity, b, power, volume; or ``.tntp``, ``.geojson``, ``.graphml``"""
+    volumes: FileName | None = None
+    """traffic on each road, beside the congestion: CSV of from, to, volume [veh/h], or a ``.tntp`` of flows"""
+    minutes_per_unit: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    """minutes in a unit of a ``.tntp``'s times"""
+    km_per_unit: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    """kilometres in a unit of a ``.tntp``'s lengths"""
+    closures: list[ClosureConfig] = Field(default=[])
+    """roads of the graph that are closed for a while, as everybody knows"""
     speed_km_h: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] | None = None
-    """speed of travel, for the matrix and for graph rows given in km [km/h]"""
+    """speed of travel, for the matrix and for roads of a graph without a time [km/h]"""
     install_min: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)] = 0.0
     """time to connect after arrival [min]"""
     rounding: Annotated[Rounding, Choice] = Rounding.NEAREST
     """how travel times are rounded to steps"""
-    congestion: Profile = 0.0
-    """delay of every trip [min] for a matrix, traffic [veh/h] for a graph"""
+    congestion: Profile | RoadColumns = 0.0
+    """delay of trips [min] for a matrix, traffic [veh/h] for a graph; of all roads, or ``{ profile = … }`` of each"""
 
     @model_validator(mode="after")
     def _one_form(self) -> RoadsConfig:
@@ -185,6 +213,9 @@ class RoadsConfig(Part):
             raise inconsistent({"distance_km": "give either distance_km or graph"}, repair)
         if self.distance_km is not None and self.speed_km_h is None:
             raise inconsistent({"speed_km_h": "needed with distance_km; give the speed of travel [km/h]"}, repair)
+        for key in ("volumes", "closures"):
+            if self.graph is None and getattr(self, key):
+                raise inconsistent({key: "needs a graph; distances have no roads"}, repair | {key: None})
         return self
 
 

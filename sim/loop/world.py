@@ -178,7 +178,7 @@ def _assemble(
     (record,) = writer.Recorder.create(1)
 
     world.connect(forecast, controller, "forecast")
-    world.connect(roads, devices, "congestion")
+    world.connect(roads, devices, "congestion", "congestion_ahead")
     world.connect(series, devices, "series")
     setpoints, ports = _of_type(controller, "Setpoint"), _of_type(devices, "Port")
     for index in plant.planned:
