@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,8 @@ import typer
 from rich.console import Console
 
 from gridferry.networks.faults import InputError
+from gridferry.sim.commands.listing import LISTS
+from gridferry.sim.commands.new_app import EXAMPLE, new_app
 from gridferry.sim.commands.output import only_json
 from gridferry.sim.exit_codes import BAD_INPUT, DEFECT, DONE, FAILED
 
@@ -27,11 +30,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 app = typer.Typer(
     name="gridferry",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog=EXAMPLE + "gridferry run three_bus --controller idle --steps 4 --out runs/a",
 )
-new_app = typer.Typer(help="Write something to start from.", no_args_is_help=True)
 app.add_typer(new_app, name="new")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
@@ -57,8 +59,26 @@ NoCode = Annotated[
         help="Refuse code of others, whoever names it, as for a config from elsewhere.",
     ),
 ]
+
+
+def _completed(what: str) -> Callable[[str], list[str]]:
+    """Names that an argument can be completed with."""
+
+    def complete(incomplete: str) -> list[str]:
+        from gridferry.sim.commands.listing import names_of
+
+        return [one for one in names_of(what) if one.startswith(incomplete)]
+
+    return complete
+
+
 ConfigArgument = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A config file, or the name of a built-in config.")
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A config file, or the name of a built-in config.",
+        autocompletion=_completed("configs"),
+    ),
 ]
 
 
@@ -80,10 +100,13 @@ def gridferry(
     """Co-simulate mobile storage, batteries and MVDC links in closed loop, and check plans by AC power flow."""
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry run three_bus --controller idle --steps 4 --out runs/a")
 def run(
     config: ConfigArgument,
-    controller: Annotated[str | None, typer.Option(metavar="SPEC", help="Use another controller.")] = None,
+    controller: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Use another controller.", autocompletion=_completed("controllers")),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a value, such as trucks.T1.soc_min=0.3; repeatable."),
@@ -112,7 +135,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry validate runs/a/plan.csv three_bus --steps 4 --ignore-shortfall")
 def validate(
     plan: Annotated[
         Path,
@@ -152,9 +175,16 @@ def validate(
     )
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry study mess_published")
 def study(
-    study: Annotated[str, typer.Argument(metavar="STUDY.toml", help="A study file, or the name of a built-in study.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY.toml",
+            help="A study file, or the name of a built-in study.",
+            autocompletion=_completed("studies"),
+        ),
+    ],
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat closed-loop runs that exist.")] = False,
     no_code: NoCode = False,
@@ -166,7 +196,7 @@ def study(
     raise typer.Exit(study_command(study, workers, overwrite, as_json))
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry compare runs/a runs/a")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN|STUDY...", help="Run directories, or those of studies.")],
     mean: Annotated[bool, typer.Option("--mean", help="Average runs that differ only in their seed.")] = False,
@@ -178,7 +208,7 @@ def compare(
     raise typer.Exit(compare_command(runs, mean, as_json))
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry report runs/a")
 def report(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run directory, or that of a study.")],
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
@@ -189,18 +219,20 @@ def report(
     raise typer.Exit(report_command(run_directory, show))
 
 
-@app.command("list")
+@app.command("list", epilog=EXAMPLE + "gridferry list configs")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="networks|controllers|configs|studies", help="What to list.")],
+    what: Annotated[
+        str, typer.Argument(metavar="|".join(LISTS), help="What to list.", autocompletion=_completed("lists"))
+    ],
     as_json: Json = False,
 ) -> None:
-    """List networks, controllers, configs or studies."""
+    """List networks, controllers, configs, studies or columns of results."""
     from gridferry.sim.commands.listing import list_command
 
     raise typer.Exit(list_command(what, as_json))
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry check three_bus")
 def check(
     what: Annotated[
         str,
@@ -218,7 +250,7 @@ def check(
     raise typer.Exit(check_command(what, timeout, as_json))
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry schema")
 def schema(
     config: Annotated[
         str | None, typer.Argument(metavar="[CONFIG]", help="A config whose own kinds of devices are included.")
@@ -231,10 +263,10 @@ def schema(
     print(json.dumps(config_schema(config), indent=2))
 
 
-@app.command()
+@app.command(epilog=EXAMPLE + "gridferry export runs/a --format parquet")
 def export(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    to: Annotated[str, typer.Option("--format", metavar="csv|parquet|hdf5", help="File format.")] = "csv",
+    to: Annotated[str, typer.Option("--format", metavar="csv|parquet|hdf5|excel|netcdf", help="File format.")] = "csv",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="RUN/export when not given.")] = None,
     for_spreadsheets: Annotated[
         bool, typer.Option("--for-spreadsheets", help="Put an apostrophe before texts that would be formulas; csv.")
@@ -245,28 +277,6 @@ def export(
     from gridferry.sim.commands.export import export_command
 
     raise typer.Exit(export_command(run_directory, to, out, for_spreadsheets, as_json))
-
-
-@new_app.command("controller")
-def new_controller(
-    name: Annotated[str, typer.Argument(help="Name of the controller, a Python identifier.")],
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")] = Path(),
-) -> None:
-    """Write a working plug-in controller and its test."""
-    from gridferry.sim.commands.new import new_controller_command
-
-    raise typer.Exit(new_controller_command(name, folder))
-
-
-@new_app.command("device")
-def new_device(
-    name: Annotated[str, typer.Argument(help="Name of the device, a Python identifier.")],
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it.")] = Path(),
-) -> None:
-    """Write a working kind of device and its test."""
-    from gridferry.sim.commands.new import new_device_command
-
-    raise typer.Exit(new_device_command(name, folder))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -20,6 +20,8 @@ from cases.pages import pages
 
 FOLDERS = ("configs", "controllers", "networks", "sim")
 MODULES_A_FOLDER = 14
+READERS = ("simbench", "hdf5", "excel", "xarray")
+"""extras whose packages the product imports where they are installed"""
 
 
 def folders() -> list[Path]:
@@ -111,7 +113,7 @@ def test_every_library_that_the_product_imports_is_declared() -> None:
     optional = project["optional-dependencies"]
     declared = {
         re.split(r"[<>=\[]", one)[0].lower().replace("_", "-")
-        for one in (*project["dependencies"], *optional["simbench"], *optional["hdf5"], *optional["excel"])
+        for one in (*project["dependencies"], *(one for name in READERS for one in optional[name]))
     }
     brought_by = packages_distributions()
     imported = {

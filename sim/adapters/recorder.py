@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ class RecorderSimulator(CaseSimulator):
     _peak_mw: Float[np.ndarray, " network"]
     _fallbacks = 0
     _diverged = 0
+    _cost = 0.0
 
     def _begin(self, params: Mapping[str, Any]) -> None:
         """Take the recorder, and optionally a callback for the progress display; resume with ``peak_import_mw``."""
@@ -39,22 +41,31 @@ class RecorderSimulator(CaseSimulator):
         self._peak_mw = reader.peak_mw_after
         self._fallbacks += bool(record.row["fallback"])
         self._diverged += not all(record.network["converged"])
+        self._cost += sum(row["cost"] for row in record.cost if isfinite(row["cost"]))
         if self._progress is not None:
             self._progress(self._live(record, reader.traceback))
 
     def _live(self, record: StepRecord, traceback: str) -> LiveState:
         return LiveState(
             step=record.step + 1,
+            time=record.row["time"],
             v_min_pu=min(record.bus["v_pu"]),
             v_max_pu=max(record.bus["v_pu"]),
             import_mw=sum(record.network["import_mw"]),
-            positions=tuple(
-                " ".join(filter(None, (row["position"], row["phase"], row["label"]))) for row in record.position
-            ),
-            soc=tuple(row["soc"] for row in record.device if "soc" in row),
+            devices=_devices(record),
+            cost=self._cost,
             fallbacks=self._fallbacks,
             diverged=self._diverged,
             failure=record.row["failure"],
             traceback=traceback,
             fallback=record.row["fallback"],
         )
+
+
+def _devices(record: StepRecord) -> tuple[str, ...]:
+    """State of charge and place of whatever has one, in a few characters each."""
+    texts = {row["device"]: [row["device"], f"{row['soc']:.0%}"] for row in record.device if "soc" in row}
+    for row in record.position:
+        where = f"to {row['label']}" if row["phase"] == "in_transit" else row["label"]
+        texts.setdefault(row["position"], [row["position"]]).append(where)
+    return tuple(" ".join(one) for one in texts.values())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.commands.output import print_json, print_tables, width
 from gridferry.sim.exit_codes import DONE, NOT_SO
 from gridferry.sim.results.comparison import grouped, load_all, unlike
-from gridferry.sim.results.display import mean_table, run_table
+from gridferry.sim.results.display import mean_tables, run_tables
 
 
 def compare_command(directories: Sequence[Path], mean: bool, as_json: bool) -> int:
@@ -25,11 +25,11 @@ def compare_command(directories: Sequence[Path], mean: bool, as_json: bool) -> i
         if as_json:
             print_json({"groups": [one.as_json() for one in groups], "unlike": differ})
         else:
-            print_table(mean_table(groups))
+            print_tables(mean_tables(groups, width()))
     elif as_json:
         print_json({"runs": [run.summary | {"directory": str(run.directory)} for run in runs], "unlike": differ})
     else:
-        print_table(run_table(runs))
+        print_tables(run_tables(runs, width()))
     if differ and not as_json:
         what = "; ".join(f"{key}: {', '.join(dict.fromkeys(map(str, own)))}" for key, own in differ.items())
         Console(highlight=False, soft_wrap=True).print(f"not alike, so that sums do not compare: {what}", markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -19,6 +19,19 @@ def print_table(table: Table) -> None:
     """Print a table on stdout, wider than the terminal rather than with figures cut off."""
     needed = Console(width=_WIDEST).measure(table).minimum
     Console(highlight=False, width=max(needed, Console().width)).print(table)
+
+
+def print_tables(tables: Sequence[Table]) -> None:
+    """Print tables below one another."""
+    for number, table in enumerate(tables):
+        if number:
+            print()
+        print_table(table)
+
+
+def width() -> int:
+    """Columns of the terminal; 80 where there is none."""
+    return Console().width
 
 
 def print_json(content: dict[str, Any]) -> None:

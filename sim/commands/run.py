@@ -8,13 +8,15 @@ from pathlib import Path
 from rich.console import Console
 
 from gridferry.sim.case.loading import load_config
-from gridferry.sim.commands.output import print_json, print_table
+from gridferry.sim.commands.output import print_json, print_tables, width
 from gridferry.sim.exit_codes import DONE, FAILED
 from gridferry.sim.loop.failures import FELL_BACK
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import ForesightFailedError, RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.runner import run as run_case
-from gridferry.sim.results.display import live_progress, repeats, run_table
+from gridferry.sim.results.display import repeats, run_tables
+from gridferry.sim.results.progress import live_progress
+from gridferry.sim.results.report.verdict import answer
 from gridferry.sim.results.run_directory import SUMMARY, Run, load_run, read_json
 
 
@@ -87,7 +89,7 @@ def _report(message: str, directory: Path, as_json: bool, kept: bool) -> int:
 
 def print_run(done: Run) -> None:
     """Print the figures of a run as a table."""
-    print_table(run_table([done]))
+    print_tables(run_tables([done], width()))
     console = Console(highlight=False, soft_wrap=True)
     worst = done.violations(most=5)
     if worst:
@@ -104,3 +106,14 @@ def print_run(done: Run) -> None:
         console.print("[red]no regret[/red]: ", end="")
         console.print(done.summary["regret"]["failure"], markup=False)
     console.print(f"results: {done.directory}", markup=False)
+    print_answer(done)
+
+
+def print_answer(done: Run) -> None:
+    """Print whether a run held, in a line."""
+    found = answer(done)
+    colour = {True: "green", False: "red", None: "yellow"}[found.kept]
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Did it hold?", end=" ")
+    console.print(f"{found.word.capitalize()}.", style=colour, end=" ")
+    console.print(" ".join(found.sentences), markup=False)

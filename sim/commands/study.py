@@ -10,7 +10,7 @@ from gridferry.sim.commands.output import print_json
 from gridferry.sim.commands.study_loop import loop_study_command
 from gridferry.sim.exit_codes import DONE, FAILED
 from gridferry.sim.loop.run_signals import interruptible
-from gridferry.sim.results.display import study_progress
+from gridferry.sim.results.progress import study_progress
 from gridferry.sim.study.config import Study, StudyKind, find_study, load_study, study_kind
 from gridferry.sim.study.day_ahead import Table, run_study
 from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures

@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 
 from gridferry.sim.commands.output import print_json, print_table
 from gridferry.sim.exit_codes import DEFECT, DONE, FAILED
-from gridferry.sim.results.display import study_progress
+from gridferry.sim.results.progress import study_progress
 from gridferry.sim.study.closed_loop import LoopResult, run_loop_study
 from gridferry.sim.study.closed_loop_config import load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gridferry.sim.commands.output import print_json, print_table
-from gridferry.sim.commands.run import report_failure, report_interrupt
+from gridferry.sim.commands.output import print_json, print_tables, width
+from gridferry.sim.commands.run import print_answer, report_failure, report_interrupt
 from gridferry.sim.exit_codes import DONE, NOT_SO
 from gridferry.sim.loop.defects import keep_traceback
 from gridferry.sim.loop.execution import VerdictKind
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.loop.runner import RunDefectError, RunFailedError, RunInterruptedError
 from gridferry.sim.loop.validation import Verdict, replaying, run_validation
-from gridferry.sim.results.display import live_progress, run_table
+from gridferry.sim.results.display import run_tables
+from gridferry.sim.results.progress import live_progress
 from gridferry.sim.study.sampled_days import sample_days
 
 _SHOWN = 20
@@ -71,7 +72,7 @@ def validate_command(
 
 def _print(verdict: Verdict) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    print_table(run_table([verdict.run]))
+    print_tables(run_tables([verdict.run], width()))
     _list(console, "limit violations in AC", verdict.violations)
     _list(console, "steps without a power-flow solution", verdict.diverged)
     _list(console, "setpoints that a device could not follow", verdict.shortfalls)
@@ -79,6 +80,7 @@ def _print(verdict: Verdict) -> None:
         console.print(f"not executed as planned: {reason}", markup=False)
     colour = {VerdictKind.EXECUTED: "green", VerdictKind.NOT_EXECUTED: "yellow", VerdictKind.INFEASIBLE: "red"}
     console.print(verdict.kind.value, style=colour[verdict.kind])
+    print_answer(verdict.run)
 
 
 def _list(console: Console, title: str, items: Sequence[object]) -> None:

@@ -1,30 +1,17 @@
-"""Terminal output: progress bar and table of figures."""
+"""Tables of figures in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from gridferry.networks.faults import Fault, InputError
-from gridferry.sim.config.schema import Config
 from gridferry.sim.results.comparison import Group, labels, unlike
-from gridferry.sim.results.live_state import LiveState
 from gridferry.sim.results.run_directory import SUMMARY, Run
 
 # section, label, path in summary.json, format; {c} is the currency
@@ -92,6 +79,9 @@ _ROWS = (
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
 )
 
+_WIDE = 20
+"""characters of a heading from which on its value stands in a line of its own"""
+
 
 def figure(summary: Mapping[str, Any], path: str) -> Any:
     """Return the figure at a dotted path of a summary; ``None`` if it is missing."""
@@ -109,12 +99,12 @@ def repeats(summary: Mapping[str, Any]) -> str:
     return f"a time limit cut {steps} plans short: equal plans cannot be promised if it is run again" if steps else ""
 
 
-def run_table(runs: Sequence[Run]) -> Table:
-    """Return a table of the runs' figures, one column per run; rows that no run has are left out."""
+def run_tables(runs: Sequence[Run], width: int) -> list[Table]:
+    """Return tables of the runs' figures, a column per run, as many as fit; rows that no run has are left out."""
     differ = unlike(runs)
     marks = ["\nnot alike" if _is_odd(run, runs[0], differ) else "" for run in runs]
     columns = [label + mark for label, mark in zip(labels(runs), marks, strict=True)]
-    return _table(columns, figure_rows([run.summary for run in runs]))
+    return _tables(columns, figure_rows([run.summary for run in runs]), width)
 
 
 def _is_odd(run: Run, first: Run, differ: Mapping[str, Any]) -> bool:
@@ -122,19 +112,31 @@ def _is_odd(run: Run, first: Run, differ: Mapping[str, Any]) -> bool:
     return any(run.summary.get(key) != ("completed" if key == "status" else first.summary.get(key)) for key in differ)
 
 
-def mean_table(groups: Sequence[Group]) -> Table:
-    """Return a table of means, one column per group of runs."""
+def mean_tables(groups: Sequence[Group], width: int) -> list[Table]:
+    """Return tables of means, a column per group of runs, as many as fit."""
     names = labels([one.first for one in groups], but="seed")
     columns = [f"{name}\nmean of {one.runs}" for name, one in zip(names, groups, strict=True)]
-    return _table(columns, figure_rows([one.summary for one in groups]))
+    return _tables(columns, figure_rows([one.summary for one in groups]), width)
+
+
+def _tables(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]], width: int) -> list[Table]:
+    """Return tables that fit a width, each with some of the columns."""
+    tables: list[Table] = []
+    for many in range(len(columns), 0, -1):
+        parts = [slice(k, k + many) for k in range(0, len(columns), many)]
+        tables = [_table(columns[own], [(head, label, shown[own]) for head, label, shown in rows]) for own in parts]
+        if all(Console(width=10_000).measure(one).minimum <= width for one in tables):
+            break
+    return tables
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", min_width=10)
+    table.add_column("", overflow="fold", min_width=24)
     for column in columns:
-        table.add_column(escape(column), justify="right", no_wrap=True)
+        lines = [line.replace(" = ", " =\n") if len(line) > _WIDE else line for line in column.split("\n")]
+        table.add_column(escape("\n".join(lines)), justify="right", no_wrap=True)
     heading = ""
     for section, label, shown in rows:
         bold = f"[bold]{escape(label)}[/bold]" if label.startswith("profit") else escape(label)
@@ -205,37 +207,3 @@ def _keys(mappings: Sequence[Mapping[str, Any]], part: str) -> list[str]:
 def _shown(value: float | int | str, form: str) -> str:
     """Format a figure; the mean of a count may have decimals."""
     return format(value, ",.2f" if form == "d" and isinstance(value, float) else form)
-
-
-@contextmanager
-def study_progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of a study and the time left on stderr; nothing without a terminal."""
-    with _bar(Console(stderr=True), name, None, TimeElapsedColumn(), TimeRemainingColumn()) as update:
-        yield lambda done, total: update(completed=done, total=total)
-
-
-@contextmanager
-def live_progress(config: Config, steps: int | None, console: Console) -> Iterator[Callable[[LiveState], None]]:
-    """Show a progress bar with step, time left and live state; nothing without a terminal."""
-    columns = (TimeRemainingColumn(), TextColumn("{task.fields[live]}"))
-    with _bar(console, config.name, steps or config.time.steps, *columns) as update:
-
-        def show(live: LiveState) -> None:
-            state = f"V {live.v_min_pu:.4f}–{live.v_max_pu:.4f} pu  import {live.import_mw:.2f} MW"
-            if live.soc:
-                state += "  SOC " + " ".join(f"{soc:.2f}" for soc in live.soc[:4])
-            if live.positions:
-                state += "  " + ", ".join(live.positions[:3])
-            if live.diverged or live.fallbacks:
-                state += f"  {live.diverged} diverged, {live.fallbacks} fallbacks"
-            update(completed=live.step, live=state)
-
-        yield show
-
-
-@contextmanager
-def _bar(console: Console, name: str, total: int | None, *columns: ProgressColumn) -> Iterator[Callable[..., None]]:
-    """Show a progress bar with further columns, and give what updates it."""
-    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *columns)
-    with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield partial(progress.update, progress.add_task(name, total=total, live=""))

@@ -6,11 +6,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 import duckdb
 
-from gridferry.sim.results.kind_tables import Kind, kind_columns, other_versions, recorded_kinds
+from gridferry.sim.results.kind_tables import Kind, column_info, kind_columns, other_versions, recorded_kinds
 
 # a database made by somebody else must reach no other file, as its views could
 CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False, "lock_configuration": True}
@@ -36,6 +37,55 @@ CHECKPOINT = {"checkpoint": {"next_step": "BIGINT", "state": "VARCHAR", "digests
 """The state from which the next step can start, and digests of the rows before it, by table; both as JSON."""
 _LATER = ("cost", "position", "kind_info", "column_info", "network_info", "port_info", "station_info")
 """Tables that records of earlier versions do not have."""
+
+
+@dataclass(frozen=True)
+class DescribedColumn:
+    """Column of a table of results, as the dictionary of columns has it.
+
+    Attributes
+    ----------
+    name, table : of the column
+    unit : from the end of its name where that has one; ``currency`` is that of the run
+    meaning : what it is
+    """
+
+    table: str
+    name: str
+    unit: str
+    meaning: str
+
+
+_UNITS = {one.lower(): one for one in ("MWh", "MW", "Mvar", "MVA", "pu", "kA", "km")} | {
+    "deg": "degree",
+    "percent": "%",
+    "seconds": "s",
+}
+_MONEY = re.compile(r"(^|_)(cost|price|saving|objective|bound|gap_abs)$")
+
+
+def column_dictionary(kinds: Iterable[Kind]) -> list[DescribedColumn]:
+    """Return what every column of results is: of common tables as ``record.sql`` says, of kinds as they say."""
+    found: list[DescribedColumn] = []
+    table = before = ""
+    for line in files(__package__).joinpath("record.sql").read_text(encoding="utf-8").splitlines():
+        if opened := re.match(r"CREATE TABLE (\w+)", line):
+            table = opened[1]
+        elif column := re.match(r'    "?(\w+)"? \w+,? *-- (.*)', line):
+            name, meaning = column[1], before if column[2].strip() == "likewise" else column[2].strip()
+            money = "currency" if _MONEY.search(name) else ""
+            unit = _UNITS.get(name.rpartition("_")[2], money)
+            found.append(DescribedColumn(table, name, unit, meaning))
+            before = meaning
+    for kind in kinds:
+        first = [
+            ("step", "", "number of the step"),
+            ("time", "", "when it begins"),
+            ("device", "", "name of the device"),
+        ]
+        own = [(one["column"], one["unit"], one["meaning"]) for one in column_info([kind], "currency")]
+        found += [DescribedColumn(kind.table, *one) for one in (*first, *own)]
+    return found
 
 
 def tables_of_kinds(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,29 @@ UNFINISHED = ("running", "failed")
 
 
 @dataclass(frozen=True)
+class Notebook:
+    """A page that a notebook shows.
+
+    Attributes
+    ----------
+    html : the page
+    height : that it gets in the notebook [px]
+    """
+
+    html: str
+    height: int
+
+    def _repr_html_(self) -> str:
+        source = escape(self.html)
+        return f'<iframe srcdoc="{source}" width="100%" height="{self.height}" style="border: 0"></iframe>'
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file, and return its path."""
+        Path(path).write_text(self.html, encoding="utf-8")
+        return Path(path)
+
+
+@dataclass(frozen=True)
 class Run:
     """A run, opened from its directory.
 
@@ -71,6 +95,32 @@ class Run:
                 raise KeyError(f"no such table {name!r}; there is {', '.join(tables)}")
             order = "rowid" if name in INFO_TABLES else "step, rowid"
             return connection.execute(f'SELECT * FROM "{name}" ORDER BY {order}').df()
+
+    def dataset(self, name: str) -> Any:
+        """Return one of `tables` as an `xarray.Dataset` over time and what it is about; needs ``gridferry[xarray]``."""
+        from gridferry.sim.results.export import dataset
+
+        return dataset(self, name)
+
+    def plot(self) -> Notebook:
+        """Return the report's page, to be shown in a notebook."""
+        from gridferry.sim.results.report.page import page
+
+        return Notebook(page(self), 900)
+
+    def map(self, step: int = 0) -> Notebook:
+        """Return the map of the networks, with its slider at a step, to be shown in a notebook.
+
+        Raises
+        ------
+        ValueError
+            for a step that was not recorded.
+        """
+        from gridferry.sim.results.report.page import page
+
+        if not 0 <= step < self.summary["steps"]:
+            raise ValueError(f"step {step} was not recorded; there are {self.summary['steps']}")
+        return Notebook(page(self, step), 620)
 
     def violations(self, most: int | None = None) -> list[Violation]:
         """Return the limit violations in the AC grid, worst first."""

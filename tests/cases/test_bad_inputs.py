@@ -17,7 +17,7 @@ from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.reading import configs_dir
 from gridferry.sim.loop.runner import run
-from gridferry.sim.results.display import run_table
+from gridferry.sim.results.display import run_tables
 from gridferry.sim.results.report import page
 from gridferry.sim.study.config import overrides
 
@@ -175,7 +175,7 @@ def test_value_beyond_the_fields_order_of_magnitude_is_refused(setting):
 def test_markup_in_the_currency_is_shown_as_it_is(tmp_path):
     for number, currency in enumerate(("[/red]", "<b>&</script>")):
         done = run("three_bus", overrides=[f'currency="{currency}"'], steps=1, out=tmp_path / str(number))
-        run_table([done])
+        run_tables([done], 80)
         assert currency not in page(done).replace("[/red]", "") or currency == "[/red]"
     assert "&lt;b&gt;&amp;&lt;/script&gt;" in page(done)
 

@@ -34,8 +34,8 @@ def write_report(directory: str | Path) -> Path:
     return path
 
 
-def page(run: Run) -> str:
-    """Return the self-contained HTML page of a run."""
+def page(run: Run, map_at: int | None = None) -> str:
+    """Return the self-contained HTML page of a run; with a step, only the map, which begins there."""
     summary = run.summary
     title = f"{summary['config']}: {summary['controller']}"
     head = f"<h1>{text(title)}</h1>{verdict(run)}{_key_figures(summary)}"
@@ -46,8 +46,14 @@ def page(run: Run) -> str:
             source = Source(run, results)
             networks = network_data(source)
             head += _CLOCK
-            sections = _pictures(source, networks)
+            if map_at is None:
+                sections = _pictures(source, networks)
+            else:
+                sections = [("map", "The networks over time", network_map.network_map(source, networks))]
         data = {"times": source.times, "networks": networks, "figures": source.figures}
+        data["frame"] = (map_at or 0) // source.block
+    if map_at is not None:
+        return document(title, _CLOCK, sections, data)
     sections.append(("figures", "All figures", figures_table([summary])))
     sections.append(("made-from", "Config and manifest", _made_from(run)))
     return document(title, head, sections, data)

@@ -136,7 +136,7 @@ def test_validate_exits_0_for_a_feasible_plan_1_for_a_violation_2_for_no_plan(gr
 
     code, out, _ = gridferry("validate", plan, "three_bus", *strict)
     assert code == 1
-    assert out.splitlines()[-1] == "infeasible"
+    assert out.splitlines()[-2] == "infeasible"
     assert f"bus {worst['element']}: {worst['value']:.6f} pu" in out
 
     plan.write_text("step,device,p_mw,q_mvar,station\n0,T9,0,0,S3\n1,T1,x,0,S3\n")
