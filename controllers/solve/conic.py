@@ -62,7 +62,7 @@ def solve_conic(
     Parameters
     ----------
     persistent : after all of that, try another solver, which has no multipliers
-    attempts : so many settings are tried, all by default
+    attempts : so many settings are tried after the quick one, all by default
 
     Raises
     ------
@@ -86,11 +86,16 @@ def solve_conic(
         small.b[rows],
         _cones(kept),
     )
-    for attempt in tolerances.CONIC_ATTEMPTS[:attempts]:
+    for attempt in (tolerances.CONIC_QUICK, *tolerances.CONIC_ATTEMPTS[:attempts]):
         left = time_limit_s - (time.perf_counter() - began)
         if left <= 0.0:
             raise _out_of_time(time_limit_s)
-        answer = clarabel.DefaultSolver(*problem, _settings(*attempt, left)).solve()
+        settings = _settings(*attempt, left)
+        if attempt is tolerances.CONIC_QUICK:
+            settings.iterative_refinement_enable = False
+            settings.reduced_tol_feas = tolerances.CONIC_QUICK_ALMOST
+            settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = tolerances.CONIC_QUICK_ALMOST
+        answer = clarabel.DefaultSolver(*problem, settings).solve()
         ended = str(answer.status)
         proved = "PrimalInfeasible" in ended and _proves(problem[2], problem[3], np.asarray(answer.z))
         if proved or ended in (*_SOLVED, "MaxTime"):
@@ -150,7 +155,7 @@ def _cones(form: ConicForm) -> list[object]:
     return cones + [clarabel.SecondOrderConeT(int(size)) for size in form.cone_sizes]
 
 
-def _settings(tolerance: float, regularization: float, scaling: float, time_limit_s: float) -> object:
+def _settings(tolerance: float, regularization: float, scaling: float, time_limit_s: float) -> clarabel.DefaultSettings:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
