@@ -21,7 +21,8 @@ from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.named_code import named_in
 from gridferry.sim.study.config import Study, TableConfig, load_study, overrides
-from gridferry.sim.study.monte_carlo import reliability
+from gridferry.sim.study.monte_carlo import reliability, reliability_in
+from gridferry.sim.study.sampled_days import realities
 from gridferry.sim.study.workers import worker_pool
 
 
@@ -159,16 +160,22 @@ def evaluate(job: Job) -> Figures | str:
     if plan.steps != forecast.steps:
         message = f"plans {plan.steps} of {forecast.steps} steps; a study needs a plan of the whole day"
         raise InputError(Fault(str(job.config), "controller.use", message))
-    sources, model = plant_errors(case.plant, _errors(job, controller, case.loaded.config.forecast.errors))
+    errors = _errors(job, controller, case.loaded.config.forecast.errors)
+    sources, model = plant_errors(case.plant, errors)
     calm = np.zeros((1, forecast.steps, len(sources.sources)))
     at_forecast = reliability(case.plant, plan, seen, forecast, sources, [calm])
     rows = np.arange(forecast.steps)
     first = case.plant.clock_steps(rows) - rows
-    days = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
     tolerance = case.loaded.config.grid.v_tolerance_pu
-    evaluated = reliability(
-        case.plant, plan, seen, forecast, sources, days, v_tolerance_pu=tolerance, threads=job.threads
-    )
+    if len(case.plant.positions) and errors.congestion.errs:
+        whole = forecast.rows(np.minimum(np.arange(case.plant.steps), forecast.steps - 1))
+        days = (one.rows(rows) for one in realities(case, whole, errors, job.days, job.seed))
+        evaluated = reliability_in(case.plant, plan, seen, days, v_tolerance_pu=tolerance)
+    else:
+        samples = model.stream(job.days, forecast.steps, seed=job.seed, purpose=Purpose.OUT_OF_SAMPLE, first_step=first)
+        evaluated = reliability(
+            case.plant, plan, seen, forecast, sources, samples, v_tolerance_pu=tolerance, threads=job.threads
+        )
     return Figures(
         cost=at_forecast.controllable_cost.value,
         loss_kwh=1e3 * at_forecast.losses_mwh,

@@ -3,7 +3,7 @@
 Devices are simulated under the schedule, with loads and outputs that differ from the forecast by the sampled errors.
 Every sample, step and network is solved in AC (`gridferry.controllers.schedule.sampled_evaluation`). Samples are
 streamed, and only three numbers of each are kept. Limits are the voltage limits of the buses, without ratings of lines
-and transformers.
+and transformers. Where the traffic errs, trucks drive anew in every sample, and may come late.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
+from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
 from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.networks.droop import Solver
@@ -92,11 +93,8 @@ def reliability(
     solvers = [_solver(feeder, threads) for feeder in plant.feeders]
     sampled = [one.device.key for one in error_map.ports]
     evaluation = SampledEvaluation(plant, plan, observation, forecast, sampled, solvers)
-    v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
-    v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders]) + v_tolerance_pu
+    counted = _Counted(plant, forecast.steps, v_tolerance_pu)
     price = forecast.buy_price * plant.step_h
-    inside = np.zeros((forecast.steps, plant.n_bus), dtype=np.int64)
-    diverged, kept = 0, [np.zeros((0, 3))]
     for chunk in _portions(errors, forecast.steps, len(error_map.sources)):
         drawn = 1.0 + chunk @ error_map.load.T
         output = 1.0 + chunk @ error_map.generation.T
@@ -104,29 +102,70 @@ def reliability(
         for column, one in enumerate(error_map.ports):
             series.setdefault(one.device.key, {})[one.key] = forecast.of(one.device)[one.key] * output[:, :, column]
         found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
-        flow = found.flow
+        counted.add(found, (evaluation.injected_mw - found.flow.p_mw.sum(axis=2)) @ price)
+    return counted.reliability(time.perf_counter() - began)
+
+
+def reliability_in(
+    plant: Plant,
+    plan: Plan,
+    observation: Observation,
+    realities: Iterable[Forecast],
+    *,
+    v_tolerance_pu: float = 1e-6,
+) -> Reliability:
+    """Evaluate a plan by AC power flow in each of some realities, in which trucks drive as the traffic has it.
+
+    Parameters
+    ----------
+    plan, observation : as for `reliability`
+    realities : what surrounds the devices in every step of the plan
+    """
+    began = time.perf_counter()
+    schedules, counted = Schedules.of_plan(plan, plan.steps), _Counted(plant, plan.steps, v_tolerance_pu)
+    for reality in realities:
+        found = evaluate(plant, schedules, observation, reality)
+        counted.add(found, reality.net_load_mw(plant).sum(axis=1) @ (reality.buy_price * plant.step_h))
+    return counted.reliability(time.perf_counter() - began)
+
+
+class _Counted:
+    """What samples came to: three numbers of each, and how often each bus was inside its limits in each step."""
+
+    def __init__(self, plant: Plant, steps: int, v_tolerance_pu: float):
+        self._plant = plant
+        self._v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
+        self._v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders]) + v_tolerance_pu
+        self._inside = np.zeros((steps, plant.n_bus), dtype=np.int64)
+        self._diverged = 0
+        self._kept = [np.zeros((0, 3))]
+
+    def add(self, found: Evaluation, demand: np.ndarray | float) -> None:
+        """Count samples; ``demand`` is what the energy of their loads and outputs costs [currency]."""
+        flow, cost = found.flow, found.cost.sum(axis=1)
         # a diverged flow is NaN, which no comparison passes
-        within: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= v_min) & (flow.v_pu <= v_max)
-        inside += within.sum(axis=0)
-        diverged += int(np.isnan(flow.import_mw).sum())
-        cost = found.cost.sum(axis=1)
-        demand = (evaluation.injected_mw - flow.p_mw.sum(axis=2)) @ price
-        losses = flow.losses_mw.sum(axis=(1, 2)) * plant.step_h
-        kept.append(np.stack([np.all(within, axis=2).sum(axis=1), losses, cost - demand], axis=1))
-    steps_inside, losses_mwh, controllable = np.concatenate(kept).T
-    samples, steps = len(steps_inside), forecast.steps
-    return Reliability(
-        samples=samples,
-        steps=steps,
-        flows=samples * steps * len(plant.feeders),
-        diverged=diverged,
-        joint=share(int((steps_inside == steps).sum()), samples),
-        step=float(steps_inside.sum()) / max(samples * steps, 1),
-        worst_bus_step=share(int(inside.min()), samples),
-        losses_mwh=mean(losses_mwh[np.isfinite(losses_mwh)]).value,
-        controllable_cost=mean(controllable[np.isfinite(controllable)]),
-        seconds=time.perf_counter() - began,
-    )
+        within: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= self._v_min) & (flow.v_pu <= self._v_max)
+        self._inside += within.sum(axis=0)
+        self._diverged += int(np.isnan(flow.import_mw).sum())
+        losses = flow.losses_mw.sum(axis=(1, 2)) * self._plant.step_h
+        self._kept.append(np.stack([np.all(within, axis=2).sum(axis=1), losses, cost - demand], axis=1))
+
+    def reliability(self, seconds: float) -> Reliability:
+        """Return the figures of all samples."""
+        steps_inside, losses_mwh, controllable = np.concatenate(self._kept).T
+        samples, steps = len(steps_inside), len(self._inside)
+        return Reliability(
+            samples=samples,
+            steps=steps,
+            flows=samples * steps * len(self._plant.feeders),
+            diverged=self._diverged,
+            joint=share(int((steps_inside == steps).sum()), samples),
+            step=float(steps_inside.sum()) / max(samples * steps, 1),
+            worst_bus_step=share(int(self._inside.min()), samples),
+            losses_mwh=mean(losses_mwh[np.isfinite(losses_mwh)]).value,
+            controllable_cost=mean(controllable[np.isfinite(controllable)]),
+            seconds=seconds,
+        )
 
 
 def _solver(feeder: Feeder, threads: int) -> Solver:

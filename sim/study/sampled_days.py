@@ -6,7 +6,8 @@ devices simulate the whole schedule, trucks among them, and every step is solved
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from gridferry.controllers.uncertainty.certificate import certified_share
 from gridferry.controllers.uncertainty.error_settings import ErrorSettings
 from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case, build_case
-from gridferry.sim.case.conditions import build_conditions
+from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.loop.base_case import observation_at_start
 from gridferry.sim.study.estimates import Estimate, mean, share
@@ -76,9 +77,6 @@ def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) ->
     InputError
         where nothing errs, or the config is wrong.
     """
-    # what draws errors takes half a second to import
-    from gridferry.sim.case.forecast_errors import with_errors
-
     case, errors = build_case(loaded), _without_bias(loaded.config.forecast.errors)
     if not any(errors.of(one).errs for one in errors.quantities()):
         message = "nothing errs, so all sampled days are alike; give forecast.errors, such as load_std = 0.05"
@@ -91,8 +89,7 @@ def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) ->
     limits = _limits(case, start, forecast)
     at = evaluate(plant, schedules, start, forecast).reached[0]
     good, due, late, cost = (np.zeros(samples) for _ in range(4))
-    for number in range(samples):
-        reality = with_errors(plant, expected, errors, seed_of_day(loaded.config.seed, number))
+    for number, reality in enumerate(realities(case, expected, errors, samples, loaded.config.seed)):
         found = evaluate(plant, schedules, start, reality.rows(simulated))
         violation = limits.violation(found)
         grid = violation.grid
@@ -111,6 +108,17 @@ def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) ->
         late_steps=float(late.mean()),
         operating_cost=mean(cost[np.isfinite(cost)]),
     )
+
+
+def realities(case: Case, expected: Forecast, errors: ErrorSettings, samples: int, seed: int) -> Iterator[Conditions]:
+    """Draw days around what is expected for all steps of a case."""
+    # what draws errors takes half a second to import
+    from gridferry.sim.case.forecast_errors import with_errors
+
+    values = {one.name: getattr(expected, one.name) for one in fields(expected)}
+    conditions = Conditions(**values)
+    for number in range(samples):
+        yield with_errors(case.plant, conditions, errors, seed_of_day(seed, number))
 
 
 def seed_of_day(seed: int, number: int) -> int:

@@ -156,6 +156,24 @@ def test_what_a_truck_drives_in_a_study_costs_what_it_costs_in_closed_loop(tmp_p
     assert drives.joint == stays.joint
 
 
+def test_trucks_of_a_study_meet_the_traffic_of_every_day(tmp_path: Path) -> None:
+    """Traffic that hardly errs leaves the costs of the forecast; traffic that errs makes trips longer and dearer."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER)
+    use = f'"controller.use" = "{driver}:Driver", "controller.to" = 1, "roads.congestion" = 40.0'
+    tables = f'[[tables]]\nname = "t"\nconfig = "three_bus"\nrows = [{{ label = "drives", set = {{ {use} }} }}]\n'
+    text = 'name = "traffic"\ndays = 8\n[errors]\nload_std = 0\ngeneration_std = 0\ncongestion.relative_std = {std}\n'
+    calm, rough = (
+        run_study(write(tmp_path, text.format(std=std) + tables))[0].rows[0].figures for std in ("1e-9", "0.9")
+    )
+    assert calm is not None
+    assert rough is not None
+    assert calm.cost_mean == pytest.approx(calm.cost, rel=1e-6)
+    assert calm.loss_mean_kwh == pytest.approx(calm.loss_kwh, rel=1e-6)
+    assert calm.cost_mean_high - calm.cost_mean_low < 1e-6
+    assert rough.cost_mean_high - rough.cost_mean_low > 1.0
+
+
 def test_a_controller_without_errors_is_evaluated_by_those_of_the_config(tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     use = f'"controller.use" = "{tmp_path / "driver.py"}:Driver", "controller.to" = 0'
