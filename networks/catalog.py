@@ -10,17 +10,18 @@ from pathlib import Path
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
-from gridferry.networks.network_spec import names_code
+from gridferry.networks.network_spec import PICKLES, names_code
 from gridferry.networks.published import published_feeder, three_bus
-from gridferry.networks.readers.sources import (
-    SpecError,
-    network_of_function,
-    network_of_json,
-    network_of_matpower,
-    network_of_simbench,
-)
+from gridferry.networks.readers.net_cache import cache_folder
+from gridferry.networks.readers.other_formats import FORMATS, network_of_other_format, network_of_simbench
+from gridferry.networks.readers.sources import network_of_function, network_of_json, network_of_matpower
+from gridferry.networks.readers.spec_error import SpecError
 
-_WAYS = "or give a catalogue name, a pandapower .json, a MATPOWER .m, simbench:CODE, or package.module:function"
+_WAYS = (
+    "or give a catalogue name, a pandapower .json or .xlsx, a MATPOWER .m, an OpenDSS .dss, CGMES as .zip or .xml, "
+    "simbench:CODE, or package.module:function"
+)
+_PICKLE = "a pickle can run code when it is read; write the net with pandapower.to_json(net, path)"
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,20 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 """The feeders that come with the package, by name."""
 
 
-def load_network(spec: str, base_dir: Path, source: str | None = None, key: str = "") -> Network:
+def load_network(
+    spec: str, base_dir: Path, source: str | None = None, key: str = "", cache_dir: Path | None = None
+) -> Network:
     """Read a network.
 
     Parameters
     ----------
-    spec : catalogue name, path of a pandapower ``.json`` or a MATPOWER ``.m``, ``simbench:CODE``, or
-        ``package.module:function`` (also ``path/file.py:function``) returning a pandapower net or a `Feeder`
+    spec : catalogue name, path of a pandapower ``.json`` or ``.xlsx``, a MATPOWER ``.m``, an OpenDSS ``.dss``, CGMES
+        in a ``.zip`` or ``.xml``, ``simbench:CODE``, or ``package.module:function`` (also ``path/file.py:function``)
+        returning a pandapower net or a `Feeder`
     base_dir : folder that relative paths start from
     source, key : file and key the spec was given under, for faults about the spec itself; the spec when not given.
         Faults inside a network name its own elements.
+    cache_dir : folder of the cache of converted networks; as `cache_folder` has it when not given
 
     Raises
     ------
@@ -98,12 +103,16 @@ def load_network(spec: str, base_dir: Path, source: str | None = None, key: str 
         return Network(CATALOGUE[spec].build())
     if spec.endswith(".json"):
         read = partial(network_of_json, base_dir / spec)
+    elif spec.lower().endswith(PICKLES):
+        read = partial(_refuse, _PICKLE)
+    elif spec.lower().endswith(tuple(FORMATS)):
+        read = partial(network_of_other_format, base_dir / spec, cache_folder(cache_dir))
     elif spec.endswith(".m"):
         read = partial(network_of_matpower, base_dir / spec)
     elif names_code(spec):
         read = partial(network_of_function, module_or_file, function, base_dir)
     elif colon:
-        read = partial(network_of_simbench, function)
+        read = partial(network_of_simbench, function, cache_folder(cache_dir))
     else:
         read = partial(_refuse, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}")
     try:

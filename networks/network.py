@@ -21,8 +21,10 @@ class Network:
     source_net : the ``pandapowerNet`` it was read from, a copy with one external grid at 0 degree; ``None`` for a
         feeder that did not come from pandapower
     net_bus : index in ``source_net.bus`` of every feeder bus; ``None`` without ``source_net``
+    notes : what the reader has left out or replaced, one sentence each
     """
 
     feeder: Feeder
     source_net: Any = None
     net_bus: Int[np.ndarray, " bus"] | None = None
+    notes: tuple[str, ...] = ()

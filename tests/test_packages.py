@@ -20,7 +20,7 @@ from cases.pages import pages
 
 FOLDERS = ("configs", "controllers", "networks", "sim")
 MODULES_A_FOLDER = 14
-READERS = ("simbench", "hdf5", "excel", "xarray")
+READERS = ("simbench", "hdf5", "excel", "xarray", "opendss", "cgmes")
 """extras whose packages the product imports where they are installed"""
 
 

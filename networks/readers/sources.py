@@ -1,4 +1,4 @@
-"""Sources of networks besides the catalogue: pandapower and MATPOWER files, SimBench, functions.
+"""Sources of networks besides the catalogue: pandapower and MATPOWER files, functions.
 
 pandapower is imported where it is needed: listing the catalogue should not wait for it.
 """
@@ -19,26 +19,23 @@ from gridferry.networks.faults import InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
 from gridferry.networks.readers.net_json import PACKAGES, foreign_parts
+from gridferry.networks.readers.spec_error import SpecError, check_file, words_of
 
 _TABLES = ("bus", "line", "trafo", "switch", "load", "sgen", "ext_grid")
-
-
-class SpecError(Exception):
-    """A network spec is wrong; `gridferry.networks.catalog` adds where it was given."""
 
 
 def network_of_json(path: Path) -> Network:
     """Read a pandapower net from JSON, as ``pandapower.to_json`` writes it; nothing that it names is run."""
     import pandapower as pp
 
-    _check_file(path)
+    check_file(path)
     try:
         text = path.read_text(encoding="utf-8")
         foreign = foreign_parts(text)
         net = None if foreign else pp.from_json(io.StringIO(text))
     except Exception as error:
         raise SpecError(
-            f"{path.name} cannot be read as a pandapower net ({_words(error)}); write it with pandapower.to_json"
+            f"{path.name} cannot be read as a pandapower net ({words_of(error)}); write it with pandapower.to_json"
         ) from error
     if foreign:
         shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
@@ -59,7 +56,7 @@ def network_of_json(path: Path) -> Network:
     except Exception as error:
         # what a damaged table makes of pandapower and pandas; the traceback is kept for whoever looks
         raise SpecError(
-            f"{path.name} contains a damaged pandapower net ({_words(error)}); write it anew with pandapower.to_json"
+            f"{path.name} contains a damaged pandapower net ({words_of(error)}); write it anew with pandapower.to_json"
         ) from error
 
 
@@ -74,25 +71,9 @@ def network_of_matpower(path: Path) -> Network:
     """Read a MATPOWER case file, version 2."""
     from gridferry.networks.readers.matpower import net_of_case, read_case
 
-    _check_file(path)
+    check_file(path)
     source = str(path)
     return _read(net_of_case(read_case(path, source), source), path.stem, source)
-
-
-def network_of_simbench(code: str) -> Network:
-    """Read a SimBench grid by its code, such as ``1-LV-rural1--0-sw``; needs the package ``simbench``."""
-    try:
-        import simbench
-    except ModuleNotFoundError as error:
-        if error.name != "simbench":
-            raise
-        raise SpecError(
-            "SimBench grids need the package simbench; install it with: pip install 'gridferry[simbench]'"
-        ) from error
-    known = simbench.collect_all_simbench_codes()
-    if code not in known:
-        raise SpecError(no_such("SimBench code", code, known))
-    return _read(simbench.get_simbench_net(code), code, f"simbench:{code}")
 
 
 def network_of_function(place: str, function: str, base_dir: Path) -> Network:
@@ -115,7 +96,7 @@ def network_of_function(place: str, function: str, base_dir: Path) -> Network:
     try:
         built = build()
     except Exception as error:
-        raise SpecError(f'"{spec}" raised {_words(error)}; correct the function') from error
+        raise SpecError(f'"{spec}" raised {words_of(error)}; correct the function') from error
     if isinstance(built, Feeder):
         built = Network(built)
     if isinstance(built, Network):
@@ -133,25 +114,15 @@ def _read(net: Any, name: str, source: str) -> Network:
     return network_of_net(net, name, source)
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        near = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise SpecError(no_such(f"file in {path.parent}", path.name, near))
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        raise SpecError(f'the module "{name}" cannot be imported ({_words(error)})') from error
+        raise SpecError(f'the module "{name}" cannot be imported ({words_of(error)})') from error
 
 
 def _module_of_file(path: Path) -> ModuleType:
-    _check_file(path)
+    check_file(path)
     # two files of the same name are two modules
     name = f"_gridferry_network_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -163,5 +134,5 @@ def _module_of_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise SpecError(f"{path.name} cannot be run ({_words(error)})") from error
+        raise SpecError(f"{path.name} cannot be run ({words_of(error)})") from error
     return module

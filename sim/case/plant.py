@@ -112,7 +112,8 @@ class _Builder:
         loc: Loc = ("networks", number)
         network: Network | None = None
         try:
-            network = load_network(entry.feeder, self.loaded.base_dir)
+            cache = None if self.config.cache_dir is None else self.loaded.base_dir / self.config.cache_dir
+            network = load_network(entry.feeder, self.loaded.base_dir, cache_dir=cache)
         except InputError as error:
             for fault in error.faults:
                 # a fault inside a feeder's own file says where it is

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_FEEDER_FILES = (".json", ".m")
+from gridferry.networks.network_spec import FILES, PICKLES
 
 
 def anchor(layer: dict[str, Any], folder: Path) -> None:
@@ -20,6 +20,7 @@ def anchor(layer: dict[str, Any], folder: Path) -> None:
     for network in _tables(layer.get("networks")):
         if isinstance(network.get("feeder"), str):
             network["feeder"] = anchor_spec(network["feeder"], folder)
+    _anchor_key(layer, "cache_dir", folder)
     kinds = layer.get("devices")
     if isinstance(kinds, dict) and "use" in kinds:
         kinds["use"] = _anchored(kinds["use"], folder)
@@ -52,7 +53,7 @@ def _anchor_key(table: dict[str, Any], key: str, folder: Path) -> None:
 
 def anchor_spec(spec: str, folder: Path) -> str:
     """Make the file of a feeder, or of ``path/file.py:Class``, absolute; names and modules are unchanged."""
-    if spec.endswith(_FEEDER_FILES):
+    if spec.lower().endswith((*FILES, *PICKLES)):
         return str(folder / spec)
     file, colon, name = spec.rpartition(":")
     return f"{folder / file}:{name}" if colon and file.endswith(".py") else spec

@@ -73,7 +73,8 @@ class NetworkConfig(Part):
 
     name: Name
     feeder: FileName
-    """catalogue name, a pandapower ``.json``, a MATPOWER ``.m``, ``simbench:CODE`` or ``package.module:function``"""
+    """catalogue name, pandapower ``.json`` or ``.xlsx``, MATPOWER ``.m``, OpenDSS ``.dss``, CGMES ``.zip`` or ``.xml``,
+    ``simbench:CODE``, ``package.module:function``"""
     v_min_pu: Voltage | None = None
     """lower voltage limit of every bus [pu]; the source's own limits when not given"""
     v_max_pu: Voltage | None = None
@@ -355,6 +356,8 @@ class Config(Part):
     """settings of controllers, by name, for the one in use; keys of ``[controller]`` win"""
     grid: GridConfig = GridConfig()
     """AC power flow"""
+    cache_dir: FileName | None = None
+    """folder of converted networks; else that of the environment variable ``GRIDFERRY_CACHE_DIR``, or the user's own"""
     simulators: SimulatorsConfig = SimulatorsConfig()
     """simulators in other processes"""
     record: RecordConfig = RecordConfig()
