@@ -32,7 +32,7 @@ Needed = Callable[[Sequence[str]], bool]
 
 @runtime_checkable
 class TextKeys(Protocol):
-    """What is said of how a file is written; ``None`` where it is to be found out."""
+    """What is given of how a file is written; ``None`` where it is to be found out."""
 
     @property
     def separator(self) -> str | None:
@@ -94,9 +94,9 @@ def read_text(path: Path, needed: Needed, keys: TextKeys | None = None) -> Text:
     header = lines[first]
     if fault is not None and any(one in _ESCAPED for one in header):
         raise InputError(fault)
-    said = None if keys is None else keys.separator
-    separator = said or _separator(header, needed)
-    if separator != "," and said is None:
+    given = None if keys is None else keys.separator
+    separator = given or _separator(header, needed)
+    if separator != "," and given is None:
         notes.append(f"separator = {shown(separator)}")
     blank = re.compile(rf'[\s"{re.escape(separator)}]*')
     end = len(kept)
@@ -124,9 +124,9 @@ def _decoded(path: Path, keys: TextKeys | None) -> tuple[str, list[str], Fault |
     """Text of a file, notes, and the fault of bytes that are no text, which only some columns may have."""
     raw = path.read_bytes()
     found = next((name for mark, name in _MARKS if raw.startswith(mark)), "utf-8-sig")
-    said = None if keys is None else keys.encoding
-    encoding = found if said in (None, "utf-8") else said
-    notes = [f'encoding = "{found}"'] if said is None and found == "utf-16" else []
+    given = None if keys is None else keys.encoding
+    encoding = found if given in (None, "utf-8") else given
+    notes = [f'encoding = "{found}"'] if given is None and found == "utf-16" else []
     try:
         return raw.decode(encoding), notes, None
     except UnicodeDecodeError as error:
@@ -149,11 +149,11 @@ def _not_text(raw: bytes, error: UnicodeDecodeError, keys: TextKeys | None) -> s
     return f"{wrong}; say by encoding what it is, or save the file as UTF-8"
 
 
-def _without_comments(lines: list[str], said: str | None, needed: Needed, notes: list[str]) -> Sequence[int]:
+def _without_comments(lines: list[str], given: str | None, needed: Needed, notes: list[str]) -> Sequence[int]:
     """Leave out comments: as the user says, or lines with a hash where the header is the first without one."""
-    sign, every = said or _COMMENT, range(len(lines))
+    sign, every = given or _COMMENT, range(len(lines))
     kept = [at for at in every if not lines[at].lstrip().startswith(sign)]
-    if len(kept) == len(lines) or said is not None:
+    if len(kept) == len(lines) or given is not None:
         return kept or every
     header = next((lines[at] for at in kept if lines[at].strip()), "")
     if not any(needed(cells_of(header, one)) for one in _SEPARATORS):
