@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
-from gridferry.controllers.plans.plan_json import outcome_from_json
+from gridferry.controllers.plans.plan_json import outcome_from_json, plan_from_json
+from gridferry.controllers.plans.returned_plan import ReturnedPlanError, checked_plan
 from gridferry.controllers.schedule.settlement import Demand, settle
 from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.case.case import Case
@@ -62,8 +63,9 @@ class StepReader:
         self._plant, self._step = case.plant, step
         self._begins = case.loaded.config.time.clock.at(step).isoformat()
         self._inputs, self._peak_mw = inputs, peak_mw
-        self._plan, self._state = self._one("plan"), self._one("state")
-        self._dispatch = dict(self._one("dispatch"))
+        self._plan = inputs.read(_OWN, "plan", "a plan as a controller host gives it", self._checked)
+        self._state = self._one("state")
+        self._dispatch = inputs.read(_OWN, "dispatch", "what a controller host gives", dict)
         self.traceback = str(self._dispatch.pop("traceback", ""))
         self._outcomes: list[dict[str, Any]] = self._one("outcomes")
         self._add_droops()
@@ -71,6 +73,15 @@ class StepReader:
         for outcome in self._outcomes:
             for name, amount in outcome["money"].items():
                 self._money[name] = self._money.get(name, 0.0) + float(amount)
+
+    def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the plan as it came, if every field of it is that of a plan for the plant."""
+        plan = plan_from_json(given)
+        try:
+            checked_plan(self._plant, len(plan.p_mw), plan)
+        except ReturnedPlanError as error:
+            raise ValueError(str(error)) from error
+        return given
 
     def _add_droops(self) -> None:
         """Give the ports whose Q follows the voltage the one of the AC power flow."""

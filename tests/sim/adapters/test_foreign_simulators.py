@@ -16,12 +16,17 @@ import mosaik_api_v3
 import numpy as np
 import pytest
 
+from gridferry.controllers.conformance.sample_plants import at_start
+from gridferry.controllers.contract import hold
+from gridferry.controllers.plans.plan_json import plan_to_json
 from gridferry.networks.faults import InputError
 from gridferry.sim.adapters.controller import ControllerSimulator
 from gridferry.sim.adapters.devices import DeviceSimulator, initial_state
 from gridferry.sim.adapters.grid import GridSimulator
+from gridferry.sim.adapters.inputs import Inputs
 from gridferry.sim.adapters.profiles import ProfileSimulator
 from gridferry.sim.adapters.recorder import RecorderSimulator
+from gridferry.sim.adapters.step_record import StepReader
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.loop.connections import end_tasks
@@ -282,6 +287,27 @@ def test_a_recorder_names_what_is_not_connected(case: Case):
         recorder.step(0, {}, 0)
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"p_mw": [[0.0]]}, "p_mw has shape"),
+        ({"q_mvar": [["much"]]}, "could not convert string to float"),
+        ({"position": [[99, 99]]}, "position"),
+        ({"prediction": {}}, "KeyError"),
+        ({"solver": {"status": "ok"}}, "cannot be read"),
+        ({"solver": None}, "cannot be read"),
+        ({"memory": 3}, "cannot be read"),
+    ],
+)
+def test_a_plan_of_another_controller_is_refused_by_the_field_that_is_none(
+    case: Case, change: dict[str, Any], why: str
+):
+    inputs, plan = Inputs(), plan_to_json(hold(case.plant, at_start(case.plant), 2))
+    inputs.update({"Recorder-0": {"plan": {"Mine-0.Plan": plan | change}}})
+    with pytest.raises(InputError, match=f"Recorder-0: plan: .*{why}"):
+        StepReader(case, 0, inputs, np.zeros(len(case.plant.feeders)))
+
+
 @pytest.mark.parametrize("simulator", [ProfileSimulator, DeviceSimulator, ControllerSimulator])
 def test_after_the_last_step_of_the_case_the_error_says_when_to_end(case: Case, simulator: Any):
     one = simulator()
@@ -294,8 +320,6 @@ def test_after_the_last_step_of_the_case_the_error_says_when_to_end(case: Case, 
 
 def test_lists_of_several_networks_are_put_together_by_the_numbers_of_their_entities(case: Case):
     """Whatever the order in which they come; single buses will do as well."""
-    from gridferry.sim.adapters.inputs import Inputs
-
     inputs = Inputs()
     inputs.update(
         {"C": {"v": {"G-0.Grid-1": [3.0, None], "G-0.Grid-0": [1.0, 2.0]}, "w": {f"G.Bus-{i}": i for i in (2, 0, 1)}}}
