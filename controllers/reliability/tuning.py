@@ -23,10 +23,8 @@ from gridferry.controllers.uncertainty.margin_settings import MarginMaker, Margi
 _MEMORY = "individual_confidence"
 _STRICTEST = 1e-4
 """smaller shares β change margins no more: those over a support are the robust ones then"""
-_NEAR = 1.02
-"""bisection ends where the shares β of a plan that holds and of one that does not differ by this factor"""
 _ENOUGH = 0.85
-"""it also ends where a plan has this share of the bad days that it may have"""
+"""bisection ends where a plan has this share of the bad days that it may have"""
 
 Planning = Callable[[float], Plan]
 """plan with margins for an individual confidence"""
@@ -106,8 +104,12 @@ def _certificate(plan: Plan, count: Counting, settings: MarginSettings) -> list[
 
 @dataclass
 class _Bracket:
-    """Shares β: the largest with no plan, one whose plan holds, the smallest whose plan does not."""
+    """Shares β: the largest with no plan, one whose plan holds, the smallest whose plan does not.
 
+    Shares that differ by the factor ``near`` are near enough.
+    """
+
+    near: float
     none: float = 0.0
     holds: float = 0.0
     fails: float = math.inf
@@ -115,13 +117,13 @@ class _Bracket:
     def next(self) -> float | None:
         """Return the share to be tried next; ``None`` where the search has ended."""
         if self.holds:
-            if self.fails / self.holds <= _NEAR or self.holds == 1.0:
+            if self.fails / self.holds <= self.near or self.holds == 1.0:
                 return None
             return min(2.0 * self.holds, 1.0) if math.isinf(self.fails) else math.sqrt(self.holds * self.fails)
         if math.isinf(self.fails):
             return min(2.0 * self.none, 1.0) if self.none < 1.0 else None
         if self.none:
-            return math.sqrt(self.none * self.fails) if self.fails / self.none > _NEAR else None
+            return math.sqrt(self.none * self.fails) if self.fails / self.none > self.near else None
         return 0.5 * self.fails if self.fails > _STRICTEST else None
 
 
@@ -140,7 +142,8 @@ def tune(plan_at: Planning, count: Counting, confidence: float, most: int) -> tu
     NoPlanError
         where there is no plan at any confidence tried.
     """
-    bracket = _Bracket()
+    # a number of bad days varies by its root, so that β need not be known better
+    bracket = _Bracket(near=1.0 + 1.0 / math.sqrt(most + 1))
     best: tuple[Plan, float] | None = None
     trouble: NoPlanError | None = None
     share: float | None = 1.0 - confidence

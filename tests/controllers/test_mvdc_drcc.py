@@ -51,7 +51,8 @@ def injections(plant: Plant, forecast: Forecast, plan: Plan) -> tuple[np.ndarray
     ],
 )
 def test_it_keeps_what_every_controller_promises(scenario: str) -> None:
-    assert_conforms(MvdcDrcc, {"scenario": scenario}, steps=2)
+    joint = {"joint_confidence": 0.5, "joint_days": 20} if scenario == "drcc" else {}
+    assert_conforms(MvdcDrcc, {"scenario": scenario, **joint}, steps=2)
 
 
 def test_more_caution_costs_more() -> None:

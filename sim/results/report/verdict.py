@@ -61,7 +61,11 @@ def answer(run: Run) -> Answer:
         sentences.append(f"{every} limit was kept in AC, in all {_steps(len(begins))} from {clock(begins[0])} on.")
     if reasons:
         sentences.append(f"Not done as planned: {'; '.join(reasons)}.")
-    sentences += [*_cost(summary), _failures(summary, None if failed is None else begins[failed])]
+    sentences += [
+        *_certificate(summary),
+        *_cost(summary),
+        _failures(summary, None if failed is None else begins[failed]),
+    ]
     kept = not broken and not unfinished
     return Answer(None if kept and reasons else kept, tuple(sentences))
 
@@ -89,6 +93,15 @@ def _violation(one: Violation) -> str:
     unit = {"voltage": "pu", "loading": "%"}.get(one.kind, "MW")
     side = "below" if one.value < one.limit else "above"
     return f"{where} at {one.value:.5g} {unit}, {one.excess:.3g} {unit} {side} its limit, at {clock(one.time)}"
+
+
+def _certificate(summary: dict[str, Any]) -> list[str]:
+    found = summary.get("joint_reliability")
+    if found is None:
+        return []
+    share = f"at least {found['certified']:.2%} of days keep all voltages and currents under its first plan"
+    known = f"certified with {found['certified_with']:.0%} confidence, as {found['kept']} did"
+    return [f"{'' if found['reached'] else 'Joint confidence not reached: '}{share}, {known}.".capitalize()]
 
 
 def _cost(summary: dict[str, Any]) -> list[str]:

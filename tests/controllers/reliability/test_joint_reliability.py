@@ -29,11 +29,13 @@ from gridferry.networks.faults import InputError
 from gridferry.networks.power_flow import solve_sweep
 from gridferry.sim import run
 from gridferry.sim.config.reading import find_config
-from gridferry.sim.results.report import write_report
+from gridferry.sim.results.report.page import write_report
+from gridferry.sim.results.report.verdict import answer
+from gridferry.sim.results.run_directory import load_run
 from gridferry.sim.study.day_ahead import Figures, Job, evaluate
 
 ERRORS = ErrorSettings(load_std=0.08, truncation=3.0)
-JOINT = {"joint_confidence": 0.9, "joint_days": 600, "samples": 50, "confidence": 0.5, "errors": ERRORS}
+JOINT = {"joint_confidence": 0.9, "joint_days": 1000, "samples": 30, "confidence": 0.5, "errors": ERRORS}
 OPTIMISERS = (MvdcDrcc, Joint)
 
 
@@ -70,6 +72,9 @@ def test_what_tuning_permits_is_certified_by_fresh_days_almost_always() -> None:
 # -------------------------------------------------------------------------------------------------------------- tuning
 
 
+MOST, NEAR = 50, 1.0 + 1.0 / np.sqrt(51)
+
+
 def tuned(holds: Any, *, none_below: float = 0.0, start: float = 0.95) -> tuple[float, list[float]]:
     """Tune where a plan of a share β has as many bad days as given; plans below a share do not exist."""
     tried: list[float] = []
@@ -80,7 +85,7 @@ def tuned(holds: Any, *, none_below: float = 0.0, start: float = 0.95) -> tuple[
             raise InfeasibleError("margins leave nothing")
         return Plan(np.full((1, 1), 1.0 - confidence), np.zeros((1, 1)), np.zeros((1, 0), dtype=np.int64))
 
-    _, found = tune(plan_at, lambda plan, most: holds(plan.p_mw[0, 0]), start, 50)
+    _, found = tune(plan_at, lambda plan, most: holds(plan.p_mw[0, 0]), start, MOST)
     return 1.0 - found, tried
 
 
@@ -88,7 +93,7 @@ def tuned(holds: Any, *, none_below: float = 0.0, start: float = 0.95) -> tuple[
 @pytest.mark.parametrize("edge", [0.003, 0.0499, 0.07, 0.6])
 def test_the_largest_share_that_holds_is_found_wherever_the_search_begins(edge: float, at: float) -> None:
     found, tried = tuned(lambda share: 10 if share <= edge else 1000, start=at)
-    assert edge / 1.02 <= found <= edge
+    assert edge / NEAR <= found <= edge
     assert len(tried) <= 18
 
 
@@ -98,13 +103,13 @@ def test_a_plan_with_nearly_all_the_bad_days_that_it_may_have_ends_the_search() 
 
 def test_a_search_passes_over_confidences_without_a_plan() -> None:
     found, _ = tuned(lambda share: 10 if share <= 0.2 else 1000, none_below=0.15)
-    assert 0.2 / 1.02 <= found <= 0.2
+    assert 0.2 / NEAR <= found <= 0.2
 
 
 def test_where_none_holds_the_strictest_plan_is_taken() -> None:
     assert tuned(lambda share: 1000)[0] < 2e-4
     found, _ = tuned(lambda share: 1000, none_below=0.03)
-    assert 0.03 <= found <= 0.03 * 1.05
+    assert 0.03 <= found <= 0.03 * NEAR**2
 
 
 def test_where_there_is_no_plan_at_all_the_first_trouble_is_told() -> None:
@@ -202,7 +207,7 @@ def test_where_no_confidence_holds_the_plan_says_so() -> None:
     plan = planned(strained(0.1), MvdcDrcc, on_infeasible="relax", confidence=0.999)
     note = plan.solver.note(NoteKind.JOINT_NOT_REACHED)
     assert note is not None
-    assert note.value < 0.85
+    assert note.value < 0.9
     assert plan.solver.note(NoteKind.JOINT_CERTIFIED) is None
     assert "fresh days: all voltages and currents hold; joint confidence not reached" in plan.solver.words
 
@@ -231,17 +236,20 @@ def test_observed_days_that_certify_are_not_those_that_tune() -> None:
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-SMALL = {"controller.joint_days": 200, "controller.joint_confidence": 0.8, "controller.samples": 30}
+SMALL = {
+    **{"controller.joint_days": 200, "controller.joint_confidence": 0.8, "controller.samples": 20},
+    **{"time.start": "2024-07-14T18:00:00+02:00", "time.steps": 3, "batteries.bess.soc_end": 0.1},
+}
 
 
 def summary_of(tmp_path: Path, **more: Any) -> dict[str, Any]:
-    """Summary of the first step of a day on the street whose rating binds."""
+    """Summary of the first hour of an evening on the street whose rating binds."""
     overrides = [f"{key}={value}" for key, value in {**SMALL, **more}.items()]
     return run("rated_street", overrides=overrides, steps=1, out=tmp_path / "run").summary
 
 
 def test_summary_report_and_verdict_have_the_certificate(tmp_path: Path) -> None:
-    summary = summary_of(tmp_path, **{"controller.confidence": 0.9})
+    summary = summary_of(tmp_path, **{"controller.confidence": 0.4})
     found = summary["joint_reliability"]
     assert found["reached"]
     assert found["certified"] >= 0.8
@@ -249,19 +257,21 @@ def test_summary_report_and_verdict_have_the_certificate(tmp_path: Path) -> None
     assert found["kept"].endswith("of 200 fresh days")
     assert summary["verdict"] == "feasible and executed"
     page = write_report(tmp_path / "run").read_text()
-    assert "days that keep all limits, certified" in page
+    words = f"At least {found['certified']:.2%} of days keep all voltages and currents under its first plan, certified"
+    assert words in page
 
 
 def test_a_verdict_says_that_the_joint_confidence_is_not_reached(tmp_path: Path) -> None:
     """Whatever a battery of 1 kW does, the rating is broken on most days."""
-    more = {"controller.on_infeasible": "relax", "controller.confidence": 0.9999, "batteries.bess.p_max_mw": 0.001}
+    more = {"controller.on_infeasible": "relax", "controller.confidence": 0.9998, "batteries.bess.p_max_mw": 0.001}
     summary = summary_of(tmp_path, **more)
     assert not summary["joint_reliability"]["reached"]
     assert summary["verdict"].endswith("; joint confidence not reached")
+    assert "Joint confidence not reached: at least" in " ".join(answer(load_run(tmp_path / "run")).sentences)
 
 
 def test_a_study_has_the_certificate_beside_what_its_own_days_say() -> None:
-    settings = tuple(f"{key}={value}" for key, value in {**SMALL, "controller.confidence": 0.9}.items())
+    settings = tuple(f"{key}={value}" for key, value in {**SMALL, "controller.confidence": 0.4}.items())
     found = evaluate(Job(find_config("rated_street"), settings, 20, 0, None))
     assert isinstance(found, Figures)
     assert 0.8 <= found.certified < 1.0
