@@ -15,7 +15,7 @@ from gridferry.sim.study.config import Study, StudyKind, find_study, load_study,
 from gridferry.sim.study.day_ahead import Table, run_study
 from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures
 
-_CAPTION = "reliability: voltages of all buses in AC; ratings of lines are not evaluated"
+_CAPTION = "reliability: voltages of all buses and currents of rated branches, in AC"
 
 
 @interruptible

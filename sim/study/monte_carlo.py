@@ -2,8 +2,8 @@
 
 Devices are simulated under the schedule, with loads and outputs that differ from the forecast by the sampled errors.
 Every sample, step and network is solved in AC (`gridferry.controllers.schedule.sampled_evaluation`). Samples are
-streamed, and only three numbers of each are kept. Limits are the voltage limits of the buses, without ratings of lines
-and transformers. Where the traffic errs, trucks drive anew in every sample, and may come late.
+streamed, and only three numbers of each are kept. Limits are those of voltages, and of the currents of rated branches.
+Where the traffic errs, trucks drive anew in every sample, and may come late.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gridferry.controllers import tolerances
 from gridferry.controllers.contract import Forecast, Observation, Plan, Plant
 from gridferry.controllers.schedule.ac_evaluation import Evaluation, Schedules, evaluate
 from gridferry.controllers.schedule.sampled_evaluation import SampledEvaluation
@@ -40,10 +41,10 @@ class Reliability:
     samples, steps : sampled days (horizons) and steps of each
     flows, diverged : power flows solved, and those of them without a solution; these count as outside the limits, and
         samples with one are left out of losses and costs
-    joint : share of samples with every bus and step inside its limits
-    step : share of sample-steps with every bus inside
-    worst_bus_step : lowest share over single bus-steps, what an individual chance constraint promises; its
-        interval is that of this bus-step by itself
+    joint : share of samples with every bus, rated branch and step inside its limits
+    step : share of sample-steps with every bus and rated branch inside
+    worst_bus_step : lowest share over single steps of a bus or rated branch, what an individual chance constraint
+        promises; its interval is that of this bus-step by itself
     losses_mwh : mean losses of all networks per sample [MWh]
     controllable_cost : mean per sample of all energy bought less all sold, each network by itself, and what devices
         cost, less the energy of loads and outputs at the buying price [currency]
@@ -130,13 +131,16 @@ def reliability_in(
 
 
 class _Counted:
-    """What samples came to: three numbers of each, and how often each bus was inside its limits in each step."""
+    """What samples came to: three numbers of each, and how often each limit was kept in each step."""
 
     def __init__(self, plant: Plant, steps: int, v_tolerance_pu: float):
         self._plant = plant
         self._v_min = np.concatenate([feeder.v_min_pu for feeder in plant.feeders]) - v_tolerance_pu
         self._v_max = np.concatenate([feeder.v_max_pu for feeder in plant.feeders]) + v_tolerance_pu
-        self._inside = np.zeros((steps, plant.n_bus), dtype=np.int64)
+        self._rated = np.flatnonzero(np.isfinite(np.concatenate([feeder.i_max_pu for feeder in plant.feeders])))
+        most = np.concatenate([feeder.loading_max for feeder in plant.feeders]) + tolerances.LOADING_AC
+        self._most = most[self._rated]
+        self._inside = np.zeros((steps, plant.n_bus + self._rated.size), dtype=np.int64)
         self._diverged = 0
         self._kept = [np.zeros((0, 3))]
 
@@ -144,7 +148,9 @@ class _Counted:
         """Count samples; ``demand`` is what the energy of their loads and outputs costs [currency]."""
         flow, cost = found.flow, found.cost.sum(axis=1)
         # a diverged flow is NaN, which no comparison passes
-        within: Bool[np.ndarray, "sample horizon bus"] = (flow.v_pu >= self._v_min) & (flow.v_pu <= self._v_max)
+        within: Bool[np.ndarray, "sample horizon limited"] = (flow.v_pu >= self._v_min) & (flow.v_pu <= self._v_max)
+        if self._rated.size:
+            within = np.concatenate([within, flow.loading[..., self._rated] <= self._most], axis=2)
         self._inside += within.sum(axis=0)
         self._diverged += int(np.isnan(flow.import_mw).sum())
         losses = flow.losses_mw.sum(axis=(1, 2)) * self._plant.step_h

@@ -214,7 +214,7 @@ def test_the_printed_table_says_what_reliability_evaluates(tmp_path: Path) -> No
     rows = TINY.format(draws=1).replace('    { label = "forecast"', '    # { label = "forecast"')
     done = CliRunner().invoke(app, ["study", str(write(tmp_path, rows))])
     assert done.exit_code == 0
-    assert "ratings of lines are not evaluated" in " ".join(done.stdout.split())
+    assert "voltages of all buses and currents of rated branches, in AC" in " ".join(done.stdout.split())
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from gridferry.controllers.devices.generators.device import Generator
 from gridferry.controllers.uncertainty.error_map import ErrorMap, error_map
 from gridferry.controllers.uncertainty.error_model import MarginalErrors, Purpose
 from gridferry.controllers.uncertainty.marginals import TruncatedNormal
-from gridferry.networks.admittance import bus_injections
+from gridferry.networks.admittance import branch_flows, bus_injections
 from gridferry.networks.feeder import Feeder, plain_feeder
 from gridferry.networks.power_flow import solve_sweep
 from gridferry.sim.study.monte_carlo import Reliability, reliability
@@ -124,7 +124,7 @@ def one_by_one(
 ) -> dict[str, np.ndarray]:
     """The same by a loop: sources are load 1, load 2, pv 1, pv 2; half-hour steps; export at half the price."""
     samples = len(errors)
-    inside = np.zeros((samples, 3, 9), dtype=bool)
+    inside = np.ones((samples, 3, 9 + 7), dtype=bool)
     losses, controllable = np.zeros(samples), np.full(samples, 7.0)
     for i, t, (net, buses) in [
         (i, t, of) for i in range(samples) for t in range(3) for of in enumerate([slice(0, 5), slice(5, 9)])
@@ -135,7 +135,10 @@ def one_by_one(
         s = devices[0][t, buses] + 1j * devices[1][t, buses] - load
         s[[4, 3][net]] += pv
         v, _ = solve_sweep(one, s.real.copy(), s.imag.copy())
-        inside[i, t, buses] = (np.abs(v) >= 0.96) & (np.abs(v) <= 1.04)
+        inside[i, t, buses] = (np.abs(v) >= one.v_min_pu) & (np.abs(v) <= one.v_max_pu)
+        flows = branch_flows(one, v)
+        branches = [slice(9, 13), slice(13, 16)][net]
+        inside[i, t, branches] = np.maximum(flows.i_parent_pu, flows.i_child_pu) <= one.i_max_pu
         losses[i] += 0.5 * bus_injections(one, v).sum().real
         import_mw = (bus_injections(one, v) - s)[one.slack].real
         step_cost = 0.5 * forecast.buy_price[t] * import_mw * (1.0 if import_mw > 0 else 0.5)
@@ -143,7 +146,15 @@ def one_by_one(
     return {"inside": inside, "losses": losses, "controllable": controllable}
 
 
-def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, plan: Plan) -> None:
+def rated(feeder: Feeder) -> Feeder:
+    """With a rating of its middle branch that binds, and voltage limits that do not."""
+    return replace(feeder.with_limits(0.8, 1.2), i_max_pu=np.where(np.arange(feeder.n_branch) == 1, 0.5, np.inf))
+
+
+@pytest.mark.parametrize("ratings", [False, True], ids=["voltages", "ratings"])
+def test_every_figure_is_that_of_a_plain_loop(plant: Plant, forecast: Forecast, plan: Plan, ratings: bool) -> None:
+    if ratings:
+        plant = replace(plant, feeders=tuple(rated(one) for one in plant.feeders))
     mapping, errors = draw(plant, 40)
     found = evaluated(plant, plan, forecast, mapping, [errors[:15], errors[15:]], threads=1)
     expected = one_by_one(plant, forecast, at_buses(plan), errors)
