@@ -26,3 +26,7 @@ def test_benchmarks_run_in_small_and_what_they_compare_agrees():
     cost, bound = re.findall(r"closed loop cost ([0-9.]+) USD, bound ([0-9.]+) \(certified\)", done.stdout)[0]
     assert abs(float(cost) - float(bound)) <= 0.01 * float(bound)
     assert len(re.findall(r"routes (?:decided|kept) +[0-9]+ steps", done.stdout)) == 4
+    tuned, own = re.findall(
+        r"individual confidence ([0-9.]+), certified .*\n  the controller's own: ([0-9.]+)", done.stdout
+    )[0]
+    assert tuned == own
