@@ -187,25 +187,27 @@ def study(
     ],
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Repeat closed-loop runs that exist.")] = False,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of it, too.")] = None,
     no_code: NoCode = False,
     as_json: Json = False,
 ) -> None:
     """Compare variants of a config: plans evaluated by AC Monte Carlo, or closed-loop runs by seed."""
     from gridferry.sim.commands.study import study_command
 
-    raise typer.Exit(study_command(study, workers, overwrite, as_json))
+    raise typer.Exit(study_command(study, workers, overwrite, as_json, page))
 
 
 @app.command(epilog=EXAMPLE + "gridferry compare runs/a runs/a")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN|STUDY...", help="Run directories, or those of studies.")],
     mean: Annotated[bool, typer.Option("--mean", help="Average runs that differ only in their seed.")] = False,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of them, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare runs: one column per run, or the means over seeds; exit code 1 if they are not alike."""
     from gridferry.sim.commands.compare import compare_command
 
-    raise typer.Exit(compare_command(runs, mean, as_json))
+    raise typer.Exit(compare_command(runs, mean, as_json, page))
 
 
 @app.command(epilog=EXAMPLE + "gridferry report runs/a")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -11,21 +13,27 @@ from gridferry.sim.commands.study_loop import loop_study_command
 from gridferry.sim.exit_codes import DONE, FAILED
 from gridferry.sim.loop.run_signals import interruptible
 from gridferry.sim.results.progress import study_progress
+from gridferry.sim.results.report.points import write_sweeps
+from gridferry.sim.results.run_directory import make_folder
 from gridferry.sim.study.config import Study, StudyKind, find_study, load_study, study_kind
 from gridferry.sim.study.day_ahead import Table, run_study
-from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures
+from gridferry.sim.study.published import METRICS, agreements, as_json, published_figures, sweeps
 
 _CAPTION = "reliability: voltages of all buses and currents of rated branches, in AC"
 
 
 @interruptible
-def study_command(name: str, workers: int, overwrite: bool, as_json_wanted: bool) -> int:
-    """Run a study of either kind and print its figures."""
+def study_command(name: str, workers: int, overwrite: bool, as_json_wanted: bool, page: Path | None = None) -> int:
+    """Run a study of either kind, print its figures, and write a page of them if one is named."""
+    if page is not None:
+        make_folder(page.parent, "--html")
     if study_kind(find_study(name)) is StudyKind.CLOSED_LOOP:
-        return loop_study_command(name, workers, overwrite, as_json_wanted)
+        return loop_study_command(name, workers, overwrite, as_json_wanted, page)
     study = load_study(name)
     with study_progress(study.config.name) as progress:
         tables = run_study(study, workers, progress)
+    if page is not None:
+        write_sweeps(page, study.config.title or study.config.name, sweeps(study, tables))
     if as_json_wanted:
         print_json(as_json(study, tables))
     else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
 from gridferry.sim.commands.output import print_json, print_table
 from gridferry.sim.exit_codes import DEFECT, DONE, FAILED
+from gridferry.sim.results.comparison import runs_of
 from gridferry.sim.results.progress import study_progress
+from gridferry.sim.results.report import write_comparison
 from gridferry.sim.study.closed_loop import LoopResult, run_loop_study
 from gridferry.sim.study.closed_loop_config import load_loop_study
 from gridferry.sim.study.closed_loop_figures import RowFigures
@@ -20,8 +24,8 @@ _CAPTION = (
 )
 
 
-def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) -> int:
-    """Run a closed-loop study and print one row per controller."""
+def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool, page: Path | None = None) -> int:
+    """Run a closed-loop study, print one row per controller, and write a page of its runs if one is named."""
     study = load_loop_study(name)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -30,6 +34,8 @@ def loop_study_command(name: str, workers: int, overwrite: bool, as_json: bool) 
     except KeyboardInterrupt:
         errors.print("interrupted; the same command resumes it")
         return FAILED
+    if page is not None:
+        write_comparison(page, study.config.title or study.config.name, runs_of(result.directory))
     if as_json:
         print_json(result.as_json())
     else:

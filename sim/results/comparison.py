@@ -74,6 +74,19 @@ def labels(runs: Sequence[Run], *, but: str = "") -> list[str]:
     return found
 
 
+def swept(runs: Sequence[Run]) -> tuple[str, list[float]]:
+    """Return the one setting in which variants differ, if it is a number, and its values; else an empty name."""
+    made_from = [_identity(run) for run in runs]
+    keys = dict.fromkeys(key for one in made_from for key in one)
+    differing = [key for key in keys if key != "seed" and len({one.get(key) for one in made_from}) > 1]
+    if len(runs) < 3 or len(differing) != 1:
+        return "", []
+    try:
+        return differing[0], [float(one[differing[0]]) for one in made_from]
+    except (KeyError, TypeError, ValueError):
+        return "", []
+
+
 def _identity(run: Run) -> dict[str, Any]:
     """What a run was made from: config, controller, seed, and the settings in its ``config.toml`` by dotted key."""
     try:
@@ -125,6 +138,7 @@ class Group:
     mean : mean of every figure that all of them have, nested as in ``summary.json``
     deviation : standard deviation likewise, of samples; empty for a single run
     first : the first of the runs
+    members : all of them
     """
 
     config: str
@@ -134,6 +148,7 @@ class Group:
     mean: dict[str, Any]
     deviation: dict[str, Any]
     first: Run
+    members: tuple[Run, ...]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -142,7 +157,7 @@ class Group:
 
     def as_json(self) -> dict[str, Any]:
         """Return the group as JSON-able data."""
-        return {key: one for key, one in vars(self).items() if key != "first"}
+        return {key: one for key, one in vars(self).items() if key not in ("first", "members")}
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
@@ -158,7 +173,14 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
         deviation = _each(summaries, stdev) if len(members) > 1 else {}
         common = {key: summaries[0][key] for key in ("config", "controller", "currency")}
         found.append(
-            Group(**common, runs=len(members), mean=_each(summaries, fmean), deviation=deviation, first=members[0])
+            Group(
+                **common,
+                runs=len(members),
+                mean=_each(summaries, fmean),
+                deviation=deviation,
+                first=members[0],
+                members=tuple(members),
+            )
         )
     return found
 

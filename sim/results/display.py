@@ -79,6 +79,8 @@ _ROWS = (
     ("balances", "largest relative error", "balance_error_rel_max", ".1e"),
 )
 
+_FOR_LABELS = 12
+"""columns of the terminal that labels are to have beyond their longest words"""
 _WIDE = 20
 """characters of a heading from which on its value stands in a line of its own"""
 
@@ -125,15 +127,15 @@ def _tables(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]], 
     for many in range(len(columns), 0, -1):
         parts = [slice(k, k + many) for k in range(0, len(columns), many)]
         tables = [_table(columns[own], [(head, label, shown[own]) for head, label, shown in rows]) for own in parts]
-        if all(Console(width=10_000).measure(one).minimum <= width for one in tables):
+        if all(Console(width=10_000).measure(one).minimum + _FOR_LABELS <= width for one in tables):
             break
     return tables
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[str, str, list[str]]]) -> Table:
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    table.add_column("", overflow="fold", min_width=10)
-    table.add_column("", overflow="fold", min_width=24)
+    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold")
     for column in columns:
         lines = [line.replace(" = ", " =\n") if len(line) > _WIDE else line for line in column.split("\n")]
         table.add_column(escape("\n".join(lines)), justify="right", no_wrap=True)

@@ -150,6 +150,12 @@ def violated_places(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> l
     return [ViolatedPlace(Violation(*row[:7]), *row[7:]) for row in rows]
 
 
+def broken_steps(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> int:
+    """Return the number of steps in which a limit is violated, or that have no power flow."""
+    query = f"SELECT step FROM ({_violations(connection)}) UNION SELECT step FROM network WHERE NOT converged"
+    return int(connection.execute(f"SELECT count(*) FROM ({query})", _tolerances(facts)).fetchall()[0][0])
+
+
 def summarise(connection: duckdb.DuckDBPyConnection, facts: RunFacts) -> dict[str, Any]:
     """Return the figures of a run, as ``summary.json`` has them under ``cost``, ``grid`` and so on."""
     kinds = recorded_columns(connection)

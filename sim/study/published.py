@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite
 from typing import Any
 
 import pandas as pd
 
+from gridferry.sim.results.report.points import Sweep
 from gridferry.sim.study.config import RowConfig, Study
 from gridferry.sim.study.day_ahead import Figures, Table
 
@@ -87,6 +89,35 @@ def agreements(study: Study, table: Table) -> list[Agreement]:
             differing = tuple((a[0], b[0]) for a, b in pairs if (a[1] - b[1]) * (a[2] - b[2]) <= 0)
             found.append(Agreement(metric, len(pairs), differing))
     return found
+
+
+def sweeps(study: Study, tables: tuple[Table, ...]) -> list[Sweep]:
+    """Return every metric of every table over its rows, beside the published figures, for a page."""
+    found = []
+    for table in tables:
+        published = published_figures(study, table)
+        values = [one.value for one in table.config.rows]
+        known = [one for one in values if one is not None]
+        settings = dict.fromkeys(key for row in table.config.rows for key in row.set)
+        for metric in METRICS:
+            ours = [None if row.figures is None else _finite(metric.value(row.figures)) for row in table.rows]
+            if metric.ordered and any(one is not None for one in ours):
+                found.append(
+                    Sweep(
+                        title=table.config.title,
+                        figure=metric.heading,
+                        setting=", ".join(settings) or "row",
+                        labels=[row.label for row in table.rows],
+                        values=known if len(known) == len(values) else None,
+                        ours=ours,
+                        published=[one.get(metric.name) for one in published],
+                    )
+                )
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def as_json(study: Study, tables: tuple[Table, ...]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from pypdf import PdfReader
 
 from gridferry.sim.loop.runner import run
-from gridferry.sim.results.report import write_report
+from gridferry.sim.results.report import write_comparison, write_report
 from gridferry.sim.results.report.positions import STATES, look
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -144,6 +144,7 @@ def test_the_report_in_a_browser_on_a_desk_on_a_phone_in_print_in_grey_and_in_th
     done = run("two_feeders", controller="rules", overrides=settings, steps=12, out=tmp_path / "run")
     path = write_report(done.directory)
     assert path.stat().st_size < 1_000_000
+    several = write_comparison(tmp_path / "several.html", "Several", [done])
     faults: list[str] = []
     with opened(path, faults) as page:
         drawn = page.locator("[data-figure]").count()
@@ -159,5 +160,11 @@ def test_the_report_in_a_browser_on_a_desk_on_a_phone_in_print_in_grey_and_in_th
         page.emulate_media(color_scheme="dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
         page.set_viewport_size(DESK)
+        page.emulate_media(color_scheme="light")
         prints_on_numbered_pages_without_a_cut(page)
         assert faults == []
+        page.goto(several.as_uri())
+        page.wait_for_selector("html[data-drawn]")
+        assert page.locator("[data-figure]:has(svg)").count() == page.locator("[data-figure]").count() > 0
+        for size in (DESK, PHONE):
+            fits(page, size, faults)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-_SCRIPTS = ("core", "lines", "heat", "gantt", "map", "page")
+_SCRIPTS = ("core", "lines", "heat", "gantt", "map", "points", "page")
 
 
 def text(value: object) -> str:

@@ -1,5 +1,5 @@
 // The page comes to life: pictures in its order, the clock, links from violations to their spots, printing.
-const DRAW = { map: drawMap, heat: drawHeat, lines: drawLines, gantt: drawGantt };
+const DRAW = { map: drawMap, heat: drawHeat, lines: drawLines, gantt: drawGantt, points: drawPoints };
 
 function clockBar(bar) {
   const [slider, play, shown, days] = ["slider", "play", "clock", "days"].map(name => bar.querySelector(`[data-part=${name}]`));
@@ -44,10 +44,8 @@ function drawNext(until) {
   if (waiting.length) setTimeout(() => drawNext(performance.now() + 30));
   else document.documentElement.dataset.drawn = "true";
 }
-if (frames) {
-  document.querySelectorAll(".clockbar").forEach(clockBar);
-  drawNext(performance.now() + 60);
-}
+if (frames) document.querySelectorAll(".clockbar").forEach(clockBar);
+drawNext(performance.now() + 60);
 
 let drawnAt = document.body.clientWidth;
 const redraw = () => draws.forEach(draw => draw());
