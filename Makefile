@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check coverage golden bench soak lint types imports setup clean
+.PHONY: demo test check coverage golden bench soak picture lint types imports setup clean
 
 setup: $(READY)
 
@@ -58,6 +58,12 @@ bench: $(READY)
 # promises of runs and readers attacked at scale, printed as docs/reliability.md has them; `make test` does a small part
 soak: $(READY)
 	$(BIN)/python -m tests.soak
+
+# the README's picture of the report, by Debian's chromium
+picture: $(READY)
+	$(BIN)/gridferry run joint_2dn --controller rules --out runs/picture --overwrite
+	$(BIN)/gridferry report runs/picture
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1040 --screenshot=docs/report.png file://$(CURDIR)/runs/picture/report.html
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_path .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -46,6 +46,7 @@ class Feeder:
     i_max_pu : largest current of the π section [pu], inf where no rating is known
     loading_max : limit of the current of each branch, as a share of its rating
     import_max_mw, export_max_mw : largest power drawn from the grid above, and given to it [MW]
+    xy : coordinates of each bus, with y to the north, for drawing; ``None`` where the source has none
     bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches
     """
 
@@ -78,6 +79,7 @@ class Feeder:
     i_max_pu: Float[np.ndarray, " branch"]
     loading_max: Float[np.ndarray, " branch"]
     bus_aliases: tuple[tuple[str, int], ...] = ()
+    xy: Float[np.ndarray, "bus 2"] | None = None
     import_max_mw: float = np.inf
     export_max_mw: float = np.inf
 

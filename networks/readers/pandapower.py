@@ -7,6 +7,7 @@ to ``pandapower.runpp``. What a feeder cannot carry is refused by name (`gridfer
 
 from __future__ import annotations
 
+import json
 import math
 from copy import deepcopy
 from typing import Any
@@ -126,6 +127,7 @@ class _Reader:
             i_max_pu=sections.i_max_pu * y_scale,
             loading_max=sections.loading_max,
             bus_aliases=aliases,
+            xy=self._coordinates(),
         )
         return Network(feeder, net, self.net_bus)
 
@@ -143,6 +145,21 @@ class _Reader:
         if named and not set(own) & set(index):
             aliases += [(name, int(bus)) for name, bus in zip(index, self.bus_of, strict=True)]
         return chosen, tuple(aliases)
+
+    def _coordinates(self) -> Float[np.ndarray, "bus 2"] | None:
+        """Coordinates of the buses; of degrees, those to the east are as long as those to the north; else ``None``."""
+        if "geo" not in self.net.bus:
+            return None
+        try:
+            points = [json.loads(one)["coordinates"][:2] for one in self.net.bus["geo"].loc[self.net_bus]]
+            xy = np.array(points, dtype=float).reshape(len(points), 2)
+        except (TypeError, ValueError, KeyError):
+            return None
+        if not np.isfinite(xy).all():
+            return None
+        if (np.abs(xy) <= (180.0, 90.0)).all():
+            xy[:, 0] *= math.cos(math.radians(float(xy[:, 1].mean())))
+        return xy
 
     def _voltage_limits(self, slack: int) -> tuple[Float[np.ndarray, " bus"], Float[np.ndarray, " bus"]]:
         """Limits of every feeder bus, the tightest of those joined in it [pu]."""

@@ -30,11 +30,13 @@ def info_rows(plant: Plant, networks: Sequence[str]) -> dict[str, list[dict[str,
 
 
 def _bus_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"network": network, "bus": bus, "v_min_pu": float(low), "v_max_pu": float(high), "p_own_mw": float(own)}
-        for network, feeder in zip(networks, plant.feeders, strict=True)
-        for bus, low, high, own in zip(feeder.bus_names, feeder.v_min_pu, feeder.v_max_pu, feeder.p_gen_mw, strict=True)
-    ]
+    rows: list[dict[str, Any]] = []
+    for network, feeder in zip(networks, plant.feeders, strict=True):
+        for k, bus in enumerate(feeder.bus_names):
+            limits = {name: float(getattr(feeder, name)[k]) for name in ("v_min_pu", "v_max_pu")}
+            at = {} if feeder.xy is None else dict(zip("xy", feeder.xy[k].tolist(), strict=True))
+            rows.append({"network": network, "bus": bus, **limits, "p_own_mw": float(feeder.p_gen_mw[k]), **at})
+    return rows
 
 
 def _network_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:

@@ -140,7 +140,9 @@ CREATE TABLE bus_info (
     bus VARCHAR, -- name of the bus
     v_min_pu DOUBLE, -- lowest voltage allowed
     v_max_pu DOUBLE, -- highest voltage allowed
-    p_own_mw DOUBLE -- given by the network's own sources
+    p_own_mw DOUBLE, -- given by the network's own sources
+    x DOUBLE, -- coordinate to the east, for drawing; NULL where the network has none
+    y DOUBLE -- coordinate to the north
 );
 
 CREATE TABLE network_info (

@@ -50,8 +50,8 @@ def page(run: Run, map_at: int | None = None) -> str:
                 sections = _pictures(source, networks)
             else:
                 sections = [("map", "The networks over time", network_map.network_map(source, networks))]
-        data = {"times": source.times, "networks": networks, "figures": source.figures}
-        data["frame"] = (map_at or 0) // source.block
+            begins = (_worst_step(source) if map_at is None else map_at) // source.block
+        data = {"times": source.times, "networks": networks, "figures": source.figures, "frame": begins}
     if map_at is not None:
         return document(title, _CLOCK, sections, data)
     sections.append(("figures", "All figures", figures_table([summary])))
@@ -76,6 +76,12 @@ def _pictures(source: Source, networks: list[dict[str, Any]]) -> list[tuple[str,
         ("kinds", "Devices by kind", device_panels.kinds(source)),
     )
     return [one for one in found if one[2]]
+
+
+def _worst_step(source: Source) -> int:
+    """Return the step of the largest violation, at which the page begins; the first of a run without any."""
+    worst = source.run.violations(most=1)
+    return worst[0].step if worst else 0
 
 
 def _key_figures(summary: dict[str, Any]) -> str:
