@@ -20,6 +20,7 @@ NAMES = (
     "exact_finish",
     "sop",
     "joint_reliability",
+    "acceptance",
 )
 
 

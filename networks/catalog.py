@@ -10,7 +10,7 @@ from pathlib import Path
 from gridferry.networks.faults import Fault, InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
-from gridferry.networks.network_spec import PICKLES, names_code
+from gridferry.networks.network_spec import PICKLES, NetOptions, names_code
 from gridferry.networks.published import published_feeder, three_bus
 from gridferry.networks.readers.net_cache import cache_folder
 from gridferry.networks.readers.other_formats import FORMATS, network_of_other_format, network_of_simbench
@@ -77,7 +77,12 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 
 def load_network(
-    spec: str, base_dir: Path, source: str | None = None, key: str = "", cache_dir: Path | None = None
+    spec: str,
+    base_dir: Path,
+    source: str | None = None,
+    key: str = "",
+    cache_dir: Path | None = None,
+    options: NetOptions | None = None,
 ) -> Network:
     """Read a network.
 
@@ -90,6 +95,7 @@ def load_network(
     source, key : file and key the spec was given under, for faults about the spec itself; the spec when not given.
         Faults inside a network name its own elements.
     cache_dir : folder of the cache of converted networks; as `cache_folder` has it when not given
+    options : how a pandapower net becomes a radial feeder; of no meaning for a `Feeder`
 
     Raises
     ------
@@ -102,17 +108,17 @@ def load_network(
     if spec in CATALOGUE:
         return Network(CATALOGUE[spec].build())
     if spec.endswith(".json"):
-        read = partial(network_of_json, base_dir / spec)
+        read = partial(network_of_json, base_dir / spec, options)
     elif spec.lower().endswith(PICKLES):
         read = partial(_refuse, _PICKLE)
     elif spec.lower().endswith(tuple(FORMATS)):
-        read = partial(network_of_other_format, base_dir / spec, cache_folder(cache_dir))
+        read = partial(network_of_other_format, base_dir / spec, cache_folder(cache_dir), options)
     elif spec.endswith(".m"):
-        read = partial(network_of_matpower, base_dir / spec)
+        read = partial(network_of_matpower, base_dir / spec, options)
     elif names_code(spec):
-        read = partial(network_of_function, module_or_file, function, base_dir)
+        read = partial(network_of_function, module_or_file, function, base_dir, options)
     elif colon:
-        read = partial(network_of_simbench, function, cache_folder(cache_dir))
+        read = partial(network_of_simbench, function, cache_folder(cache_dir), options)
     else:
         read = partial(_refuse, f"{no_such('network', spec, CATALOGUE)}; {_WAYS}")
     try:

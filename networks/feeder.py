@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +48,8 @@ class Feeder:
     loading_max : limit of the current of each branch, as a share of its rating
     import_max_mw, export_max_mw : largest power drawn from the grid above, and given to it [MW]
     xy : coordinates of each bus, with y to the north, for drawing; ``None`` where the source has none
-    bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches
+    bus_aliases : other names of buses and the index each leads to, such as buses joined by closed switches, and ``#``
+        with the index in the source
     """
 
     name: str
@@ -111,14 +113,26 @@ class Feeder:
 
     @cached_property
     def _index(self) -> Mapping[str, int]:
-        return MappingProxyType(dict(self.bus_aliases) | {name: index for index, name in enumerate(self.bus_names)})
+        aliases = dict(self.bus_aliases) or {f"#{index}": index for index in range(self.n_bus)}
+        return MappingProxyType(aliases | {name: index for index, name in enumerate(self.bus_names)})
 
-    def bus_index(self, name: str | int) -> int:
-        """Index of the bus of that name or alias; raises ``KeyError`` with the names there are."""
+    def bus_index(self, name: str | int, what: str = "bus") -> int:
+        """Index of the bus of that name or alias, or of ``"#7"``; raises ``KeyError`` with the names there are.
+
+        Parameters
+        ----------
+        what : how the message calls it
+        """
+        wanted = unicodedata.normalize("NFC", str(name)).strip()
         try:
-            return self._index[str(name)]
+            return self._index[wanted]
         except KeyError:
-            raise KeyError(no_such("bus", name, self.bus_names)) from None
+            several = [one for one in self.bus_names if one.startswith(f"{wanted} #")]
+            if several and wanted:
+                which = ", ".join(one.rpartition("#")[2] for one in several)
+                message = f"{len(several)} buses have that name; choose one with bus_index = {which}"
+                raise KeyError(message.replace(", ", " or ")) from None
+            raise KeyError(no_such(what, name, self.bus_names)) from None
 
     def with_limits(
         self, v_min_pu: float | None = None, v_max_pu: float | None = None, loading_max: float | None = None

@@ -15,6 +15,7 @@ import numpy as np
 
 from gridferry.networks.faults import InputError, no_such
 from gridferry.networks.network import Network
+from gridferry.networks.network_spec import NetOptions
 from gridferry.networks.readers.net_cache import cached_net
 from gridferry.networks.readers.net_json import foreign_parts
 from gridferry.networks.readers.opendss import files_of, net_of_dss, notes_of
@@ -43,12 +44,13 @@ class Format:
     content: Callable[[Path], str]
 
 
-def network_of_other_format(path: Path, cache: Path | None = None) -> Network:
+def network_of_other_format(path: Path, cache: Path | None = None, options: NetOptions | None = None) -> Network:
     """Read a net from Excel, OpenDSS or CGMES.
 
     Parameters
     ----------
     cache : folder of the cache; ``None`` for none
+    options : how the net becomes a radial feeder
 
     Raises
     ------
@@ -62,7 +64,7 @@ def network_of_other_format(path: Path, cache: Path | None = None) -> Network:
     try:
         content = kind.content(path)
         net = cached_net(kind.name, content, kind.packages.values(), lambda: _converted(kind, path), cache)
-        network = network_of_net(net, path.stem, str(path))
+        network = network_of_net(net, path.stem, str(path), options)
     except (InputError, SpecError):
         raise
     except Exception as error:  # what a converter makes of a file that is none of its own
@@ -78,12 +80,12 @@ def _converted(kind: Format, path: Path) -> Any:
     return kind.convert(path)
 
 
-def network_of_simbench(code: str, cache: Path | None = None) -> Network:
+def network_of_simbench(code: str, cache: Path | None = None, options: NetOptions | None = None) -> Network:
     """Read a SimBench grid by its code, such as ``1-LV-rural1--0-sw``; needs the package ``simbench``."""
     from gridferry.networks.readers.pandapower import network_of_net
 
     net = cached_net("SimBench", code, ("simbench",), lambda: _simbench(code), cache)
-    return network_of_net(net, code, f"simbench:{code}")
+    return network_of_net(net, code, f"simbench:{code}", options)
 
 
 def _simbench(code: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,14 @@ CARRIED = frozenset(
     {"bus", "line", "trafo", "switch", "impedance", "shunt", "load", "sgen", "storage", "gen", "ext_grid", "controller"}
 )
 """Tables whose elements are carried, or checked one by one."""
+REPLACED = frozenset({"motor", "ward", "xward", "trafo3w"})
+"""Tables whose elements are made of others."""
+SINGLE_PHASE = frozenset({"asymmetric_load", "asymmetric_sgen"})
+"""Tables whose elements can be taken as balanced."""
 
-_INSTEAD = {
-    "trafo3w": "three windings need a bus in their middle; replace it by three two-winding transformers",
-    "ward": "replace it by a load and a shunt",
-    "xward": "it controls a voltage behind an impedance; replace it by a load and a shunt",
-    "dcline": "remove it and give it as an MVDC link in the config",
-    "asymmetric_load": "power flows here are balanced; replace it by a load",
-    "asymmetric_sgen": "power flows here are balanced; replace it by a static generator",
-    "motor": "replace it by a load of the same power",
-}
-_VOLTAGE_DEPENDENT = ("const_z_p_percent", "const_i_p_percent", "const_z_q_percent", "const_i_q_percent")
+_INSTEAD = {"dcline": "remove it and give it as an MVDC link in the config"} | dict.fromkeys(
+    SINGLE_PHASE, "power flows here are balanced; balanced = true takes the sum of its phases"
+)
 _NUMBERS = {
     "load": ("p_mw", "q_mvar", "scaling"),
     "sgen": ("p_mw", "q_mvar", "scaling"),
@@ -33,6 +31,10 @@ _NUMBERS = {
     "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "parallel"),
     "shunt": ("p_mw", "q_mvar", "step"),
     "ext_grid": ("vm_pu",),
+    "motor": ("pn_mech_mw", "efficiency_percent", "cos_phi", "loading_percent", "scaling"),
+    "ward": ("ps_mw", "qs_mvar", "pz_mw", "qz_mvar"),
+    "xward": ("ps_mw", "qs_mvar", "pz_mw", "qz_mvar", "r_ohm", "x_ohm", "vm_pu"),
+    "trafo3w": ("sn_hv_mva", "sn_mv_mva", "sn_lv_mva", "vk_hv_percent", "vk_mv_percent", "vk_lv_percent"),
 }
 _BUSES = {
     "line": ("from_bus", "to_bus"),
@@ -45,8 +47,11 @@ _BUSES = {
     "gen": ("bus",),
     "ext_grid": ("bus",),
     "switch": ("bus",),
+    "motor": ("bus",),
+    "ward": ("bus",),
+    "xward": ("bus",),
+    "trafo3w": ("hv_bus", "mv_bus", "lv_bus"),
 }
-
 
 _COLUMNS = {
     "bus": ("in_service", "vn_kv", "name"),
@@ -64,14 +69,18 @@ def element(net: Any, table: str, index: Any) -> str:
     return shown if name is None or pd.isna(name) or not str(name).strip() else f'{shown} ("{name}")'
 
 
-def net_faults(net: Any, source: str) -> list[Fault]:
-    """List everything in the tables of a net that a feeder cannot represent."""
+def net_faults(net: Any, source: str, balanced: bool = False) -> list[Fault]:
+    """List everything in the tables of a net that a feeder cannot represent.
+
+    Parameters
+    ----------
+    balanced : elements of single phases are taken as balanced
+    """
     found = [*_form_faults(net)] or [
         *_base_faults(net),
         *_bus_faults(net),
-        *_refused_tables(net),
+        *_refused_tables(net, balanced),
         *_number_faults(net),
-        *_load_faults(net),
         *_supply_faults(net),
         *_controller_faults(net),
     ]
@@ -83,7 +92,7 @@ def _form_faults(net: Any) -> Iterator[tuple[str, str]]:
     for key in ("sn_mva", "f_hz"):
         if not isinstance(net.get(key), (int, float)):
             yield key, f"{net.get(key)!r} is no number; {_ANEW}"
-    for table in sorted(CARRIED):
+    for table in sorted(CARRIED | REPLACED):
         rows = net.get(table)
         if not isinstance(rows, pd.DataFrame):
             yield table, f"the table is missing; {_ANEW}"
@@ -121,14 +130,20 @@ def _bus_faults(net: Any) -> Iterator[tuple[str, str]]:
                 yield element(net, table, index), f"{column} = {bus}: the net has no such bus"
 
 
-def _refused_tables(net: Any) -> Iterator[tuple[str, str]]:
-    for table, rows in net.items():
-        if not isinstance(rows, pd.DataFrame) or "in_service" not in rows or table in CARRIED:
-            continue
-        if table.startswith(("res_", "_")):
-            continue
+@lru_cache(maxsize=1)
+def _tables() -> frozenset[str]:
+    """Tables of elements that pandapower itself knows; others are the user's own."""
+    import pandapower as pp
+
+    empty = pp.create_empty_network()
+    return frozenset(key for key, rows in empty.items() if isinstance(rows, pd.DataFrame) and "in_service" in rows)
+
+
+def _refused_tables(net: Any, balanced: bool) -> Iterator[tuple[str, str]]:
+    carried = CARRIED | REPLACED | (SINGLE_PHASE if balanced else frozenset())
+    for table in sorted(_tables() - carried):
         way = _INSTEAD.get(table, "take it out of service or replace it by loads, lines and transformers")
-        for index in _in_service(net, table).index:
+        for index in _in_service(net, table).index if table in net else ():
             yield element(net, table, index), f"a feeder cannot carry an element of this kind; {way}"
 
 
@@ -141,27 +156,13 @@ def _number_faults(net: Any) -> Iterator[tuple[str, str]]:
                 yield element(net, table, index), f"{column} = {value} is no finite number; give one"
 
 
-def _load_faults(net: Any) -> Iterator[tuple[str, str]]:
-    loads = _in_service(net, "load")
-    for column in _VOLTAGE_DEPENDENT:
-        if column not in loads:
-            continue
-        for index, share in loads[column].items():
-            if share != 0.0 and not pd.isna(share):
-                yield (
-                    element(net, "load", index),
-                    f"{column} = {share:g}: loads must have constant power; set it to 0",
-                )
-
-
 def _supply_faults(net: Any) -> Iterator[tuple[str, str]]:
     grids = _in_service(net, "ext_grid")
-    if not len(grids):
+    slack = _in_service(net, "gen")
+    if not len(grids) and not slack.slack.astype(bool).any():
         yield "ext_grid", "there is none in service; add one with pandapower.create_ext_grid(net, bus)"
-    for index in grids.index[1:]:
-        first = element(net, "ext_grid", grids.index[0])
-        yield element(net, "ext_grid", index), f"a feeder has one supply, here {first}; take the others out of service"
-    if grids.bus.iloc[:1].isin(net.bus.index[~net.bus.in_service.astype(bool)]).any():
+    out = net.bus.index[~net.bus.in_service.astype(bool)]
+    if len(grids) and grids.bus.isin(out).all():
         yield element(net, "ext_grid", grids.index[0]), "its bus is out of service; put the bus in service"
 
 

@@ -1,7 +1,7 @@
 """π sections between any two buses, and the reductions that make them a radial feeder.
 
 Both are exact. A branch that ends nowhere, or where it began, draws a current in proportion to the voltage at its one
-bus, so it is a shunt there. Branches side by side with equal ratios add up to one branch.
+bus, so it is a shunt there. Branches side by side add up to one branch if their shifts are equal.
 """
 
 from __future__ import annotations
@@ -84,11 +84,52 @@ def fold_dead_ends(
 
 
 def merge_parallel(sections: PiSections) -> PiSections:
-    """Merge parallel branches whose ratios and shifts are equal.
+    """Merge parallel branches whose shifts are equal; their ratios may differ.
 
     The rating of the sum is the current at which the first of them reaches its own, shared by series admittance
-    (charging left aside); so is its limit.
+    (charging left aside); so is its limit. Where ratios differ, what circulates without load is taken off the ratings.
     """
+    return _merge_ratios(_merge_equal(sections))
+
+
+def _merge_ratios(sections: PiSections) -> PiSections:
+    """Merge what is still parallel, by its sum of two-port admittances, which is that of one section of one ratio.
+
+    With real turns ratios t_k : 1 and one shift, ``y/t = Σ y_k/t_k`` is the admittance between the buses. Any t will
+    do; that of the mean leaves least for the shunts.
+    """
+    pairs: dict[frozenset[int], list[int]] = {}
+    for number, ends in enumerate(zip(sections.from_bus.tolist(), sections.to_bus.tolist(), strict=True)):
+        pairs.setdefault(frozenset(ends), []).append(number)
+    kept = [group[0] for group in pairs.values()]
+    merged = sections.take(np.array(kept, dtype=np.int64))
+    names = list(merged.names)
+    for place, group in enumerate(pairs.values()):
+        if len(group) == 1:
+            continue
+        own = sections.take(np.array(group, dtype=np.int64))
+        same_way = (own.from_bus == own.from_bus[0]) & (
+            np.abs((own.shift_deg - own.shift_deg[0] + 180.0) % 360.0 - 180.0) < 1e-9
+        )
+        if not same_way.all():
+            return sections  # a loop, of which the reader tells
+        y, t = own.y_series, own.ratio
+        ratio = float((np.abs(y) * t).sum() / np.abs(y).sum())
+        between = ratio * (y / t).sum()
+        names[place] = " + ".join(own.names)
+        merged.y_series[place], merged.ratio[place] = between, ratio
+        merged.y_from[place] = ratio**2 * ((y + own.y_from) / t**2).sum() - between
+        merged.y_to[place] = (y + own.y_to).sum() - between
+        circulating = np.abs(y * (1.0 / t - (y / t).sum() / y.sum()))
+        per_share = np.maximum(own.i_max_pu - circulating, 1e-3 * own.i_max_pu) * np.abs(y.sum() / y)
+        limit = per_share * own.loading_max
+        merged.i_max_pu[place] = per_share.min()
+        merged.loading_max[place] = limit.min() / per_share.min() if np.isfinite(per_share.min()) else 1.0
+    return replace(merged, names=tuple(names))
+
+
+def _merge_equal(sections: PiSections) -> PiSections:
+    """Merge parallel branches whose ratios and shifts are equal."""
     plain = (sections.ratio == 1.0) & (sections.shift_deg == 0.0)
     turn = plain & (sections.from_bus > sections.to_bus)
     sections = replace(

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,13 +19,14 @@ from typing import Any
 from gridferry.networks.faults import InputError, no_such
 from gridferry.networks.feeder import Feeder
 from gridferry.networks.network import Network
+from gridferry.networks.network_spec import NetOptions
 from gridferry.networks.readers.net_json import PACKAGES, foreign_parts
 from gridferry.networks.readers.spec_error import SpecError, check_file, words_of
 
 _TABLES = ("bus", "line", "trafo", "switch", "load", "sgen", "ext_grid")
 
 
-def network_of_json(path: Path) -> Network:
+def network_of_json(path: Path, options: NetOptions | None = None) -> Network:
     """Read a pandapower net from JSON, as ``pandapower.to_json`` writes it; nothing that it names is run."""
     import pandapower as pp
 
@@ -50,7 +52,7 @@ def network_of_json(path: Path) -> Network:
     if not isinstance(net, pp.pandapowerNet):
         raise SpecError(f"{path.name} contains no pandapower net; write it with pandapower.to_json(net, path)")
     try:
-        return _read(net, path.stem, str(path))
+        return _read(net, path.stem, str(path), options)
     except InputError:
         raise
     except Exception as error:
@@ -67,16 +69,16 @@ def _missing_tables(text: str) -> list[str]:
     return [] if not isinstance(tables, dict) else [one for one in _TABLES if tables.get(one) is None]
 
 
-def network_of_matpower(path: Path) -> Network:
+def network_of_matpower(path: Path, options: NetOptions | None = None) -> Network:
     """Read a MATPOWER case file, version 2."""
     from gridferry.networks.readers.matpower import net_of_case, read_case
 
     check_file(path)
     source = str(path)
-    return _read(net_of_case(read_case(path, source), source), path.stem, source)
+    return _read(net_of_case(read_case(path, source), source), path.stem, source, options)
 
 
-def network_of_function(place: str, function: str, base_dir: Path) -> Network:
+def network_of_function(place: str, function: str, base_dir: Path, options: NetOptions | None = None) -> Network:
     """Call a function without arguments that returns a pandapower net, a `Feeder` or a `Network`.
 
     Parameters
@@ -94,7 +96,9 @@ def network_of_function(place: str, function: str, base_dir: Path) -> Network:
         there = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise SpecError(no_such(f"function in {place}", function, there))
     try:
-        built = build()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # for its author to see
+            built = build()
     except Exception as error:
         raise SpecError(f'"{spec}" raised {words_of(error)}; correct the function') from error
     if isinstance(built, Feeder):
@@ -105,13 +109,13 @@ def network_of_function(place: str, function: str, base_dir: Path) -> Network:
 
     if not isinstance(built, pp.pandapowerNet):
         raise SpecError(f'"{spec}" returned a {type(built).__name__}; it must return a pandapower net or a Feeder')
-    return _read(built, function, spec)
+    return _read(built, function, spec, options)
 
 
-def _read(net: Any, name: str, source: str) -> Network:
+def _read(net: Any, name: str, source: str, options: NetOptions | None) -> Network:
     from gridferry.networks.readers.pandapower import network_of_net
 
-    return network_of_net(net, name, source)
+    return network_of_net(net, name, source, options)
 
 
 def _module(name: str) -> ModuleType:

@@ -32,10 +32,9 @@ class ProfileSimulator(CaseSimulator):
         roads = plant.roads
         self._rows_met = 1 if roads is None else roads.rows_met(conditions.congestion, plant.step_s)
         # what customers draw and what the network's own sources give are shown apart, not as their difference
-        own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
-        self._own = own
+        own = np.zeros((conditions.steps, plant.n_bus)) if conditions.own_p_mw is None else conditions.own_p_mw
         self._load = conditions.load_p_mw + own
-        self._generation = np.tile(own, (conditions.steps, 1))
+        self._own, self._generation = own, own.copy()
         for one in plant.profiled:
             self._generation[:, one.bus] += one.injected(conditions.series[one.device.key])
 
@@ -51,7 +50,10 @@ class ProfileSimulator(CaseSimulator):
         if attr in ("buy_price", "sell_price"):
             return float(getattr(conditions, attr)[step])
         buses = self._case.plant.bus_slices[number]
-        if attr == "P_own[MW]":
-            return self._own[buses].tolist()
-        tables = {"P_load[MW]": self._load, "Q_load[MVar]": conditions.load_q_mvar, "P_gen[MW]": self._generation}
+        tables = {
+            "P_load[MW]": self._load,
+            "Q_load[MVar]": conditions.load_q_mvar,
+            "P_gen[MW]": self._generation,
+            "P_own[MW]": self._own,
+        }
         return tables[attr][step, buses].tolist()

@@ -25,6 +25,7 @@ _BUS = {
     "p_load_mw": "P_load[MW]",
     "q_load_mvar": "Q_load[MVar]",
     "p_gen_mw": "P_gen[MW]",
+    "p_own_mw": "P_own[MW]",
     "p_mw": "P[MW]",
     "q_mvar": "Q[MVar]",
     "v_pu": "Vm[pu]",

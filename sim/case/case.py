@@ -15,6 +15,7 @@ from gridferry.networks.network import Network
 from gridferry.sim.case.conditions import Conditions, build_conditions
 from gridferry.sim.case.forecasts import Forecaster
 from gridferry.sim.case.memory import refuse_oversize
+from gridferry.sim.case.own_elements import own_notes
 from gridferry.sim.case.plant import build_plant
 from gridferry.sim.case.series import Sure, profile_faults
 from gridferry.sim.config.document import key_text
@@ -117,7 +118,9 @@ def case_without_controller(loaded: LoadedConfig) -> Case:
     built = build_plant(loaded)
     refuse_oversize(loaded, built.plant.n_bus)
     notes: list[Fault] = []
-    conditions = build_conditions(loaded, built.plant, notes)
+    for number, network in enumerate(built.networks):
+        notes += [loaded.fault(("networks", number, "name"), one) for one in own_notes(loaded, number, network)]
+    conditions = build_conditions(loaded, built.plant, built.networks, notes)
     forecaster = Forecaster(built.plant, conditions, loaded.config.forecast, loaded.config.seed)
     return Case(loaded, built.plant, built.networks, forecaster, tuple(notes))
 

@@ -19,10 +19,12 @@ from gridferry.networks.network import Network
 from gridferry.networks.roads.files import RoadUnits
 from gridferry.networks.roads.graph import Closure, load_road_graph
 from gridferry.networks.roads.travel import DistanceMatrix, Roads, matrix_from_rows
+from gridferry.sim.case.own_elements import fate_faults, with_fates
 from gridferry.sim.case.series import file_fault, reference_faults
 from gridferry.sim.case.site import EntrySite, Places, build_devices
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.networks.written import options_of
 from gridferry.sim.config.schema import ClosureConfig, Config, DemandPeriod, LoadConfig, NetworkConfig
 
 
@@ -113,15 +115,21 @@ class _Builder:
         network: Network | None = None
         try:
             cache = None if self.config.cache_dir is None else self.loaded.base_dir / self.config.cache_dir
-            network = load_network(entry.feeder, self.loaded.base_dir, cache_dir=cache)
+            network = load_network(entry.feeder, self.loaded.base_dir, cache_dir=cache, options=options_of(entry))
         except InputError as error:
             for fault in error.faults:
                 # a fault inside a feeder's own file says where it is
                 self._note((*loc, "feeder"), str(fault) if fault.key else fault.message)
         low, high = entry.v_min_pu, entry.v_max_pu
         if network is not None:
+            self.places.faults += fate_faults(self.loaded, number, network)
+            network = with_fates(network, entry)
             percent = entry.loading_max_percent
             feeder = network.feeder.with_limits(low, high, None if percent is None else percent / 100.0)
+            if network.source_net is None:
+                for key in sorted(_OF_NETS & entry.model_fields_set):
+                    if getattr(entry, key):
+                        self._note((*loc, key), "is for pandapower nets, and this feeder is none; leave it out")
             given = ("slack_v_pu", "import_max_mw", "export_max_mw")
             values = {name: getattr(entry, name) for name in given if getattr(entry, name) is not None}
             feeder = replace(feeder, **values)
@@ -138,11 +146,18 @@ class _Builder:
     # ------------------------------------------------------------------------------------------------------------ loads
 
     def _check_loads(self) -> None:
+        seen: dict[tuple[str, int | None], int] = {}
         for i, load in enumerate(self.config.loads):
             site = EntrySite(self.places, ("loads", i))
             feeder = site.known_feeder(load.network)
             if load.bus is not None:
                 site.bus(load.network, load.bus)
+            if feeder is not None:
+                bus = None if load.bus is None else feeder.bus_index(load.bus) if _has(feeder, load.bus) else -1 - i
+                first = seen.setdefault((load.network, bus), i)
+                if first != i and (load.factor is not None or self.config.loads[first].factor is not None):
+                    where = f"bus {load.bus}" if bus is not None else "all buses"
+                    site.fault("factor", f"loads[{first}] is for {where}, too, and a factor is not added; keep one")
             if feeder is not None and load.factor is not None and (wrong := _nominal_fault(load, feeder)):
                 site.fault("factor", wrong)
 
@@ -209,6 +224,18 @@ class _Builder:
                 self._note((*loc, "end"), f"must be after begin = {one.begin.isoformat()}")
                 continue
             yield Closure(one.road, begin, end)
+
+
+_OF_NETS = frozenset({"supply", "open", "balanced", "generators", "profiles"})
+"""Keys of a network that say how a pandapower net is read."""
+
+
+def _has(feeder: Feeder, bus: str | int) -> bool:
+    try:
+        feeder.bus_index(bus)
+    except KeyError:
+        return False
+    return True
 
 
 def _demand_charge(config: Config, plant: Plant) -> DemandCharge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,13 @@ from jaxtyping import Float, Int
 from gridferry.controllers.devices import ANY, MAGNITUDE, Limits, Profile
 from gridferry.controllers.devices.config_parts import ProfileColumn
 from gridferry.networks.faults import Fault, InputError, no_such
+from gridferry.networks.network import Network
+from gridferry.sim.case.own_elements import SeriesOfNet
 from gridferry.sim.case.profiles.file import ProfileFile, open_profile
 from gridferry.sim.case.profiles.table import ProfileTable, read_profile
 from gridferry.sim.config.document import Loc
 from gridferry.sim.config.loaded import LoadedConfig
+from gridferry.sim.config.networks.schema import FactorOf
 from gridferry.sim.config.schema import Config, RoadColumns
 
 Sure = Callable[[Loc], bool]
@@ -108,6 +111,11 @@ def _series_entries(config: Config) -> Iterator[_SeriesEntry]:
             series = getattr(load, key)
             if series is not None:
                 yield _SeriesEntry(("loads", i, key), series, ANY if key == "q_mvar" or load.signed else MAGNITUDE)
+    for i, network in enumerate(config.networks):
+        for table in type(network.elements).model_fields:
+            fate = getattr(network.elements, table)
+            if isinstance(fate, FactorOf):
+                yield _SeriesEntry(("networks", i, "elements", table, "factor"), fate.factor, ANY, _LARGEST)
     yield _SeriesEntry(("prices", "buy"), config.prices.buy, ANY, _LARGEST)
     yield _SeriesEntry(("prices", "sell"), config.prices.sell, ANY, _LARGEST)
     if config.roads is not None and not isinstance(config.roads.congestion, RoadColumns):
@@ -134,13 +142,22 @@ def _reference_fault(loaded: LoadedConfig, entry: _SeriesEntry) -> Fault | None:
     source, column = _column(entry.series)
     if not source or not column:
         return loaded.fault(entry.place, 'expected "source.column", the source being a key of [profiles]')
-    if source not in loaded.config.profiles:
+    if source not in loaded.config.profiles and source not in _networks(loaded):
         return loaded.fault(entry.place, no_such("profile", source, loaded.config.profiles))
     return None
 
 
+def _networks(loaded: LoadedConfig) -> list[str]:
+    """Names of networks, whose own time series may be named as ``"network.series"``."""
+    return [one.name for one in loaded.config.networks]
+
+
 class SeriesReader:
     """Reader of series: evaluates the valid ones and collects the faults of the others.
+
+    Parameters
+    ----------
+    networks : that bring time series; those of series of networks are zeros where they are not given
 
     Attributes
     ----------
@@ -149,10 +166,15 @@ class SeriesReader:
     notes : how files are read, as far as the config does not say, and what is clipped
     """
 
-    def __init__(self, loaded: LoadedConfig, sure: Sure):
+    def __init__(self, loaded: LoadedConfig, sure: Sure, networks: Sequence[Network] = ()):
         self._loaded, self._config = loaded, loaded.config
         self.faults: list[Fault] = reference_faults(loaded)
         self.notes: list[Fault] = []
+        self._own = {
+            name: SeriesOfNet(loaded, number, network)
+            for number, (name, network) in enumerate(zip(_networks(loaded), networks, strict=False))
+            if name not in loaded.config.profiles
+        }
         self._checked: set[tuple[str, str]] = set()
         self._files: dict[str, ProfileFile] = {}
         entries = [one for one in (*_series_entries(self._config), *self._of_roads()) if sure(one.loc)]
@@ -217,6 +239,8 @@ class SeriesReader:
 
     def _from_profile(self, entry: _SeriesEntry, series: str | ProfileColumn) -> Float[np.ndarray, " step"] | None:
         name, column = _column(series)
+        if name in self._own:
+            return self._from_network(entry, name, column, 1.0 if isinstance(series, str) else series.scale)
         if name not in self._files or not column:
             return None
         file = self._files[name]
@@ -281,3 +305,19 @@ class SeriesReader:
             words = f"{len(low)} negative values, down to {low.min():g}, count as 0 (clip)"
             self.notes.append(self._loaded.fault(entry.place, words))
         return np.maximum(values, 0.0)
+
+    def _from_network(
+        self, entry: _SeriesEntry, name: str, column: str, scale: float
+    ) -> Float[np.ndarray, " step"] | None:
+        """Return a series of a network, scaled."""
+        own = self._own[name]
+        if column not in own.names:
+            self._note(entry.place, no_such(f"series of network {name}", column, own.names))
+            return None
+        values = own.values(column, scale)
+        self.faults += own.faults
+        if len(entry.outside(values)):
+            limits = entry.limits
+            self._note(entry.place, f"is {limits.outside} in the series; {limits.meaning}, so {limits.way}")
+            return None
+        return values

@@ -74,7 +74,7 @@ def _suspicious(case: Case) -> Iterator[Fault]:
     """Powers and energies that are likely to be in another unit: more than lines carry, or than fills a store."""
     plant, day, config = case.plant, case.conditions, case.loaded.config
     carried = np.concatenate([_carried_mw(feeder) for feeder in plant.feeders])
-    own = np.concatenate([feeder.p_gen_mw for feeder in plant.feeders])
+    own = 0.0 if day.own_p_mw is None else day.own_p_mw
     peak = np.abs(day.load_p_mw + own).max(axis=0)
     for number, (feeder, buses) in enumerate(zip(plant.feeders, plant.bus_slices, strict=True)):
         bus = int((peak[buses] / carried[buses]).argmax())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +49,7 @@ def run_command(
                 accept_changes=accept_changes,
                 regret=regret,
                 progress=progress,
+                report=partial(errors.print, markup=False, highlight=False, soft_wrap=True),
             )
     except RunDefectError:
         raise

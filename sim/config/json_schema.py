@@ -34,6 +34,8 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     """
     model = config_model(kinds_with(())) if config is None else model_of_config(config)
     schema = model.model_json_schema()
+    for table in schema["$defs"].values():
+        _bus_by_index(table)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     properties = schema["properties"]
     properties["extends"] = _EXTENDS
@@ -46,6 +48,21 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     whole = {"required": schema.pop("required"), "properties": dict(_required_within(schema))}
     schema["anyOf"] = [whole, {"required": ["extends"]}]
     return schema
+
+
+def _bus_by_index(table: dict[str, Any]) -> None:
+    """Add the key that every table with a bus may have in its place."""
+    if "bus" not in table.get("properties", {}):
+        return
+    table["properties"]["bus_index"] = {
+        "type": "integer",
+        "minimum": 0,
+        "description": "index of the bus in its pandapower net, instead of bus",
+    }
+    required = table.get("required", [])
+    if "bus" in required:
+        table["required"] = [one for one in required if one != "bus"]
+        table["anyOf"] = [{"required": ["bus"]}, {"required": ["bus_index"]}]
 
 
 def _required_within(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -27,6 +27,7 @@ from gridferry.sim.config.file_names import anchor, anchor_spec, is_file
 from gridferry.sim.config.kinds import config_model, find_kinds
 from gridferry.sim.config.loaded import LoadedConfig, Reading
 from gridferry.sim.config.named_code import Refusal, code_faults, refusal_of, refuse_nothing
+from gridferry.sim.config.networks.written import write_out
 from gridferry.sim.config.overrides import parse_settings
 from gridferry.sim.config.repair import Repaired, repair
 from gridferry.sim.config.schema import Config, ControllerConfig
@@ -129,7 +130,7 @@ def _check(document: Document, path: Path, base_dir: Path, faults: list[Fault], 
     """Check the values of a document; ``faults`` are those found before."""
     _complete_controller(document)
     found = find_kinds(document, base_dir, refusal)
-    faults = [*faults, *found.faults]
+    faults = [*faults, *found.faults, *write_out(document, base_dir, refusal)]
     model = config_model(found.kinds)
     try:
         config, repaired, wrong = _validated(document, model, unknown_tables=not found.complete)

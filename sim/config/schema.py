@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -29,6 +29,7 @@ from gridferry.controllers.devices.config_parts import (
 from gridferry.networks.roads.travel import Rounding
 from gridferry.sim.config.clock import Clock
 from gridferry.sim.config.forecast_schema import ForecastConfig
+from gridferry.sim.config.networks.schema import ElementsConfig
 from gridferry.sim.config.profile_schema import ProfileSource, Zone
 
 _PLACE = r"^[^:\s]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$"
@@ -89,10 +90,30 @@ class NetworkConfig(Part):
     """largest power given to the grid above, 0 for none at all [MW]; no limit when not given"""
     peak_import_mw: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
     """highest import of the billing period before the run begins, which the demand charge goes by [MW]"""
+    supply: str | int | None = None
+    """name or index of an external grid, or of its bus: only what it feeds is taken"""
+    split: bool = False
+    """make a network of what each supply feeds: NAME-1, NAME-2, …"""
+    open: list[str] = Field(default=[])
+    """lines, transformers and switches to open, such as ``"line 12"``, or by their names"""
+    balanced: bool = False
+    """take loads and sources of single phases as balanced ones of the same sum"""
+    generators: Literal["pq"] | None = None
+    """``"pq"``: generators that hold a voltage get the fixed P and Q that they have in the net's own power flow"""
+    profiles: Literal["network"] | None = None
+    """``"network"``: the net's own time series count, and its loads are drawn"""
+    elements: ElementsConfig = ElementsConfig()
+    """what becomes of loads, static generators and storages that the network brings"""
+
+    @model_validator(mode="after")
+    def _one_supply(self) -> NetworkConfig:
+        if self.split and self.supply is not None:
+            raise inconsistent({"split": "give either supply or split"}, {"split": False})
+        return self
 
 
 class LoadConfig(Part):
-    """Load at one bus, or nominal loads of the feeder, scaled by a factor."""
+    """Load at one bus, or nominal loads of the feeder, scaled by a factor; what is at one bus replaces there."""
 
     network: str
     bus: BusName | None = None

@@ -19,6 +19,7 @@ from gridferry.networks.faults import Fault, InputError
 from gridferry.sim.case.case import Case, build_case
 from gridferry.sim.case.input_files import config_files, input_files
 from gridferry.sim.case.loading import load_config
+from gridferry.sim.case.own_elements import own_notes
 from gridferry.sim.config.loaded import LoadedConfig
 from gridferry.sim.config.reading import write_config
 from gridferry.sim.loop.defects import error_in_one_line, keep_traceback
@@ -96,6 +97,7 @@ def run(
     clip: bool = False,
     regret: bool = False,
     progress: Callable[[LiveState], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Run:
     """Run a co-simulation config in closed loop.
 
@@ -114,6 +116,7 @@ def run(
     regret : run again with perfect forecasts, into ``foresight`` in the run directory, and add the cost difference to
         the summary, see `gridferry.sim.loop.regret.regret_of`
     progress : called after every step
+    report : called before the first, with what the networks bring and what becomes of it, sentence by sentence
 
     Raises
     ------
@@ -128,6 +131,10 @@ def run(
     """
     loaded = config if isinstance(config, LoadedConfig) else load_config(config, overrides, controller, seed)
     case = build_case(loaded)
+    if report is not None:
+        for number, network in enumerate(case.networks):
+            for note in own_notes(loaded, number, network):
+                report(f"{loaded.config.networks[number].name}: {note}")
     knowing = build_case(with_foresight(loaded)) if regret else None
     until = _until(case, steps)
     if resume and overwrite:

@@ -198,7 +198,7 @@ def _assemble(
         world.connect(one, controller, *sizes, time_shifted=True, initial_data=fed_back)
         imported = {"import[MW]": float("nan")}
         world.connect(one, controller, *imported, time_shifted=True, initial_data=imported)
-        world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]")
+        world.connect(demand, record, "P_load[MW]", "Q_load[MVar]", "P_gen[MW]", "P_own[MW]")
         world.connect(one, record, *GRID_RESULTS)
     world.connect(market, record, "buy_price", "sell_price")
     world.connect(roads, record, "congestion")

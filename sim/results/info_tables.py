@@ -35,7 +35,7 @@ def _bus_info(plant: Plant, networks: Sequence[str]) -> list[dict[str, Any]]:
         for k, bus in enumerate(feeder.bus_names):
             limits = {name: float(getattr(feeder, name)[k]) for name in ("v_min_pu", "v_max_pu")}
             at = {} if feeder.xy is None else dict(zip("xy", feeder.xy[k].tolist(), strict=True))
-            rows.append({"network": network, "bus": bus, **limits, "p_own_mw": float(feeder.p_gen_mw[k]), **at})
+            rows.append({"network": network, "bus": bus, **limits, **at})
     return rows
 
 

@@ -312,7 +312,7 @@ def _balance(connection: duckdb.DuckDBPyConnection, facts: RunFacts, kinds: Kind
     devices = " UNION ALL ".join(f"SELECT step, injected_mwh FROM {quoted(table)}" for table in kinds)
     given = f"""
         (SELECT step, sum(p_mw + p_load_mw - p_own_mw) AS given, sum(abs(p_load_mw)) AS flowing
-         FROM bus JOIN bus_info USING (network, bus) WHERE NOT isnan(p_mw) GROUP BY step) AS fed
+         FROM bus WHERE NOT isnan(p_mw) GROUP BY step) AS fed
         LEFT JOIN (SELECT step, sum(injected_mwh) / {facts.step_h} AS given
                    FROM ({devices or "SELECT NULL AS step, 0.0 AS injected_mwh"}) GROUP BY step) AS made
         USING (step) WHERE step IN {SOLVED}

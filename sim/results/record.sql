@@ -9,6 +9,7 @@ CREATE TABLE bus (
     p_load_mw DOUBLE,   -- drawn by customers
     q_load_mvar DOUBLE, -- likewise
     p_gen_mw DOUBLE,    -- given by the network's own sources and, if not curtailed, by devices with a profile; less what loads with one draw
+    p_own_mw DOUBLE,    -- of that, given by the network's own sources
     p_mw DOUBLE,        -- injection of loads, sources and devices together
     q_mvar DOUBLE,      -- likewise
     v_pu DOUBLE,        -- voltage in AC, NaN where the power flow diverged
@@ -140,7 +141,6 @@ CREATE TABLE bus_info (
     bus VARCHAR, -- name of the bus
     v_min_pu DOUBLE, -- lowest voltage allowed
     v_max_pu DOUBLE, -- highest voltage allowed
-    p_own_mw DOUBLE, -- given by the network's own sources
     x DOUBLE, -- coordinate to the east, for drawing; NULL where the network has none
     y DOUBLE -- coordinate to the north
 );

@@ -82,7 +82,7 @@ def sample_days(loaded: LoadedConfig, samples: int, steps: int | None = None) ->
         message = "nothing errs, so all sampled days are alike; give forecast.errors, such as load_std = 0.05"
         raise InputError(Fault(str(loaded.path), "forecast.errors", message))
     plant, start = case.plant, observation_at_start(case)
-    expected = build_conditions(loaded, plant)
+    expected = build_conditions(loaded, plant, case.networks)
     simulated = slice(plant.steps if steps is None else min(steps, plant.steps))
     forecast = expected.rows(simulated)
     schedules = Schedules.of_plan(case.controller().plan(start, forecast), forecast.steps)

@@ -144,8 +144,8 @@ def test_json_files_and_python_files_give_the_net_they_hold(tmp_path: Path) -> N
 
 def test_faults_inside_a_net_name_the_file_and_the_element(tmp_path: Path) -> None:
     net = two_bus_net()
-    pp.create_ward(net, 1, 0.1, 0.1, 0.1, 0.1, name="W")
+    pp.create_asymmetric_load(net, 1, 0.1, 0.1, 0.1, name="W")
     pp.to_json(net, str(tmp_path / "grid.json"))
     with pytest.raises(InputError) as caught:
         load_network("grid.json", tmp_path, "case.toml", "networks[0].feeder")
-    assert str(caught.value).startswith(f'{tmp_path / "grid.json"}: ward 0 ("W"): ')
+    assert str(caught.value).startswith(f'{tmp_path / "grid.json"}: asymmetric_load 0 ("W"): ')

@@ -75,7 +75,7 @@ def conditions(folder: Path, text: str, gen_mw: float = 0.0, steps: int = 2, **p
 TEXT = "t,a,b\n0,0.5,10\n1,2,20\n2,4,-1\n"
 
 
-def test_loads_add_up_by_bus_factor_and_network(tmp_path: Path) -> None:
+def test_loads_at_a_bus_replace_the_scaled_nominal_ones(tmp_path: Path) -> None:
     got = conditions(
         tmp_path,
         TEXT,
@@ -86,8 +86,8 @@ def test_loads_add_up_by_bus_factor_and_network(tmp_path: Path) -> None:
         ],
     )
     # columns: three buses of n1, three of n2; per unit of the file's largest value, 4, which lies beyond the run
-    assert got.load_p_mw.tolist() == [[0, 0.5, 1 + 10, 0, 0.375, 0], [0, 2, 4 + 20, 0, 1.5, 0]]
-    assert got.load_q_mvar.tolist() == [[0, 0.25, -0.125 - 1, 0, 0.1875, 0], [0, 1, -0.5 - 1, 0, 0.75, 0]]
+    assert got.load_p_mw.tolist() == [[0, 0.5, 10, 0, 0.375, 0], [0, 2, 20, 0, 1.5, 0]]
+    assert got.load_q_mvar.tolist() == [[0, 0.25, -1, 0, 0.1875, 0], [0, 1, -1, 0, 0.75, 0]]
     assert got.series == {}
     arrays = [values for values in vars(got).values() if isinstance(values, np.ndarray)]
     assert not any(values.flags.writeable for values in arrays)

@@ -184,15 +184,20 @@ def test_list_names_what_there_is_and_suggests_what_was_meant(gridferry):
     assert 'did you mean "controllers"?' in err
 
 
-@pytest.mark.parametrize("path", sorted(configs_dir().glob("*.toml")), ids=lambda path: path.stem)
+# SimBench grids take seconds to read; tests/cases/test_simbench_day.py runs one
+CHECKED = [path for path in sorted(configs_dir().glob("*.toml")) if not path.stem.startswith("simbench")]
+
+
+@pytest.mark.parametrize("path", CHECKED, ids=lambda path: path.stem)
 def test_check_finds_our_configs_sound(gridferry, path):
     code, out, err = gridferry("check", path, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert (found["config"], found["passed"], found["faults"]) == (str(path), True, [])
-    # the published cases begin with voltages below their limit
-    assert bool(found["notes"]) == path.stem.startswith("mvdc")
-    assert all("at rest the first step breaks limits" in one["message"] for one in found["notes"])
+    # the published cases begin with voltages below their limit; one network is a part of its net, made by code
+    assert bool(found["notes"]) == path.stem.startswith(("mvdc", "mv_oberrhein"))
+    said = {"mvdc": ("at rest the first step breaks limits",), "mv_o": ("of 179 buses that", "this check ran code")}
+    assert all(any(word in one["message"] for word in said[path.stem[:4]]) for one in found["notes"])
 
 
 def test_check_lists_all_faults_of_a_config(gridferry, tmp_path):
