@@ -12,7 +12,7 @@ from gridferry.sim.results.record_tables import INFO_TABLES, TABLES, DescribedCo
 PAGE = REPOSITORY / "docs" / "columns.md"
 INTRODUCTION = """# Columns of the results
 
-What every column of every table means, made by `python tests/docs/test_columns_page.py` from
+What every column of every table means, made by `PYTHONPATH=tests python tests/docs/test_columns_page.py` from
 [record.sql](../sim/results/record.sql) and the kinds of devices. `gridferry list columns` prints it, with the columns
 of installed kinds. Powers are injections into the grid unless said otherwise. [guide.md](guide.md#results) says which
 tables there are.
