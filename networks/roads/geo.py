@@ -34,7 +34,11 @@ def read_geojson(path: Path, units: RoadUnits) -> RoadFile:
         lines = [[(float(x), float(y)) for x, y, *_ in one["geometry"]["coordinates"]] for one in features]
         if any(len(line) < 2 for line in lines):
             raise ValueError("a line of one point")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not all(abs(x) <= 180.0 and abs(y) <= 90.0 for line in lines for x, y in line):
+            raise ValueError("coordinates that are no longitude and latitude")
+        if not all(isinstance(one.get("properties"), dict | None) for one in features):
+            raise ValueError("properties that are no object")
+    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         message = (
             f"cannot be read as GeoJSON ({type(error).__name__}: {error}); give a FeatureCollection of LineStrings"
         )
@@ -56,7 +60,7 @@ def read_graphml(path: Path, units: RoadUnits) -> RoadFile:
 
     try:
         graph = nx.read_graphml(path, force_multigraph=True)
-    except (OSError, ParseError, nx.NetworkXError, ValueError, KeyError) as error:
+    except (OSError, ParseError, nx.NetworkXError, AttributeError, LookupError, TypeError, ValueError) as error:
         message = f"cannot be read as GraphML ({type(error).__name__}: {error}); write it with osmnx.save_graphml"
         raise InputError(Fault(str(path), "", message)) from None
     reader = _Edges(path, units)
@@ -71,7 +75,7 @@ def read_graphml(path: Path, units: RoadUnits) -> RoadFile:
 
 def _place(data: Mapping[str, Any]) -> tuple[float, float] | None:
     x, y = _number(data.get("x")), _number(data.get("y"))
-    return None if x is None or y is None else (x, y)
+    return (x, y) if x is not None and y is not None and abs(x) <= 180.0 and abs(y) <= 90.0 else None
 
 
 class _Edges:
@@ -128,7 +132,7 @@ def _number(value: Any) -> float | None:
     """Read a number, which GraphML may have as text; ``None`` where there is none."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
@@ -143,4 +147,4 @@ def _km(a: tuple[float, float], b: tuple[float, float]) -> float:
     """Distance between two places on the ground [km]."""
     (x, y), (u, v) = (tuple(map(math.radians, one)) for one in (a, b))
     across = math.sin((v - y) / 2) ** 2 + math.cos(y) * math.cos(v) * math.sin((u - x) / 2) ** 2
-    return 2.0 * _EARTH_KM * math.asin(math.sqrt(across))
+    return 2.0 * _EARTH_KM * math.asin(min(1.0, math.sqrt(across)))

@@ -12,7 +12,7 @@ import pytest
 from gridferry.controllers.plans.plan_reader import read_plan
 from gridferry.networks.catalog import load_network
 from gridferry.networks.faults import Fault, InputError
-from gridferry.networks.roads.table import read_roads
+from gridferry.networks.roads.files import RoadUnits, read_road_file
 from gridferry.sim.case.case import build_case
 from gridferry.sim.case.loading import load_config
 from gridferry.sim.config.reading import configs_dir
@@ -85,7 +85,7 @@ def test_plans_and_roads_that_are_no_text_are_named_by_line(tmp_path):
     path = tmp_path / "file.csv"
     path.write_bytes(b"from,to,km\nA,B,1\nB,\xe9,1\n")
     with pytest.raises(InputError, match=r"line 3: not UTF-8 text \(byte 0xe9\)"):
-        read_roads(path, 30.0, str(path))
+        read_road_file(path, RoadUnits(speed_km_h=30.0))
     path.write_bytes(b"step,device,p_mw,q_mvar,position\n0,T1,0,0,\n0,\xe9,0,0,\n")
     with pytest.raises(InputError, match=r"line 3: not UTF-8 text \(byte 0xe9\)"):
         read_plan(path, build_case(load_config("three_bus")).plant)

@@ -14,7 +14,7 @@ from typing import Any
 
 from gridferry.controllers.plans.plan_reader import read_plan
 from gridferry.networks.catalog import load_network
-from gridferry.networks.roads.table import read_roads
+from gridferry.networks.roads.files import RoadUnits, read_road_file
 from gridferry.sim.adapters.devices import DeviceSimulator
 from gridferry.sim.adapters.grid import GridSimulator
 from gridferry.sim.adapters.inputs import Inputs
@@ -77,8 +77,11 @@ def families(folder: Path) -> list[Family]:
     def plan(content: bytes) -> None:
         read_plan(_written(folder / "plan.csv", content), plant)
 
-    def road(content: bytes) -> None:
-        read_roads(_written(folder / "roads.csv", content), 30.0, "roads.csv")
+    def road(name: str, content: bytes) -> None:
+        read_road_file(_written(folder / name, content), RoadUnits(speed_km_h=30.0))
+
+    def road_of_map(given: tuple[str, bytes]) -> None:
+        road(f"roads.{given[0]}", given[1])
 
     def network(name: str, content: bytes) -> None:
         _written(folder / name, content)
@@ -92,7 +95,8 @@ def families(folder: Path) -> list[Family]:
         Family("configs", 20, 4, _either(texts, mutated_toml, mutated_bytes), config),
         Family("plans", 20, 39, _bytes([plan_text(plant)]), plan),
         Family("profiles", 16, 8, _bytes([PROFILE, STAMPED]), profile),
-        Family("roads", 14, 23, _bytes([ROADS]), road),
+        Family("roads", 8, 18, _bytes([ROADS]), partial(road, "roads.csv")),
+        Family("roads of maps", 6, 5, _mutated_map, road_of_map),
         Family("MATPOWER cases", 6, 2, _bytes([MATPOWER]), partial(network, "net.m")),
         Family("pandapower nets", 2, 1, nets, partial(network, "net.json")),
         Family("studies", 12, 3, _either(studies, mutated_toml, mutated_bytes), study),
@@ -107,6 +111,11 @@ def _written(path: Path, content: bytes) -> Path:
 
 def _bytes(bases: list[bytes]) -> Callable[[random.Random], bytes]:
     return lambda rng: mutated_bytes(rng.choice(bases), rng)
+
+
+def _mutated_map(rng: random.Random) -> tuple[str, bytes]:
+    suffix, content = rng.choice(MAPS)
+    return suffix, mutated_bytes(content, rng)
 
 
 def _either(bases: list[bytes], *ways: Callable[[bytes, random.Random], bytes]) -> Callable[[random.Random], bytes]:
@@ -209,6 +218,26 @@ PROFILE = "\n".join(
 STAMPED = "\n".join(
     ["time,load,price", *(f"2024-06-14T{hour:02d}:00:00,{0.5 + 0.01 * hour},{40 + hour}" for hour in range(8)), ""]
 ).encode()
+MAPS = (
+    (
+        "tntp",
+        b"<NUMBER OF NODES> 3\n<END OF METADATA>\n~ init term capacity length fft b power\n"
+        b"1 2 900 4 6 0.15 4 ;\n2 3 9 4 6 1 4 ;\n",
+    ),
+    (
+        "geojson",
+        b'{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"maxspeed": 50}, "geometry": '
+        b'{"type": "LineString", "coordinates": [[9.1, 52.1], [9.2, 52.15]]}}]}',
+    ),
+    (
+        "graphml",
+        b'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+        b'<key id="l" for="edge" attr.name="length" attr.type="double"/>'
+        b'<graph edgedefault="directed"><node id="1"/><node id="2"/><edge source="1" target="2">'
+        b'<data key="l">900</data></edge></graph></graphml>',
+    ),
+)
+"""roads as map tools write them, by suffix"""
 ROADS = b"""from,to,km,minutes,capacity,b,power
 A,B,4.5,,900,0.15,4
 B,A,4.5,,900,0.15,4
