@@ -89,7 +89,7 @@ def truck_step(
     """One step of an hour with a trip, if any."""
     roads = case[0].roads
     assert roads is not None
-    trips = travel_under(roads, (0.0, 0.0), 3600)
+    trips = travel_under(roads, ((0.0, 0.0),), 3600, 0)
     now = Now(1.0, trips=trips, clock_h=clock_h)
     ((after, outcome),) = step_all([truck], [], [state], [Request((p_mw,), (0.0,), (to,))], [now])
     return after, outcome

@@ -152,7 +152,7 @@ def test_a_split_drive_ends_where_the_unsplit_one_does() -> None:
 
 def test_travel_uses_the_congestion_of_the_moment() -> None:
     roads = DistanceMatrix(("A", "B"), np.array([[0.0, 10.0], [10.0, 0.0]]), 60.0, 5.0, Rounding.UP)
-    free, jammed = travel_under(roads, (0.0, 0.0), 600), travel_under(roads, (6.0, 6.0), 600)
+    free, jammed = travel_under(roads, ((0.0, 0.0),), 600, 0), travel_under(roads, ((6.0, 6.0),), 600, 0)
     assert (free.steps, free.minutes[0][1]) == (((0, 2), (2, 0)), pytest.approx(15.0))
     assert (jammed.steps[0][1], jammed.minutes[0][1], jammed.km[0][1]) == (3, pytest.approx(21.0), 10.0)
     assert free.install_min == 5.0
