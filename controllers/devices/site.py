@@ -54,9 +54,12 @@ class Site(ABC):
         if feeder is None:
             return 0
         try:
-            return sum(one.n_bus for one in self._before(network)) + feeder.bus_index(bus, f"bus in {network}")
+            return sum(one.n_bus for one in self._before(network)) + feeder.bus_index(bus)
         except KeyError as error:
-            self.fault(key, error.args[0])
+            if str(error.args[0]).startswith("no such"):
+                self._absent(key, f"bus in {network}", bus, feeder.bus_names)
+            else:
+                self.fault(key, error.args[0])
             return 0
 
     def branch(self, network: str, branch: str, key: str = "branch") -> int:

@@ -58,9 +58,9 @@ def fate_of(entry: NetworkConfig, network: Network, table: str) -> Fate | Factor
 
 def _series(one: OwnElement, entry: NetworkConfig) -> dict[str, tuple[str, float]]:
     """Series of an element that count: its controllers', and those of the study year on request."""
-    asked = entry.profiles is not None
+    requested = entry.profiles is not None
     given = {"p": one.p_series, "q": one.q_series}
-    return {key: of for key, of in given.items() if of is not None and (asked or not of[0].startswith(YEAR))}
+    return {key: of for key, of in given.items() if of is not None and (requested or not of[0].startswith(YEAR))}
 
 
 def with_fates(network: Network, entry: NetworkConfig) -> Network:
@@ -98,8 +98,8 @@ def fate_faults(loaded: LoadedConfig, number: int, network: Network) -> list[Fau
         given = getattr(entry.elements, table)
         place = (*loc, "elements", table)
         if given is Fate.PROFILE and own and not any(_series(one, entry) for one in own):
-            asked = any(one.p_series or one.q_series for one in own)
-            way = 'add profiles = "network"' if asked else 'give "constant" or {factor = …}'
+            requested = any(one.p_series or one.q_series for one in own)
+            way = 'add profiles = "network"' if requested else 'give "constant" or {factor = …}'
             faults.append(loaded.fault(place, f"its {words} have no time series of their own; {way}"))
         if given is Fate.DEVICE and table == "load":
             faults.append(
@@ -196,7 +196,7 @@ class SeriesOfNet:
     Attributes
     ----------
     names : of all there are
-    faults : what is wrong with those that were asked for
+    faults : what is wrong with those that were requested for
     """
 
     def __init__(self, loaded: LoadedConfig, number: int, network: Network):

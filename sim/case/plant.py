@@ -152,12 +152,14 @@ class _Builder:
             feeder = site.known_feeder(load.network)
             if load.bus is not None:
                 site.bus(load.network, load.bus)
-            if feeder is not None:
+            if feeder is not None and load.factor is not None:
                 bus = None if load.bus is None else feeder.bus_index(load.bus) if _has(feeder, load.bus) else -1 - i
                 first = seen.setdefault((load.network, bus), i)
-                if first != i and (load.factor is not None or self.config.loads[first].factor is not None):
+                if first != i:
                     where = f"bus {load.bus}" if bus is not None else "all buses"
-                    site.fault("factor", f"loads[{first}] is for {where}, too, and a factor is not added; keep one")
+                    site.fault(
+                        "factor", f"loads[{first}] has one for {where}, too, and a factor is not added; keep one"
+                    )
             if feeder is not None and load.factor is not None and (wrong := _nominal_fault(load, feeder)):
                 site.fault("factor", wrong)
 

@@ -75,8 +75,12 @@ def test_power_at_a_bus_replaces_the_scaled_nominal_one_and_two_factors_are_refu
     assert case.conditions.load_p_mw[0].tolist() == [0.0, 0.2, 0.7]
     case = case_of(tmp_path, ALL + 2 * (at_c + "p_mw = 0.7\n"), 'elements.sgen = "off"')
     assert case.conditions.load_p_mw[0, 2] == 1.4
-    for twice in (ALL + ALL, ALL + at_c + "p_mw = 0.7\n" + at_c + "factor = 1.0\n"):
-        with pytest.raises(InputError, match=r"is for (all buses|bus C), too, and a factor is not added; keep one"):
+    case = case_of(tmp_path, ALL + at_c + "p_mw = 0.7\n" + at_c + "factor = 1.0\n", 'elements.sgen = "off"')
+    assert case.conditions.load_p_mw[0, 2] == 1.7
+    for twice in (ALL + ALL, ALL + at_c + "factor = 0.5\n" + at_c + "factor = 1.0\n"):
+        with pytest.raises(
+            InputError, match=r"has one for (all buses|bus C), too, and a factor is not added; keep one"
+        ):
             case_of(tmp_path, twice)
 
 

@@ -111,7 +111,8 @@ def test_a_spec_that_names_nothing_is_one_fault_with_the_way_out(spec: str, mess
     assert message in words
 
 
-def test_simbench_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simbench_missing_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDFERRY_CACHE_DIR", str(tmp_path))  # what was read before needs no package
     monkeypatch.setitem(sys.modules, "simbench", None)
     assert "pip install 'gridferry[simbench]'" in fault_of("simbench:1-LV-rural1--0-sw")
 

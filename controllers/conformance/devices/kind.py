@@ -26,7 +26,7 @@ Kind = type[Device[Any]]
 
 CONFIG_KEYS = frozenset(
     {"name", "title", "currency", "seed", "extends", "time", "profiles", "networks", "loads", "prices", "stations"}
-    | {"roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record"}
+    | {"roads", "forecast", "grid", "controller", "controllers", "devices", "simulators", "record", "cache_dir"}
 )
 """Keys of every config, which no kind's table can be named as."""
 

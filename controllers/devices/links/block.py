@@ -15,6 +15,10 @@ from jaxtyping import Float
 
 from gridferry.controllers.devices.links.device import Link
 from gridferry.controllers.devices.planning.block import Ahead, Block, Losses, Planned
+from gridferry.controllers.devices.steps import Now, Request, Stateless
+
+_NEAR_MW = 1e-5
+"""what a solver's tolerance leaves of a power; more is fictitious loss"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +82,20 @@ def link_block(link: Link, ahead: Ahead) -> Block:
         q={key: power.q[:, k] for key, k in at},
         constraints={"converters": power.constraints},
         losses=(losses,),
-        plan=lambda: Planned(
-            p_mw=power.p.value, q_mvar=power.q.value, position=np.zeros((ahead.horizon, 0), dtype=np.int64)
-        ),
+        plan=lambda: _planned(link, power, ahead),
     )
+
+
+def _planned(link: Link, power: LinkPower, ahead: Ahead) -> Planned:
+    """Return what the link does of the solution: near a rating, Q hangs on the last digits of P."""
+    p, q = power.p.value.copy(), power.q.value.copy()
+    for t, available in enumerate(ahead.series["availability"]):
+        now = Now(ahead.step_h, series={"availability": float(available)})
+        _, done = link.step(Stateless(), Request(tuple(p[t].tolist()), tuple(q[t].tolist()), ()), now)
+        near = np.array([[port.p_mw for port in done.ports], [port.q_mvar for port in done.ports]])
+        if np.abs(near - np.stack([p[t], q[t]])).max() <= _NEAR_MW:
+            p[t], q[t] = near
+    return Planned(p_mw=p, q_mvar=q, position=np.zeros((ahead.horizon, 0), dtype=np.int64))
 
 
 def converter_loss(

@@ -67,8 +67,8 @@ def supplies_of(net: Any, graph: Topology, source: str) -> list[Supply]:
     for node, indices in found.items():
         v_pu = grids.vm_pu[indices]
         if v_pu.max() - v_pu.min() > 1e-9:
-            held = " and ".join(f"{one:g}" for one in sorted(set(v_pu)))
-            message = f"its busbar is held at {held} pu by several external grids; set one vm_pu for all of them"
+            levels = " and ".join(f"{one:g}" for one in sorted(set(v_pu)))
+            message = f"its busbar has {levels} pu by several external grids; set one vm_pu for all of them"
             faults.append(Fault(source, element(net, "ext_grid", indices[0]), message))
         net.ext_grid.loc[indices[1:], "in_service"] = False
         names = [text for one in indices for text in _names(net, one)]

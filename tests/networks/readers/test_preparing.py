@@ -171,7 +171,7 @@ def test_external_grids_on_one_busbar_or_coupler_are_one_supply() -> None:
         pp.create_ext_grid(net, bus, vm_pu=1.01)
     assert_as_runpp(net)
     net.ext_grid.loc[1, "vm_pu"] = 1.02
-    with pytest.raises(InputError, match=r"held at 1.01 and 1.02 pu by several external grids"):
+    with pytest.raises(InputError, match=r"has 1.01 and 1.02 pu by several external grids"):
         network_of_net(net, "net")
 
 
