@@ -28,6 +28,9 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Our own kinds by their tables; a plug-in cannot take one of these names."""
 
+OF_ELEMENTS: Mapping[str, str] = {"sgen": "generators", "storage": "batteries"}
+"""Tables of the kinds that elements of a pandapower net can become, by the table of the net."""
+
 _LOADER = ClassLoader(Device, "device", "gridferry.controllers.devices.Device")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from gridferry.controllers.devices.registry import OF_ELEMENTS
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network, OwnElement
 from gridferry.networks.readers.preparing.own import YEAR
@@ -19,8 +20,6 @@ from gridferry.sim.config.schema import NetworkConfig
 SOURCES = ("sgen", "storage")
 """Tables whose elements give or take power beside the loads."""
 _WORDS = {"load": "loads", "sgen": "static generators", "storage": "storages"}
-_DEVICES = {"sgen": "generators", "storage": "batteries"}
-"""Tables of the config that elements become with ``"device"``."""
 _SIGN = {"load": 1.0, "sgen": 1.0, "gen": 1.0, "storage": -1.0}
 _SHOWN = 6
 
@@ -105,14 +104,14 @@ def fate_faults(loaded: LoadedConfig, number: int, network: Network) -> list[Fau
             faults.append(
                 loaded.fault(place, 'loads are no devices; give "profile", "constant", {factor = …} or "off"')
             )
-        if table not in _DEVICES or given is not None or entry.profiles is not None or not own:
+        if table not in OF_ELEMENTS or given is not None or entry.profiles is not None or not own:
             continue
-        twice = [one.name for one in getattr(config, _DEVICES[table], ()) if one.network == entry.name]
+        twice = [one.name for one in getattr(config, OF_ELEMENTS[table], ()) if one.network == entry.name]
         if twice:
             shown = ", ".join(f"{one.label} {one.p_mw:.4g} MW" for one in own[:_SHOWN])
             more = f", … ({len(own)} in total)" if len(own) > _SHOWN else ""
             message = (
-                f"the network has {words} of its own, beside {_DEVICES[table]} of the config ({twice[0]}): {shown}"
+                f"the network has {words} of its own, beside {OF_ELEMENTS[table]} of the config ({twice[0]}): {shown}"
                 f'{more}; say what becomes of them: "off", "constant", "profile", "device" or {{factor = …}}'
             )
             faults.append(Fault(loaded.merged.origin(loc), f"networks[{number}].elements.{table}", message))

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gridferry.controllers.devices.registry import OF_ELEMENTS
 from gridferry.networks.catalog import load_network
 from gridferry.networks.faults import Fault, InputError
 from gridferry.networks.network import Network, OwnElement
@@ -108,7 +109,7 @@ def _add_devices(document: Document, table: dict[str, Any], network: Network) ->
     faults = []
     taken = {one["name"] for _, one in tables(document.values) if isinstance(one.get("name"), str)}
     for kind in to_devices(table):
-        entries = document.values.setdefault({"sgen": "generators", "storage": "batteries"}[kind], [])
+        entries = document.values.setdefault(OF_ELEMENTS[kind], [])
         for one in network.elements:
             if one.table != kind or not isinstance(entries, list):
                 continue
