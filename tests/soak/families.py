@@ -92,9 +92,9 @@ def families(folder: Path) -> list[Family]:
     studies = [one.read_bytes() for one in sorted((configs_dir() / "studies").glob("*.toml"))]
     nets = _either([net_json()], mutated_json, mutated_bytes)
     return [
-        Family("configs", 20, 4, _either(texts, mutated_toml, mutated_bytes), config),
-        Family("plans", 20, 39, _bytes([plan_text(plant)]), plan),
-        Family("profiles", 16, 8, _bytes([PROFILE, STAMPED]), profile),
+        Family("configs", 20, 2, _either(texts, mutated_toml, mutated_bytes), config),
+        Family("plans", 20, 43, _bytes([plan_text(plant)]), plan),
+        Family("profiles", 16, 6, _bytes([PROFILE, STAMPED]), profile),
         Family("roads", 8, 18, _bytes([ROADS]), partial(road, "roads.csv")),
         Family("roads of maps", 6, 5, _mutated_map, road_of_map),
         Family("MATPOWER cases", 6, 2, _bytes([MATPOWER]), partial(network, "net.m")),
