@@ -43,7 +43,7 @@ test: lint types imports
 
 # lines that the quick tests of single parts reach, by package: what only whole runs reach is missing. Tracing takes most of the time
 # of a test again with Python 3.11, so that it is left out of `make test`
-COVERED := $(addprefix tests/controllers/,devices plans schedule uncertainty) tests/sim/host
+COVERED := $(addprefix tests/controllers/,plans schedule) tests/sim/host
 coverage: $(READY)
 	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py

@@ -38,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(one) for one in SHAPES) and item.get_closest_marker("slow") is None:
             item.add_marker("shapes")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # what takes long does not end alone
 
 
 settings.register_profile("gridferry", deadline=None, derandomize=True, max_examples=25)

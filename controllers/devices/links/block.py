@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from gridferry.controllers.devices.links.device import Link
 from gridferry.controllers.devices.planning.block import Ahead, Block, Losses, Planned
-from gridferry.controllers.devices.steps import Now, Request, Stateless
+from gridferry.controllers.devices.steps import Now, Requests, Stateless
 
 _NEAR_MW = 1e-5
 """what a solver's tolerance leaves of a power; more is fictitious loss"""
@@ -88,14 +88,13 @@ def link_block(link: Link, ahead: Ahead) -> Block:
 
 def _planned(link: Link, power: LinkPower, ahead: Ahead) -> Planned:
     """Return what the link does of the solution: near a rating, Q hangs on the last digits of P."""
-    p, q = power.p.value.copy(), power.q.value.copy()
-    for t, available in enumerate(ahead.series["availability"]):
-        now = Now(ahead.step_h, series={"availability": float(available)})
-        _, done = link.step(Stateless(), Request(tuple(p[t].tolist()), tuple(q[t].tolist()), ()), now)
-        near = np.array([[port.p_mw for port in done.ports], [port.q_mvar for port in done.ports]])
-        if np.abs(near - np.stack([p[t], q[t]])).max() <= _NEAR_MW:
-            p[t], q[t] = near
-    return Planned(p_mw=p, q_mvar=q, position=np.zeros((ahead.horizon, 0), dtype=np.int64))
+    p, q = power.p.value, power.q.value
+    nothing = np.zeros((ahead.horizon, 0), dtype=np.int64)
+    nows = [Now(ahead.step_h, series={"availability": float(one)}) for one in ahead.series["availability"]]
+    done = link.simulate_many(Stateless(), Requests(p[None], q[None], nothing[None]), nows)
+    apart = np.maximum(np.abs(done.p_mw[0] - p), np.abs(done.q_mvar[0] - q)).max(axis=1, keepdims=True)
+    near = apart <= _NEAR_MW
+    return Planned(p_mw=np.where(near, done.p_mw[0], p), q_mvar=np.where(near, done.q_mvar[0], q), position=nothing)
 
 
 def converter_loss(
