@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check coverage golden bench soak picture lint types imports setup clean
+.PHONY: demo test check long coverage golden bench soak picture lint types imports setup clean
 
 setup: $(READY)
 
@@ -34,18 +34,22 @@ imports: $(READY)
 
 # the quick half of what CI runs
 check: lint types imports
-	$(BIN)/pytest -n auto -m 'not slow' -q
+	$(BIN)/pytest -n auto -m 'not slow and not long' -q
 
 # array shapes and types are checked in quick tests of single parts; that would double the time of whole runs
 test: lint types imports
 	$(BIN)/pytest -n auto --dist worksteal -q -m shapes tests/networks tests/controllers
-	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto --dist worksteal -q -m 'not shapes'
+	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto --dist worksteal -q -m 'not shapes and not long'
+
+# days in closed loop that take half a minute and more, of what `make test` has in short
+long: $(READY)
+	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto --dist worksteal -q -m long
 
 # lines that the quick tests of single parts reach, by package: what only whole runs reach is missing. Tracing takes most of the time
 # of a test again with Python 3.11, so that it is left out of `make test`
 COVERED := $(addprefix tests/controllers/,plans schedule) tests/sim/host
 coverage: $(READY)
-	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto -q -m 'not slow' --cov --cov-report= $(COVERED)
+	GRIDFERRY_UNCHECKED_SHAPES=1 $(BIN)/pytest -n auto -q -m 'not slow and not long' --cov --cov-report= $(COVERED)
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py
 
 # replaces the golden results of tests/golden by today's; for results that are meant to change, and a look at the diff

@@ -31,12 +31,17 @@ if "GRIDFERRY_UNCHECKED_SHAPES" not in os.environ:
 
 SHAPES = (Path(__file__).parent / "networks", Path(__file__).parent / "controllers")
 """quick tests of single parts, in which ``make test`` checks shapes; whole runs go without"""
+SUITES = tuple(
+    Path(__file__).parent / one for one in ("controllers/conformance", "controllers/reliability", "networks/readers")
+)
+"""likewise suites of many plans, and readers, which pandapower takes the time of"""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.path.is_relative_to(one) for one in SHAPES) and item.get_closest_marker("slow") is None:
+        single = item.get_closest_marker("slow") is None and not any(item.path.is_relative_to(one) for one in SUITES)
+        if single and any(item.path.is_relative_to(one) for one in SHAPES):
             item.add_marker("shapes")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # what takes long does not end alone
 

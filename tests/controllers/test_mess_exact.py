@@ -96,6 +96,7 @@ def test_a_limit_that_only_fictitious_losses_keep_is_no_plan() -> None:
     assert plan.solver.note(NoteKind.INFEASIBLE) is not None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_replanning_every_step_realises_the_plan_where_forecasts_are_right() -> None:
     day = day_of("three_bus")

@@ -221,6 +221,7 @@ def test_power_is_planned_anew_where_a_schedule_on_good_trips_violates_limits() 
     assert [note.kind for note in notes] == [NoteKind.POWER_PLANNED_ANEW]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_published_day_in_closed_loop_beats_the_rules_and_stays_below_the_exact_bound(tmp_path) -> None:
     """879.19 USD is the bound of an independent model; the rules end at 627.90 USD in AC."""

@@ -247,6 +247,7 @@ print(*(held[step] for step in sorted(held)))
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_steps(tmp_path):
     """6,000 steps in a process of their own: after the last it holds what it held after the first 3,000."""

@@ -119,6 +119,7 @@ def test_a_truck_that_never_arrives_is_planned_without(tmp_path: Path) -> None:
     assert jammed.summary["cost"]["profit"] < free.summary["cost"]["profit"]
 
 
+@pytest.mark.long
 def test_energy_that_a_lost_truck_owes_is_said_to_be_missing_and_stops_nothing_else(tmp_path: Path) -> None:
     jammed = at_steps(0.0, dict.fromkeys(range(6), JAMMED_MIN))
     done = run_case(tmp_path, *JAM, "trucks.T1.soc_initial=0.15", "trucks.T1.soc_end=0.8", "trucks.T1.station=C",
@@ -166,6 +167,7 @@ def mixture(seed: int) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_fails_together_the_run_stays_safe(tmp_path: Path, seed: int) -> None:

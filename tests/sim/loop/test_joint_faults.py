@@ -89,6 +89,7 @@ def idle_in_spike(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return done
 
 
+@pytest.mark.long
 def test_limits_that_no_plan_keeps_are_violated_by_less_than_idling_does(tmp_path: Path, idle_in_spike: Run) -> None:
     done = run_case(tmp_path, "time.horizon_steps=4", load_2=SPIKE)
     step = done.table("step")

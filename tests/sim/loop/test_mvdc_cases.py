@@ -56,6 +56,7 @@ def test_three_networks_cost_and_hold_in_the_published_order() -> None:
     assert first.joint <= second.joint < fourth.joint < third.joint == 1.0
 
 
+@pytest.mark.long
 def test_a_day_in_closed_loop_with_drawn_errors_is_done_as_planned_and_balances(tmp_path: Path) -> None:
     errors = ["forecast.kind=errors", "forecast.errors_on=realised"]
     errors += ["forecast.errors.load.relative_std=0.06", "forecast.errors.generation.relative_std=0.12"]

@@ -11,6 +11,7 @@ EVERY_STEP = ["controller.replan_every=1"]
 DAY_AHEAD = ["controller.replan_every=48", 'controller.in_between="follow"']
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_replanning_every_step_beats_continuing_the_day_ahead_plan_when_trucks_are_late(tmp_path):
     """The first seed of the comparison in the guide, solved more roughly."""

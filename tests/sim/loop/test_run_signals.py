@@ -106,6 +106,7 @@ def test_signal_while_a_command_does_no_run_gives_the_same_exit_code(capsys, nam
     assert signal.getsignal(getattr(signal, name)) is before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_signal_ends_a_study_and_its_workers_and_the_same_command_goes_on(gridferry, tmp_path):
     write_case(tmp_path, TELLS_ITS_PARENT.replace("{signal}", "SIGTERM"))

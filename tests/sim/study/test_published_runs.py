@@ -115,6 +115,7 @@ def test_mess_published_compares_every_published_figure_of_a_day() -> None:
     assert set(zip(due["scenario"], due["metric"], due["unit"], strict=True)) <= compared
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_mess_published_has_a_cause_for_every_difference(tmp_path: Path) -> None:
     result = run_loop_study("mess_published", out=tmp_path / "runs")
