@@ -43,11 +43,7 @@ def bad_days(
     evaluation = SampledEvaluation(plant, plan, observation, forecast, sampled, solvers)
     limits, bad = plain_limits(plant), 0
     for chunk in days:
-        drawn, output = 1.0 + chunk @ errors.load.T, 1.0 + chunk @ errors.generation.T
-        series: dict[str, dict[str, np.ndarray]] = {key: {} for key in sampled}
-        for column, one in enumerate(errors.ports):
-            series[one.device.key][one.key] = forecast.of(one.device)[one.key] * output[:, :, column]
-        found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
+        found = evaluation.under(errors, chunk)
         bad += int(_violated(limits.violation(found.flow)).any(axis=1).sum())
         if most is not None and bad > most:
             break

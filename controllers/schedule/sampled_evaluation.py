@@ -15,6 +15,7 @@ from gridferry.controllers.plans.first_step import requests_of_row, surroundings
 from gridferry.controllers.schedule.ac_evaluation import Evaluation
 from gridferry.controllers.schedule.ac_flow import ac_flow
 from gridferry.controllers.schedule.settlement import Demand, settle
+from gridferry.controllers.uncertainty.error_map import ErrorMap
 from gridferry.networks.droop import Solver
 
 Samples = Mapping[str, Float[np.ndarray, "sample horizon"]]
@@ -94,6 +95,15 @@ class SampledEvaluation:
         settled = settle(self._plant, flow.import_mw, self._forecast.buy_price[: self.steps], costs, self._demand)
         at = np.repeat(self._reached[None], samples, axis=0)
         return Evaluation(flow=flow, costs=settled, energy_mwh=energy, reached=at)
+
+    def under(self, errors: ErrorMap, drawn: Float[np.ndarray, "sample horizon source"]) -> Evaluation:
+        """Evaluate samples of the sources of forecast errors; devices whose ports err are the sampled ones."""
+        load, output = 1.0 + drawn @ errors.load.T, 1.0 + drawn @ errors.generation.T
+        series: dict[str, dict[str, np.ndarray]] = {}
+        for column, one in enumerate(errors.ports):
+            expected = self._forecast.of(one.device)[one.key]
+            series.setdefault(one.device.key, {})[one.key] = expected * output[:, :, column]
+        return self.evaluate(self._forecast.load_p_mw * load, self._forecast.load_q_mvar * load, series)
 
     def _step(self, plan: Plan, first: int) -> None:
         """Simulate the plan under the forecast, and collect the outcomes of devices without sampled series."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from gridferry.controllers.contract import Prediction
 from gridferry.controllers.devices import Act
 from gridferry.controllers.plans.plan_file import rows_of_step, values_of_step
 from gridferry.controllers.plans.plan_json import outcome_from_json, plan_from_json
@@ -79,20 +77,13 @@ class StepReader:
 
     def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the plan as it came, if every field of its first step is that of a plan for the plant."""
-        plan = plan_from_json(given)
-        predicted = plan.prediction
-        if predicted is not None:
-            values = {
-                name: one[: 2 if name == "energy_mwh" else 1]
-                for name, one in vars(predicted).items()
-                if name != "costs"
-            }
-            values["costs"] = {name: term[:1] for name, term in predicted.costs.items()}
-            predicted = Prediction(**values)
-        first = {name: getattr(plan, name)[:1] for name in ("p_mw", "q_mvar", "position")}
-        row = replace(plan, **first, prediction=predicted)
+        first = given | {name: given[name][:1] for name in ("p_mw", "q_mvar", "position")}
+        if (predicted := given["prediction"]) is not None:
+            costs = {name: term[:1] for name, term in predicted["costs"].items()}
+            rows = {name: one[: 2 if name == "energy_mwh" else 1] for name, one in predicted.items() if name != "costs"}
+            first["prediction"] = rows | {"costs": costs}
         try:
-            checked_plan(self._plant, 1, row)
+            checked_plan(self._plant, 1, plan_from_json(first))
         except ReturnedPlanError as error:
             raise ValueError(str(error)) from error
         return given

@@ -97,12 +97,7 @@ def reliability(
     counted = _Counted(plant, forecast.steps, v_tolerance_pu)
     price = forecast.buy_price * plant.step_h
     for chunk in _portions(errors, forecast.steps, len(error_map.sources)):
-        drawn = 1.0 + chunk @ error_map.load.T
-        output = 1.0 + chunk @ error_map.generation.T
-        series: dict[str, dict[str, np.ndarray]] = {}
-        for column, one in enumerate(error_map.ports):
-            series.setdefault(one.device.key, {})[one.key] = forecast.of(one.device)[one.key] * output[:, :, column]
-        found = evaluation.evaluate(forecast.load_p_mw * drawn, forecast.load_q_mvar * drawn, series)
+        found = evaluation.under(error_map, chunk)
         counted.add(found, (evaluation.injected_mw - found.flow.p_mw.sum(axis=2)) @ price)
     return counted.reliability(time.perf_counter() - began)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gridferry.controllers.devices.registry import OF_ELEMENTS
 from gridferry.networks.faults import Fault
 from gridferry.networks.network_spec import NetOptions, names_code
 from gridferry.sim.config.document import Document
@@ -50,7 +51,7 @@ def to_devices(table: dict[str, Any]) -> list[str]:
     elements = table.get("elements")
     if not isinstance(elements, dict):
         return []
-    return [key for key in ("sgen", "storage") if elements.get(key) == "device"]
+    return [key for key in OF_ELEMENTS if elements.get(key) == "device"]
 
 
 def _buses_by_index(document: Document) -> list[Fault]:
